@@ -1,0 +1,7 @@
+"""`python -m groovae` is the same as `groovae`."""
+
+import sys
+
+from groovae.cli import main
+
+sys.exit(main())

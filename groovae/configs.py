@@ -1,0 +1,245 @@
+"""The GrooVAE configurations: model, hparams and data converter by name.
+
+`CONFIG_MAP["groovae_4bar"]` is written out below and equals Magenta's; the other GrooVAE configs
+are Magenta 2.1.4's own. The entries of the map are never built: `get_config` hands out a fresh
+copy, since a model that was built once can be neither built nor copied again.
+
+A training folder keeps its configuration in `config.json`, so that nobody has to repeat it to
+sample or to resume.
+"""
+
+import copy
+import difflib
+import importlib.metadata
+import json
+import math
+import platform
+import re
+from pathlib import Path
+from typing import Any
+
+from groovae import __version__
+from groovae.errors import GroovaeError, UsageError
+from groovae.files import write_json
+from groovae.upstream import (
+    MusicVAE,
+    lstm_models,
+    magenta_configs,
+    magenta_data,
+    merge_hparams,
+)
+
+Config: Any = magenta_configs.Config
+HParams: Any = magenta_configs.HParams
+update_config = magenta_configs.update_config
+
+CONFIG_FILE = "config.json"
+
+CONFIG_MAP: dict[str, Any] = {}
+
+CONFIG_MAP["groovae_4bar"] = Config(
+    model=MusicVAE(
+        lstm_models.BidirectionalLstmEncoder(),
+        lstm_models.GrooveLstmDecoder(),
+    ),
+    hparams=merge_hparams(
+        lstm_models.get_default_hparams(),
+        HParams(
+            batch_size=512,
+            max_seq_len=16 * 4,  # 4 bars of 16 steps
+            z_size=256,
+            enc_rnn_size=[512],
+            dec_rnn_size=[256, 256],
+            max_beta=0.2,
+            free_bits=48,
+            dropout_keep_prob=0.3,
+        ),
+    ),
+    note_sequence_augmenter=None,
+    data_converter=magenta_data.GrooveConverter(
+        split_bars=4,
+        steps_per_quarter=4,
+        quarters_per_bar=4,
+        max_tensors_per_notesequence=20,
+        pitch_classes=magenta_data.ROLAND_DRUM_PITCH_CLASSES,
+        inference_pitch_classes=magenta_data.REDUCED_DRUM_PITCH_CLASSES,
+    ),
+    train_examples_path="data_dir/music.tfrecord",
+)
+
+CONFIG_MAP.update(
+    (name, config)
+    for name, config in magenta_configs.CONFIG_MAP.items()
+    if name.startswith("groovae_") and name not in CONFIG_MAP
+)
+
+# Hparams that say how to train, not what is trained: a training may go on with other ones.
+TRAINING_HPARAMS = {
+    *("batch_size", "learning_rate", "decay_rate", "min_learning_rate"),
+    *("grad_clip", "clip_mode", "grad_norm_clip_to_zero"),
+    *("dropout_keep_prob", "free_bits", "max_beta", "beta_rate"),
+    *("sampling_schedule", "sampling_rate"),
+}
+
+CLIP_MODES = ("global_norm", "value")
+
+
+def get_config(name: str = "groovae_4bar", hparams: str = "") -> Any:
+    """A fresh, unbuilt copy of a configuration, with hparams merged in.
+
+    Args:
+      name: A key of `CONFIG_MAP`.
+      hparams: `name=value,...` as in Magenta, such as `batch_size=64,enc_rnn_size=[64]`.
+
+    Raises:
+      UsageError: no such config, no such hparam, or a value of the wrong type or range.
+    """
+    if name not in CONFIG_MAP:
+        raise UsageError(f"no config is called {name!r}; there are {', '.join(sorted(CONFIG_MAP))}")
+    return _merge_hparams(copy.deepcopy(CONFIG_MAP[name]), hparams)
+
+
+def describe(name: str, config: Any) -> dict[str, Any]:
+    """What `config.json` says of a configuration: plain values, complete, in a fixed order."""
+    description = {
+        "config": name,
+        "hparams": dict(sorted(config.hparams.values().items())),
+        "data_converter": converter_arguments(config.data_converter),
+    }
+    return json.loads(json.dumps(description))  # as it will be read back: tuples become lists
+
+
+def converter_arguments(converter: Any) -> dict[str, Any]:
+    """The arguments that a GrooveConverter was made with (it keeps them to itself)."""
+    return {
+        "split_bars": converter._split_bars,
+        "steps_per_quarter": converter._steps_per_quarter,
+        "quarters_per_bar": converter._steps_per_bar // converter._steps_per_quarter,
+        "max_tensors_per_notesequence": converter.max_tensors_per_notesequence,
+        "pitch_classes": converter._pitch_classes,
+        "inference_pitch_classes": converter._infer_pitch_classes,
+        "humanize": converter._humanize,
+        "tapify": converter._tapify,
+        "add_instruments": converter._add_instruments,
+        "num_velocity_bins": converter._num_velocity_bins,
+        "num_offset_bins": converter._num_offset_bins,
+        "split_instruments": converter._split_instruments,
+        "hop_size": converter._hop_size,
+        "hits_as_controls": converter._hits_as_controls,
+        "fixed_velocities": converter._fixed_velocities,
+        "max_note_dropout_probability": converter._max_note_dropout_probability,
+    }
+
+
+def save_config(train_dir: Path, description: dict[str, Any], **more: Any) -> None:
+    """Writes `config.json`: a description, whatever else is worth keeping, and the versions."""
+    packages = ("magenta", "note-seq", "numpy", "tensorflow", "tf-keras", "tf-slim")
+    versions = {"groovae": __version__, "python": platform.python_version()}
+    versions.update({package: importlib.metadata.version(package) for package in packages})
+    write_json(train_dir / CONFIG_FILE, {**description, **more, "versions": versions})
+
+
+def read_config(train_dir: Path) -> dict[str, Any] | None:
+    """What `config.json` of a training folder says, or None where there is none.
+
+    Raises:
+      GroovaeError: the file is there and cannot be understood.
+    """
+    path = train_dir / CONFIG_FILE
+    try:
+        saved = json.loads(path.read_text("utf-8"))
+        return {key: saved[key] for key in ("config", "hparams", "data_converter")} | saved
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise GroovaeError(
+            f"cannot read {path} ({type(error).__name__}: {error}); "
+            "remove it and give --config and --hparams instead"
+        ) from error
+
+
+def config_of(train_dir: Path, name: str | None, hparams: str) -> tuple[str, Any]:
+    """The configuration that a checkpoint in `train_dir` was trained with: its name, and itself.
+
+    What `config.json` says holds; `name` and `hparams` serve a folder without one, such as a
+    checkpoint by Magenta, and where both are there they must agree about the model.
+
+    Raises:
+      UsageError: `name` or `hparams` contradict `config.json`, which names the difference.
+    """
+    saved = read_config(train_dir)
+    if saved is None:
+        name = name or "groovae_4bar"
+        return name, get_config(name, hparams)
+    name = name or saved["config"]
+    config = get_config(name)
+    known = {key: value for key, value in saved["hparams"].items() if key in config.hparams}
+    config.hparams.override_from_dict(known)
+    asked = _merge_hparams(config, hparams)
+    check_same_model(saved, describe(name, asked), str(train_dir))
+    return name, asked
+
+
+def check_same_model(saved: dict[str, Any], asked: dict[str, Any], where: str) -> None:
+    """Compares two descriptions in all that makes the model what it is.
+
+    Raises:
+      UsageError: they differ; the message names each hparam with both values.
+    """
+    differences = []
+    if saved["config"] != asked["config"]:
+        differences.append(f"config is {saved['config']} there, {asked['config']} here")
+    for key in sorted(set(saved["hparams"]) | set(asked["hparams"])):
+        there, here = saved["hparams"].get(key), asked["hparams"].get(key)
+        if key not in TRAINING_HPARAMS and there != here:
+            differences.append(f"{key} is {there} there, {here} here")
+    for key, here in asked["data_converter"].items():
+        there = saved["data_converter"].get(key)
+        if there != here:
+            differences.append(f"the converter's {key} is {there} there, {here} here")
+    if differences:
+        raise UsageError(
+            f"{where} holds another model: {'; '.join(differences)}. "
+            "Leave out the flags that differ, or name another folder"
+        )
+
+
+def _merge_hparams(config: Any, given: str) -> Any:
+    """Parses `given` into the config's hparams, in place, and says what is wrong with it."""
+    known = config.hparams.values()
+    for name in re.findall(r"([^,=\[\]]+)(?:\[\d+\])?\s*=", given):
+        if name.strip() not in known:
+            near = difflib.get_close_matches(name.strip(), known, n=1)
+            hint = f" Did you mean {near[0]}?" if near else ""
+            raise UsageError(
+                f"no hparam is called {name.strip()!r}.{hint} There are {', '.join(sorted(known))}"
+            )
+    try:
+        config.hparams.parse(given)
+    except ValueError as error:
+        types = ", ".join(f"{name}={value}" for name, value in sorted(known.items()))
+        raise UsageError(
+            f"cannot read --hparams={given}: {error}. They look like {types}"
+        ) from error
+    _check_ranges(config.hparams)
+    return config
+
+
+def _check_ranges(hparams: Any) -> None:
+    sizes = ["batch_size", "z_size", "max_seq_len", "enc_rnn_size", "dec_rnn_size"]
+    for name in sizes:
+        value = hparams.get(name)
+        values = value if isinstance(value, list) else [value]
+        if not values or min(values) < 1:
+            raise UsageError(f"hparam {name} must be 1 or more, got {value}")
+    if not 0 < hparams.dropout_keep_prob <= 1:
+        raise UsageError(
+            "hparam dropout_keep_prob must be over 0 and at most 1 (it is what is kept), "
+            f"got {hparams.dropout_keep_prob}"
+        )
+    if not 0 < hparams.learning_rate < math.inf:
+        raise UsageError(f"hparam learning_rate must be over 0, got {hparams.learning_rate}")
+    if hparams.clip_mode not in CLIP_MODES:
+        raise UsageError(
+            f"hparam clip_mode must be one of {', '.join(CLIP_MODES)}, got {hparams.clip_mode!r}"
+        )
