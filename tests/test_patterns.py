@@ -1,0 +1,364 @@
+"""The embedded data: charts a drummer can play, takes that sound played, files like GMD's."""
+
+import random
+from collections import Counter
+from pathlib import Path
+
+import mido
+import numpy as np
+import pandas as pd
+import pytest
+
+from groovae import patterns
+from groovae.errors import GroovaeError
+from groovae.midi import TICKS_PER_QUARTER
+from groovae.patterns import CHARTS, DRUMS, FEELS, Performance, parse_chart
+
+GMD_COLUMNS = [
+    *("drummer", "session", "id", "style", "bpm", "beat_type", "time_signature"),
+    *("midi_filename", "audio_filename", "duration", "split"),
+]
+KNOWN_PITCHES = {36, 37, 38, 42, 43, 44, 46, 47, 49, 50, 51, 53}
+SAME_CLASS = {"SS": "SD", "PH": "CH", "RB": "RD"}  # GrooVAE hears each of these pairs as one drum
+TAKES = list(patterns.performances(seed=0))
+TRIPLET_STYLES = [style for style in FEELS if FEELS[style].lean_steps == patterns.TRIPLET]
+SWUNG_STYLES = ["hiphop", "reggae", "neworleans/secondline"]
+
+REST = "|----------------"
+CHART = f"""
+    120 ABACABAF
+    CH |X-x-X-x-X-x-X-x-{REST * 4}|
+    SD |----X--o----X---{REST * 4}|
+"""
+
+
+def steps(take: Performance) -> np.ndarray:
+    """Where each note lies, in 16ths from the start."""
+    return np.array([note.start_time for note in take.notes]) * take.tempo_qpm / 15
+
+
+def offsets_ms(take: Performance) -> np.ndarray:
+    return (steps(take) - np.round(steps(take))) * 15_000 / take.tempo_qpm
+
+
+def velocities(take: Performance) -> np.ndarray:
+    return np.array([note.velocity for note in take.notes])
+
+
+def of_drum(take: Performance, drum: str) -> np.ndarray:
+    return np.array([note.pitch == DRUMS[drum][0] for note in take.notes])
+
+
+def takes_of(style: str) -> list[Performance]:
+    return [take for take in TAKES if take.style == style]
+
+
+def arranged_bars(style: str) -> list[patterns.Bar]:
+    bars, takes = parse_chart(style, CHARTS[style])
+    return [
+        bar for take in takes for bar in patterns._arrange(bars, take, crash=FEELS[style].crash)
+    ]
+
+
+@pytest.fixture(scope="module")
+def dataset(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[Path]]:
+    root = tmp_path_factory.mktemp("patterns")
+    return root, patterns.write_dataset(root)
+
+
+# Charts
+
+
+@pytest.mark.parametrize("style", CHARTS)
+def test_every_chart_parses(style: str) -> None:
+    bars, takes = parse_chart(style, CHARTS[style])
+    assert list(bars) == list("ABCFG")
+    assert all(any(set(cells) != {"-"} for cells in bar.values()) for bar in bars.values())
+    assert len(takes) == 5
+    assert all(len(take.form) == 8 and 60 <= take.tempo_qpm <= 200 for take in takes)
+    assert len({take.tempo_qpm for take in takes}) == len(takes)
+
+
+def test_every_style_has_a_feel() -> None:
+    assert set(FEELS) == set(CHARTS)
+    assert all(set(feel.late_ms) <= set(DRUMS) for feel in FEELS.values())
+
+
+@pytest.mark.parametrize(
+    ("good", "bad", "row"),
+    [
+        ("----X--o----X---", "----X--o----X--", "SD"),  # a step too few
+        ("----X--o----X---", "----X--o----X----", "SD"),  # a step too many
+        ("----X--o----X---", "----X--O----X---", "SD"),  # a letter that means nothing
+        ("X-x-X-x-X-x-X-x-|", "", "CH"),  # a bar too few
+        ("SD |", "XX |", "XX"),  # a drum nobody has
+        ("SD |", "CH |", "CH"),  # a drum twice
+        ("120 ABACABAF", "120 ABACABAD", "120 ABACABAD"),  # a bar nobody wrote
+        ("120 ABACABAF", "120 ABACABAF loud", "loud"),  # a touch nobody knows
+        ("120 ABACABAF", "ABACABAF", "ABACABAF"),  # no tempo
+        ("120 ABACABAF", "120", "120"),  # no form
+        ("120 ABACABAF", "120 ABAF,", ""),  # an empty take
+        ("120 ABACABAF", "0 ABAF", "0 ABAF"),
+    ],
+)
+def test_a_bad_chart_is_refused_by_style_and_row(good: str, bad: str, row: str) -> None:
+    parse_chart("polka", CHART)
+    with pytest.raises(ValueError, match="^polka: row '.*" + row):
+        parse_chart("polka", CHART.replace(good, bad, 1))
+
+
+@pytest.mark.parametrize("style", CHARTS)
+def test_a_drummer_has_two_hands(style: str) -> None:
+    for bar in arranged_bars(style):
+        for step in range(16):
+            played = [drum for drum, cells in bar.items() if cells[step] != "-"]
+            assert len(set(played) - {"BD", "PH"}) <= 2, (step, played)
+            assert not {"CH", "OH"} <= set(played), "a hi-hat is open or closed"
+            classes = Counter(SAME_CLASS.get(drum, drum) for drum in played)
+            assert max(classes.values(), default=0) <= 1, (step, played)
+
+
+@pytest.mark.parametrize("style", TRIPLET_STYLES)
+def test_a_shuffle_is_written_in_triplets(style: str) -> None:
+    for bar in arranged_bars(style):
+        assert all(set(cells[2::4]) == {"-"} for cells in bar.values())
+
+
+def test_a_fill_is_answered_by_a_crash() -> None:
+    bars, _ = parse_chart("rock", CHARTS["rock"])
+    take = patterns.Take(120, "AFAB", ())
+    first, fill, answer, last = patterns._arrange(bars, take, crash=True)
+    assert first["CR"] == answer["CR"] == "X---------------"
+    assert first["CH"][0] == answer["CH"][0] == "-"
+    assert "CR" not in fill
+    assert "CR" not in last
+    assert all("CR" not in bar for bar in patterns._arrange(bars, take, crash=False))
+
+
+@pytest.mark.parametrize(
+    ("touch", "drum", "cells"),
+    [
+        ("ride", "RD", "X-x-X-x-X-x-X-x-"),
+        ("ride", "PH", "----x-------x---"),
+        ("open", "OH", "X-x-X-x-X-x-X-x-"),
+        ("toms", "LT", "X-x-X-x-X-x-X-x-"),
+        ("stick", "SS", "----X--o----X---"),
+        ("half", "SD", "--------X-----o-"),
+        ("half", "CH", "X-x-X-x-X-x-X-x-"),
+        ("quarters", "CH", "X---X---X---X---"),
+        ("eighths", "CH", "X-x-X-x-X-x-X-x-"),
+        ("sixteenths", "CH", "XoxoXoxoXoxoXoxo"),
+    ],
+)
+def test_touches(touch: str, drum: str, cells: str) -> None:
+    bar = {
+        "OH": "-" * 16,
+        "CH": "X-x-X-x-X-x-X-x-",
+        "SD": "----X--o----X---",
+        "BD": "X-------X-x-----",
+    }
+    assert patterns.TOUCHES[touch](bar)[drum] == cells
+
+
+# Takes
+
+
+def test_there_is_enough_of_everything() -> None:
+    assert len(TAKES) >= 72
+    assert len({take.style for take in TAKES}) >= 12
+    assert all(take.bars == 8 for take in TAKES)
+    splits = Counter(take.split for take in TAKES)
+    assert splits == {"train": 80, "validation": 10, "test": 10}
+    assert {take.style for take in TAKES if take.split == "train"} == set(CHARTS)
+
+
+def test_it_is_as_dense_as_drummers_play() -> None:
+    hits_per_window = [len(take.notes) * 4 / take.bars for take in TAKES]
+    assert 50 <= np.mean(hits_per_window) <= 90
+    assert min(hits_per_window) > 30
+    assert max(hits_per_window) < 130
+
+
+@pytest.mark.parametrize("take", TAKES, ids=lambda take: f"{take.style}-{take.tempo_qpm}")
+def test_every_note_is_one_that_groovae_can_hold(take: Performance) -> None:
+    assert {note.pitch for note in take.notes} <= KNOWN_PITCHES
+    assert all(1 <= note.velocity <= 127 for note in take.notes)
+    assert take.notes == sorted(take.notes)
+    assert take.notes[0].start_time >= 0
+    assert all(note.end_time > note.start_time for note in take.notes)
+    assert np.abs(steps(take) - np.round(steps(take))).max() < 0.47
+    assert np.round(steps(take)).max() < take.bars * 16
+    places = Counter(zip(np.round(steps(take)), (note.pitch for note in take.notes), strict=True))
+    assert max(places.values()) == 1
+    assert np.round(steps(take))[-1] >= take.bars * 16 - 16, "the last bar is played"
+
+
+def test_a_seed_repeats_and_another_seed_is_another_drummer() -> None:
+    assert list(patterns.performances(seed=0)) == TAKES
+    for take, other in zip(TAKES, patterns.performances(seed=1), strict=True):
+        assert (take.style, take.tempo_qpm, take.split) == (
+            other.style,
+            other.tempo_qpm,
+            other.split,
+        )
+        assert take.notes != other.notes
+
+
+def test_takes_do_not_depend_on_each_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(patterns, "CHARTS", {"jazz/swing": CHARTS["jazz/swing"]})
+    alone = [take.notes for take in patterns.performances(seed=0)]
+    assert alone == [take.notes for take in takes_of("jazz/swing")]
+
+
+def test_the_random_numbers_are_the_same_on_every_machine() -> None:
+    rng = random.Random("groovae")
+    assert [patterns._bell(rng) for _ in range(3)] == [
+        -1.2773443325390883,
+        -1.1797868006984389,
+        0.3731237232560023,
+    ]
+    many = np.array([patterns._bell(rng) for _ in range(20_000)])
+    assert abs(many.mean()) < 0.03
+    assert abs(many.std() - 1) < 0.03
+    assert np.abs(many).max() < 3.5
+
+
+# Feel
+
+
+def test_timing_is_human() -> None:
+    straight = [take for style in ("rock", "pop/soft", "soul/motown") for take in takes_of(style)]
+    spread_ms = [offsets_ms(take).std() for take in straight]
+    assert min(spread_ms) > 5
+    assert max(spread_ms) < 15
+    at_the_limit = [np.abs(steps(take) - np.round(steps(take))) > 0.455 for take in TAKES]
+    assert np.concatenate(at_the_limit).mean() < 0.02
+
+
+def test_no_bar_is_played_twice_the_same() -> None:
+    for take in TAKES:
+        bars: dict[int, list[tuple[int, int, float]]] = {}
+        for note, step in zip(take.notes, steps(take), strict=True):
+            bar, place = divmod(round(step), 16)
+            bars.setdefault(bar, []).append((place, note.velocity, round(step % 16, 3)))
+        assert len({tuple(bar) for bar in bars.values()}) == take.bars
+
+
+@pytest.mark.parametrize("style", [*SWUNG_STYLES, *TRIPLET_STYLES])
+def test_swing_swings(style: str) -> None:
+    """The second and fourth 16th of a beat lie where the feel has them, seen from the beat."""
+    for take in takes_of(style):
+        place = np.round(steps(take)).astype(int)
+        offset = steps(take) - place
+        late = [offset[place % 4 == part].mean() - offset[place % 4 == 0].mean() for part in (1, 3)]
+        lean = FEELS[style].lean_steps
+        assert late == pytest.approx([lean[1], lean[3]], abs=0.12)
+
+
+@pytest.mark.parametrize("style", SWUNG_STYLES)
+def test_swung_sixteenths_are_late(style: str) -> None:
+    for take in takes_of(style):
+        is_off = np.round(steps(take)) % 2 == 1
+        assert offsets_ms(take)[is_off].mean() > offsets_ms(take)[~is_off].mean() + 15
+
+
+@pytest.mark.parametrize("style", ["rock", "punk", "dance/disco", "rock/metal"])
+def test_straight_is_straight(style: str) -> None:
+    assert abs(np.concatenate([offsets_ms(take) for take in takes_of(style)]).mean()) < 6
+
+
+def test_soul_lays_back_and_punk_pushes() -> None:
+    for take in takes_of("soul"):
+        late = offsets_ms(take)
+        assert late[of_drum(take, "SD")].mean() > late[of_drum(take, "BD")].mean() + 5
+    for take in takes_of("punk")[:2]:
+        early = offsets_ms(take)
+        assert early[of_drum(take, "CH")].mean() < early[of_drum(take, "BD")].mean() - 2
+
+
+def test_velocities_are_human() -> None:
+    for take in TAKES:
+        assert velocities(take).std() > 8
+        assert (velocities(take) == 127).mean() < 0.2
+    together = np.concatenate([velocities(take) for take in TAKES])
+    assert together.std() > 20
+    assert 60 < together.mean() < 90
+    assert (together == 127).mean() < 0.02
+    assert together.min() < 25
+
+
+def test_letters_are_heard() -> None:
+    """Accents, normal strokes and ghost notes on one drum, and the weaker hand."""
+    rng = random.Random(0)
+
+    def mean(letter: str, step: int) -> float:
+        return float(
+            np.mean([patterns._velocity(letter, "SD", step, 1.0, rng) for _ in range(200)])
+        )
+
+    assert mean("X", 4) > mean("x", 4) + 15 > mean("o", 4) + 45
+    assert mean("x", 0) > mean("x", 2) > mean("x", 3)
+
+
+# Files
+
+
+def test_the_files_hold_the_notes(dataset: tuple[Path, list[Path]]) -> None:
+    _, paths = dataset
+    assert len(paths) == len(TAKES)
+    for path, take in zip(paths, TAKES, strict=True):
+        midi = mido.MidiFile(path)
+        now, read, tempo = 0, [], 0.0
+        for message in mido.merge_tracks(midi.tracks):
+            now += message.time
+            if message.type == "note_on" and message.velocity:
+                read.append((now, message.note, message.velocity))
+            elif message.type == "set_tempo":
+                tempo = mido.tempo2bpm(message.tempo)
+        assert tempo == pytest.approx(take.tempo_qpm, abs=1e-3)
+        ticks_per_second = TICKS_PER_QUARTER * take.tempo_qpm / 60
+        written = [
+            (round(n.start_time * ticks_per_second), n.pitch, n.velocity) for n in take.notes
+        ]
+        assert sorted(read) == sorted(written)
+        assert len({(tick, pitch) for tick, pitch, _ in read}) == len(read)
+
+
+def test_info_csv_is_like_that_of_gmd(dataset: tuple[Path, list[Path]]) -> None:
+    root, paths = dataset
+    info = pd.read_csv(root / "info.csv")
+    assert list(info.columns) == GMD_COLUMNS
+    assert [root / name for name in info.midi_filename] == paths
+    assert all(path.is_file() for path in paths)
+    assert info.id.is_unique
+    assert info.midi_filename.is_unique
+    assert set(info.beat_type) == {"beat"}
+    assert set(info.time_signature) == {"4-4"}
+    assert set(info.drummer) == {"drummer1"}
+    assert info.audio_filename.isna().all()
+    assert [*zip(info["style"], info.bpm, info.split, strict=True)] == [
+        (take.style, take.tempo_qpm, take.split) for take in TAKES
+    ]
+    assert info.midi_filename[0] == "drummer1/session1/1_rock_116_beat_4-4.mid"
+    assert info.duration.to_numpy() == pytest.approx(
+        [mido.MidiFile(path).length for path in paths], abs=0.06
+    )
+
+
+def test_the_same_seed_writes_the_same_bytes(
+    dataset: tuple[Path, list[Path]], tmp_path: Path
+) -> None:
+    root, paths = dataset
+    again = patterns.write_dataset(tmp_path / "again")
+    other = patterns.write_dataset(str(tmp_path / "other"), seed=1)
+    assert (root / "info.csv").read_bytes() == (tmp_path / "again" / "info.csv").read_bytes()
+    assert b"\r" not in (root / "info.csv").read_bytes()
+    for path, same, different in zip(paths, again, other, strict=True):
+        assert path.read_bytes() == same.read_bytes() != different.read_bytes()
+        assert path.name == different.name
+
+
+def test_a_folder_that_cannot_be_made(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(GroovaeError, match="cannot write"):
+        patterns.write_dataset(tmp_path / "file")
