@@ -1,0 +1,97 @@
+"""Checkpoints on disk: which one is meant, its step, and whether it fits a model."""
+
+import os
+import re
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from groovae.errors import GroovaeError
+from groovae.upstream import tf
+
+# The variables whose shape is set by one hparam alone.
+_SHAPED_BY = {
+    "z_size": r"encoder/mu/bias$",
+    "enc_rnn_size": r"encoder/.*lstm_cell/bias$",
+    "dec_rnn_size": r"decoder/.*lstm_cell/bias$",
+}
+
+
+def find_checkpoint(path: str | os.PathLike[str]) -> str | None:
+    """The prefix of the checkpoint that `path` names, or None where there is none.
+
+    Args:
+      path: A training folder, whose newest checkpoint is meant, or a checkpoint's prefix, such as
+        `.train/model.ckpt-400`.
+    """
+    path = Path(path).expanduser()
+    if not path.is_dir():
+        return str(path) if Path(f"{path}.index").exists() else None
+    latest = tf.train.latest_checkpoint(str(path))
+    if latest is not None:
+        return latest
+    # The file named `checkpoint` did not come along, as after copying a checkpoint by hand.
+    prefixes = [str(index)[: -len(".index")] for index in path.glob("*.index")]
+    return max(prefixes, key=step_of, default=None)
+
+
+def need_checkpoint(path: str | os.PathLike[str]) -> str:
+    """`find_checkpoint`, or a GroovaeError that says what to do."""
+    found = find_checkpoint(path)
+    if found is not None:
+        return found
+    if str(path).endswith((".tar", ".tgz", ".gz", ".zip")):
+        raise GroovaeError(f"{path}: unpack the archive and name its folder or checkpoint instead")
+    if Path(path).expanduser().is_dir():
+        raise GroovaeError(
+            f"{path}: no checkpoint in this folder; train one with "
+            f"`groovae train --train_dir={path}`"
+        )
+    raise GroovaeError(
+        f"{path}: no such checkpoint; name a training folder, or a prefix such as "
+        ".train/model.ckpt-400, or train one with `groovae train`"
+    )
+
+
+def step_of(checkpoint: str) -> int:
+    """The global step in a checkpoint's name, 0 where it has none."""
+    match = re.search(r"-(\d+)$", checkpoint)
+    return int(match.group(1)) if match else 0
+
+
+def check_fits(checkpoint: str, variables: Iterable[Any], config_name: str) -> None:
+    """Checks that a checkpoint holds every one of `variables`, in its shape.
+
+    Raises:
+      GroovaeError: it cannot be read, or it belongs to another model; the message names a
+        variable, both shapes, and the hparams behind them.
+    """
+    try:
+        shapes = dict(tf.train.list_variables(checkpoint))
+    except (tf.errors.OpError, ValueError) as error:
+        raise damaged(checkpoint, error) from error
+    here = {variable.op.name: variable.shape.as_list() for variable in variables}
+    wrong = [name for name, shape in here.items() if shapes.get(name) != shape]
+    if not wrong:
+        return
+    behind = [
+        hparam
+        for hparam, pattern in _SHAPED_BY.items()
+        if any(re.search(pattern, name) for name in wrong)
+    ]
+    name = next((name for name in wrong if name.endswith("/bias")), wrong[0])
+    raise GroovaeError(
+        f"{checkpoint}: this is no checkpoint of {config_name} with these hparams: {name} is "
+        f"{shapes.get(name, 'missing')} there, {here[name]} here"
+        + (f" (what differs: {', '.join(behind)})" if behind else "")
+        + "; give the --config and --hparams it was trained with"
+    )
+
+
+def damaged(checkpoint: str, error: Exception) -> GroovaeError:
+    """The error for a checkpoint that TensorFlow cannot read."""
+    reason = (str(error).splitlines() or [""])[0]
+    return GroovaeError(
+        f"{checkpoint}: this checkpoint is damaged or incomplete ({reason}); "
+        "name an older one by its prefix"
+    )

@@ -1,0 +1,375 @@
+"""Trains a GrooVAE config on a TFRecord of NoteSequences, with tf_slim's training loop.
+
+The graph is the one of Magenta's `music_vae_train.py`: same model, loss, optimizer and gradient
+clipping, so that checkpoints carry the same variables. What is around it is ours: the windows are
+counted before the first step, a run that cannot work says so at once, `config.json` keeps what was
+trained, and Ctrl-C saves a checkpoint and leaves.
+
+    groovae train --config=groovae_4bar --examples_path=data_dir/music.tfrecord --num_steps=50000
+"""
+
+import contextlib
+import dataclasses
+import math
+import os
+import secrets
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+from groovae import configs
+from groovae.checkpoints import check_fits, damaged, find_checkpoint, need_checkpoint, step_of
+from groovae.errors import GroovaeError, UsageError
+from groovae.upstream import tf, tf_slim
+from groovae.windows import Report, Windows, load_windows, training_dataset
+
+LOG_EVERY_STEPS = 100
+
+
+@dataclasses.dataclass
+class Options:
+    """How to train; the defaults are those of `groovae train`.
+
+    Attributes:
+      train_dir: The folder for checkpoints, event files and `config.json`.
+      examples_path: A TFRecord of NoteSequences, or a glob of them.
+      config: A key of `CONFIG_MAP`.
+      hparams: `name=value,...` to merge with the config's.
+      num_steps: The global step to stop at; 0 trains until it is stopped.
+      checkpoints_to_keep: How many of the newest checkpoints stay.
+      keep_checkpoint_every_n_hours: One checkpoint in so many hours stays for good.
+      save_checkpoint_secs: Seconds from one checkpoint to the next.
+      cache_dataset: Keep the windows in memory, or make them anew in each epoch.
+      master: The TensorFlow master to use.
+      num_sync_workers: Workers that apply their gradients together; they share the batch.
+      num_ps_tasks: Parameter servers that the variables are spread over.
+      task: The number of this worker; 0 is the chief.
+      seed: For initial weights, shuffling and dropout; drawn where it is None.
+    """
+
+    train_dir: str = ".train"
+    examples_path: str = ""
+    config: str = "groovae_4bar"
+    hparams: str = ""
+    num_steps: int = 50000
+    checkpoints_to_keep: int = 5
+    keep_checkpoint_every_n_hours: float = 1.0
+    save_checkpoint_secs: int = 60
+    cache_dataset: bool = True
+    master: str = ""
+    num_sync_workers: int = 0
+    num_ps_tasks: int = 0
+    task: int = 0
+    seed: int | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class Progress:
+    """A moment of a training: the step just done, its loss, and the pace."""
+
+    step: int
+    num_steps: int
+    loss: float
+    steps_per_second: float
+    seconds_left: float
+
+
+@dataclasses.dataclass(frozen=True)
+class Result:
+    """How a training ended: the newest checkpoint, its step, and the signal that stopped it."""
+
+    checkpoint: str
+    step: int
+    stopped_by: signal.Signals | None = None
+
+
+def train(
+    options: Options,
+    say: Callable[[str], None] = lambda line: None,
+    on_step: Callable[[Progress], None] = lambda progress: None,
+) -> Result:
+    """Trains, or goes on training, until `num_steps` or until it is stopped.
+
+    Args:
+      options: What to train, on what, and how.
+      say: Gets each line that tells what is about to happen.
+      on_step: Called after each step.
+
+    Raises:
+      UsageError: unknown config or hparam, or the folder holds another model.
+      GroovaeError: no windows, fewer than a batch, unreadable records, a loss that is not a number.
+    """
+    train_dir = Path(options.train_dir).expanduser()
+    config = configs.get_config(options.config, options.hparams)
+    description = configs.describe(options.config, config)
+    seed = _resume(train_dir, description, options.seed)
+    started_at = _step_in(train_dir)
+    if options.num_steps and started_at >= options.num_steps:
+        say(f"{train_dir} is at step {started_at:,} already; raise --num_steps to go on")
+        return Result(need_checkpoint(train_dir), started_at)
+
+    batch_size = _batch_size(config, options.num_sync_workers)
+    examples_path = os.path.expanduser(options.examples_path or config.train_examples_path or "")
+    load, report = _windows(examples_path, config, options.cache_dataset)
+    say(f"{examples_path}: {report}")
+    _check_enough(examples_path, report, batch_size)
+    if options.task == 0:
+        _write_about(train_dir, config, description, examples_path, seed)
+    until = f"to step {options.num_steps:,}" if options.num_steps else "until it is stopped"
+    say(
+        f"training {options.config} in {train_dir} from step {started_at:,} {until}, "
+        f"{batch_size} windows a step, seed {seed}"
+    )
+    shuffle_size = report.windows if options.cache_dataset else 10 * batch_size
+
+    def make_dataset() -> Any:
+        return training_dataset(load, config.data_converter, batch_size, shuffle_size, seed)
+
+    with tf.Graph().as_default(), _stop_signals() as stop:
+        tf.set_random_seed(seed)
+        with tf.device(tf.train.replica_device_setter(options.num_ps_tasks, merge_devices=True)):
+            train_op, hooks = _build(config, make_dataset, options)
+        _check_resumable(train_dir, options.config)
+        hooks += [_StopHook(stop), _ProgressHook(config.model, options.num_steps, on_step)]
+        _run(train_op, hooks, train_dir, options)
+    return Result(need_checkpoint(train_dir), _step_in(train_dir), stop.by)
+
+
+def _batch_size(config: Any, num_sync_workers: int) -> int:
+    """This worker's share of the batch, which the config then holds too, as in Magenta."""
+    if num_sync_workers:
+        if config.hparams.batch_size < num_sync_workers:
+            raise UsageError(
+                f"a batch of {config.hparams.batch_size} cannot be shared by "
+                f"--num_sync_workers={num_sync_workers}"
+            )
+        config.hparams.batch_size //= num_sync_workers
+    return config.hparams.batch_size
+
+
+def _resume(train_dir: Path, description: dict[str, Any], seed: int | None) -> int:
+    """Checks that the folder holds this model or none, and returns the seed to go on with."""
+    saved = configs.read_config(train_dir)
+    if saved is not None:
+        configs.check_same_model(saved, description, str(train_dir))
+    if seed is not None:
+        return seed
+    drawn = saved.get("seed") if saved else None
+    return drawn if isinstance(drawn, int) else secrets.randbelow(2**31)
+
+
+def _step_in(train_dir: Path) -> int:
+    checkpoint = find_checkpoint(train_dir)
+    return step_of(checkpoint) if checkpoint else 0
+
+
+def _windows(
+    examples_path: str, config: Any, keep: bool
+) -> tuple[Callable[[], Iterable[Windows]], Report]:
+    """A function that gives the windows of an epoch, and the account of them."""
+    report = Report()
+
+    def load(into: Report) -> Iterator[Windows]:
+        return load_windows(examples_path, config.data_converter, into)
+
+    if keep:
+        held = list(load(report))
+        return lambda: held, report
+    for _ in load(report):
+        pass
+    return lambda: load(Report()), report
+
+
+def _check_enough(examples_path: str, report: Report, batch_size: int) -> None:
+    if not report.windows:
+        raise GroovaeError(
+            f"{examples_path}: nothing to train on: {report}. A file gives a window if it has drum "
+            "notes, is in 4/4, keeps its tempo and is long enough"
+        )
+    if report.windows < batch_size:
+        raise GroovaeError(
+            f"{examples_path}: {report.windows:,} windows do not fill one batch of {batch_size:,}; "
+            f"add --hparams=batch_size={_power_of_two(report.windows)} or more files"
+        )
+
+
+def _power_of_two(at_most: int) -> int:
+    return 1 << (at_most.bit_length() - 1)
+
+
+def _write_about(
+    train_dir: Path, config: Any, description: dict[str, Any], examples_path: str, seed: int
+) -> None:
+    """Leaves in the folder what is trained there: `config.json`, and a text for TensorBoard."""
+    configs.save_config(train_dir, description, train_examples_path=examples_path, seed=seed)
+    hparams = config.hparams.values()
+    rows = [f"| {key} | {hparams[key]} |" for key in sorted(hparams)]
+    table = "\n".join(["| Key | Value |", "| :--- | :--- |", *rows, ""])
+    with tf.Graph().as_default(), tf.Session() as session:
+        texts = [
+            tf.summary.text(name, tf.constant(text, name=name), collections=[])
+            for name, text in (("examples_path", examples_path), ("hparams", table))
+        ]
+        writer = tf.summary.FileWriter(str(train_dir), graph=session.graph)
+        for text in session.run(texts):
+            writer.add_summary(text)
+        writer.close()
+
+
+def _build(config: Any, make_dataset: Callable[[], Any], options: Options) -> tuple[Any, list[Any]]:
+    """The training graph of Magenta's `music_vae_train.train`: its train op and its hooks."""
+    model = config.model
+    model.build(config.hparams, config.data_converter.output_depth, is_training=True)
+    optimizer = model.train(**_input_tensors(make_dataset(), config))
+    hooks = []
+    if options.num_sync_workers:
+        optimizer = tf.train.SyncReplicasOptimizer(optimizer, options.num_sync_workers)
+        hooks.append(optimizer.make_session_run_hook(is_chief=options.task == 0))
+    train_op = optimizer.apply_gradients(
+        _clipped_gradients(optimizer.compute_gradients(model.loss), config.hparams),
+        global_step=model.global_step,
+        name="train_step",
+    )
+    values = {"global_step": model.global_step, "loss": model.loss}
+    hooks.append(tf.train.LoggingTensorHook(values, every_n_iter=LOG_EVERY_STEPS))
+    hooks.append(tf.train.NanTensorHook(model.loss))
+    if options.num_steps:
+        hooks.append(tf.train.StopAtStepHook(last_step=options.num_steps))
+    return train_op, hooks
+
+
+def _input_tensors(dataset: Any, config: Any) -> dict[str, Any]:
+    """The next batch, with the static shapes that the model needs."""
+    batch_size, converter = config.hparams.batch_size, config.data_converter
+    inputs, outputs, controls, lengths = tf.data.make_one_shot_iterator(dataset).get_next()
+    inputs.set_shape([batch_size, None, converter.input_depth])
+    outputs.set_shape([batch_size, None, converter.output_depth])
+    controls.set_shape([batch_size, None, converter.control_depth])
+    lengths.set_shape([batch_size])
+    return {
+        "input_sequence": inputs,
+        "output_sequence": outputs,
+        "control_sequence": controls if converter.control_depth else None,
+        "sequence_length": lengths,
+    }
+
+
+def _clipped_gradients(gradients: list[tuple[Any, Any]], hparams: Any) -> list[tuple[Any, Any]]:
+    """(gradient, variable) pairs, clipped by `hparams.clip_mode`, and the global norm's summary.
+
+    In the mode `global_norm`, a step whose norm reaches `grad_norm_clip_to_zero` is left out.
+    """
+    grads, variables = zip(*gradients, strict=True)
+    global_norm = tf.global_norm(grads)
+    tf.summary.scalar("global_norm", global_norm)
+    if hparams.clip_mode == "value":
+        clip = hparams.grad_clip
+        clipped = [tf.clip_by_value(grad, -clip, clip) for grad in grads]
+    elif hparams.clip_mode == "global_norm":
+        clipped = tf.cond(
+            global_norm < hparams.grad_norm_clip_to_zero,
+            lambda: tf.clip_by_global_norm(grads, hparams.grad_clip, use_norm=global_norm)[0],
+            lambda: [tf.zeros(tf.shape(grad)) for grad in grads],
+        )
+    else:
+        raise UsageError(
+            f"hparam clip_mode must be value or global_norm, got {hparams.clip_mode!r}"
+        )
+    return list(zip(clipped, variables, strict=True))
+
+
+def _check_resumable(train_dir: Path, config_name: str) -> None:
+    checkpoint = find_checkpoint(train_dir)
+    if checkpoint:
+        check_fits(checkpoint, tf.global_variables(), config_name)
+
+
+def _run(train_op: Any, hooks: list[Any], train_dir: Path, options: Options) -> None:
+    saver = tf.train.Saver(
+        max_to_keep=options.checkpoints_to_keep,
+        keep_checkpoint_every_n_hours=options.keep_checkpoint_every_n_hours,
+    )
+    try:
+        tf_slim.training.train(
+            train_op=train_op,
+            logdir=str(train_dir),
+            scaffold=tf.train.Scaffold(saver=saver),
+            hooks=hooks,
+            save_checkpoint_secs=options.save_checkpoint_secs,
+            master=options.master,
+            is_chief=options.task == 0,
+        )
+    except tf.train.NanLossDuringTrainingError as error:
+        raise GroovaeError(
+            "the loss is not a number any more; the last checkpoint is from before that. "
+            "Go on from it with a smaller --hparams=learning_rate=..."
+        ) from error
+    except (tf.errors.DataLossError, tf.errors.OutOfRangeError) as error:
+        raise damaged(find_checkpoint(train_dir) or str(train_dir), error) from error
+    except tf.errors.OpError as error:
+        raise GroovaeError(
+            f"training stopped: {(error.message.splitlines() or [''])[0]}"
+        ) from error
+
+
+class _Stop:
+    """The signal that asked the training to stop, if any has."""
+
+    by: signal.Signals | None = None
+
+
+@contextlib.contextmanager
+def _stop_signals() -> Iterator[_Stop]:
+    """Turns the first SIGINT or SIGTERM into a wish to stop; a second one acts at once."""
+    stop = _Stop()
+    previous: dict[signal.Signals, Any] = {}
+
+    def restore() -> None:
+        for number, handler in previous.items():
+            signal.signal(number, handler)
+
+    def note(number: int, frame: Any) -> None:
+        stop.by = signal.Signals(number)
+        restore()
+
+    if threading.current_thread() is threading.main_thread():
+        for number in (signal.SIGINT, signal.SIGTERM):
+            previous[number] = signal.signal(number, note)
+    try:
+        yield stop
+    finally:
+        restore()
+
+
+class _StopHook(tf.train.SessionRunHook):
+    """Ends the loop in good order once a signal has come, so that a last checkpoint is saved."""
+
+    def __init__(self, stop: _Stop):
+        self._stop = stop
+
+    def after_run(self, run_context: Any, run_values: Any) -> None:
+        if self._stop.by:
+            run_context.request_stop()
+
+
+class _ProgressHook(tf.train.SessionRunHook):
+    """Tells `on_step` of each step. The pace leaves out the first step, which sets up the graph."""
+
+    def __init__(self, model: Any, num_steps: int, on_step: Callable[[Progress], None]):
+        self._model, self._num_steps, self._on_step = model, num_steps, on_step
+        self._first: tuple[int, float] | None = None
+
+    def before_run(self, run_context: Any) -> Any:
+        return tf.train.SessionRunArgs(self._model.loss)
+
+    def after_run(self, run_context: Any, run_values: Any) -> None:
+        # Read after the step: within it, the step may or may not be counted yet.
+        step, now = int(run_context.session.run(self._model.global_step)), time.monotonic()
+        self._first = self._first or (step, now)
+        steps, seconds = step - self._first[0], now - self._first[1]
+        pace = steps / seconds if seconds else 0.0
+        left = (self._num_steps - step) / pace if pace and self._num_steps else math.inf
+        self._on_step(Progress(step, self._num_steps, float(run_values.results), pace, left))
