@@ -1,0 +1,163 @@
+"""The command line: `groovae COMMAND [arguments] [--flags]`.
+
+A command is a module of this package with `define_flags` and `run`, and a docstring that is its
+help: what it does, how to call it, examples. It holds flags and wording only; the work is done by
+the library. Each command has flags of its own, apart from absl's global ones, because Magenta's
+modules define clashing flags there. Data goes to stdout, talk and progress to stderr. Exit codes:
+0 done, 1 failed, 2 wrong call, 130 stopped by Ctrl-C.
+"""
+
+import difflib
+import importlib
+import os
+import sys
+import textwrap
+from typing import Any
+
+from absl import flags
+
+from groovae import __version__
+from groovae.errors import GroovaeError, UsageError
+
+COMMANDS = {
+    "demo": "everything at once on embedded drum patterns: data, training, a groove",
+    "download": "fetch the Groove MIDI Dataset and check it",
+    "info": "what a Groove MIDI Dataset folder holds",
+    "preprocess": "a folder of MIDI files to a TFRecord of NoteSequences",
+    "train": "train a GrooVAE model, or go on training it",
+    "sample": "draw grooves from a trained model, as MIDI",
+}
+
+WIDTH = 100
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Runs one command and returns its exit code."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    name = arguments.pop(0) if arguments else "--help"
+    try:
+        if name in ("--help", "-h", "-help", "help"):
+            print(_overview())
+            return 0
+        if name in ("--version", "-version"):
+            print(f"groovae {__version__}")
+            return 0
+        if name not in COMMANDS:
+            raise UsageError(
+                f"there is no command {name!r}{_nearest(name, COMMANDS)}; see groovae --help"
+            )
+        return _run(name, arguments)
+    except GroovaeError as error:
+        return _complain("groovae", error)
+    except BrokenPipeError:
+        # The reader went away, as in `groovae info DIR | head`: nobody is left to be told.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
+
+
+def _run(name: str, arguments: list[str]) -> int:
+    command = importlib.import_module(f"groovae.cli.{name}")
+    values = flags.FlagValues()
+    values.set_gnu_getopt(True)  # flags may follow the arguments
+    command.define_flags(values)
+    flags.DEFINE_bool(
+        "debug", False, "Show tracebacks and all that TensorFlow prints.", flag_values=values
+    )
+    flags.DEFINE_bool("help", False, "Show this help.", flag_values=values, short_name="h")
+    debug = any(argument.lstrip("-") == "debug" for argument in arguments)
+    try:
+        positional = _parse(values, name, arguments)
+        if values.help:
+            print(_help(command, values))
+            return 0
+        if values.debug:
+            os.environ["GROOVAE_DEBUG"] = "1"
+        return command.run(values, positional) or 0
+    except KeyboardInterrupt:
+        print(f"\ngroovae {name}: stopped by Ctrl-C", file=sys.stderr)
+        return 130
+    except GroovaeError as error:
+        if debug:
+            raise
+        return _complain(f"groovae {name}", error)
+    except BrokenPipeError:
+        raise
+    except Exception as error:
+        if debug:
+            raise
+        what = f"{type(error).__name__}: {error}"
+        print(
+            f"groovae {name}: unexpected {_one_line(what)}; see all of it with --debug",
+            file=sys.stderr,
+        )
+        return 1
+
+
+def _parse(values: flags.FlagValues, name: str, arguments: list[str]) -> list[str]:
+    try:
+        return values([f"groovae {name}", *arguments])[1:]
+    except flags.UnrecognizedFlagError as error:
+        near = _nearest(error.flagname, list(values), prefix="--")
+        raise UsageError(
+            f"there is no flag --{error.flagname}{near}; see groovae {name} --help"
+        ) from error
+    except flags.Error as error:
+        raise UsageError(f"{error}; see groovae {name} --help") from error
+
+
+def need_arguments(positional: list[str], *names: str) -> list[str]:
+    """Checks that there is one positional argument for each name, and returns them."""
+    if len(positional) < len(names):
+        missing = " and ".join(names[len(positional) :])
+        raise UsageError(f"{missing} missing; see --help")
+    if len(positional) > len(names):
+        raise UsageError(f"cannot make sense of {positional[len(names)]!r}; a flag begins with --")
+    return positional
+
+
+def say(line: str) -> None:
+    """Talk goes to stderr, so that stdout holds data only."""
+    print(line, file=sys.stderr, flush=True)
+
+
+def _complain(who: str, error: GroovaeError) -> int:
+    print(f"{who}: {_one_line(str(error))}", file=sys.stderr)
+    return error.exit_code
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.split())
+
+
+def _nearest(name: str, among: Any, prefix: str = "") -> str:
+    near = difflib.get_close_matches(name, among, n=1, cutoff=0.5)
+    return f", did you mean {prefix}{near[0]}?" if near else ""
+
+
+def _overview() -> str:
+    width = max(map(len, COMMANDS))
+    commands = "\n".join(f"  {name:<{width}}  {summary}" for name, summary in COMMANDS.items())
+    return f"""\
+groovae {__version__}: Magenta's GrooVAE drum model on today's Python
+
+Usage: groovae COMMAND [arguments] [--flags]
+
+{commands}
+
+groovae COMMAND --help tells more. With a folder of drum MIDI, such as the Groove MIDI Dataset:
+
+  groovae preprocess ../groove data_dir/music.tfrecord
+  groovae train --num_steps=50000
+  groovae sample --temperature=0.5 --out=drum_4bar.mid"""
+
+
+def _help(command: Any, values: flags.FlagValues) -> str:
+    lines = [command.__doc__.strip(), "", "Flags:"]
+    own = [values[name] for name in values if name not in ("help", "debug", "h")]
+    for flag in [*own, values["debug"], values["help"]]:
+        lines.append(f"  --[no]{flag.name}" if flag.boolean else f"  --{flag.name}=...")
+        default = (flag.default_as_str or "").strip("'")
+        text = f"{flag.help} (default: {default})" if default not in ("", "false") else flag.help
+        lines += textwrap.wrap(text, WIDTH, initial_indent=" " * 6, subsequent_indent=" " * 6)
+    lines += ["  --flagfile=FILE", "      Read flags from a file, one a line; configs/ holds some."]
+    return "\n".join(lines)

@@ -1,0 +1,64 @@
+"""groovae demo: everything at once on embedded drum patterns: data, training, a groove.
+
+Usage: groovae demo [--flags]
+
+Writes the drum patterns that groovae brings along as MIDI files, preprocesses them, trains a small
+model and draws grooves from it: no network, no data of your own, about a minute or two on two
+cores. Prints the MIDI files it drew, and the commands to do the same with your own data. Run again,
+it goes on from what is there.
+
+Examples:
+  groovae demo
+  groovae demo --dir=/tmp/groovae --num_steps=1000 --temperature=0.8"""
+
+import shlex
+from typing import Any
+
+from absl import flags
+
+from groovae.cli import need_arguments, say
+from groovae.cli.train import Display
+
+DEFAULT_NUM_STEPS = 400
+
+
+def define_flags(values: flags.FlagValues) -> None:
+    flags.DEFINE_string("dir", "data_dir/demo", "The folder to work in.", flag_values=values)
+    flags.DEFINE_integer(
+        "num_steps", DEFAULT_NUM_STEPS, "Steps to train.", lower_bound=1, flag_values=values
+    )
+    flags.DEFINE_float(
+        "temperature", 0.5, "For the grooves; over 0.", lower_bound=0.001, flag_values=values
+    )
+    flags.DEFINE_integer("seed", 1, "For training and grooves.", lower_bound=0, flag_values=values)
+
+
+def run(values: Any, positional: list[str]) -> int:
+    need_arguments(positional)
+    from groovae.demo import run_demo
+
+    with Display(values.num_steps) as display:
+        demo = run_demo(
+            values.dir,
+            values.num_steps,
+            values.temperature,
+            values.seed,
+            display.say,
+            display.on_step,
+        )
+    if demo.stopped_by:
+        say("stopped; the same command goes on from here")
+        return 128 + demo.stopped_by
+    say("\nListen to these with any MIDI player or DAW:")
+    for path in demo.grooves:
+        print(path, flush=True)
+    train_dir = shlex.quote(f"{values.dir}/train")
+    say(
+        f"\nMore of them:\n"
+        f"  groovae sample --checkpoint={train_dir} --temperature=0.8 --num_outputs=8\n"
+        f"With your own folder of drum MIDI:\n"
+        f"  groovae preprocess ../groove data_dir/music.tfrecord\n"
+        f"  groovae train --num_steps=50000\n"
+        f"  groovae sample --temperature=0.5 --out=drum_4bar.mid"
+    )
+    return 0

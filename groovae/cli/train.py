@@ -1,0 +1,167 @@
+"""groovae train: train a GrooVAE model, or go on training it.
+
+Usage: groovae train [--flags]
+
+Trains on a TFRecord made by `groovae preprocess`, and leaves checkpoints, TensorBoard event files
+and config.json in --train_dir. Run it again with the same flags to go on from the newest
+checkpoint; Ctrl-C saves one and leaves. Where TensorBoard is installed, `tensorboard
+--logdir=.train` draws the curves.
+
+Examples:
+  groovae train --num_steps=50000
+  groovae train --flagfile=configs/groovae_4bar.flags
+  groovae train --hparams=batch_size=128,learning_rate=0.0005 --train_dir=runs/small_batch
+  groovae train --config=groovae_2bar_humanize --examples_path='data_dir/*.tfrecord'"""
+
+import math
+import sys
+from typing import TYPE_CHECKING, Any
+
+from absl import flags
+from tqdm import tqdm
+
+from groovae.cli import need_arguments, say
+
+if TYPE_CHECKING:
+    from groovae.train import Progress
+
+
+def define_flags(values: flags.FlagValues) -> None:
+    flags.DEFINE_string(
+        "examples_path",
+        None,
+        "A TFRecord of NoteSequences, or a quoted glob of them; by default the config's "
+        "train_examples_path, data_dir/music.tfrecord for groovae_4bar.",
+        flag_values=values,
+    )
+    flags.DEFINE_string(
+        "train_dir", ".train", "Folder for checkpoints, events, config.json.", flag_values=values
+    )
+    flags.DEFINE_string(
+        "config", "groovae_4bar", "Name of the config to train.", flag_values=values
+    )
+    flags.DEFINE_string(
+        "hparams", "", "name=value,... to merge with the config's hparams.", flag_values=values
+    )
+    flags.DEFINE_integer(
+        "num_steps",
+        50000,
+        "Step to stop at; 0 goes on until stopped.",
+        flag_values=values,
+        lower_bound=0,
+    )
+    flags.DEFINE_integer(
+        "seed",
+        None,
+        "For initial weights, shuffling and dropout; drawn and told by default.",
+        flag_values=values,
+        lower_bound=0,
+        upper_bound=2**31 - 1,
+    )
+    flags.DEFINE_integer(
+        "checkpoints_to_keep",
+        5,
+        "How many of the newest checkpoints stay; 0: all.",
+        lower_bound=0,
+        flag_values=values,
+    )
+    flags.DEFINE_float(
+        "keep_checkpoint_every_n_hours",
+        1,
+        "Keep one in so many hours for good.",
+        lower_bound=0,
+        flag_values=values,
+    )
+    flags.DEFINE_integer(
+        "save_checkpoint_secs",
+        60,
+        "Seconds between checkpoints.",
+        lower_bound=1,
+        flag_values=values,
+    )
+    flags.DEFINE_bool(
+        "cache_dataset",
+        True,
+        "Keep the windows in memory; otherwise they are made anew in each epoch.",
+        flag_values=values,
+    )
+    flags.DEFINE_string("master", "", "The TensorFlow master to use.", flag_values=values)
+    flags.DEFINE_integer(
+        "num_sync_workers",
+        0,
+        "Workers that step together and share the batch.",
+        lower_bound=0,
+        flag_values=values,
+    )
+    flags.DEFINE_integer(
+        "num_ps_tasks",
+        0,
+        "Parameter servers that hold the variables.",
+        lower_bound=0,
+        flag_values=values,
+    )
+    flags.DEFINE_integer(
+        "task", 0, "Number of this worker; 0 is the chief.", lower_bound=0, flag_values=values
+    )
+
+
+def run(values: Any, positional: list[str]) -> int:
+    need_arguments(positional)
+    from groovae.train import Options, train
+
+    options = Options(**{name: values[name].value for name in Options.__dataclass_fields__})
+    with Display(options.num_steps) as display:
+        result = train(options, display.say, display.on_step)
+    if result.stopped_by:
+        say(
+            f"stopped by {result.stopped_by.name} at step {result.step:,}, saved as "
+            f"{result.checkpoint}; the same command goes on from there"
+        )
+        return 128 + result.stopped_by
+    say(f"step {result.step:,} is saved as {result.checkpoint}; now: groovae sample")
+    return 0
+
+
+class Display:
+    """A live line on a terminal, and a line to keep at the first, the last and each 100th step."""
+
+    def __init__(self, num_steps: int):
+        self._bar = tqdm(total=num_steps or None, unit="step", disable=None, leave=False)
+        self._begun = False
+
+    def __enter__(self) -> "Display":
+        return self
+
+    def __exit__(self, *error: Any) -> None:
+        self._bar.close()
+
+    def say(self, line: str) -> None:
+        tqdm.write(line, file=sys.stderr)
+
+    def on_step(self, progress: "Progress") -> None:
+        from groovae.train import LOG_EVERY_STEPS
+
+        if not self._bar.disable:
+            self._bar.set_description_str(f"loss {progress.loss:.2f}", refresh=False)
+            self._bar.update(progress.step - self._bar.n)
+        is_due = progress.step % LOG_EVERY_STEPS == 0 or progress.step == progress.num_steps
+        if is_due or not self._begun:
+            self.say(_line(progress))
+        self._begun = True
+
+
+def _line(progress: "Progress") -> str:
+    of = f"/{progress.num_steps:,}" if progress.num_steps else ""
+    line = f"step {progress.step:,}{of}  loss {progress.loss:.2f}"
+    if progress.steps_per_second:
+        line += f"  {progress.steps_per_second:.2f} steps/s"
+    if math.isfinite(progress.seconds_left):
+        line += f"  {_duration(progress.seconds_left)} left"
+    return line
+
+
+def _duration(seconds: float) -> str:
+    minutes = round(seconds / 60)
+    if minutes < 2:
+        return f"{seconds:.0f} s"
+    return f"{minutes} min" if minutes < 120 else f"{minutes / 60:.1f} h"
