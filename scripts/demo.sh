@@ -1,0 +1,14 @@
+#!/usr/bin/env bash
+# All of groovae in a few minutes, without data, GPU or root rights:
+#
+#   bash scripts/demo.sh             results in data_dir/demo
+#   bash scripts/demo.sh --dir=out   arguments go to `groovae demo`; paths are the caller's
+#
+# Runs from any directory. The first run makes the environment; env.sh says how.
+set -euo pipefail
+
+# shellcheck source=scripts/env.sh
+source "$(dirname -- "${BASH_SOURCE[0]}")/env.sh"
+
+make_environment --no-dev
+exec "$UV_PROJECT_ENVIRONMENT/bin/groovae" demo --dir="$root/data_dir/demo" "$@"

@@ -1,0 +1,71 @@
+#!/usr/bin/env bash
+# Everything that must hold before a change goes in: a lock that matches pyproject.toml, a
+# requirements.txt that matches the lock, ruff, mypy, pytest. All of them run; one closing line
+# says which failed.
+#
+#   bash scripts/test.sh                          in .venv
+#   bash scripts/test.sh -x tests/test_midi.py    arguments go to pytest; paths are the repository's
+#   bash scripts/test.sh --all-pythons [ARGS...]  instead: the fast tests alone, on every Python
+#                                                 3.10 to 3.13 found, each in .venvs/3.X (3 GB)
+#
+# Runs from any directory. The first run makes the environment; env.sh says how.
+set -euo pipefail
+
+# shellcheck source=scripts/env.sh
+source "$(dirname -- "${BASH_SOURCE[0]}")/env.sh"
+cd "$root" # where ruff, mypy and pytest look for pyproject.toml
+trap 'exit 130' INT # pytest survives Ctrl-C to report; we should not go on with the next check
+
+if [ -z "${GROOVAE_SHARED:-}" ] && [ -d "$root/../shared" ]; then
+  export GROOVAE_SHARED="$root/../shared"
+fi
+
+failed=
+check() { # NAME COMMAND...
+  local name=$1
+  shift
+  printf '\n== %s\n' "$name"
+  "$@" || failed=$failed${failed:+, }$name
+}
+
+# `#` lines aside: the header is ours.
+requirements_match_lock() {
+  diff <(grep -v '^#' requirements.txt) \
+    <(uv export --quiet --frozen --no-dev --no-emit-project --no-hashes --no-annotate --no-header)
+}
+
+fast_tests_in() ( # PYTHON ENVIRONMENT PYTEST ARGS...
+  export UV_PYTHON=$1 UV_PROJECT_ENVIRONMENT=$2
+  shift 2
+  make_environment --group dev
+  PATH=$UV_PROJECT_ENVIRONMENT/bin:$PATH pytest -m "not slow" "$@"
+)
+
+if [ "${1:-}" = --all-pythons ]; then
+  shift
+  table=
+  for version in 3.10 3.11 3.12 3.13; do
+    result="not found"
+    if find_python "$version"; then
+      result=passed
+      check "Python $version" fast_tests_in "$python" "$root/.venvs/$version" "$@"
+      [[ $failed != *"$version" ]] || result=failed
+    fi
+    table=$table$(printf '%-8s%s' "$version" "$result")$'\n'
+  done
+  printf '\n%s' "$table"
+  [[ $table == *passed* ]] || failed=${failed:-no Python tested}
+else
+  make_environment --group dev
+  PATH=$root/.venv/bin:$PATH
+  # Needs no network while the lock matches, so there is no offline case to skip.
+  check "uv lock --check" uv lock --check
+  check "requirements.txt" requirements_match_lock
+  check "ruff check" ruff check groovae scripts tests # named, as .venvs is not always git's to ignore
+  check "ruff format" ruff format --check groovae scripts tests
+  check "mypy" mypy
+  check "pytest" pytest "$@"
+fi
+
+[ -z "$failed" ] || fail "FAILED: $failed"
+say "all passed"
