@@ -28,9 +28,10 @@ def find_checkpoint(path: str | os.PathLike[str]) -> str | None:
     if not path.is_dir():
         return str(path) if Path(f"{path}.index").exists() else None
     latest = tf.train.latest_checkpoint(str(path))
-    if latest is not None:
+    if latest is not None and Path(latest).parent.resolve() == path.resolve():
         return latest
-    # The file named `checkpoint` did not come along, as after copying a checkpoint by hand.
+    # The file named `checkpoint` did not come along, or it names the place that the folder was
+    # moved or copied from.
     prefixes = [str(index)[: -len(".index")] for index in path.glob("*.index")]
     return max(prefixes, key=step_of, default=None)
 
@@ -74,12 +75,14 @@ def check_fits(checkpoint: str, variables: Iterable[Any], config_name: str) -> N
     wrong = [name for name, shape in here.items() if shapes.get(name) != shape]
     if not wrong:
         return
+    # Those that are there alone count too: another number of layers.
+    wrong += [name for name in shapes if name not in here and name.endswith("lstm_cell/bias")]
     behind = [
         hparam
         for hparam, pattern in _SHAPED_BY.items()
         if any(re.search(pattern, name) for name in wrong)
     ]
-    name = next((name for name in wrong if name.endswith("/bias")), wrong[0])
+    name = next((name for name in wrong if name in here and name.endswith("/bias")), wrong[0])
     raise GroovaeError(
         f"{checkpoint}: this is no checkpoint of {config_name} with these hparams: {name} is "
         f"{shapes.get(name, 'missing')} there, {here[name]} here"

@@ -148,7 +148,10 @@ def read_config(train_dir: Path) -> dict[str, Any] | None:
     path = train_dir / CONFIG_FILE
     try:
         saved = json.loads(path.read_text("utf-8"))
-        return {key: saved[key] for key in ("config", "hparams", "data_converter")} | saved
+        name, *parts = (saved[key] for key in ("config", "hparams", "data_converter"))
+        if name not in CONFIG_MAP or not all(isinstance(part, dict) for part in parts):
+            raise ValueError(f"it describes no config of this version: {name}")
+        return saved
     except FileNotFoundError:
         return None
     except (OSError, ValueError, KeyError, TypeError) as error:
@@ -173,8 +176,13 @@ def config_of(train_dir: Path, name: str | None, hparams: str) -> tuple[str, Any
         return name, get_config(name, hparams)
     name = name or saved["config"]
     config = get_config(name)
-    known = {key: value for key, value in saved["hparams"].items() if key in config.hparams}
-    config.hparams.override_from_dict(known)
+    try:
+        for key, value in saved["hparams"].items():
+            if key in config.hparams:
+                config.hparams.set_hparam(key, value)
+        _check_ranges(config.hparams)
+    except (TypeError, ValueError) as error:
+        raise GroovaeError(f"{train_dir / CONFIG_FILE}: an hparam is wrong: {error}") from error
     asked = _merge_hparams(config, hparams)
     check_same_model(saved, describe(name, asked), str(train_dir))
     return name, asked

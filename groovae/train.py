@@ -47,7 +47,7 @@ class Options:
       num_sync_workers: Workers that apply their gradients together; they share the batch.
       num_ps_tasks: Parameter servers that the variables are spread over.
       task: The number of this worker; 0 is the chief.
-      seed: For initial weights, shuffling and dropout; drawn where it is None.
+      seed: For initial weights, the order of the windows, dropout and z; drawn where it is None.
     """
 
     train_dir: str = ".train"
@@ -113,6 +113,7 @@ def train(
 
     batch_size = _batch_size(config, options.num_sync_workers)
     examples_path = os.path.expanduser(options.examples_path or config.train_examples_path or "")
+    say(f"reading {examples_path}")
     load, report = _windows(examples_path, config, options.cache_dataset)
     say(f"{examples_path}: {report}")
     _check_enough(examples_path, report, batch_size)
@@ -125,14 +126,17 @@ def train(
     )
     shuffle_size = report.windows if options.cache_dataset else 10 * batch_size
 
+    # Other numbers after a restart, or the same windows would come first again and again.
+    run_seed = (seed + started_at) % 2**31
+
     def make_dataset() -> Any:
-        return training_dataset(load, config.data_converter, batch_size, shuffle_size, seed)
+        return training_dataset(load, config.data_converter, batch_size, shuffle_size, run_seed)
 
     with tf.Graph().as_default(), _stop_signals() as stop:
-        tf.set_random_seed(seed)
+        tf.set_random_seed(run_seed)
         with tf.device(tf.train.replica_device_setter(options.num_ps_tasks, merge_devices=True)):
             train_op, hooks = _build(config, make_dataset, options)
-        _check_resumable(train_dir, options.config)
+        _prepare_resume(train_dir, options.config)
         hooks += [_StopHook(stop), _ProgressHook(config.model, options.num_steps, on_step)]
         _run(train_op, hooks, train_dir, options)
     return Result(need_checkpoint(train_dir), _step_in(train_dir), stop.by)
@@ -210,7 +214,7 @@ def _write_about(
     table = "\n".join(["| Key | Value |", "| :--- | :--- |", *rows, ""])
     with tf.Graph().as_default(), tf.Session() as session:
         texts = [
-            tf.summary.text(name, tf.constant(text, name=name), collections=[])
+            tf.summary.text(name, tf.constant(text), collections=[])
             for name, text in (("examples_path", examples_path), ("hparams", table))
         ]
         writer = tf.summary.FileWriter(str(train_dir), graph=session.graph)
@@ -263,7 +267,8 @@ def _clipped_gradients(gradients: list[tuple[Any, Any]], hparams: Any) -> list[t
     In the mode `global_norm`, a step whose norm reaches `grad_norm_clip_to_zero` is left out.
     """
     grads, variables = zip(*gradients, strict=True)
-    global_norm = tf.global_norm(grads)
+    # Under another name, since two things called global_norm make TensorBoard show "global_norm_1".
+    global_norm = tf.global_norm(grads, name="gradient_norm")
     tf.summary.scalar("global_norm", global_norm)
     if hparams.clip_mode == "value":
         clip = hparams.grad_clip
@@ -281,16 +286,20 @@ def _clipped_gradients(gradients: list[tuple[Any, Any]], hparams: Any) -> list[t
     return list(zip(clipped, variables, strict=True))
 
 
-def _check_resumable(train_dir: Path, config_name: str) -> None:
+def _prepare_resume(train_dir: Path, config_name: str) -> None:
+    """Has the loop restore the checkpoint that `find_checkpoint` names, if it fits the graph."""
     checkpoint = find_checkpoint(train_dir)
     if checkpoint:
         check_fits(checkpoint, tf.global_variables(), config_name)
+        if checkpoint != tf.train.latest_checkpoint(str(train_dir)):
+            tf.train.update_checkpoint_state(str(train_dir), checkpoint)
 
 
 def _run(train_op: Any, hooks: list[Any], train_dir: Path, options: Options) -> None:
     saver = tf.train.Saver(
         max_to_keep=options.checkpoints_to_keep,
         keep_checkpoint_every_n_hours=options.keep_checkpoint_every_n_hours,
+        save_relative_paths=True,  # so that the folder may be moved
     )
     try:
         tf_slim.training.train(

@@ -12,6 +12,9 @@ Examples:
   groovae demo --dir=/tmp/groovae --num_steps=1000 --temperature=0.8"""
 
 import shlex
+import shutil
+import sys
+from pathlib import Path
 from typing import Any
 
 from absl import flags
@@ -37,7 +40,7 @@ def run(values: Any, positional: list[str]) -> int:
     need_arguments(positional)
     from groovae.demo import run_demo
 
-    with Display(values.num_steps) as display:
+    with Display() as display:
         demo = run_demo(
             values.dir,
             values.num_steps,
@@ -52,13 +55,22 @@ def run(values: Any, positional: list[str]) -> int:
     say("\nListen to these with any MIDI player or DAW:")
     for path in demo.grooves:
         print(path, flush=True)
-    train_dir = shlex.quote(f"{values.dir}/train")
-    say(
-        f"\nMore of them:\n"
-        f"  groovae sample --checkpoint={train_dir} --temperature=0.8 --num_outputs=8\n"
-        f"With your own folder of drum MIDI:\n"
-        f"  groovae preprocess ../groove data_dir/music.tfrecord\n"
-        f"  groovae train --num_steps=50000\n"
-        f"  groovae sample --temperature=0.5 --out=drum_4bar.mid"
-    )
+    say(_what_next(values.dir))
     return 0
+
+
+def _what_next(directory: str) -> str:
+    lines = [
+        "",
+        "The same with your own folder of drum MIDI, here ../groove:",
+        "  groovae preprocess ../groove data_dir/music.tfrecord",
+        "  groovae train --num_steps=50000",
+        "  groovae sample --temperature=0.5 --out=drum_4bar.mid",
+        "",
+        "More from the model of the demo:",
+        f"  groovae sample --checkpoint={shlex.quote(f'{directory}/train')} --num_outputs=8",
+    ]
+    if shutil.which("groovae") is None:
+        activate = shlex.quote(str(Path(sys.executable).with_name("activate")))
+        lines += ["", "Once in each terminal, so that it finds groovae:", f"  source {activate}"]
+    return "\n".join(lines)

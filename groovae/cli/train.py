@@ -53,7 +53,7 @@ def define_flags(values: flags.FlagValues) -> None:
     flags.DEFINE_integer(
         "seed",
         None,
-        "For initial weights, shuffling and dropout; drawn and told by default.",
+        "For initial weights, order of windows, dropout and z; drawn and told by default.",
         flag_values=values,
         lower_bound=0,
         upper_bound=2**31 - 1,
@@ -110,7 +110,7 @@ def run(values: Any, positional: list[str]) -> int:
     from groovae.train import Options, train
 
     options = Options(**{name: values[name].value for name in Options.__dataclass_fields__})
-    with Display(options.num_steps) as display:
+    with Display() as display:
         result = train(options, display.say, display.on_step)
     if result.stopped_by:
         say(
@@ -125,15 +125,15 @@ def run(values: Any, positional: list[str]) -> int:
 class Display:
     """A live line on a terminal, and a line to keep at the first, the last and each 100th step."""
 
-    def __init__(self, num_steps: int):
-        self._bar = tqdm(total=num_steps or None, unit="step", disable=None, leave=False)
-        self._begun = False
+    def __init__(self) -> None:
+        self._bar: Any = None
 
     def __enter__(self) -> "Display":
         return self
 
-    def __exit__(self, *error: Any) -> None:
-        self._bar.close()
+    def __exit__(self, *error: object) -> None:
+        if self._bar is not None:
+            self._bar.close()
 
     def say(self, line: str) -> None:
         tqdm.write(line, file=sys.stderr)
@@ -141,13 +141,16 @@ class Display:
     def on_step(self, progress: "Progress") -> None:
         from groovae.train import LOG_EVERY_STEPS
 
-        if not self._bar.disable:
-            self._bar.set_description_str(f"loss {progress.loss:.2f}", refresh=False)
-            self._bar.update(progress.step - self._bar.n)
         is_due = progress.step % LOG_EVERY_STEPS == 0 or progress.step == progress.num_steps
-        if is_due or not self._begun:
+        if is_due or self._bar is None:
             self.say(_line(progress))
-        self._begun = True
+        if self._bar is None:  # only now, since its clock starts at once and its count where we are
+            total = progress.num_steps or None
+            self._bar = tqdm(
+                total=total, initial=progress.step, unit="step", disable=None, leave=False
+            )
+        self._bar.set_description_str(f"loss {progress.loss:.2f}", refresh=False)
+        self._bar.update(progress.step - self._bar.n)
 
 
 def _line(progress: "Progress") -> str:

@@ -1,0 +1,113 @@
+"""Fixtures that more than one test file uses.
+
+The Groove MIDI Dataset and the outputs of the original Magenta lie outside the repository, in the
+folder that the environment variable GROOVAE_SHARED names (default `../shared`). Where it is
+missing, the tests that need it skip.
+"""
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from hypothesis import settings
+
+# How long an example takes says nothing about the code: the first may import TensorFlow.
+settings.register_profile("groovae", deadline=None)
+settings.load_profile("groovae")
+
+ROOT = Path(__file__).resolve().parent.parent
+SHARED = Path(os.environ.get("GROOVAE_SHARED", ROOT.parent / "shared"))
+
+# The small model of native_magenta/README.md, which its checkpoint belongs to.
+SMALL_HPARAMS = (
+    "batch_size=64,enc_rnn_size=[64],dec_rnn_size=[48,48],z_size=32,free_bits=6,"
+    "dropout_keep_prob=1.0"
+)
+# As small as a model can be and still run all of its code.
+TINY_HPARAMS = "batch_size=8,enc_rnn_size=[8],dec_rnn_size=[8,8],z_size=4"
+
+Groovae = Callable[..., subprocess.CompletedProcess[str]]
+
+
+def _shared(*parts: str) -> Path:
+    path = SHARED.joinpath(*parts)
+    if not path.exists():
+        pytest.skip(f"{path} is not there; GROOVAE_SHARED names the folder that holds it")
+    return path
+
+
+@pytest.fixture(scope="session")
+def gmd() -> Path:
+    """The Groove MIDI Dataset."""
+    return _shared("groove")
+
+
+@pytest.fixture(scope="session")
+def native() -> Path:
+    """Outputs of Magenta 2.1.4 on its own pins."""
+    return _shared("reference", "native_magenta")
+
+
+@pytest.fixture(scope="session")
+def gmd_records(gmd: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A TFRecord of the Groove MIDI Dataset: 1,150 sequences, 5,108 windows."""
+    from groovae.preprocess import convert_directory
+
+    path = tmp_path_factory.mktemp("gmd") / "music.tfrecord"
+    convert_directory(gmd, path)
+    return path
+
+
+@pytest.fixture
+def groovae(tmp_path: Path) -> Groovae:
+    """Runs the command line as a user does, in a process of its own, in an empty folder."""
+
+    def run(
+        *arguments: object, timeout: float = 300, **env: str
+    ) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, "-m", "groovae", *map(str, arguments)],
+            cwd=tmp_path,
+            env={**os.environ, **env},
+            capture_output=True,
+            text=True,
+            timeout=timeout,
+            check=False,
+        )
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def records(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A TFRecord of the embedded drum patterns: 100 sequences, 200 windows."""
+    from groovae.patterns import write_dataset
+    from groovae.preprocess import convert_directory
+
+    folder = tmp_path_factory.mktemp("records")
+    write_dataset(folder / "groove")
+    convert_directory(folder / "groove", folder / "music.tfrecord")
+    return folder / "music.tfrecord"
+
+
+@pytest.fixture(scope="session")
+def trained(records: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A training folder: a tiny groovae_4bar after three steps."""
+    from groovae.train import Options, train
+
+    train_dir = tmp_path_factory.mktemp("trained") / "train"
+    train(Options(str(train_dir), str(records), hparams=TINY_HPARAMS, num_steps=3, seed=1))
+    return train_dir
+
+
+def assert_one_line(result: subprocess.CompletedProcess[str], code: int, *words: str) -> None:
+    """The command failed as promised: exit code, no traceback, a closing line that has `words`."""
+    assert result.returncode == code, result.stderr
+    assert "Traceback" not in result.stderr
+    last = result.stderr.strip().splitlines()[-1]
+    assert last.startswith("groovae"), result.stderr
+    for word in words:
+        assert word in last, last

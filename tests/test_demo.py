@@ -1,0 +1,31 @@
+"""The demo does all of it, and goes on from where it was."""
+
+from pathlib import Path
+
+import mido
+from conftest import Groovae, assert_one_line
+
+
+def test_the_demo_ends_with_grooves_and_the_way_on(groovae: Groovae, tmp_path: Path):
+    first = groovae("demo", "--num_steps=5", "--dir=demo")
+    assert first.returncode == 0, first.stderr
+    files = first.stdout.split()
+    assert files == [f"demo/groove-0{i}.mid" for i in (1, 2, 3, 4)]
+    for file in files:
+        assert any(message.type == "note_on" for message in mido.MidiFile(tmp_path / file))
+    for line in (
+        "groovae preprocess ../groove data_dir/music.tfrecord",
+        "groovae train --num_steps=50000",
+        "groovae sample --temperature=0.5 --out=drum_4bar.mid",
+    ):
+        assert f"  {line}\n" in first.stderr
+    before = (tmp_path / files[0]).read_bytes()
+    second = groovae("demo", "--num_steps=5", "--dir=demo")
+    assert second.returncode == 0, second.stderr
+    assert "at step 5 already" in second.stderr
+    assert (tmp_path / files[0]).read_bytes() == before
+
+
+def test_a_folder_that_cannot_be_made_is_one_line(groovae: Groovae, tmp_path: Path):
+    (tmp_path / "file").touch()
+    assert_one_line(groovae("demo", "--dir=file"), 1, "file")
