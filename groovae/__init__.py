@@ -5,7 +5,7 @@ only when one of them is asked for.
 
     import groovae
     model = groovae.load_model(".train")
-    groovae.write_midi("groove.mid", *model.sample(temperature=0.5))
+    groovae.write_sequence("groove.mid", model.sample(temperature=0.5)[0])
 """
 
 import importlib
@@ -24,6 +24,7 @@ _PUBLIC = {
     "train": "groovae.train",
     "update_config": "groovae.configs",
     "write_midi": "groovae.midi",
+    "write_sequence": "groovae.midi",
 }
 
 __all__ = ["__version__", *_PUBLIC]

@@ -9,11 +9,11 @@ LLC, CC BY 4.0, https://magenta.tensorflow.org/datasets/groove.
 
 import dataclasses
 import hashlib
+import http.client
 import os
 import shutil
 import stat
 import tempfile
-import urllib.error
 import urllib.request
 import zipfile
 from collections.abc import Callable
@@ -99,6 +99,11 @@ def read_info(directory: str | os.PathLike[str]) -> pd.DataFrame:
     missing = [column for column in INFO_COLUMNS if column not in info.columns]
     if missing:
         raise GroovaeError(f"{path}: columns missing: {', '.join(missing)}")
+    if info.empty:
+        raise GroovaeError(f"{path}: the table has no rows")
+    for column in ("bpm", "duration"):
+        if pd.to_numeric(info[column], errors="coerce").isna().any():
+            raise GroovaeError(f"{path}: {column} must be a number in each row")
     info["on_disk"] = [(directory / str(name)).is_file() for name in info["midi_filename"]]
     return info
 
@@ -151,9 +156,9 @@ def _fetch(archive: Archive, file: Any, progress: Callable[[int], None]) -> None
                 progress(done)
                 if done > archive.size:
                     break
-    except ValueError as error:
+    except (ValueError, http.client.InvalidURL) as error:
         raise UsageError(f"{archive.url}: this is no address to fetch from ({error})") from error
-    except (urllib.error.URLError, OSError) as error:
+    except (OSError, http.client.HTTPException) as error:
         reason = getattr(error, "reason", error)
         raise GroovaeError(
             f"cannot fetch {archive.url}: {reason}; try again, or name a mirror with --url"

@@ -48,6 +48,8 @@ def replacing_directory(path: str | os.PathLike[str]) -> Iterator[Path]:
     """Like `replacing`, for a folder that does not exist yet or is empty."""
     path = Path(path)
     try:
+        if path.is_symlink():
+            path = path.resolve()
         path.parent.mkdir(parents=True, exist_ok=True)
         temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent))
     except OSError as error:

@@ -13,7 +13,6 @@ Nothing here needs TensorFlow or note_seq: a note is anything with `start_time` 
 seconds, `pitch` and `velocity`, such as the notes of a NoteSequence.
 """
 
-import math
 import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -27,6 +26,7 @@ from groovae.files import replacing
 TICKS_PER_QUARTER = 1920
 DRUM_CHANNEL = 9
 MIN_TEMPO_QPM, MAX_TEMPO_QPM = 4.0, 1000.0  # the tempo event holds 24 bits of microseconds
+MAX_TICKS = 1 << 26  # a delta time holds 28 bits, and the groove may be moved by as much again
 
 
 class Note(NamedTuple):
@@ -70,7 +70,7 @@ def write_midi(
 
     Raises:
       UsageError: the tempo is out of range.
-      GroovaeError: a time is not a finite number, or the file cannot be written.
+      GroovaeError: a time is not a finite number that MIDI can hold, or the file cannot be written.
     """
     midi, moved_ms = to_midi(notes, tempo_qpm, length_seconds)
     with replacing(path) as temporary:
@@ -102,9 +102,10 @@ def to_midi(
             f"tempo must lie between {MIN_TEMPO_QPM:g} and {MAX_TEMPO_QPM:g} bpm, got {tempo_qpm:g}"
         )
     notes = sorted(notes, key=lambda note: (note.pitch, note.start_time))
-    if not all(math.isfinite(note.start_time + note.end_time) for note in notes):
-        raise GroovaeError("cannot write MIDI: a note has a time that is not a finite number")
     ticks_per_second = TICKS_PER_QUARTER * tempo_qpm / 60
+    times = [length_seconds, *(time for note in notes for time in (note.start_time, note.end_time))]
+    if not all(abs(time) * ticks_per_second <= MAX_TICKS for time in times):
+        raise GroovaeError("cannot write MIDI: a time is not a finite number, or too far away")
     moved_seconds = max(0.0, -min((note.start_time for note in notes), default=0.0))
     spans = _spans(notes, moved_seconds, ticks_per_second)
     end_tick = max([round(length_seconds * ticks_per_second), *(end for _, end, _, _ in spans)])

@@ -29,6 +29,13 @@ SMALL_HPARAMS = (
 # As small as a model can be and still run all of its code.
 TINY_HPARAMS = "batch_size=8,enc_rnn_size=[8],dec_rnn_size=[8,8],z_size=4"
 
+INFO_CSV = """\
+drummer,session,id,style,bpm,beat_type,time_signature,midi_filename,duration,split
+drummer1,s1,d1/1,funk/groove1,100,beat,4-4,a.mid,1800,train
+drummer1,s1,d1/2,funk,120,fill,4-4,b.mid,36,train
+drummer2,s1,d2/1,rock,90,beat,6-8,c.mid,5400,test
+"""
+
 Groovae = Callable[..., subprocess.CompletedProcess[str]]
 
 
@@ -79,6 +86,15 @@ def groovae(tmp_path: Path) -> Groovae:
         )
 
     return run
+
+
+@pytest.fixture
+def small_dataset(tmp_path: Path) -> Path:
+    """A folder like that of the Groove MIDI Dataset: three files, one of which is missing."""
+    (tmp_path / "info.csv").write_text(INFO_CSV)
+    (tmp_path / "a.mid").touch()
+    (tmp_path / "c.mid").touch()
+    return tmp_path
 
 
 @pytest.fixture(scope="session")

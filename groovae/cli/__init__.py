@@ -12,6 +12,7 @@ import importlib
 import os
 import sys
 import textwrap
+import traceback
 from typing import Any
 
 from absl import flags
@@ -35,27 +36,34 @@ def main(argv: list[str] | None = None) -> int:
     """Runs one command and returns its exit code."""
     arguments = list(sys.argv[1:] if argv is None else argv)
     name = arguments.pop(0) if arguments else "--help"
+    who = f"groovae {name}" if name in COMMANDS else "groovae"
     try:
-        if name in ("--help", "-h", "-help", "help"):
-            print(_overview())
-            return 0
-        if name in ("--version", "-version"):
-            print(f"groovae {__version__}")
-            return 0
-        if name not in COMMANDS:
-            raise UsageError(
-                f"there is no command {name!r}{_nearest(name, COMMANDS)}; see groovae --help"
-            )
-        return _run(name, arguments)
-    except GroovaeError as error:
-        return _complain("groovae", error)
+        try:
+            return _run(name, arguments)
+        finally:
+            _flush()
+    except KeyboardInterrupt:
+        print(f"\n{who}: stopped by Ctrl-C", file=sys.stderr)
+        return 130
     except BrokenPipeError:
-        # The reader went away, as in `groovae info DIR | head`: nobody is left to be told.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 141
+        return 141  # The reader went away, as in `groovae info DIR | head`: nobody is to be told.
+    except Exception as error:
+        if os.environ.get("GROOVAE_DEBUG", "0") not in ("", "0"):
+            traceback.print_exc()
+        return _complain(who, error)
 
 
 def _run(name: str, arguments: list[str]) -> int:
+    if name in ("--help", "-h", "-help", "help"):
+        print(_overview())
+        return 0
+    if name in ("--version", "-version"):
+        print(f"groovae {__version__}")
+        return 0
+    if name not in COMMANDS:
+        raise UsageError(
+            f"there is no command {name!r}{_nearest(name, COMMANDS)}; see groovae --help"
+        )
     command = importlib.import_module(f"groovae.cli.{name}")
     values = flags.FlagValues()
     values.set_gnu_getopt(True)  # flags may follow the arguments
@@ -64,45 +72,38 @@ def _run(name: str, arguments: list[str]) -> int:
         "debug", False, "Show tracebacks and all that TensorFlow prints.", flag_values=values
     )
     flags.DEFINE_bool("help", False, "Show this help.", flag_values=values, short_name="h")
-    debug = any(argument.lstrip("-") == "debug" for argument in arguments)
+    positional = _parse(values, name, arguments)
+    if values.help:
+        print(_help(command, values))
+        return 0
+    if values.debug:
+        os.environ["GROOVAE_DEBUG"] = "1"
+    return command.run(values, positional) or 0
+
+
+def _flush() -> None:
+    """Writes out what print still holds, so that a failure shows now and not after the exit."""
     try:
-        positional = _parse(values, name, arguments)
-        if values.help:
-            print(_help(command, values))
-            return 0
-        if values.debug:
-            os.environ["GROOVAE_DEBUG"] = "1"
-        return command.run(values, positional) or 0
-    except KeyboardInterrupt:
-        print(f"\ngroovae {name}: stopped by Ctrl-C", file=sys.stderr)
-        return 130
-    except GroovaeError as error:
-        if debug:
-            raise
-        return _complain(f"groovae {name}", error)
-    except BrokenPipeError:
+        print(end="", flush=True)
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # Python flushes once more.
         raise
-    except Exception as error:
-        if debug:
-            raise
-        what = f"{type(error).__name__}: {error}"
-        print(
-            f"groovae {name}: unexpected {_one_line(what)}; see all of it with --debug",
-            file=sys.stderr,
-        )
-        return 1
 
 
 def _parse(values: flags.FlagValues, name: str, arguments: list[str]) -> list[str]:
     try:
-        return values([f"groovae {name}", *arguments])[1:]
+        positional = values([f"groovae {name}", *arguments])[1:]
     except flags.UnrecognizedFlagError as error:
         near = _nearest(error.flagname, list(values), prefix="--")
         raise UsageError(
             f"there is no flag --{error.flagname}{near}; see groovae {name} --help"
         ) from error
-    except flags.Error as error:
+    except (flags.Error, ValueError) as error:
         raise UsageError(f"{error}; see groovae {name} --help") from error
+    for flag in values:
+        if values[flag].value != values[flag].value:  # absl's bounds let NaN through
+            raise UsageError(f"flag --{flag} must be a number; see groovae {name} --help")
+    return positional
 
 
 def need_arguments(positional: list[str], *names: str) -> list[str]:
@@ -120,9 +121,13 @@ def say(line: str) -> None:
     print(line, file=sys.stderr, flush=True)
 
 
-def _complain(who: str, error: GroovaeError) -> int:
-    print(f"{who}: {_one_line(str(error))}", file=sys.stderr)
-    return error.exit_code
+def _complain(who: str, error: Exception) -> int:
+    if isinstance(error, GroovaeError):
+        print(f"{who}: {_one_line(str(error))}", file=sys.stderr)
+        return error.exit_code
+    what = _one_line(f"{type(error).__name__}: {error}")
+    print(f"{who}: unexpected {what}; see all of it with --debug", file=sys.stderr)
+    return 1
 
 
 def _one_line(text: str) -> str:
@@ -157,7 +162,7 @@ def _help(command: Any, values: flags.FlagValues) -> str:
     for flag in [*own, values["debug"], values["help"]]:
         lines.append(f"  --[no]{flag.name}" if flag.boolean else f"  --{flag.name}=...")
         default = (flag.default_as_str or "").strip("'")
-        text = f"{flag.help} (default: {default})" if default not in ("", "false") else flag.help
+        text = f"{flag.help} (default: {default})" if default else flag.help
         lines += textwrap.wrap(text, WIDTH, initial_indent=" " * 6, subsequent_indent=" " * 6)
     lines += ["  --flagfile=FILE", "      Read flags from a file, one a line; configs/ holds some."]
     return "\n".join(lines)

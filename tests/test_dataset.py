@@ -1,0 +1,219 @@
+"""`download`: the dataset lands whole, or nothing is left behind."""
+
+import contextlib
+import dataclasses
+import hashlib
+import io
+import re
+import stat
+import threading
+import zipfile
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+from conftest import Groovae, assert_one_line
+
+from groovae import dataset
+from groovae.dataset import GROOVE, Archive, download
+from groovae.errors import GroovaeError, UsageError
+
+INFO = "drummer,session\n"
+
+
+class Server(ThreadingHTTPServer):
+    """Answers with the bytes of `raw_answer`, sent as they are, and counts the calls."""
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), Handler)
+        self.raw_answer, self.calls = b"", 0
+
+    def answer(self, raw: bytes) -> str:
+        """The address that gives this answer."""
+        self.raw_answer, self.calls = raw, 0
+        return f"http://127.0.0.1:{self.server_port}/groove.zip"
+
+    def serve(self, content: bytes) -> str:
+        return self.answer(
+            b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(content) + content
+        )
+
+
+class Handler(BaseHTTPRequestHandler):
+    server: Server
+
+    def do_GET(self) -> None:
+        self.server.calls += 1
+        with contextlib.suppress(ConnectionError):  # a client that has seen enough hangs up
+            self.wfile.write(self.server.raw_answer)
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@pytest.fixture(scope="module", autouse=True)
+def server() -> Iterator[Server]:
+    with pytest.MonkeyPatch.context() as monkeypatch, Server() as server:
+        monkeypatch.setenv("no_proxy", "127.0.0.1")
+        threading.Thread(target=server.serve_forever, args=[0.01], daemon=True).start()
+        yield server
+        server.shutdown()
+
+
+def zip_of(*members: tuple[str, str], mode: int = stat.S_IFREG | 0o644) -> bytes:
+    """A zip of files and their text; a name that ends with a slash is a folder."""
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w") as archive:
+        for name, text in members:
+            info = zipfile.ZipInfo(name)
+            info.external_attr = mode << 16
+            archive.writestr(info, text)
+    return file.getvalue()
+
+
+GOOD = zip_of(("groove/", ""), ("groove/info.csv", INFO), ("groove/d1/s1/a.mid", "MThd" * 20_000))
+
+
+def archive_of(content: bytes, url: str) -> Archive:
+    return Archive(url, len(content), hashlib.sha256(content).hexdigest(), "groove")
+
+
+def assert_fails(tmp_path: Path, archive: Archive, message: str) -> None:
+    with pytest.raises(GroovaeError, match=message):
+        download(tmp_path / "groove", archive)
+    assert list(tmp_path.iterdir()) == [], "nothing is left behind"
+
+
+# download
+
+
+@pytest.mark.parametrize("exists", [False, True])
+def test_a_good_archive_lands_whole(tmp_path: Path, server: Server, exists: bool) -> None:
+    dest = tmp_path / "data" / "groove"
+    if exists:
+        dest.mkdir(parents=True)
+    done: list[int] = []
+    archive = archive_of(GOOD, server.serve(GOOD))
+    assert download(dest, archive, done.append) == dest
+    files = {str(p.relative_to(dest)): p.read_text() for p in dest.rglob("*") if p.is_file()}
+    assert files == {"info.csv": INFO, "d1/s1/a.mid": "MThd" * 20_000}
+    assert list(dest.parent.iterdir()) == [dest]
+    assert done == sorted(done)
+    assert done[-1] == len(GOOD)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [GOOD + b"x", GOOD[:-1], b"", b"\0" + GOOD[1:], GOOD * 100],
+    ids=["longer", "shorter", "empty", "other hash", "endless"],
+)
+def test_another_file_than_expected_is_refused(
+    tmp_path: Path, server: Server, content: bytes
+) -> None:
+    archive = archive_of(GOOD, server.serve(content))
+    assert_fails(tmp_path, archive, f"not the expected file: .* expected {len(GOOD):,}")
+
+
+def test_another_size_than_expected_is_refused(tmp_path: Path, server: Server) -> None:
+    archive = dataclasses.replace(archive_of(GOOD, server.serve(GOOD)), size=len(GOOD) + 1)
+    assert_fails(tmp_path, archive, "not the expected file")
+
+
+def test_no_more_is_fetched_than_is_expected(tmp_path: Path, server: Server) -> None:
+    done: list[int] = []
+    with pytest.raises(GroovaeError, match="not the expected file"):
+        download(tmp_path / "groove", archive_of(GOOD, server.serve(b"x" * 5_000_000)), done.append)
+    assert done[-1] <= len(GOOD) + dataset.CHUNK_BYTES
+
+
+@pytest.mark.parametrize(
+    ("answer", "message"),
+    [
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 99999\r\n\r\n" + GOOD[:100], "100 bytes|Incomplete"),
+        (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nff\r\nPK", "cannot fetch"),
+        (b"HTTP/1.1 404 Not Found\r\n\r\n", "cannot fetch .*Not Found; try again"),
+        (b"HTTP/1.1 500 Broken\r\n\r\n", "cannot fetch .*Broken; try again"),
+        (b"HTTP/1.1 302 Go\r\nLocation: gopher://a/\r\n\r\n", "cannot fetch"),
+        (b"SSH-2.0-OpenSSH_9.6\r\n", "cannot fetch"),
+        (b"", "cannot fetch"),
+    ],
+    ids=["cut", "cut chunk", "404", "500", "strange redirect", "not HTTP", "hung up"],
+)
+def test_a_broken_answer_is_one_error(
+    tmp_path: Path, server: Server, answer: bytes, message: str
+) -> None:
+    assert_fails(tmp_path, archive_of(GOOD, server.answer(answer)), message)
+
+
+def test_a_refused_connection_is_one_error(tmp_path: Path) -> None:
+    with Server() as closed:
+        url = closed.serve(GOOD)
+    assert_fails(tmp_path, archive_of(GOOD, url), "cannot fetch .*refused; try again")
+
+
+@pytest.mark.parametrize("url", ["groove.zip", "http://a b/", "http://127.0.0.1:port/"])
+def test_an_address_that_is_none_is_a_wrong_call(tmp_path: Path, url: str) -> None:
+    with pytest.raises(UsageError, match=f"{re.escape(url)}: this is no address"):
+        download(tmp_path / "groove", archive_of(GOOD, url))
+    assert list(tmp_path.iterdir()) == []
+
+
+def outside(name: str) -> tuple[bytes, str]:
+    return zip_of(("groove/info.csv", INFO), (name, "evil")), "a member lies outside the folder"
+
+
+BAD_ARCHIVES = {
+    "above": outside("../evil"),
+    "up and out": outside("groove/../../evil"),
+    "absolute": outside("/evil"),
+    "absolute folder": outside("/groove/evil"),
+    "backslash": outside("groove/..\\evil"),
+    "other folder": outside("other/evil"),
+    "no folder": outside("evil"),
+    "link": (zip_of(("groove/evil", "/etc"), mode=stat.S_IFLNK | 0o777), "a member is a link"),
+    "file in the way": (zip_of(("groove/a", "a file"), ("groove/a/b", "in it")), "cannot write"),
+    "text": (b"no zip at all", "this is no zip file"),
+    "half": (GOOD[:-30], "this is no zip file"),
+}
+
+
+@pytest.mark.parametrize(("content", "message"), BAD_ARCHIVES.values(), ids=BAD_ARCHIVES)
+def test_a_bad_archive_is_refused(
+    tmp_path: Path, server: Server, content: bytes, message: str
+) -> None:
+    assert_fails(tmp_path, archive_of(content, server.serve(content)), message)
+    assert not (tmp_path.parent / "evil").exists()
+    assert not Path("/evil").exists()
+
+
+def test_a_zip_bomb_is_refused(
+    tmp_path: Path, server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(dataset, "MAX_UNPACKED_BYTES", 20_000)
+    assert_fails(tmp_path, archive_of(GOOD, server.serve(GOOD)), "too large to unpack")
+
+
+@pytest.mark.parametrize("is_file", [False, True])
+def test_what_is_there_stays_and_nothing_is_fetched(
+    tmp_path: Path, server: Server, is_file: bool
+) -> None:
+    mine = tmp_path / "groove" if is_file else tmp_path / "groove" / "mine"
+    mine.parent.mkdir(exist_ok=True)
+    mine.write_text("mine")
+    with pytest.raises(GroovaeError, match="there is something already"):
+        download(tmp_path / "groove", archive_of(GOOD, server.serve(GOOD)))
+    assert mine.read_text() == "mine"
+    assert server.calls == 0
+
+
+def test_the_command_refuses_another_file(groovae: Groovae, tmp_path: Path, server: Server) -> None:
+    result = groovae("download", f"--url={server.serve(GOOD)}", "--dest=groove")
+    assert_one_line(result, 1, "not the expected file", f"expected {GROOVE.size:,}")
+    assert result.stdout == ""
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_command_refuses_what_is_no_address(groovae: Groovae, tmp_path: Path) -> None:
+    assert_one_line(groovae("download", "--url=groove.zip"), 2, "groove.zip: this is no address")
+    assert list(tmp_path.iterdir()) == []

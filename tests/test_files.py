@@ -1,0 +1,282 @@
+"""A file or folder is the old one whole or the new one whole, whatever happens meanwhile."""
+
+import contextlib
+import json
+import os
+import random
+import signal
+import stat
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from groovae.errors import GroovaeError
+from groovae.files import replacing, replacing_directory, write_json
+
+ERRORS = [ValueError("broken"), GroovaeError("refused"), KeyboardInterrupt(), SystemExit(3)]
+
+
+@pytest.fixture
+def umask() -> Iterator[Callable[[int], int]]:
+    before = os.umask(0o022)
+    yield os.umask
+    os.umask(before)
+
+
+@pytest.fixture
+def tiny_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of 64 KiB; only root can make one."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(disk)]
+    try:
+        subprocess.run(mount, check=True, capture_output=True)
+    except (OSError, subprocess.CalledProcessError):
+        pytest.skip("cannot mount a file system here")
+    yield disk
+    subprocess.run(["umount", str(disk)], check=True)
+
+
+def run_python(script: str, *arguments: object) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-c", script, *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+
+
+def write(path: Path, text: str = "new") -> None:
+    with replacing(path) as temporary:
+        temporary.write_text(text)
+
+
+def half_write(path: Path, error: BaseException) -> None:
+    with replacing(path) as temporary:
+        temporary.write_text("half of the n")
+        raise error
+
+
+def half_write_folder(path: Path, error: BaseException) -> None:
+    with replacing_directory(path) as temporary:
+        (temporary / "file").write_text("half")
+        raise error
+
+
+def write_folder(path: Path, text: str = "new") -> None:
+    with replacing_directory(path) as temporary:
+        (temporary / "file").write_text(text)
+
+
+# One file
+
+
+def test_a_file_is_made_and_its_parent_folders(tmp_path: Path) -> None:
+    write(tmp_path / "a" / "b" / "file")
+    assert (tmp_path / "a" / "b" / "file").read_text() == "new"
+    assert os.listdir(tmp_path / "a" / "b") == ["file"]
+
+
+def test_the_old_file_stays_until_the_block_ends(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    path.write_text("old")
+    with replacing(path) as temporary:
+        temporary.write_text("new")
+        assert path.read_text() == "old"
+        assert temporary.parent == tmp_path, "a rename within one folder is atomic"
+    assert path.read_text() == "new"
+    assert os.listdir(tmp_path) == ["file"]
+
+
+@pytest.mark.parametrize("half_writing", [half_write, half_write_folder])
+@pytest.mark.parametrize("error", ERRORS, ids=repr)
+def test_what_was_there_stays_if_the_block_raises(
+    tmp_path: Path, half_writing: Callable[[Path, BaseException], None], error: BaseException
+) -> None:
+    (tmp_path / "old").write_text("old")
+    for name in ("old", "new"):
+        with pytest.raises(type(error)) as raised:
+            half_writing(tmp_path / name, error)
+        assert raised.value is error
+    assert (tmp_path / "old").read_text() == "old"
+    assert os.listdir(tmp_path) == ["old"]
+
+
+@pytest.mark.parametrize("half_writing", [half_write, half_write_folder])
+def test_an_os_error_in_the_block_names_the_place(
+    tmp_path: Path, half_writing: Callable[[Path, BaseException], None]
+) -> None:
+    with pytest.raises(GroovaeError, match=r"cannot write .*/new: No space left on device"):
+        half_writing(tmp_path / "new", OSError(28, "No space left on device"))
+    assert os.listdir(tmp_path) == []
+
+
+def test_a_link_stays_and_its_target_is_replaced(tmp_path: Path) -> None:
+    (tmp_path / "there").mkdir()
+    (tmp_path / "there" / "file").write_text("old")
+    (tmp_path / "link").symlink_to("there/file")
+    write(tmp_path / "link")
+    assert os.readlink(tmp_path / "link") == "there/file"
+    assert (tmp_path / "there" / "file").read_text() == "new"
+
+
+def test_a_tilde_is_the_home_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    write(Path("~/file"))
+    assert (tmp_path / "file").read_text() == "new"
+
+
+@pytest.mark.parametrize(("mask", "mode"), [(0o022, 0o644), (0o077, 0o600), (0o002, 0o664)])
+def test_the_mode_follows_the_umask(
+    tmp_path: Path, umask: Callable[[int], int], mask: int, mode: int
+) -> None:
+    umask(mask)
+    write(tmp_path / "file")
+    write_folder(tmp_path / "folder")
+    assert stat.S_IMODE((tmp_path / "file").stat().st_mode) == mode
+    assert stat.S_IMODE((tmp_path / "folder").stat().st_mode) == mode | (mode & 0o444) >> 2
+    assert umask(0o022) == mask, "it is left as it was"
+
+
+@pytest.mark.parametrize("writing", [write, write_folder])
+@pytest.mark.parametrize("place", ["file/below", "file/below/it", "x" * 300, "full", "pipe"])
+def test_a_place_that_cannot_be_written_is_one_error(
+    tmp_path: Path, writing: Callable[[Path], None], place: str
+) -> None:
+    (tmp_path / "file").write_text("old")
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "file").write_text("old")
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(GroovaeError, match="cannot write"):
+        writing(tmp_path / place)
+    assert sorted(os.listdir(tmp_path)) == ["file", "full", "pipe"]
+    assert (tmp_path / "file").read_text() == (tmp_path / "full" / "file").read_text() == "old"
+    assert (tmp_path / "pipe").is_fifo()
+
+
+@pytest.mark.parametrize("writing", [write, write_folder])
+def test_a_device_stays_a_device(writing: Callable[[Path], None]) -> None:
+    with pytest.raises(GroovaeError, match="cannot write /dev/null"):
+        writing(Path("/dev/null"))
+    assert Path("/dev/null").is_char_device()
+
+
+# A folder
+
+
+@pytest.mark.parametrize("exists", [False, True])
+def test_a_folder_is_made_where_none_or_an_empty_one_is(tmp_path: Path, exists: bool) -> None:
+    path = tmp_path / "a" / "folder"
+    if exists:
+        path.mkdir(parents=True)
+    with replacing_directory(path) as temporary:
+        (temporary / "file").write_text("new")
+        assert not (path / "file").exists()
+    assert (path / "file").read_text() == "new"
+    assert os.listdir(tmp_path / "a") == ["folder"]
+
+
+def test_a_link_to_an_empty_folder_stays(tmp_path: Path) -> None:
+    (tmp_path / "there").mkdir()
+    (tmp_path / "link").symlink_to("there")
+    write_folder(tmp_path / "link")
+    assert os.readlink(tmp_path / "link") == "there"
+    assert (tmp_path / "there" / "file").read_text() == "new"
+
+
+# JSON
+
+
+def test_json_reads_back_and_ends_with_a_newline(tmp_path: Path) -> None:
+    value = {"Größe": [1, 2.5, None, True], "b": {}}
+    write_json(tmp_path / "a.json", value)
+    text = (tmp_path / "a.json").read_text("utf-8")
+    assert json.loads(text) == value
+    assert text.startswith('{\n  "Größe": [\n    1,')
+    assert text.endswith("}\n")
+
+
+def test_what_json_cannot_hold_keeps_the_old_file(tmp_path: Path) -> None:
+    (tmp_path / "a.json").write_text("{}")
+    with pytest.raises(TypeError):
+        write_json(tmp_path / "a.json", {"a": object()})
+    assert (tmp_path / "a.json").read_text() == "{}"
+    assert os.listdir(tmp_path) == ["a.json"]
+
+
+# Full disks and kill -9
+
+
+def test_a_full_disk_keeps_the_old_file(tiny_disk: Path) -> None:
+    write(tiny_disk / "file", "old")
+    with pytest.raises(GroovaeError, match="No space left on device"):
+        write(tiny_disk / "file", "new" * 30_000)
+    with pytest.raises(GroovaeError, match="No space left on device"):
+        write_folder(tiny_disk / "folder", "new" * 30_000)
+    assert os.listdir(tiny_disk) == ["file"]
+    assert (tiny_disk / "file").read_text() == "old"
+
+
+LIMITED = """
+import resource, sys
+from groovae.errors import GroovaeError
+from groovae.files import write_json
+resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))
+try:
+    write_json(sys.argv[1], list(range(10_000)))
+except GroovaeError as error:
+    print(error)
+"""
+
+
+def test_a_file_over_the_size_limit_keeps_the_old_one(tmp_path: Path) -> None:
+    (tmp_path / "a.json").write_text("old")
+    result = run_python(LIMITED, tmp_path / "a.json")
+    assert result.stdout == f"cannot write {tmp_path / 'a.json'}: File too large\n", result.stderr
+    assert (tmp_path / "a.json").read_text() == "old"
+    assert os.listdir(tmp_path) == ["a.json"]
+
+
+# The nth version of the file is 300 lines of n; of the folder n, 20 files.
+RESTLESS = """
+import itertools, pathlib, sys
+from groovae.files import replacing, replacing_directory
+root = pathlib.Path(sys.argv[1])
+for n in itertools.count():
+    with replacing(root / "file") as temporary, open(temporary, "w") as file:
+        for _ in range(300):
+            print(n, file=file, flush=True)
+    with replacing_directory(root / f"folder{n}") as temporary:
+        for i in range(20):
+            (temporary / str(i)).write_text("whole")
+    if n == 0:
+        print("running", flush=True)
+"""
+
+
+@contextlib.contextmanager
+def running(script: str, *arguments: object) -> Iterator[subprocess.Popen[str]]:
+    """A script that has said it is running; it is killed at the end."""
+    command = [sys.executable, "-c", script, *map(str, arguments)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stdout is not None
+            assert process.stdout.readline() == "running\n"
+            yield process
+        finally:
+            process.kill()
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_kill_9_leaves_the_old_or_the_new_one_whole(tmp_path: Path, seed: int) -> None:
+    with running(RESTLESS, tmp_path) as process:
+        time.sleep(random.Random(seed).uniform(0, 0.05))
+        process.kill()
+        assert process.wait() == -signal.SIGKILL
+    lines = (tmp_path / "file").read_text().splitlines()
+    assert len(lines) == 300
+    assert len(set(lines)) == 1
+    folders = [path for path in tmp_path.iterdir() if path.name.startswith("folder")]
+    assert folders
+    for folder in folders:
+        assert sorted(path.read_text() for path in folder.iterdir()) == ["whole"] * 20

@@ -1,0 +1,78 @@
+"""info.csv of the Groove MIDI Dataset: counted right, and refused where it is not one."""
+
+import json
+from pathlib import Path
+
+import pytest
+from conftest import INFO_CSV, Groovae, assert_one_line
+
+from groovae.dataset import read_info, summarize
+from groovae.errors import GroovaeError
+
+
+def test_a_small_dataset_is_summed_up(small_dataset: Path) -> None:
+    of_funk = {"files": 2, "hours": 0.51, "beats": 1, "fills": 1, "median_bpm": 110.0}
+    of_rock = {"files": 1, "hours": 1.5, "beats": 1, "fills": 0, "median_bpm": 90.0}
+    assert summarize(read_info(small_dataset)) == {
+        "files": 3,
+        "missing_files": 1,
+        "hours": 2.01,
+        "drummers": 2,
+        "tempo_bpm": {"min": 90.0, "median": 100.0, "max": 120.0},
+        "splits": {"test": of_rock, "train": of_funk},
+        "styles": {"rock": of_rock, "funk": of_funk},
+        "meters": {"6-8": of_rock, "4-4": of_funk},
+    }
+    assert list(summarize(read_info(small_dataset))["splits"]) == ["test", "train"], (
+        "most hours first"
+    )
+
+
+def test_each_row_says_whether_its_file_is_there(small_dataset: Path) -> None:
+    assert read_info(small_dataset)["on_disk"].tolist() == [True, False, True]
+
+
+def test_info_prints_a_summary(groovae: Groovae, small_dataset: Path) -> None:
+    result = groovae("info", small_dataset)
+    assert result.returncode == 0
+    assert "3 files, 2.0 hours, 2 drummers, 90 to 120 bpm (median 100)" in result.stdout
+    assert "1 of the files listed in info.csv are not there" in result.stdout
+    assert "funk        2   0.51      1      1   110" in result.stdout
+    assert result.stderr == ""
+
+
+def test_info_prints_json(groovae: Groovae, small_dataset: Path) -> None:
+    result = groovae("info", "--json", small_dataset)
+    assert json.loads(result.stdout) == summarize(read_info(small_dataset))
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", "no CSV table"),
+        (b"\xff\xfe\x00\x81", "no CSV table"),
+        (b'a,b\n"1', "no CSV table"),
+        (b"drummer,split\nd,train\n", "columns missing: session, id, style, bpm"),
+        (INFO_CSV.splitlines()[0].encode(), "no rows"),
+        (INFO_CSV.replace("1800", "long").encode(), "duration must be a number"),
+        (INFO_CSV.replace("120", "").encode(), "bpm must be a number"),
+    ],
+    ids=["empty", "binary", "cut", "columns", "no rows", "text for a number", "no number"],
+)
+def test_a_bad_info_csv_is_refused(tmp_path: Path, content: bytes, message: str) -> None:
+    (tmp_path / "info.csv").write_bytes(content)
+    with pytest.raises(GroovaeError, match=f"info.csv: .*{message}"):
+        read_info(tmp_path)
+
+
+def test_no_info_csv_says_how_to_get_one(groovae: Groovae) -> None:
+    assert_one_line(groovae("info", "."), 1, "info.csv: no such file", "`groovae download`")
+
+
+def test_the_groove_midi_dataset(gmd: Path) -> None:
+    summary = summarize(read_info(gmd))
+    assert (summary["files"], summary["missing_files"]) == (1150, 0)
+    assert round(summary["hours"], 1) == 13.6
+    splits = {name: row["files"] for name, row in summary["splits"].items()}
+    assert splits == {"train": 897, "validation": 124, "test": 129}
+    assert sum(row["files"] for row in summary["styles"].values()) == 1150
