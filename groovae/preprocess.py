@@ -87,20 +87,13 @@ def convert_directory(
     output = os.path.expanduser(output_file)
     report = Report(input=root, output=os.path.abspath(output))
     files = _find_music(root, report)
-    try:
-        with replacing(output) as temporary, tf.io.TFRecordWriter(str(temporary)) as writer:
-            for done, file in enumerate(files, start=1):
-                for sequence in _convert_file(root, file, report):
-                    writer.write(sequence.SerializeToString())
-                if progress:
-                    progress(done, len(files))
-            if not report.records:
-                raise GroovaeError(
-                    f"{root}: none of {len(files)} files could be converted: {_why(report)}"
-                )
-    except tf.errors.OpError as error:
-        raise GroovaeError(f"cannot write {output}: {error.message}") from error
-    write_json(f"{output}.report.json", report.as_dict())
+    with replacing(output) as temporary:
+        _write_records(root, files, str(temporary), report, progress)
+        if not report.records:
+            raise GroovaeError(
+                f"{root}: none of {len(files)} files could be converted: {_why(report)}"
+            )
+        write_json(f"{output}.report.json", report.as_dict())
     return report
 
 
@@ -116,7 +109,7 @@ def _find_music(root: str, report: Report) -> list[str]:
         if suffix in CONVERTERS:
             files.append(os.path.relpath(file, root))
         else:
-            report.other_files[suffix or "no suffix"] += 1
+            report.other_files[_printable(suffix) or "no suffix"] += 1
     if not files:
         others = sum(report.other_files.values())
         raise GroovaeError(
@@ -146,12 +139,31 @@ def _walk(root: str, report: Report) -> Iterator[str]:
         yield from (os.path.join(folder, name) for name in names)
 
 
+def _write_records(
+    root: str,
+    files: list[str],
+    records_file: str,
+    report: Report,
+    progress: Callable[[int, int], None] | None,
+) -> None:
+    try:
+        with tf.io.TFRecordWriter(records_file) as writer:
+            for done, file in enumerate(files, start=1):
+                for sequence in _convert_file(root, file, report):
+                    writer.write(sequence.SerializeToString())
+                if progress:
+                    progress(done, len(files))
+    except tf.errors.OpError as error:
+        raise GroovaeError(f"cannot write {report.output}: {error.message}") from error
+
+
 def _convert_file(root: str, file: str, report: Report) -> list[Any]:
     """The NoteSequences of one file; what could not be converted goes into the report."""
     kind, convert = CONVERTERS[os.path.splitext(file)[1].lower()]
     path = os.path.join(root, file)
-    if os.path.exists(path) and not os.path.isfile(path):
-        report.skip(_printable(file), "unreadable file", "not a regular file")
+    unusable = _why_unusable(path)
+    if unusable:
+        report.skip(_printable(file), "unreadable file", unusable)
         return []
     with _magenta_warnings() as warnings:
         try:
@@ -164,13 +176,23 @@ def _convert_file(root: str, file: str, report: Report) -> list[Any]:
         ) as error:  # Whatever a broken file makes the parsers raise, it costs only itself.
             report.skip(_printable(file), f"broken {kind}", f"{type(error).__name__}: {error}")
             return []
-    for warning in warnings:
-        report.skip(_printable(file), f"broken {kind}", warning)
     if not isinstance(sequences, list):
         sequences = [sequences]
+    if not sequences and not warnings:
+        warnings.append("no tune in it")
+    for warning in warnings:
+        report.skip(_printable(file), f"broken {kind}", warning)
     report.converted += bool(sequences)
     report.records += len(sequences)
     return sequences
+
+
+def _why_unusable(path: str) -> str | None:
+    if _printable(path) != path:
+        return "its path is not UTF-8, in which a record holds it; rename it"
+    if os.path.exists(path) and not os.path.isfile(path):
+        return "not a regular file"
+    return None
 
 
 @contextlib.contextmanager

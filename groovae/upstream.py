@@ -9,6 +9,7 @@ Set the environment variable GROOVAE_DEBUG=1 (the flag `--debug`) to see all tha
 """
 
 import contextlib
+import functools
 import importlib
 import os
 import sys
@@ -39,7 +40,7 @@ def _silence() -> Iterator[None]:
         os.dup2(held_back.fileno(), 2)
         try:
             yield
-        except BaseException:
+        except Exception:  # Not Ctrl-C, which has nothing to explain.
             held_back.seek(0)
             os.write(terminal, held_back.read())
             raise
@@ -96,11 +97,41 @@ def unbatch(dataset: Any) -> Any:
     return dataset.flat_map(lambda *tensors: tf.data.Dataset.from_tensor_slices(tensors))
 
 
+def _step_by_step(rnn_loop: Any) -> Any:
+    """An RNN loop whose steps run in order, so that the same seed draws the same numbers.
+
+    By default 32 steps of a while_loop may run at once. A random op waits for nothing, so that each
+    step's dropout and hits are drawn in whatever order the threads come by. The steps themselves
+    depend on each other, so nothing gets slower.
+    """
+    return functools.partial(rnn_loop, parallel_iterations=1)
+
+
+decoder_loop = lstm_models.contrib_seq2seq.dynamic_decode
+encoder_loop = lstm_models.contrib_rnn.stack_bidirectional_dynamic_rnn
+lstm_models.contrib_seq2seq.dynamic_decode = _step_by_step(decoder_loop)
+lstm_models.contrib_rnn.stack_bidirectional_dynamic_rnn = _step_by_step(encoder_loop)
+
+
+def read_records(file: str) -> Iterator[bytes]:
+    """Yields the records of a TFRecord file.
+
+    TensorFlow takes a file that ends within the 12 bytes ahead of a record for a whole one, and
+    any file of less than 12 bytes for one without records.
+    """
+    size, end = tf.gfile.Stat(file).length, 0
+    for record in tf.python_io.tf_record_iterator(file):
+        end += 12 + len(record) + 4  # length and its checksum, the record, its checksum
+        yield record
+    if end != size:
+        raise tf.errors.DataLossError(None, None, f"truncated record at {end}")
+
+
 class SeededMusicVAE(MusicVAE):
     """A MusicVAE whose hits can be drawn again.
 
-    `TrainedModel` makes its graph for itself and gives it no seed, so that the Bernoulli draws of
-    the hits differ from run to run. The model is built inside of that graph: the place to set it.
+    `TrainedModel` makes its graph for itself and gives it no seed. The model is built inside of
+    that graph: the place to set one.
     """
 
     def __init__(self, model: Any, seed: int):
@@ -123,3 +154,21 @@ def _parse_abc_bytes(parse: Any) -> Any:
 
 parse_abc_text = converter_script.abc_parser.parse_abc_tunebook
 converter_script.abc_parser.parse_abc_tunebook = _parse_abc_bytes(parse_abc_text)
+
+
+def _let_ctrl_c_through(read: Any) -> Any:
+    """note_seq takes Ctrl-C, while it reads a MIDI file, for an error in that file."""
+
+    def read_midi(midi: bytes) -> Any:
+        try:
+            return read(midi)
+        except converter_script.midi_io.MIDIConversionError as error:
+            if isinstance(error.__context__, KeyboardInterrupt):
+                raise error.__context__ from None
+            raise
+
+    return read_midi
+
+
+midi_to_sequence = converter_script.midi_io.midi_to_sequence_proto
+converter_script.midi_io.midi_to_sequence_proto = _let_ctrl_c_through(midi_to_sequence)

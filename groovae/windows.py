@@ -9,6 +9,7 @@ sequence is accounted for, and only drum notes that have a class are handed to i
 
 import collections
 import dataclasses
+import math
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, NamedTuple
 
@@ -16,7 +17,7 @@ import numpy as np
 from google.protobuf.message import DecodeError
 
 from groovae.errors import GroovaeError
-from groovae.upstream import magenta_data, note_seq, tf, unbatch
+from groovae.upstream import magenta_data, note_seq, read_records, tf, unbatch
 
 
 class Windows(NamedTuple):
@@ -65,7 +66,9 @@ def read_sequences(examples_path: str) -> Iterator[Any]:
     Raises:
       GroovaeError: no file matches, or one is damaged or holds something else.
     """
-    files = sorted(tf.gfile.Glob(examples_path))
+    # A file's own name comes first: `take[1].tfrecord`, as a glob, would not match itself.
+    exists = tf.gfile.Exists(examples_path)
+    files = [examples_path] if exists else sorted(tf.gfile.Glob(examples_path))
     if not files:
         raise GroovaeError(
             f"{examples_path}: no such file; make it with `groovae preprocess DIR {examples_path}`"
@@ -73,8 +76,8 @@ def read_sequences(examples_path: str) -> Iterator[Any]:
     for file in files:
         count = 0
         try:
-            for record in tf.python_io.tf_record_iterator(file):
-                yield note_seq.NoteSequence.FromString(record)
+            for record in read_records(file):
+                yield _parse(record)
                 count += 1
         except (tf.errors.OpError, DecodeError) as error:
             raise GroovaeError(
@@ -95,7 +98,8 @@ def load_windows(examples_path: str, converter: Any, report: Report) -> Iterator
 def convert(sequence: Any, converter: Any, report: Report) -> Windows:
     """The windows of one NoteSequence by Magenta's converter, accounted for in `report`."""
     drums = _known_drums(sequence, converter.pitch_class_map, report)
-    tensors = converter.to_tensors(drums)
+    countable = _is_countable(drums)
+    tensors = converter.to_tensors(drums) if countable else magenta_data.ConverterTensors()
     report.sequences += 1
     report.used += bool(tensors.inputs)
     report.windows += len(tensors.inputs)
@@ -145,6 +149,14 @@ def training_dataset(
     return dataset.batch(batch_size, drop_remainder=True).prefetch(tf.data.AUTOTUNE)
 
 
+def _parse(record: bytes) -> Any:
+    sequence = note_seq.NoteSequence.FromString(record)
+    # Other messages parse too: a tf.train.Example is taken for an id, most are of no known field.
+    if record and {field.name for field, _ in sequence.ListFields()} <= {"id", "filename"}:
+        raise DecodeError("it holds no music")
+    return sequence
+
+
 def _known_drums(sequence: Any, pitch_class_map: dict[int, int], report: Report) -> Any:
     """The sequence with only those drum notes that the converter has a class for."""
     if all(note.is_drum and note.pitch in pitch_class_map for note in sequence.notes):
@@ -162,8 +174,23 @@ def _known_drums(sequence: Any, pitch_class_map: dict[int, int], report: Report)
     return known
 
 
+def _is_countable(sequence: Any) -> bool:
+    """Whether tempo and times are numbers to divide by and to round: the converter dies of others.
+
+    A tempo of 0 is what a NoteSequence has if nothing was written into its tempo.
+    """
+    events = [*sequence.control_changes, *sequence.text_annotations]
+    times = [sequence.total_time, *(event.time for event in events)]
+    times += [time for note in sequence.notes for time in (note.start_time, note.end_time)]
+    return all(0 < tempo.qpm < math.inf for tempo in sequence.tempos) and all(
+        map(math.isfinite, times)
+    )
+
+
 def _why_no_window(sequence: Any, converter: Any) -> str:
     """The rule that cost a sequence its windows, in the order in which GrooveConverter asks."""
+    if not _is_countable(sequence):
+        return "with an impossible tempo or time"
     try:
         quantized = note_seq.quantize_note_sequence(sequence, converter._steps_per_quarter)
         steps_per_bar = note_seq.steps_per_bar_in_quantized_sequence(quantized)
