@@ -61,7 +61,7 @@ def step_of(checkpoint: str) -> int:
 
 
 def check_fits(checkpoint: str, variables: Iterable[Any], config_name: str) -> None:
-    """Checks that a checkpoint holds every one of `variables`, in its shape.
+    """Checks that a checkpoint holds every one of `variables`, in its shape, and can be read.
 
     Raises:
       GroovaeError: it cannot be read, or it belongs to another model; the message names a
@@ -74,6 +74,7 @@ def check_fits(checkpoint: str, variables: Iterable[Any], config_name: str) -> N
     here = {variable.op.name: variable.shape.as_list() for variable in variables}
     wrong = [name for name, shape in here.items() if shapes.get(name) != shape]
     if not wrong:
+        _read_all(checkpoint, here)
         return
     # Those that are there alone count too: another number of layers.
     wrong += [name for name in shapes if name not in here and name.endswith("lstm_cell/bias")]
@@ -91,10 +92,19 @@ def check_fits(checkpoint: str, variables: Iterable[Any], config_name: str) -> N
     )
 
 
+def _read_all(checkpoint: str, names: Iterable[str]) -> None:
+    try:
+        reader = tf.train.load_checkpoint(checkpoint)
+        for name in names:
+            reader.get_tensor(name)
+    except (tf.errors.OpError, IndexError, RuntimeError, ValueError) as error:
+        raise damaged(checkpoint, error) from error
+
+
 def damaged(checkpoint: str, error: Exception) -> GroovaeError:
     """The error for a checkpoint that TensorFlow cannot read."""
     reason = (str(error).splitlines() or [""])[0]
     return GroovaeError(
         f"{checkpoint}: this checkpoint is damaged or incomplete ({reason}); "
-        "name an older one by its prefix"
+        "name an older one by its prefix, or remove the files of this one"
     )

@@ -152,7 +152,7 @@ def read_config(train_dir: Path) -> dict[str, Any] | None:
         if name not in CONFIG_MAP or not all(isinstance(part, dict) for part in parts):
             raise ValueError(f"it describes no config of this version: {name}")
         return saved
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return None
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise GroovaeError(

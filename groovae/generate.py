@@ -121,6 +121,8 @@ def load_model(
       GroovaeError: no checkpoint there, or it is damaged or another model's.
       UsageError: unknown config or hparams, or they contradict `config.json`.
     """
+    if seed is not None and not 0 <= seed < 2**32:
+        raise UsageError(f"the seed must lie between 0 and 2**32 - 1, got {seed}")
     prefix = need_checkpoint(checkpoint)
     name, full_config = configs.config_of(Path(prefix).parent, config, hparams)
     seed = secrets.randbelow(2**31) if seed is None else seed

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from groovae import configs
-from groovae.checkpoints import check_fits, damaged, find_checkpoint, need_checkpoint, step_of
+from groovae.checkpoints import check_fits, find_checkpoint, need_checkpoint, step_of
 from groovae.errors import GroovaeError, UsageError
 from groovae.upstream import tf, tf_slim
 from groovae.windows import Report, Windows, load_windows, training_dataset
@@ -316,11 +316,11 @@ def _run(train_op: Any, hooks: list[Any], train_dir: Path, options: Options) -> 
             "the loss is not a number any more; the last checkpoint is from before that. "
             "Go on from it with a smaller --hparams=learning_rate=..."
         ) from error
-    except (tf.errors.DataLossError, tf.errors.OutOfRangeError) as error:
-        raise damaged(find_checkpoint(train_dir) or str(train_dir), error) from error
-    except tf.errors.OpError as error:
+    except (OSError, tf.errors.OpError) as error:
+        reason = (str(error).splitlines() or [""])[0]
         raise GroovaeError(
-            f"training stopped: {(error.message.splitlines() or [''])[0]}"
+            f"training stopped: {reason}. The last checkpoint in {train_dir} stays; the same "
+            "command goes on from there"
         ) from error
 
 

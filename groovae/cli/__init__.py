@@ -99,7 +99,8 @@ def _parse(values: flags.FlagValues, name: str, arguments: list[str]) -> list[st
             f"there is no flag --{error.flagname}{near}; see groovae {name} --help"
         ) from error
     except (flags.Error, ValueError) as error:
-        raise UsageError(f"{error}; see groovae {name} --help") from error
+        what = str(error).removeprefix("ERROR:: ")  # absl's, of a flagfile
+        raise UsageError(f"{what}; see groovae {name} --help") from error
     for flag in values:
         if values[flag].value != values[flag].value:  # absl's bounds let NaN through
             raise UsageError(f"flag --{flag} must be a number; see groovae {name} --help")

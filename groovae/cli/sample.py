@@ -63,7 +63,12 @@ def define_flags(values: flags.FlagValues) -> None:
         upper_bound=MAX_TEMPO_QPM,
     )
     flags.DEFINE_integer(
-        "seed", None, "For the same grooves again; drawn and told by default.", flag_values=values
+        "seed",
+        None,
+        "For the same grooves again; drawn and told by default.",
+        lower_bound=0,
+        upper_bound=2**32 - 1,
+        flag_values=values,
     )
     flags.DEFINE_string(
         "config",
