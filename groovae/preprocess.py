@@ -113,7 +113,8 @@ def _find_music(root: str, report: Report) -> list[str]:
     if not files:
         others = sum(report.other_files.values())
         raise GroovaeError(
-            f"{root}: no music file below this folder ({others} other files); "
+            f"{root}: no music file below this folder ({others} other files, "
+            f"{len(report.skipped)} unreadable folders); "
             f"groovae reads {', '.join(CONVERTERS)}"
         )
     report.files = len(files)

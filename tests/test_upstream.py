@@ -8,6 +8,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -94,6 +95,26 @@ def test_rnn_loops_still_run_32_steps_at_once():
     ):
         assert inspect.signature(loop).parameters["parallel_iterations"].default == default
         assert inspect.signature(ours).parameters["parallel_iterations"].default == 1
+
+
+def test_note_seq_still_takes_ctrl_c_for_a_broken_file(monkeypatch: pytest.MonkeyPatch):
+    midi_io = converter_script.midi_io
+    monkeypatch.setattr(midi_io, "io", SimpleNamespace(BytesIO=_press_ctrl_c))
+    with pytest.raises(midi_io.MIDIConversionError):
+        upstream.midi_to_sequence(b"")
+    with pytest.raises(KeyboardInterrupt):
+        midi_io.midi_to_sequence_proto(b"")
+
+
+def _press_ctrl_c(_: bytes) -> None:
+    raise KeyboardInterrupt
+
+
+def test_tensorflow_still_reads_no_records_in_what_is_no_tfrecord(tmp_path: Path):
+    (tmp_path / "short").write_bytes(b"short")
+    assert list(tf.python_io.tf_record_iterator(str(tmp_path / "short"))) == []
+    with pytest.raises(tf.errors.DataLossError):
+        list(upstream.read_records(str(tmp_path / "short")))
 
 
 def test_trained_model_still_makes_its_graph_without_a_seed(trained: Path):
