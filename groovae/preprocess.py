@@ -172,9 +172,8 @@ def _convert_file(root: str, file: str, report: Report) -> list[Any]:
         except (OSError, tf.errors.OpError) as error:
             report.skip(_printable(file), "unreadable file", str(error))
             return []
-        except (
-            Exception
-        ) as error:  # Whatever a broken file makes the parsers raise, it costs only itself.
+        except Exception as error:
+            # Whatever a broken file makes the parsers raise, it costs only itself.
             report.skip(_printable(file), f"broken {kind}", f"{type(error).__name__}: {error}")
             return []
     if not isinstance(sequences, list):

@@ -8,6 +8,7 @@ trained, and Ctrl-C saves a checkpoint and leaves.
     groovae train --config=groovae_4bar --examples_path=data_dir/music.tfrecord --num_steps=50000
 """
 
+import collections
 import contextlib
 import dataclasses
 import math
@@ -51,7 +52,7 @@ class Options:
     """
 
     train_dir: str = ".train"
-    examples_path: str = ""
+    examples_path: str = "data_dir/music.tfrecord"
     config: str = "groovae_4bar"
     hparams: str = ""
     num_steps: int = 50000
@@ -103,7 +104,7 @@ def train(
       GroovaeError: no windows, fewer than a batch, unreadable records, a loss that is not a number.
     """
     train_dir = Path(options.train_dir).expanduser()
-    config = configs.get_config(options.config, options.hparams)
+    config = _config(options)
     description = configs.describe(options.config, config)
     seed = _resume(train_dir, description, options.seed)
     started_at = _step_in(train_dir)
@@ -111,47 +112,45 @@ def train(
         say(f"{train_dir} is at step {started_at:,} already; raise --num_steps to go on")
         return Result(need_checkpoint(train_dir), started_at)
 
-    batch_size = _batch_size(config, options.num_sync_workers)
-    examples_path = os.path.expanduser(options.examples_path or config.train_examples_path or "")
-    say(f"reading {examples_path}")
-    load, report = _windows(examples_path, config, options.cache_dataset)
-    say(f"{examples_path}: {report}")
-    _check_enough(examples_path, report, batch_size)
+    load, report = _windows(config, options.cache_dataset, say)
     if options.task == 0:
-        _write_about(train_dir, config, description, examples_path, seed)
-    until = f"to step {options.num_steps:,}" if options.num_steps else "until it is stopped"
-    say(
-        f"training {options.config} in {train_dir} from step {started_at:,} {until}, "
-        f"{batch_size} windows a step, seed {seed}"
-    )
+        about = {"train_examples_path": config.train_examples_path, "windows": vars(report)}
+        configs.save_config(train_dir, description, seed=seed, **about)
+        _write_texts(train_dir, config)
+    say(_plan(options, config, started_at, seed))
+    batch_size = config.hparams.batch_size
     shuffle_size = report.windows if options.cache_dataset else 10 * batch_size
-
     # Other numbers after a restart, or the same windows would come first again and again.
-    run_seed = (seed + started_at) % 2**31
-
-    def make_dataset() -> Any:
-        return training_dataset(load, config.data_converter, batch_size, shuffle_size, run_seed)
-
+    seed = (seed + started_at) % 2**31
     with tf.Graph().as_default(), _stop_signals() as stop:
-        tf.set_random_seed(run_seed)
+        tf.set_random_seed(seed)
         with tf.device(tf.train.replica_device_setter(options.num_ps_tasks, merge_devices=True)):
-            train_op, hooks = _build(config, make_dataset, options)
+            dataset = training_dataset(load, config.data_converter, batch_size, shuffle_size, seed)
+            train_op, hooks = _build(config, dataset, options)
         _prepare_resume(train_dir, options.config)
         hooks += [_StopHook(stop), _ProgressHook(config.model, options.num_steps, on_step)]
         _run(train_op, hooks, train_dir, options)
     return Result(need_checkpoint(train_dir), _step_in(train_dir), stop.by)
 
 
-def _batch_size(config: Any, num_sync_workers: int) -> int:
-    """This worker's share of the batch, which the config then holds too, as in Magenta."""
-    if num_sync_workers:
-        if config.hparams.batch_size < num_sync_workers:
-            raise UsageError(
-                f"a batch of {config.hparams.batch_size} cannot be shared by "
-                f"--num_sync_workers={num_sync_workers}"
-            )
-        config.hparams.batch_size //= num_sync_workers
-    return config.hparams.batch_size
+def _plan(options: Options, config: Any, started_at: int, seed: int) -> str:
+    until = f"to step {options.num_steps:,}" if options.num_steps else "until it is stopped"
+    return (
+        f"training {options.config} in {options.train_dir} from step {started_at:,} {until}, "
+        f"{config.hparams.batch_size} windows a step, seed {seed}"
+    )
+
+
+def _config(options: Options) -> Any:
+    """The config with what the options change; workers that step together share its batch."""
+    config = configs.get_config(options.config, options.hparams)
+    path = os.path.expanduser(options.examples_path)
+    batch_size, workers = config.hparams.batch_size, options.num_sync_workers
+    if workers:
+        if batch_size < workers:
+            raise UsageError(f"a batch of {batch_size} is too small for {workers} workers")
+        config.hparams.batch_size = batch_size // workers
+    return configs.update_config(config, {"train_examples_path": path})
 
 
 def _resume(train_dir: Path, description: dict[str, Any], seed: int | None) -> int:
@@ -171,31 +170,29 @@ def _step_in(train_dir: Path) -> int:
 
 
 def _windows(
-    examples_path: str, config: Any, keep: bool
+    config: Any, keep: bool, say: Callable[[str], None]
 ) -> tuple[Callable[[], Iterable[Windows]], Report]:
     """A function that gives the windows of an epoch, and the account of them."""
-    report = Report()
-
-    def load(into: Report) -> Iterator[Windows]:
-        return load_windows(examples_path, config.data_converter, into)
-
+    path, report = config.train_examples_path, Report()
+    say(f"reading {path}")
+    windows = load_windows(path, config.data_converter, report)
+    held = list(windows) if keep else collections.deque(windows, maxlen=0)
+    say(f"{path}: {report}")
+    _check_enough(path, report, config.hparams.batch_size)
     if keep:
-        held = list(load(report))
         return lambda: held, report
-    for _ in load(report):
-        pass
-    return lambda: load(Report()), report
+    return lambda: load_windows(path, config.data_converter, Report()), report
 
 
-def _check_enough(examples_path: str, report: Report, batch_size: int) -> None:
+def _check_enough(path: str, report: Report, batch_size: int) -> None:
     if not report.windows:
         raise GroovaeError(
-            f"{examples_path}: nothing to train on: {report}. A file gives a window if it has drum "
-            "notes, is in 4/4, keeps its tempo and is long enough"
+            f"{path}: nothing to train on: {report}. A file gives a window if it has drum notes, "
+            "is in 4/4, keeps its tempo and is long enough"
         )
     if report.windows < batch_size:
         raise GroovaeError(
-            f"{examples_path}: {report.windows:,} windows do not fill one batch of {batch_size:,}; "
+            f"{path}: {report.windows:,} windows do not fill one batch of {batch_size:,}; "
             f"add --hparams=batch_size={_power_of_two(report.windows)} or more files"
         )
 
@@ -204,18 +201,15 @@ def _power_of_two(at_most: int) -> int:
     return 1 << (at_most.bit_length() - 1)
 
 
-def _write_about(
-    train_dir: Path, config: Any, description: dict[str, Any], examples_path: str, seed: int
-) -> None:
-    """Leaves in the folder what is trained there: `config.json`, and a text for TensorBoard."""
-    configs.save_config(train_dir, description, train_examples_path=examples_path, seed=seed)
+def _write_texts(train_dir: Path, config: Any) -> None:
+    """Tells TensorBoard what is trained there, as Magenta's `_trial_summary` does."""
     hparams = config.hparams.values()
     rows = [f"| {key} | {hparams[key]} |" for key in sorted(hparams)]
     table = "\n".join(["| Key | Value |", "| :--- | :--- |", *rows, ""])
+    named = {"examples_path": config.train_examples_path, "hparams": table}
     with tf.Graph().as_default(), tf.Session() as session:
         texts = [
-            tf.summary.text(name, tf.constant(text), collections=[])
-            for name, text in (("examples_path", examples_path), ("hparams", table))
+            tf.summary.text(name, tf.constant(text), collections=[]) for name, text in named.items()
         ]
         writer = tf.summary.FileWriter(str(train_dir), graph=session.graph)
         for text in session.run(texts):
@@ -223,11 +217,11 @@ def _write_about(
         writer.close()
 
 
-def _build(config: Any, make_dataset: Callable[[], Any], options: Options) -> tuple[Any, list[Any]]:
+def _build(config: Any, dataset: Any, options: Options) -> tuple[Any, list[Any]]:
     """The training graph of Magenta's `music_vae_train.train`: its train op and its hooks."""
     model = config.model
     model.build(config.hparams, config.data_converter.output_depth, is_training=True)
-    optimizer = model.train(**_input_tensors(make_dataset(), config))
+    optimizer = model.train(**_input_tensors(dataset, config))
     hooks = []
     if options.num_sync_workers:
         optimizer = tf.train.SyncReplicasOptimizer(optimizer, options.num_sync_workers)

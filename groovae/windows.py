@@ -49,11 +49,9 @@ class Report:
     def __str__(self) -> str:
         parts = [f"{self.windows:,} windows from {self.used:,} of {self.sequences:,} sequences"]
         if self.unused:
-            reasons = (f"{count:,} {reason}" for reason, count in self.unused.most_common())
-            parts.append(f"no window from {', '.join(reasons)}")
+            parts.append(f"no window from {_listed(self.unused)}")
         if self.dropped_notes:
-            reasons = (f"{count:,} {reason}" for reason, count in self.dropped_notes.most_common())
-            parts.append(f"notes left out: {', '.join(reasons)}")
+            parts.append(f"notes left out: {_listed(self.dropped_notes)}")
         return "; ".join(parts)
 
 
@@ -147,6 +145,13 @@ def training_dataset(
     )
     dataset = unbatch(dataset).shuffle(shuffle_size, seed=seed).repeat()
     return dataset.batch(batch_size, drop_remainder=True).prefetch(tf.data.AUTOTUNE)
+
+
+def _listed(counts: collections.Counter[str], at_most: int = 5) -> str:
+    """`684 shorter than 4 bars, 12 not in 4/4`; the rest, if there are many, in one number."""
+    listed = [f"{count:,} {what}" for what, count in counts.most_common(at_most)]
+    others = counts.total() - sum(count for _, count in counts.most_common(at_most))
+    return ", ".join([*listed, f"{others:,} others"] if others else listed)
 
 
 def _parse(record: bytes) -> Any:

@@ -40,6 +40,7 @@ def test_what_a_training_leaves_behind(trained: Path, records: Path):
     saved = json.loads((trained / "config.json").read_text())
     assert (saved["config"], saved["hparams"]["z_size"], saved["seed"]) == ("groovae_4bar", 4, 1)
     assert saved["train_examples_path"] == str(records)
+    assert (saved["windows"]["sequences"], saved["windows"]["windows"]) == (100, 200)
     tags, texts = _events(trained)
     assert {"loss", "losses/r_loss", "losses/kl_bits", "learning_rate", "global_norm"} <= tags
     assert str(records).encode() in texts["examples_path"]

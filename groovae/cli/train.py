@@ -29,9 +29,8 @@ if TYPE_CHECKING:
 def define_flags(values: flags.FlagValues) -> None:
     flags.DEFINE_string(
         "examples_path",
-        None,
-        "A TFRecord of NoteSequences, or a quoted glob of them; by default the config's "
-        "train_examples_path, data_dir/music.tfrecord for groovae_4bar.",
+        "data_dir/music.tfrecord",
+        "A TFRecord of NoteSequences, or a quoted glob of them.",
         flag_values=values,
     )
     flags.DEFINE_string(
