@@ -130,7 +130,9 @@ def train(
         _prepare_resume(train_dir, options.config)
         hooks += [_StopHook(stop), _ProgressHook(config.model, options.num_steps, on_step)]
         _run(train_op, hooks, train_dir, options)
-    return Result(need_checkpoint(train_dir), _step_in(train_dir), stop.by)
+    step = _step_in(train_dir)
+    is_done = options.num_steps and step >= options.num_steps
+    return Result(need_checkpoint(train_dir), step, None if is_done else stop.by)
 
 
 def _plan(options: Options, config: Any, started_at: int, seed: int) -> str:
