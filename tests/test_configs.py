@@ -19,7 +19,7 @@ def test_groovae_4bar_is_magentas():
     assert ours == theirs
 
 
-def test_groovae_4bar_is_the_paper_s():
+def test_groovae_4bar_is_as_written():
     config = configs.get_config("groovae_4bar")
     assert type(config.model.encoder).__name__ == "BidirectionalLstmEncoder"
     assert type(config.model.decoder).__name__ == "GrooveLstmDecoder"
