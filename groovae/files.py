@@ -23,52 +23,53 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
       GroovaeError: the place cannot be written to, or the disk is full.
     """
     path = Path(os.path.realpath(os.path.expanduser(path)))
-    temporary = None
-    try:
+    with _as_groovae_error(path):
         if path.exists() and not path.is_file():
             raise GroovaeError(f"cannot write {path}: it is not a file")
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
         os.close(handle)
         temporary = Path(name)
-        yield temporary
-        _sync(temporary)
-        os.chmod(temporary, 0o666 & ~_umask())
-        os.replace(temporary, path)
-        _sync(path.parent)
-    except OSError as error:
-        raise GroovaeError(f"cannot write {path}: {error.strerror or error}") from error
-    finally:
-        if temporary is not None:
+        try:
+            yield temporary
+            _sync(temporary)
+            _put(temporary, path, 0o666)
+        finally:
             temporary.unlink(missing_ok=True)
 
 
 @contextlib.contextmanager
 def replacing_directory(path: str | os.PathLike[str]) -> Iterator[Path]:
     """Like `replacing`, for a folder that does not exist yet or is empty."""
-    path = Path(path)
-    try:
-        if path.is_symlink():
-            path = path.resolve()
+    path = Path(os.path.realpath(os.path.expanduser(path)))
+    with _as_groovae_error(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent))
-    except OSError as error:
-        raise GroovaeError(f"cannot write {path}: {error.strerror or error}") from error
-    try:
-        yield temporary
-        os.chmod(temporary, 0o777 & ~_umask())
-        os.replace(temporary, path)
-        _sync(path.parent)
-    except OSError as error:
-        raise GroovaeError(f"cannot write {path}: {error.strerror or error}") from error
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+        try:
+            yield temporary
+            _put(temporary, path, 0o777)
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
 
 
 def write_json(path: str | os.PathLike[str], value: Any) -> None:
     """Writes `value` as indented JSON, atomically."""
     with replacing(path) as temporary:
         temporary.write_text(json.dumps(value, indent=2, ensure_ascii=False) + "\n", "utf-8")
+
+
+@contextlib.contextmanager
+def _as_groovae_error(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise GroovaeError(f"cannot write {path}: {error.strerror or error}") from error
+
+
+def _put(temporary: Path, path: Path, mode: int) -> None:
+    os.chmod(temporary, mode & ~_umask())
+    os.replace(temporary, path)
+    _sync(path.parent)
 
 
 def _sync(path: Path) -> None:
