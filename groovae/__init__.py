@@ -21,7 +21,6 @@ _PUBLIC = {
     "convert_directory": "groovae.preprocess",
     "get_config": "groovae.configs",
     "load_model": "groovae.generate",
-    "train": "groovae.train",
     "update_config": "groovae.configs",
     "write_midi": "groovae.midi",
     "write_sequence": "groovae.midi",

@@ -2,11 +2,12 @@
 
 import os
 import re
+import shlex
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from groovae.errors import GroovaeError
+from groovae.errors import GroovaeError, first_line
 from groovae.upstream import tf
 
 # The variables whose shape is set by one hparam alone.
@@ -24,7 +25,8 @@ def find_checkpoint(path: str | os.PathLike[str]) -> str | None:
       path: A training folder, whose newest checkpoint is meant, or a checkpoint's prefix, such as
         `.train/model.ckpt-400`.
     """
-    path = Path(path).expanduser()
+    # The shell completes a prefix to one of its files.
+    path = Path(re.sub(r"\.(index|meta|data-\d+-of-\d+)$", "", str(path))).expanduser()
     if not path.is_dir():
         return str(path) if Path(f"{path}.index").exists() else None
     latest = tf.train.latest_checkpoint(str(path))
@@ -46,7 +48,7 @@ def need_checkpoint(path: str | os.PathLike[str]) -> str:
     if Path(path).expanduser().is_dir():
         raise GroovaeError(
             f"{path}: no checkpoint in this folder; train one with "
-            f"`groovae train --train_dir={path}`"
+            f"`groovae train --train_dir={shlex.quote(str(path))}`"
         )
     raise GroovaeError(
         f"{path}: no such checkpoint; name a training folder, or a prefix such as "
@@ -73,20 +75,21 @@ def check_fits(checkpoint: str, variables: Iterable[Any], config_name: str) -> N
         raise damaged(checkpoint, error) from error
     here = {variable.op.name: variable.shape.as_list() for variable in variables}
     wrong = [name for name, shape in here.items() if shapes.get(name) != shape]
+    # Those that are there alone count too: another number of layers.
+    wrong += [name for name in shapes if name not in here and name.endswith("lstm_cell/bias")]
     if not wrong:
         _read_all(checkpoint, here)
         return
-    # Those that are there alone count too: another number of layers.
-    wrong += [name for name in shapes if name not in here and name.endswith("lstm_cell/bias")]
     behind = [
         hparam
         for hparam, pattern in _SHAPED_BY.items()
         if any(re.search(pattern, name) for name in wrong)
     ]
     name = next((name for name in wrong if name in here and name.endswith("/bias")), wrong[0])
+    sizes = f"{shapes.get(name, 'missing')} there, {here.get(name, 'missing')} here"
     raise GroovaeError(
-        f"{checkpoint}: this is no checkpoint of {config_name} with these hparams: {name} is "
-        f"{shapes.get(name, 'missing')} there, {here[name]} here"
+        f"{checkpoint}: this is not a checkpoint of {config_name} with these hparams: "
+        f"{name} is {sizes}"
         + (f" (what differs: {', '.join(behind)})" if behind else "")
         + "; give the --config and --hparams it was trained with"
     )
@@ -103,8 +106,7 @@ def _read_all(checkpoint: str, names: Iterable[str]) -> None:
 
 def damaged(checkpoint: str, error: Exception) -> GroovaeError:
     """The error for a checkpoint that TensorFlow cannot read."""
-    reason = (str(error).splitlines() or [""])[0]
     return GroovaeError(
-        f"{checkpoint}: this checkpoint is damaged or incomplete ({reason}); "
+        f"{checkpoint}: this checkpoint is damaged or incomplete ({first_line(error)}); "
         "name an older one by its prefix, or remove the files of this one"
     )

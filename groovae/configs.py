@@ -15,6 +15,7 @@ import json
 import math
 import platform
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -84,12 +85,13 @@ TRAINING_HPARAMS = {
 CLIP_MODES = ("global_norm", "value")
 
 
-def get_config(name: str = "groovae_4bar", hparams: str = "") -> Any:
+def get_config(name: str = "groovae_4bar", hparams: str | Sequence[str] = "") -> Any:
     """A fresh, unbuilt copy of a configuration, with hparams merged in.
 
     Args:
       name: A key of `CONFIG_MAP`.
-      hparams: `name=value,...` as in Magenta, such as `batch_size=64,enc_rnn_size=[64]`.
+      hparams: `name=value,...` as in Magenta, such as `batch_size=64,enc_rnn_size=[64]`, or several
+        of these, of which a later one wins.
 
     Raises:
       UsageError: no such config, no such hparam, or a value of the wrong type or range.
@@ -161,7 +163,7 @@ def read_config(train_dir: Path) -> dict[str, Any] | None:
         ) from error
 
 
-def config_of(train_dir: Path, name: str | None, hparams: str) -> tuple[str, Any]:
+def config_of(train_dir: Path, name: str | None, hparams: str | Sequence[str]) -> tuple[str, Any]:
     """The configuration that a checkpoint in `train_dir` was trained with: its name, and itself.
 
     What `config.json` says holds; `name` and `hparams` serve a folder without one, such as a
@@ -212,25 +214,31 @@ def check_same_model(saved: dict[str, Any], asked: dict[str, Any], where: str) -
         )
 
 
-def _merge_hparams(config: Any, given: str) -> Any:
-    """Parses `given` into the config's hparams, in place, and says what is wrong with it."""
-    known = config.hparams.values()
-    for name in re.findall(r"([^,=\[\]]+)(?:\[\d+\])?\s*=", given):
-        if name.strip() not in known:
-            near = difflib.get_close_matches(name.strip(), known, n=1)
-            hint = f" Did you mean {near[0]}?" if near else ""
-            raise UsageError(
-                f"no hparam is called {name.strip()!r}.{hint} There are {', '.join(sorted(known))}"
-            )
-    try:
-        config.hparams.parse(given)
-    except ValueError as error:
-        types = ", ".join(f"{name}={value}" for name, value in sorted(known.items()))
-        raise UsageError(
-            f"cannot read --hparams={given}: {error}. They look like {types}"
-        ) from error
+def _merge_hparams(config: Any, hparams: str | Sequence[str]) -> Any:
+    """Parses `name=value,...`, or several of these in turn, into the config's hparams, in place."""
+    for given in [hparams] if isinstance(hparams, str) else hparams:
+        _parse_hparams(config.hparams, re.sub(r"\s", "", given))
     _check_ranges(config.hparams)
     return config
+
+
+def _parse_hparams(hparams: Any, given: str) -> None:
+    known = hparams.values()
+    names = re.findall(r"([^,=\[\]]+)(?:\[\d+\])?=", given)
+    for name in names:
+        if name not in known:
+            near = difflib.get_close_matches(name, known, n=1)
+            hint = f" Did you mean {near[0]}?" if near else ""
+            raise UsageError(
+                f"no hparam is called {name!r}.{hint} There are {', '.join(sorted(known))}"
+            )
+    try:
+        hparams.parse(given)
+    except ValueError as error:
+        example = ",".join(f"{name}={known[name]}" for name in names or ["batch_size"])
+        raise UsageError(
+            f"cannot read --hparams={given}: {error}; write it as {example}"
+        ) from error
 
 
 def _check_ranges(hparams: Any) -> None:
@@ -245,7 +253,10 @@ def _check_ranges(hparams: Any) -> None:
             "hparam dropout_keep_prob must be over 0 and at most 1 (it is what is kept), "
             f"got {hparams.dropout_keep_prob}"
         )
-    if not 0 < hparams.learning_rate < math.inf:
+    for name, value in hparams.values().items():
+        if isinstance(value, float) and not math.isfinite(value):
+            raise UsageError(f"hparam {name} must be a finite number, got {value}")
+    if hparams.learning_rate <= 0:
         raise UsageError(f"hparam learning_rate must be over 0, got {hparams.learning_rate}")
     if hparams.clip_mode not in CLIP_MODES:
         raise UsageError(

@@ -71,7 +71,7 @@ def download(
     """
     dest = Path(dest).expanduser()
     if dest.exists() and (not dest.is_dir() or any(dest.iterdir())):
-        raise GroovaeError(f"{dest}: there is something already; remove it or name another --dest")
+        raise GroovaeError(f"{dest}: this folder is not empty; remove it or name another --dest")
     with tempfile.TemporaryFile() as file:
         _fetch(archive, file, progress)
         with replacing_directory(dest) as temporary:
@@ -95,7 +95,7 @@ def read_info(directory: str | os.PathLike[str]) -> pd.DataFrame:
     try:
         info = pd.read_csv(path)
     except (OSError, ValueError) as error:
-        raise GroovaeError(f"{path}: this is no CSV table ({error})") from error
+        raise GroovaeError(f"{path}: this is not a CSV table ({error})") from error
     missing = [column for column in INFO_COLUMNS if column not in info.columns]
     if missing:
         raise GroovaeError(f"{path}: columns missing: {', '.join(missing)}")
@@ -134,8 +134,8 @@ def _main_style(info: pd.DataFrame) -> pd.Series:
 def _table(info: pd.DataFrame, by: str) -> dict[str, dict[str, Any]]:
     """Files, hours, beats, fills and tempo of each value of a column, most hours first."""
     table = {}
-    for value, rows in info.groupby(by):
-        table[str(value)] = {
+    for value, rows in info.groupby(by, dropna=False):
+        table["(none)" if pd.isna(value) else str(value)] = {
             "files": len(rows),
             "hours": round(float(rows["hours"].sum()), 2),
             "beats": int((rows["beat_type"] == "beat").sum()),
@@ -157,7 +157,9 @@ def _fetch(archive: Archive, file: Any, progress: Callable[[int], None]) -> None
                 if done > archive.size:
                     break
     except (ValueError, http.client.InvalidURL) as error:
-        raise UsageError(f"{archive.url}: this is no address to fetch from ({error})") from error
+        raise UsageError(
+            f"{archive.url}: this is not an address to fetch from ({error})"
+        ) from error
     except (OSError, http.client.HTTPException) as error:
         reason = getattr(error, "reason", error)
         raise GroovaeError(
@@ -179,7 +181,7 @@ def _unzip(file: Any, archive: Archive, into: Path) -> None:
             for member in members.infolist():
                 _unzip_member(members, member, archive, into)
     except zipfile.BadZipFile as error:
-        raise GroovaeError(f"{archive.url}: this is no zip file ({error})") from error
+        raise GroovaeError(f"{archive.url}: this is not a zip file ({error})") from error
 
 
 def _unzip_member(

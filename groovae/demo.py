@@ -55,9 +55,9 @@ def run_demo(
       GroovaeError: a part fails, for what its own function says.
     """
     directory = Path(directory).expanduser()
-    midi_dir, records, train_dir = (
-        directory / name for name in ("groove", "music.tfrecord", "train")
-    )
+    # Names that no data set of the user's has, should the folder hold one.
+    midi_dir, records = directory / "demo_midi", directory / "demo.tfrecord"
+    train_dir = directory / "demo_train"
     files = write_dataset(midi_dir)
     say(f"1. data: {len(files)} drum performances as MIDI in {midi_dir}")
     report = convert_directory(midi_dir, records)
@@ -78,7 +78,7 @@ def run_demo(
         return Demo([], result.stopped_by)
     model = load_model(train_dir, seed=seed, batch_size=NUM_GROOVES)
     grooves = model.sample(NUM_GROOVES, temperature=temperature, tempo_qpm=TEMPO_QPM)
-    paths = numbered(directory / "groove.mid", NUM_GROOVES)
+    paths = numbered(directory / "demo_groove.mid", NUM_GROOVES)
     for path, groove in zip(paths, grooves, strict=True):
         write_sequence(path, groove)
     say(f"4. sample: {NUM_GROOVES} grooves of 4 bars at {TEMPO_QPM:g} bpm")

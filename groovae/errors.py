@@ -14,3 +14,9 @@ class UsageError(GroovaeError, ValueError):
     """The call itself is wrong: a flag, an argument, an hparam. Exit code 2."""
 
     exit_code = 2
+
+
+def first_line(error: Exception) -> str:
+    """The first line of an error that says something; TensorFlow's open with a heading."""
+    lines = [line.strip() for line in str(error).splitlines()]
+    return next((line for line in lines if line and not line.endswith(":")), type(error).__name__)

@@ -11,6 +11,7 @@ where the model plays ahead of the beat; `groovae.midi.write_midi` keeps them.
 import math
 import os
 import secrets
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -55,7 +56,7 @@ class GrooveModel:
           num_outputs: How many grooves, 1 or more.
           bars: Their length in bars of 4/4, 1 or more.
           temperature: Over 0; the hits' logits are divided by it, so that near 0 a drum is hit
-            where that is likelier than not, and at 1 as often as the model thinks.
+            where that is likelier than not, and at 1 as often as the model learned.
           tempo_qpm: Quarters a minute to play them at.
 
         Returns:
@@ -103,7 +104,7 @@ class GrooveModel:
 def load_model(
     checkpoint: str | os.PathLike[str] = ".train",
     config: str | None = None,
-    hparams: str = "",
+    hparams: str | Sequence[str] = "",
     seed: int | None = None,
     batch_size: int = 1,
 ) -> GrooveModel:
@@ -121,8 +122,8 @@ def load_model(
       GroovaeError: no checkpoint there, or it is damaged or another model's.
       UsageError: unknown config or hparams, or they contradict `config.json`.
     """
-    if seed is not None and not 0 <= seed < 2**32:
-        raise UsageError(f"the seed must lie between 0 and 2**32 - 1, got {seed}")
+    if seed is not None and not 0 <= seed < 2**31:
+        raise UsageError(f"the seed must lie between 0 and 2**31 - 1, got {seed}")
     prefix = need_checkpoint(checkpoint)
     name, full_config = configs.config_of(Path(prefix).parent, config, hparams)
     seed = secrets.randbelow(2**31) if seed is None else seed
@@ -132,12 +133,17 @@ def load_model(
 def _load(checkpoint: str, config_name: str, config: Any, batch_size: int) -> Any:
     """Magenta's `TrainedModel`, with an error that fits into a line where it fills a screen."""
     try:
-        return TrainedModel(config, batch_size, checkpoint)
+        model = TrainedModel(config, batch_size, checkpoint)
     except tf.errors.OpError as error:
         if error.op is not None:
-            variables = error.op.graph.get_collection(tf.GraphKeys.GLOBAL_VARIABLES)
-            check_fits(checkpoint, variables, config_name)
+            _check_graph(checkpoint, error.op.graph, config_name)
         raise damaged(checkpoint, error) from error
+    _check_graph(checkpoint, model._sess.graph, config_name)
+    return model
+
+
+def _check_graph(checkpoint: str, graph: Any, config_name: str) -> None:
+    check_fits(checkpoint, graph.get_collection(tf.GraphKeys.GLOBAL_VARIABLES), config_name)
 
 
 def _at_tempo(sequence: Any, bars: int, tempo_qpm: float) -> Any:

@@ -85,8 +85,19 @@ def write_sequence(path: str | os.PathLike[str], sequence: Any) -> float:
 
 
 def numbered(path: str | os.PathLike[str], count: int) -> list[Path]:
-    """`path` itself for one file; for several `take-01.mid`, `take-02.mid`, ... of `take.mid`."""
+    """`path` itself for one file; for several `take-01.mid`, `take-02.mid`, ... of `take.mid`.
+
+    `.mid` is added where there is no suffix.
+
+    Raises:
+      UsageError: `path` is a folder.
+    """
+    name = os.fspath(path)
     path = Path(path).expanduser()
+    if name.endswith(os.sep) or path.is_dir():
+        raise UsageError(f"{name}: this is a folder; name a file in it")
+    if not path.suffix:
+        path = path.with_suffix(".mid")
     if count == 1:
         return [path]
     width = max(2, len(str(count)))

@@ -99,6 +99,8 @@ def convert_directory(
 
 def _find_music(root: str, report: Report) -> list[str]:
     """The music files below `root`, as sorted paths relative to it."""
+    if os.path.isfile(root):
+        raise GroovaeError(f"{root}: this is a file; name the folder that holds it")
     if not os.path.isdir(root):
         raise GroovaeError(
             f"{root}: there is no such folder; name the one that holds the MIDI files"

@@ -17,13 +17,15 @@ import secrets
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from groovae import configs
 from groovae.checkpoints import check_fits, find_checkpoint, need_checkpoint, step_of
-from groovae.errors import GroovaeError, UsageError
+from groovae.errors import GroovaeError, UsageError, first_line
 from groovae.upstream import tf, tf_slim
 from groovae.windows import Report, Windows, load_windows, training_dataset
 
@@ -38,7 +40,7 @@ class Options:
       train_dir: The folder for checkpoints, event files and `config.json`.
       examples_path: A TFRecord of NoteSequences, or a glob of them.
       config: A key of `CONFIG_MAP`.
-      hparams: `name=value,...` to merge with the config's.
+      hparams: `name=value,...` to merge with the config's, or several, of which a later one wins.
       num_steps: The global step to stop at; 0 trains until it is stopped.
       checkpoints_to_keep: How many of the newest checkpoints stay.
       keep_checkpoint_every_n_hours: One checkpoint in so many hours stays for good.
@@ -54,7 +56,7 @@ class Options:
     train_dir: str = ".train"
     examples_path: str = "data_dir/music.tfrecord"
     config: str = "groovae_4bar"
-    hparams: str = ""
+    hparams: str | Sequence[str] = ""
     num_steps: int = 50000
     checkpoints_to_keep: int = 5
     keep_checkpoint_every_n_hours: float = 1.0
@@ -112,22 +114,29 @@ def train(
         say(f"{train_dir} is at step {started_at:,} already; raise --num_steps to go on")
         return Result(need_checkpoint(train_dir), started_at)
 
+    # Other numbers after a restart, or the same windows would come first again and again.
+    run_seed = (seed + started_at) % 2**31
+    np.random.seed(run_seed)  # Magenta's converter draws its note dropout from there.
     load, report = _windows(config, options.cache_dataset, say)
-    if options.task == 0:
-        about = {"train_examples_path": config.train_examples_path, "windows": vars(report)}
-        configs.save_config(train_dir, description, seed=seed, **about)
-        _write_texts(train_dir, config)
-    say(_plan(options, config, started_at, seed))
     batch_size = config.hparams.batch_size
     shuffle_size = report.windows if options.cache_dataset else 10 * batch_size
-    # Other numbers after a restart, or the same windows would come first again and again.
-    seed = (seed + started_at) % 2**31
-    with tf.Graph().as_default(), _stop_signals() as stop:
-        tf.set_random_seed(seed)
+    with tf.Graph().as_default(), _stop_signals(say) as stop:
+        tf.set_random_seed(run_seed)
         with tf.device(tf.train.replica_device_setter(options.num_ps_tasks, merge_devices=True)):
-            dataset = training_dataset(load, config.data_converter, batch_size, shuffle_size, seed)
+            converter = config.data_converter
+            dataset = training_dataset(load, converter, batch_size, shuffle_size, run_seed)
             train_op, hooks = _build(config, dataset, options)
-        _prepare_resume(train_dir, options.config)
+        if options.task == 0:
+            _prepare_resume(train_dir, options.config)
+            configs.save_config(
+                train_dir,
+                description,
+                train_examples_path=config.train_examples_path,
+                windows=vars(report),
+                seed=seed,
+            )
+            _write_texts(train_dir, config)
+        say(_plan(options, config, started_at, seed))
         hooks += [_StopHook(stop), _ProgressHook(config.model, options.num_steps, on_step)]
         _run(train_op, hooks, train_dir, options)
     step = _step_in(train_dir)
@@ -152,13 +161,18 @@ def _config(options: Options) -> Any:
         if batch_size < workers:
             raise UsageError(f"a batch of {batch_size} is too small for {workers} workers")
         config.hparams.batch_size = batch_size // workers
+    if (options.task or options.num_ps_tasks or workers > 1) and not options.master:
+        raise UsageError(
+            "--task, --num_ps_tasks and --num_sync_workers over 1 need the --master of a running "
+            "cluster; leave them out to train in this process"
+        )
     return configs.update_config(config, {"train_examples_path": path})
 
 
 def _resume(train_dir: Path, description: dict[str, Any], seed: int | None) -> int:
     """Checks that the folder holds this model or none, and returns the seed to go on with."""
     saved = configs.read_config(train_dir)
-    if saved is not None:
+    if saved is not None and find_checkpoint(train_dir):
         configs.check_same_model(saved, description, str(train_dir))
     if seed is not None:
         return seed
@@ -222,7 +236,10 @@ def _write_texts(train_dir: Path, config: Any) -> None:
 def _build(config: Any, dataset: Any, options: Options) -> tuple[Any, list[Any]]:
     """The training graph of Magenta's `music_vae_train.train`: its train op and its hooks."""
     model = config.model
-    model.build(config.hparams, config.data_converter.output_depth, is_training=True)
+    try:
+        model.build(config.hparams, config.data_converter.output_depth, is_training=True)
+    except ValueError as error:
+        raise UsageError(f"the hparams do not make a model: {first_line(error)}") from error
     optimizer = model.train(**_input_tensors(dataset, config))
     hooks = []
     if options.num_sync_workers:
@@ -283,12 +300,13 @@ def _clipped_gradients(gradients: list[tuple[Any, Any]], hparams: Any) -> list[t
 
 
 def _prepare_resume(train_dir: Path, config_name: str) -> None:
-    """Has the loop restore the checkpoint that `find_checkpoint` names, if it fits the graph."""
+    """Makes the loop restore the checkpoint that `find_checkpoint` names, if it fits the graph."""
     checkpoint = find_checkpoint(train_dir)
     if checkpoint:
         check_fits(checkpoint, tf.global_variables(), config_name)
         if checkpoint != tf.train.latest_checkpoint(str(train_dir)):
-            tf.train.update_checkpoint_state(str(train_dir), checkpoint)
+            kept = sorted((str(index)[:-6] for index in train_dir.glob("*.index")), key=step_of)
+            tf.train.update_checkpoint_state(str(train_dir), checkpoint, kept)
 
 
 def _run(train_op: Any, hooks: list[Any], train_dir: Path, options: Options) -> None:
@@ -309,26 +327,31 @@ def _run(train_op: Any, hooks: list[Any], train_dir: Path, options: Options) -> 
         )
     except tf.train.NanLossDuringTrainingError as error:
         raise GroovaeError(
-            "the loss is not a number any more; the last checkpoint is from before that. "
-            "Go on from it with a smaller --hparams=learning_rate=..."
+            "the loss became NaN. Run again with a smaller --hparams=learning_rate=... to continue "
+            "from the last checkpoint, or remove its files to continue from the one before"
         ) from error
     except (OSError, tf.errors.OpError) as error:
-        reason = (str(error).splitlines() or [""])[0]
+        last = find_checkpoint(train_dir)
         raise GroovaeError(
-            f"training stopped: {reason}. The last checkpoint in {train_dir} stays; the same "
-            "command goes on from there"
+            f"training stopped: {first_line(error)}"
+            + (f". The last checkpoint is {last}; the same command continues there" if last else "")
         ) from error
 
 
 class _Stop:
-    """The signal that asked the training to stop, if any has."""
+    """The signal that asked the training to stop, if any has, and whether a step has run."""
 
     by: signal.Signals | None = None
+    has_begun = False
 
 
 @contextlib.contextmanager
-def _stop_signals() -> Iterator[_Stop]:
-    """Turns the first SIGINT or SIGTERM into a wish to stop; a second one acts at once."""
+def _stop_signals(say: Callable[[str], None]) -> Iterator[_Stop]:
+    """Turns the first SIGINT or SIGTERM into a wish to stop after the step that runs.
+
+    A second one acts at once, and so does the first where no step runs yet: there is nothing to
+    save, and a worker may wait for its chief for ever.
+    """
     stop = _Stop()
     previous: dict[signal.Signals, Any] = {}
 
@@ -337,8 +360,11 @@ def _stop_signals() -> Iterator[_Stop]:
             signal.signal(number, handler)
 
     def note(number: int, frame: Any) -> None:
-        stop.by = signal.Signals(number)
         restore()
+        if not stop.has_begun:
+            raise KeyboardInterrupt
+        stop.by = signal.Signals(number)
+        say("stopping after this step; once more stops at once")
 
     if threading.current_thread() is threading.main_thread():
         for number in (signal.SIGINT, signal.SIGTERM):
@@ -356,6 +382,7 @@ class _StopHook(tf.train.SessionRunHook):
         self._stop = stop
 
     def after_run(self, run_context: Any, run_values: Any) -> None:
+        self._stop.has_begun = True
         if self._stop.by:
             run_context.request_stop()
 
@@ -371,7 +398,7 @@ class _ProgressHook(tf.train.SessionRunHook):
         return tf.train.SessionRunArgs(self._model.loss)
 
     def after_run(self, run_context: Any, run_values: Any) -> None:
-        # Read after the step: within it, the step may or may not be counted yet.
+        # Read after the step: during the step, the count may be the old or the new one.
         step, now = int(run_context.session.run(self._model.global_step)), time.monotonic()
         self._first = self._first or (step, now)
         steps, seconds = step - self._first[0], now - self._first[1]

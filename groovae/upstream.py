@@ -31,7 +31,7 @@ def _silence() -> Iterator[None]:
     TensorFlow 2.21 writes some notices before it reads TF_CPP_MIN_LOG_LEVEL, so nothing short of
     the file descriptor stops them.
     """
-    if DEBUG:
+    if DEBUG or sys.stderr is None:
         yield
         return
     sys.stderr.flush()
@@ -40,6 +40,8 @@ def _silence() -> Iterator[None]:
         os.dup2(held_back.fileno(), 2)
         try:
             yield
+        except GroovaeError:
+            raise
         except Exception:  # Not Ctrl-C, which has nothing to explain.
             held_back.seek(0)
             os.write(terminal, held_back.read())
@@ -67,14 +69,14 @@ def _import(name: str) -> Any:
         if (error.name or "").split(".")[0] == "magenta":
             raise GroovaeError(f"Magenta is not installed: run `{MAGENTA_INSTALL}`") from error
         raise GroovaeError(
-            f"the package {error.name} is not installed: run `pip install groovae` again"
+            f"the package {error.name} is not installed: install groovae again, as its README says"
         ) from error
 
 
 _prepare_environment()
 with _silence():
     tf = _import("tensorflow.compat.v1")
-    tf.logging.set_verbosity(tf.logging.INFO if DEBUG else tf.logging.ERROR)
+    tf.logging.set_verbosity(tf.logging.INFO if DEBUG else tf.logging.FATAL)
     tf.disable_v2_behavior()
     note_seq = _import("note_seq")
     tf_slim = _import("tf_slim")

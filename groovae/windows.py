@@ -3,7 +3,7 @@
 A window is `split_bars` bars of drums: a float32 array [steps, 27] of hits (0 or 1), velocities
 (0 to 1) and offsets (-1 to 1, in half 16ths ahead of the grid), nine drum classes each. Magenta's
 GrooveConverter makes it. It gives zero windows, without a word, for a sequence that is not in 4/4,
-changes its tempo or is too short, and it dies of a pitch that it has no class for; here each
+changes its tempo or is too short, and it crashes on a pitch without a class; here each
 sequence is accounted for, and only drum notes that have a class are handed to it.
 """
 
@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from google.protobuf.message import DecodeError
 
-from groovae.errors import GroovaeError
+from groovae.errors import GroovaeError, first_line
 from groovae.upstream import magenta_data, note_seq, read_records, tf, unbatch
 
 
@@ -80,7 +80,7 @@ def read_sequences(examples_path: str) -> Iterator[Any]:
         except (tf.errors.OpError, DecodeError) as error:
             raise GroovaeError(
                 f"{file}: damaged after record {count:,}, or not a TFRecord of NoteSequences "
-                f"({_first_line(error)}); make it again with `groovae preprocess`"
+                f"({first_line(error)}); make it again with `groovae preprocess`"
             ) from error
 
 
@@ -212,7 +212,3 @@ def _why_no_window(sequence: Any, converter: Any) -> str:
     if not sequence.notes:
         return "without drum notes"
     return f"shorter than {converter._split_bars} bars"
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0]

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# All of groovae in a few minutes, without data, GPU or root rights:
+# All of groovae in a minute or so, without data, GPU or root rights:
 #
 #   bash scripts/demo.sh             results in data_dir/demo
 #   bash scripts/demo.sh --dir=out   arguments go to `groovae demo`; paths are the caller's

@@ -62,7 +62,7 @@ def test_help_lists_each_flag_with_its_default(groovae: Groovae, command: str) -
     values = flags_of(command)
     for name in values:
         assert values[name].help.split()[0] in text[name]
-        if values[name].default not in (None, ""):
+        if values[name].default not in (None, "", []):
             assert text[name].endswith(f"(default: {str(values[name].default).lower()})"), name
     assert set(text) - set(values) == {"debug", "help", "flagfile"}
 

@@ -59,6 +59,7 @@ def test_get_config_leaves_the_map_alone():
         ("dropout_keep_prob=0", ["dropout_keep_prob", "got 0"]),
         ("dropout_keep_prob=1.5", ["dropout_keep_prob", "got 1.5"]),
         ("learning_rate=nan", ["learning_rate", "nan"]),
+        ("max_beta=inf", ["max_beta", "inf"]),
         ("clip_mode=none", ["clip_mode", "global_norm", "value", "'none'"]),
     ],
 )
@@ -67,6 +68,11 @@ def test_a_wrong_hparam_says_what_is_right(hparams: str, words: list[str]):
         configs.get_config("groovae_4bar", hparams)
     for word in words:
         assert word in str(error.value)
+
+
+def test_hparams_are_merged_in_turn_and_may_hold_spaces():
+    config = configs.get_config("groovae_4bar", [" z_size = 4, batch_size=8", "z_size=5"])
+    assert (config.hparams.z_size, config.hparams.batch_size) == (5, 8)
 
 
 def test_an_unknown_config_lists_the_known_ones():

@@ -10,7 +10,7 @@ def test_the_demo_ends_with_grooves_and_the_way_on(groovae: Groovae, tmp_path: P
     first = groovae("demo", "--num_steps=5", "--dir=demo")
     assert first.returncode == 0, first.stderr
     files = first.stdout.split()
-    assert files == [f"demo/groove-0{i}.mid" for i in (1, 2, 3, 4)]
+    assert files == [f"demo/demo_groove-0{i}.mid" for i in (1, 2, 3, 4)]
     for file in files:
         assert any(message.type == "note_on" for message in mido.MidiFile(tmp_path / file))
     for line in (
@@ -24,6 +24,15 @@ def test_the_demo_ends_with_grooves_and_the_way_on(groovae: Groovae, tmp_path: P
     assert second.returncode == 0, second.stderr
     assert "at step 5 already" in second.stderr
     assert (tmp_path / files[0]).read_bytes() == before
+
+
+def test_the_demo_leaves_a_data_set_alone(groovae: Groovae, tmp_path: Path):
+    (tmp_path / "groove").mkdir()
+    for name in ("groove/info.csv", "music.tfrecord"):
+        (tmp_path / name).write_text("mine")
+    assert groovae("demo", "--num_steps=1", "--dir=.").returncode == 0
+    assert (tmp_path / "groove/info.csv").read_text() == "mine"
+    assert (tmp_path / "music.tfrecord").read_text() == "mine"
 
 
 def test_a_folder_that_cannot_be_made_is_one_line(groovae: Groovae, tmp_path: Path):

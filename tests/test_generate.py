@@ -144,6 +144,9 @@ def test_several_outputs_are_numbered_and_told_as_json(
         (["--num_outputs=0"], 2, ["num_outputs"]),
         (["--bpm=0"], 2, ["bpm"]),
         (["groove.mid"], 2, ["groove.mid"]),
+        (["--out=."], 2, ["folder"]),
+        (["--out=grooves/"], 2, ["folder"]),
+        (["--seed=-1"], 2, ["seed"]),
         ([], 1, [".train", "groovae train"]),
         (["--checkpoint=.train/model.ckpt-9"], 1, [".train/model.ckpt-9", "no such checkpoint"]),
         (["--checkpoint=groovae_4bar.tar"], 1, ["groovae_4bar.tar", "unpack"]),
@@ -172,6 +175,14 @@ def test_a_wrong_shape_names_the_hparam(native: Path, hparams: str, differs: str
     with pytest.raises(GroovaeError) as error:
         load_model(native / "checkpoint", hparams=_replaced(SMALL_HPARAMS, hparams))
     assert f"what differs: {differs})" in str(error.value)
+
+
+def test_more_layers_in_the_checkpoint_are_an_error(records: Path, tmp_path: Path):
+    hparams = [TINY_HPARAMS, "enc_rnn_size=[8,8]"]
+    train(Options(str(tmp_path), str(records), hparams=hparams, num_steps=1))
+    (tmp_path / "config.json").unlink()
+    with pytest.raises(GroovaeError, match=r"what differs: enc_rnn_size\)"):
+        load_model(tmp_path, hparams=TINY_HPARAMS)
 
 
 def test_flags_that_contradict_config_json_are_named(trained: Path):
@@ -203,7 +214,9 @@ def test_a_model_that_follows_hits_says_so(records: Path, tmp_path: Path):
 
 def test_find_checkpoint(trained: Path, tmp_path: Path):
     assert find_checkpoint(trained) == str(trained / "model.ckpt-3")
-    assert find_checkpoint(trained / "model.ckpt-0") == str(trained / "model.ckpt-0")
+    for suffix in ("", ".index", ".meta", ".data-00000-of-00001"):
+        prefix = str(trained / "model.ckpt-0")
+        assert find_checkpoint(f"{prefix}{suffix}") == prefix
     assert find_checkpoint(tmp_path) is None
     assert find_checkpoint(tmp_path / "nothing") is None
     copy = shutil.copytree(trained, tmp_path / "copy")

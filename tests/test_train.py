@@ -100,11 +100,48 @@ def test_another_model_without_config_json_is_refused(trained: Path, records: Pa
         train(Options(str(train_dir), str(records), hparams=hparams, num_steps=9))
 
 
-def test_the_same_seed_gives_the_same_losses(records: Path, tmp_path: Path):
+def test_a_refused_resume_leaves_the_folder_as_it_was(records: Path, native: Path, tmp_path: Path):
+    train_dir = shutil.copytree(native / "checkpoint", tmp_path / "train")
+    before = sorted(path.name for path in train_dir.iterdir())
+    with pytest.raises(GroovaeError, match="not a checkpoint of groovae_4bar"):
+        train(Options(str(train_dir), str(records), hparams=TINY_HPARAMS, num_steps=900))
+    assert sorted(path.name for path in train_dir.iterdir()) == before
+
+
+def test_a_folder_without_a_checkpoint_may_become_another_model(
+    trained: Path, records: Path, tmp_path: Path
+):
+    shutil.copy(trained / "config.json", tmp_path)
+    hparams = [TINY_HPARAMS, "z_size=5"]
+    assert train(Options(str(tmp_path), str(records), hparams=hparams, num_steps=1)).step == 1
+    assert json.loads((tmp_path / "config.json").read_text())["hparams"]["z_size"] == 5
+
+
+def test_hparams_of_a_flagfile_are_merged_with_ones_own(
+    groovae: Groovae, records: Path, tmp_path: Path
+):
+    (tmp_path / "a.flags").write_text(f"--hparams={TINY_HPARAMS}\n--num_steps=1\n")
+    result = groovae(
+        "train", "--flagfile=a.flags", "--hparams=z_size=7", f"--examples_path={records}"
+    )
+    assert result.returncode == 0, result.stderr
+    hparams = json.loads((tmp_path / ".train" / "config.json").read_text())["hparams"]
+    assert (hparams["z_size"], hparams["enc_rnn_size"], hparams["batch_size"]) == (7, [8], 8)
+
+
+def test_hparams_that_make_no_model_are_an_error(records: Path, tmp_path: Path):
+    hparams = f"{TINY_HPARAMS},sampling_schedule=sometimes"
+    with pytest.raises(UsageError, match="sometimes"):
+        train(Options(str(tmp_path / "train"), str(records), hparams=hparams, num_steps=1))
+    assert not (tmp_path / "train").exists()
+
+
+@pytest.mark.parametrize("config", ["groovae_4bar", "groovae_2bar_tap_fixed_velocity_note_dropout"])
+def test_the_same_seed_gives_the_same_losses(config: str, records: Path, tmp_path: Path):
     def losses(name: str, seed: int) -> list[float]:
         seen: list[float] = []
         options = Options(
-            str(tmp_path / name), str(records), hparams=TINY_HPARAMS, num_steps=10, seed=seed
+            str(tmp_path / name), str(records), config, TINY_HPARAMS, num_steps=10, seed=seed
         )
         train(options, on_step=lambda progress: seen.append(progress.loss))
         return seen
@@ -184,6 +221,9 @@ def test_no_windows_is_an_error_with_the_reason(groovae: Groovae, tmp_path: Path
         (["--hparams=zsize=3"], 2, ["zsize", "z_size"]),
         (["--num_steps=-1"], 2, ["num_steps"]),
         (["--num_sync_workers=1000"], 2, ["512", "1000"]),
+        (["--num_sync_workers=2"], 2, ["--master"]),
+        (["--num_ps_tasks=1"], 2, ["--master"]),
+        (["--task=1"], 2, ["--master"]),
     ],
 )
 def test_a_wrong_call_is_one_line(groovae: Groovae, flags: list[str], code: int, words: list[str]):

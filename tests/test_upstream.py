@@ -137,6 +137,7 @@ def test_without_magenta_the_program_says_the_line_to_run():
         [sys.executable, "-c", code, "sample"], capture_output=True, text=True, check=False
     )
     assert_one_line(result, 1, "pip install --no-deps magenta==2.1.4")
+    assert len(result.stderr.splitlines()) == 1
 
 
 def test_magentas_own_configs_are_untouched():

@@ -4,11 +4,13 @@ A command is a module of this package with `define_flags` and `run`, and a docst
 help: what it does, how to call it, examples. It holds flags and wording only; the work is done by
 the library. Each command has flags of its own, apart from absl's global ones, because Magenta's
 modules define clashing flags there. Data goes to stdout, talk and progress to stderr. Exit codes:
-0 done, 1 failed, 2 wrong call, 130 stopped by Ctrl-C.
+0 done, 1 failed, 2 wrong call, 130 stopped by Ctrl-C, 143 by SIGTERM, 141 when the reader of a pipe
+went away.
 """
 
 import difflib
 import importlib
+import math
 import os
 import sys
 import textwrap
@@ -46,7 +48,7 @@ def main(argv: list[str] | None = None) -> int:
         print(f"\n{who}: stopped by Ctrl-C", file=sys.stderr)
         return 130
     except BrokenPipeError:
-        return 141  # The reader went away, as in `groovae info DIR | head`: nobody is to be told.
+        return 141  # The reader went away, as in `groovae info DIR | head`: no one would read it.
     except Exception as error:
         if os.environ.get("GROOVAE_DEBUG", "0") not in ("", "0"):
             traceback.print_exc()
@@ -54,12 +56,16 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _run(name: str, arguments: list[str]) -> int:
+    if name == "help" and arguments:
+        return _run(arguments[0], ["--help"])
     if name in ("--help", "-h", "-help", "help"):
         print(_overview())
         return 0
     if name in ("--version", "-version"):
         print(f"groovae {__version__}")
         return 0
+    if name.startswith("-"):
+        raise UsageError(f"the command comes first, then flags such as {name}; see groovae --help")
     if name not in COMMANDS:
         raise UsageError(
             f"there is no command {name!r}{_nearest(name, COMMANDS)}; see groovae --help"
@@ -113,8 +119,34 @@ def need_arguments(positional: list[str], *names: str) -> list[str]:
         missing = " and ".join(names[len(positional) :])
         raise UsageError(f"{missing} missing; see --help")
     if len(positional) > len(names):
-        raise UsageError(f"cannot make sense of {positional[len(names)]!r}; a flag begins with --")
+        raise UsageError(f"unexpected argument {positional[len(names)]!r}; a flag begins with --")
     return positional
+
+
+def define_hparams(values: flags.FlagValues, help_text: str) -> None:
+    """`--hparams`, which may come several times: a flagfile's and then one's own, which wins."""
+    flags.DEFINE_multi_string("hparams", [], help_text, flag_values=values)
+
+
+def define_seed(values: flags.FlagValues, default: int | None, help_text: str) -> None:
+    flags.DEFINE_integer(
+        "seed", default, help_text, lower_bound=0, upper_bound=2**31 - 1, flag_values=values
+    )
+
+
+def define_temperature(values: flags.FlagValues) -> None:
+    flags.DEFINE_float(
+        "temperature",
+        0.5,
+        "Over 0. Low: the likeliest hits; 1: as the model learned it; high: wild.",
+        flag_values=values,
+    )
+    flags.register_validator(
+        "temperature",
+        lambda temperature: 0 < temperature < math.inf,
+        "must be over 0; for the likeliest hits take 0.01",
+        values,
+    )
 
 
 def say(line: str) -> None:
@@ -162,8 +194,9 @@ def _help(command: Any, values: flags.FlagValues) -> str:
     own = [values[name] for name in values if name not in ("help", "debug", "h")]
     for flag in [*own, values["debug"], values["help"]]:
         lines.append(f"  --[no]{flag.name}" if flag.boolean else f"  --{flag.name}=...")
-        default = (flag.default_as_str or "").strip("'")
-        text = f"{flag.help} (default: {default})" if default else flag.help
+        default = (flag.default_as_str or "").strip("'") if flag.default != [] else ""
+        text = flag.help.partition(";\n")[0]  # absl adds that a flag may be repeated
+        text += f" (default: {default})" if default else ""
         lines += textwrap.wrap(text, WIDTH, initial_indent=" " * 6, subsequent_indent=" " * 6)
     lines += ["  --flagfile=FILE", "      Read flags from a file, one a line; configs/ holds some."]
     return "\n".join(lines)

@@ -3,9 +3,9 @@
 Usage: groovae demo [--flags]
 
 Writes the drum patterns that groovae brings along as MIDI files, preprocesses them, trains a small
-model and draws grooves from it: no network, no data of your own, about a minute or two on two
-cores. Prints the MIDI files it drew, and the commands to do the same with your own data. Run again,
-it goes on from what is there.
+model and draws grooves from it: no network, no data of your own, a minute or so on two cores.
+Prints the MIDI files it drew, and the commands to do the same with your own data. Run again, it
+continues from what is there.
 
 Examples:
   groovae demo
@@ -19,7 +19,7 @@ from typing import Any
 
 from absl import flags
 
-from groovae.cli import need_arguments, say
+from groovae.cli import define_seed, define_temperature, need_arguments, say
 from groovae.cli.train import Display
 
 DEFAULT_NUM_STEPS = 400
@@ -30,10 +30,8 @@ def define_flags(values: flags.FlagValues) -> None:
     flags.DEFINE_integer(
         "num_steps", DEFAULT_NUM_STEPS, "Steps to train.", lower_bound=1, flag_values=values
     )
-    flags.DEFINE_float(
-        "temperature", 0.5, "For the grooves; over 0.", lower_bound=0.001, flag_values=values
-    )
-    flags.DEFINE_integer("seed", 1, "For training and grooves.", lower_bound=0, flag_values=values)
+    define_temperature(values)
+    define_seed(values, 1, "For training and grooves.")
 
 
 def run(values: Any, positional: list[str]) -> int:
@@ -50,7 +48,7 @@ def run(values: Any, positional: list[str]) -> int:
             display.on_step,
         )
     if demo.stopped_by:
-        say("stopped; the same command goes on from here")
+        say("stopped; the same command continues here")
         return 128 + demo.stopped_by
     say("\nListen to these with any MIDI player or DAW:")
     for path in demo.grooves:
@@ -68,7 +66,7 @@ def _what_next(directory: str) -> str:
         "  groovae sample --temperature=0.5 --out=drum_4bar.mid",
         "",
         "More from the model of the demo:",
-        f"  groovae sample --checkpoint={shlex.quote(f'{directory}/train')} --num_outputs=8",
+        f"  groovae sample --checkpoint={shlex.quote(f'{directory}/demo_train')} --num_outputs=8",
     ]
     if shutil.which("groovae") is None:
         activate = shlex.quote(str(Path(sys.executable).with_name("activate")))

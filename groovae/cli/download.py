@@ -11,6 +11,7 @@ Examples:
   groovae download --url=file:///tmp/groove-v1.0.0-midionly.zip"""
 
 import dataclasses
+import shlex
 from typing import Any
 
 from absl import flags
@@ -34,5 +35,6 @@ def run(values: Any, positional: list[str]) -> None:
     say(f"fetching {archive.url}")
     with tqdm(total=archive.size, unit="B", unit_scale=True, disable=None, leave=False) as bar:
         dest = download(values.dest, archive, lambda done_bytes: bar.update(done_bytes - bar.n))
-    say(f"the dataset is in {dest}; now: groovae preprocess {dest} data_dir/music.tfrecord")
+    folder = shlex.quote(str(dest))
+    say(f"the dataset is in {dest}; now: groovae preprocess {folder} data_dir/music.tfrecord")
     print(dest)

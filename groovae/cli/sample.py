@@ -13,13 +13,18 @@ Examples:
   groovae sample --checkpoint=.train/model.ckpt-2000"""
 
 import json
-import math
 import sys
 from typing import Any
 
 from absl import flags
 
-from groovae.cli import need_arguments, say
+from groovae.cli import (
+    define_hparams,
+    define_seed,
+    define_temperature,
+    need_arguments,
+    say,
+)
 from groovae.midi import MAX_TEMPO_QPM, MIN_TEMPO_QPM, numbered, write_sequence
 
 
@@ -36,18 +41,7 @@ def define_flags(values: flags.FlagValues) -> None:
         "A training folder, or the prefix of a checkpoint, as .train/model.ckpt-400.",
         flag_values=values,
     )
-    flags.DEFINE_float(
-        "temperature",
-        0.5,
-        "Over 0. Low: the likeliest hits; 1: as often as the model thinks; high: wild.",
-        flag_values=values,
-    )
-    flags.register_validator(
-        "temperature",
-        lambda temperature: 0 < temperature < math.inf,
-        "must be over 0; for the likeliest hits take 0.01",
-        flag_values=values,
-    )
+    define_temperature(values)
     flags.DEFINE_integer(
         "num_outputs", 1, "How many grooves to draw.", flag_values=values, lower_bound=1
     )
@@ -62,26 +56,11 @@ def define_flags(values: flags.FlagValues) -> None:
         lower_bound=MIN_TEMPO_QPM,
         upper_bound=MAX_TEMPO_QPM,
     )
-    flags.DEFINE_integer(
-        "seed",
-        None,
-        "For the same grooves again; drawn and told by default.",
-        lower_bound=0,
-        upper_bound=2**32 - 1,
-        flag_values=values,
-    )
+    define_seed(values, None, "For the same grooves again; random by default, and printed.")
     flags.DEFINE_string(
-        "config",
-        None,
-        "The config, where no config.json lies beside the checkpoint.",
-        flag_values=values,
+        "config", None, "Config of a checkpoint without a config.json.", flag_values=values
     )
-    flags.DEFINE_string(
-        "hparams",
-        "",
-        "name=value,... of the config, where no config.json does.",
-        flag_values=values,
-    )
+    define_hparams(values, "name=value,...: hparams of a checkpoint without a config.json.")
     flags.DEFINE_bool(
         "json", False, "Print the files and what they hold as JSON.", flag_values=values
     )
@@ -89,6 +68,7 @@ def define_flags(values: flags.FlagValues) -> None:
 
 def run(values: Any, positional: list[str]) -> None:
     need_arguments(positional)
+    paths = numbered(values.out, values.num_outputs)
     from groovae.generate import load_model
 
     model = load_model(
@@ -97,7 +77,7 @@ def run(values: Any, positional: list[str]) -> None:
     say(f"{model.config_name} from {model.checkpoint}, seed {model.seed}")
     grooves = model.sample(values.num_outputs, values.bars, values.temperature, values.bpm)
     written = []
-    for path, groove in zip(numbered(values.out, len(grooves)), grooves, strict=True):
+    for path, groove in zip(paths, grooves, strict=True):
         moved_ms = write_sequence(path, groove)
         written.append({"file": str(path), "hits": len(groove.notes), "moved_ms": moved_ms})
         say(_describe(written[-1]))

@@ -14,13 +14,14 @@ Examples:
   groovae train --config=groovae_2bar_humanize --examples_path='data_dir/*.tfrecord'"""
 
 import math
+import shlex
 import sys
 from typing import TYPE_CHECKING, Any
 
 from absl import flags
 from tqdm import tqdm
 
-from groovae.cli import need_arguments, say
+from groovae.cli import define_hparams, define_seed, need_arguments, say
 
 if TYPE_CHECKING:
     from groovae.train import Progress
@@ -39,23 +40,20 @@ def define_flags(values: flags.FlagValues) -> None:
     flags.DEFINE_string(
         "config", "groovae_4bar", "Name of the config to train.", flag_values=values
     )
-    flags.DEFINE_string(
-        "hparams", "", "name=value,... to merge with the config's hparams.", flag_values=values
+    define_hparams(
+        values, "name=value,... to merge with the config's; of several, a later one wins."
     )
     flags.DEFINE_integer(
         "num_steps",
         50000,
-        "Step to stop at; 0 goes on until stopped.",
+        "Step to stop at; 0 trains until it is stopped.",
         flag_values=values,
         lower_bound=0,
     )
-    flags.DEFINE_integer(
-        "seed",
+    define_seed(
+        values,
         None,
-        "For initial weights, order of windows, dropout and z; drawn and told by default.",
-        flag_values=values,
-        lower_bound=0,
-        upper_bound=2**31 - 1,
+        "For initial weights, order of windows, dropout and z; random by default, and printed.",
     )
     flags.DEFINE_integer(
         "checkpoints_to_keep",
@@ -67,7 +65,7 @@ def define_flags(values: flags.FlagValues) -> None:
     flags.DEFINE_float(
         "keep_checkpoint_every_n_hours",
         1,
-        "Keep one in so many hours for good.",
+        "Hours between checkpoints that are never deleted.",
         lower_bound=0,
         flag_values=values,
     )
@@ -100,7 +98,7 @@ def define_flags(values: flags.FlagValues) -> None:
         flag_values=values,
     )
     flags.DEFINE_integer(
-        "task", 0, "Number of this worker; 0 is the chief.", lower_bound=0, flag_values=values
+        "task", 0, "Index of this worker; 0 is the chief.", lower_bound=0, flag_values=values
     )
 
 
@@ -114,10 +112,13 @@ def run(values: Any, positional: list[str]) -> int:
     if result.stopped_by:
         say(
             f"stopped by {result.stopped_by.name} at step {result.step:,}, saved as "
-            f"{result.checkpoint}; the same command goes on from there"
+            f"{result.checkpoint}; the same command continues there"
         )
         return 128 + result.stopped_by
-    say(f"step {result.step:,} is saved as {result.checkpoint}; now: groovae sample")
+    sample = "groovae sample"
+    if values.train_dir != values["train_dir"].default:
+        sample += f" --checkpoint={shlex.quote(values.train_dir)}"
+    say(f"step {result.step:,} is saved as {result.checkpoint}; now: {sample}")
     return 0
 
 
