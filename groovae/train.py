@@ -227,7 +227,10 @@ def _write_texts(train_dir: Path, config: Any) -> None:
         texts = [
             tf.summary.text(name, tf.constant(text), collections=[]) for name, text in named.items()
         ]
-        writer = tf.summary.FileWriter(str(train_dir), graph=session.graph)
+        # A name of its own: the loop's event file may be made within the same second.
+        writer = tf.summary.FileWriter(
+            str(train_dir), graph=session.graph, filename_suffix=".about"
+        )
         for text in session.run(texts):
             writer.add_summary(text)
         writer.close()

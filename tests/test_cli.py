@@ -94,7 +94,7 @@ def test_importing_the_package_is_light() -> None:
     [
         ("trian", ["no command 'trian'", "did you mean train?", "groovae --help"]),
         ("zzzzzz", ["no command 'zzzzzz'; see groovae --help"]),
-        ("--json info", ["no command '--json'"]),
+        ("--json info", ["the command comes first", "--json"]),
         ("sample --temprature=1", ["no flag --temprature", "did you mean --temperature?"]),
         ("info . --zzzzzz", ["no flag --zzzzzz; see groovae info --help"]),
         ("train --num_steps=many", ["--num_steps=many"]),

@@ -154,7 +154,7 @@ def test_a_refused_connection_is_one_error(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("url", ["groove.zip", "http://a b/", "http://127.0.0.1:port/"])
 def test_an_address_that_is_none_is_a_wrong_call(tmp_path: Path, url: str) -> None:
-    with pytest.raises(UsageError, match=f"{re.escape(url)}: this is no address"):
+    with pytest.raises(UsageError, match=f"{re.escape(url)}: this is not an address"):
         download(tmp_path / "groove", archive_of(GOOD, url))
     assert list(tmp_path.iterdir()) == []
 
@@ -173,8 +173,8 @@ BAD_ARCHIVES = {
     "no folder": outside("evil"),
     "link": (zip_of(("groove/evil", "/etc"), mode=stat.S_IFLNK | 0o777), "a member is a link"),
     "file in the way": (zip_of(("groove/a", "a file"), ("groove/a/b", "in it")), "cannot write"),
-    "text": (b"no zip at all", "this is no zip file"),
-    "half": (GOOD[:-30], "this is no zip file"),
+    "text": (b"no zip at all", "this is not a zip file"),
+    "half": (GOOD[:-30], "this is not a zip file"),
 }
 
 
@@ -201,7 +201,7 @@ def test_what_is_there_stays_and_nothing_is_fetched(
     mine = tmp_path / "groove" if is_file else tmp_path / "groove" / "mine"
     mine.parent.mkdir(exist_ok=True)
     mine.write_text("mine")
-    with pytest.raises(GroovaeError, match="there is something already"):
+    with pytest.raises(GroovaeError, match="this folder is not empty"):
         download(tmp_path / "groove", archive_of(GOOD, server.serve(GOOD)))
     assert mine.read_text() == "mine"
     assert server.calls == 0
@@ -215,5 +215,7 @@ def test_the_command_refuses_another_file(groovae: Groovae, tmp_path: Path, serv
 
 
 def test_the_command_refuses_what_is_no_address(groovae: Groovae, tmp_path: Path) -> None:
-    assert_one_line(groovae("download", "--url=groove.zip"), 2, "groove.zip: this is no address")
+    assert_one_line(
+        groovae("download", "--url=groove.zip"), 2, "groove.zip: this is not an address"
+    )
     assert list(tmp_path.iterdir()) == []

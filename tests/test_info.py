@@ -49,9 +49,9 @@ def test_info_prints_json(groovae: Groovae, small_dataset: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (b"", "no CSV table"),
-        (b"\xff\xfe\x00\x81", "no CSV table"),
-        (b'a,b\n"1', "no CSV table"),
+        (b"", "not a CSV table"),
+        (b"\xff\xfe\x00\x81", "not a CSV table"),
+        (b'a,b\n"1', "not a CSV table"),
         (b"drummer,split\nd,train\n", "columns missing: session, id, style, bpm"),
         (INFO_CSV.splitlines()[0].encode(), "no rows"),
         (INFO_CSV.replace("1800", "long").encode(), "duration must be a number"),

@@ -231,7 +231,7 @@ def test_the_longest_times_fit_into_28_bits(tempo_qpm: float) -> None:
         ("take.mid", 1, ["take.mid"]),
         ("take.mid", 2, ["take-01.mid", "take-02.mid"]),
         ("a.b/take.v2.mid", 2, ["a.b/take.v2-01.mid", "a.b/take.v2-02.mid"]),
-        ("take", 100, [f"take-{i:03}" for i in range(1, 101)]),
+        ("take", 100, [f"take-{i:03}.mid" for i in range(1, 101)]),
     ],
 )
 def test_numbered(path: str, count: int, names: list[str]) -> None:

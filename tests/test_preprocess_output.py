@@ -83,11 +83,13 @@ def test_a_folder_without_music_keeps_the_old_output(
     assert_untouched(old)
 
 
-@pytest.mark.parametrize("name", ["missing", "tree/b.mid"])
+@pytest.mark.parametrize(
+    ("name", "word"), [("missing", "no such folder"), ("tree/b.mid", "this is a file")]
+)
 def test_no_folder_keeps_the_old_output(
-    tree: Path, old: Path, tmp_path: Path, command: Command, name: str
+    tree: Path, old: Path, tmp_path: Path, command: Command, name: str, word: str
 ) -> None:
-    assert_one_line(command(tmp_path / name, old), 1, name, "no such folder")
+    assert_one_line(command(tmp_path / name, old), 1, name, word)
     assert_untouched(old)
 
 
