@@ -118,23 +118,18 @@ def train(
     run_seed = (seed + started_at) % 2**31
     np.random.seed(run_seed)  # Magenta's converter draws its note dropout from there.
     load, report = _windows(config, options.cache_dataset, say)
-    batch_size = config.hparams.batch_size
-    shuffle_size = report.windows if options.cache_dataset else 10 * batch_size
+    about = {"train_examples_path": config.train_examples_path, "windows": vars(report)}
+    shuffle_size = report.windows if options.cache_dataset else 10 * config.hparams.batch_size
     with tf.Graph().as_default(), _stop_signals(say) as stop:
         tf.set_random_seed(run_seed)
         with tf.device(tf.train.replica_device_setter(options.num_ps_tasks, merge_devices=True)):
-            converter = config.data_converter
-            dataset = training_dataset(load, converter, batch_size, shuffle_size, run_seed)
+            dataset = training_dataset(
+                load, config.data_converter, config.hparams.batch_size, shuffle_size, run_seed
+            )
             train_op, hooks = _build(config, dataset, options)
         if options.task == 0:
             _prepare_resume(train_dir, options.config)
-            configs.save_config(
-                train_dir,
-                description,
-                train_examples_path=config.train_examples_path,
-                windows=vars(report),
-                seed=seed,
-            )
+            configs.save_config(train_dir, description, seed=seed, **about)
             _write_texts(train_dir, config)
         say(_plan(options, config, started_at, seed))
         hooks += [_StopHook(stop), _ProgressHook(config.model, options.num_steps, on_step)]
