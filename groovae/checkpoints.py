@@ -63,10 +63,10 @@ def step_of(checkpoint: str) -> int:
 
 
 def check_fits(checkpoint: str, variables: Iterable[Any], config_name: str) -> None:
-    """Checks that a checkpoint holds every one of `variables`, in its shape, and can be read.
+    """Checks by its index that a checkpoint holds every one of `variables`, in its shape.
 
     Raises:
-      GroovaeError: it cannot be read, or it belongs to another model; the message names a
+      GroovaeError: the index is damaged, or it belongs to another model; the message names a
         variable, both shapes, and the hparams behind them.
     """
     try:
@@ -78,7 +78,6 @@ def check_fits(checkpoint: str, variables: Iterable[Any], config_name: str) -> N
     # Those that are there alone count too: another number of layers.
     wrong += [name for name in shapes if name not in here and name.endswith("lstm_cell/bias")]
     if not wrong:
-        _read_all(checkpoint, here)
         return
     behind = [
         hparam
@@ -95,10 +94,11 @@ def check_fits(checkpoint: str, variables: Iterable[Any], config_name: str) -> N
     )
 
 
-def _read_all(checkpoint: str, names: Iterable[str]) -> None:
+def check_readable(checkpoint: str) -> None:
+    """Reads all of a checkpoint, or raises the GroovaeError of a damaged one."""
     try:
         reader = tf.train.load_checkpoint(checkpoint)
-        for name in names:
+        for name in reader.get_variable_to_shape_map():
             reader.get_tensor(name)
     except (tf.errors.OpError, IndexError, RuntimeError, ValueError) as error:
         raise damaged(checkpoint, error) from error

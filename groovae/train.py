@@ -24,7 +24,13 @@ from typing import Any
 import numpy as np
 
 from groovae import configs
-from groovae.checkpoints import check_fits, find_checkpoint, need_checkpoint, step_of
+from groovae.checkpoints import (
+    check_fits,
+    check_readable,
+    find_checkpoint,
+    need_checkpoint,
+    step_of,
+)
 from groovae.errors import GroovaeError, UsageError, first_line
 from groovae.upstream import tf, tf_slim
 from groovae.windows import Report, Windows, load_windows, training_dataset
@@ -302,6 +308,7 @@ def _prepare_resume(train_dir: Path, config_name: str) -> None:
     checkpoint = find_checkpoint(train_dir)
     if checkpoint:
         check_fits(checkpoint, tf.global_variables(), config_name)
+        check_readable(checkpoint)
         if checkpoint != tf.train.latest_checkpoint(str(train_dir)):
             kept = sorted((str(index)[:-6] for index in train_dir.glob("*.index")), key=step_of)
             tf.train.update_checkpoint_state(str(train_dir), checkpoint, kept)
