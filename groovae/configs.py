@@ -29,6 +29,7 @@ from groovae.upstream import (
     magenta_data,
     merge_hparams,
 )
+from groovae.windows import Layout
 
 Config: Any = magenta_configs.Config
 HParams: Any = magenta_configs.HParams
@@ -82,6 +83,13 @@ TRAINING_HPARAMS = {
     *("sampling_schedule", "sampling_rate"),
 }
 
+# The arguments of a GrooveConverter that a Layout takes as they are.
+LAYOUT_ARGUMENTS = (
+    *("split_bars", "steps_per_quarter", "quarters_per_bar"),
+    *("humanize", "tapify", "fixed_velocities", "hits_as_controls"),
+    "max_note_dropout_probability",
+)
+
 CLIP_MODES = ("global_norm", "value")
 
 
@@ -131,6 +139,38 @@ def converter_arguments(converter: Any) -> dict[str, Any]:
         "fixed_velocities": converter._fixed_velocities,
         "max_note_dropout_probability": converter._max_note_dropout_probability,
     }
+
+
+def layout(
+    config: Any,
+    hop_bars: int | None = None,
+    unmapped_pitches: str = "drop",
+    all_notes: bool = False,
+) -> Layout:
+    """How the windows of a configuration are cut.
+
+    Args:
+      config: A key of `CONFIG_MAP`, or a Config.
+      hop_bars: Bars from the start of a window to the next; the whole window where it is None.
+      unmapped_pitches: What becomes of drum notes without a class: `drop`, `nearest` or `error`.
+      all_notes: Take the notes of all tracks for drums.
+
+    Raises:
+      UsageError: no such config, or `hop_bars` is less than 1.
+    """
+    if hop_bars is not None and hop_bars < 1:
+        raise UsageError(f"hop_bars must be 1 or more, got {hop_bars}")
+    converter = (get_config(config) if isinstance(config, str) else config).data_converter
+    arguments = converter_arguments(converter)
+    hop_size = arguments["hop_size"] or converter._steps_per_bar * converter._split_bars
+    return Layout(
+        hop_steps=hop_bars * converter._steps_per_bar if hop_bars else hop_size,
+        pitch_classes=tuple(tuple(pitches) for pitches in arguments["pitch_classes"]),
+        add_instruments=tuple(arguments["add_instruments"] or ()),
+        unmapped_pitches=unmapped_pitches,
+        all_notes=all_notes,
+        **{name: arguments[name] for name in LAYOUT_ARGUMENTS},
+    )
 
 
 def save_config(train_dir: Path, description: dict[str, Any], **more: Any) -> None:

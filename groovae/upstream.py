@@ -11,6 +11,7 @@ Set the environment variable GROOVAE_DEBUG=1 (the flag `--debug`) to see all tha
 import contextlib
 import functools
 import importlib
+import io
 import os
 import sys
 import tempfile
@@ -86,17 +87,11 @@ with _silence():
     merge_hparams = _import("magenta.common").merge_hparams
     TrainedModel = _import("magenta.models.music_vae.trained_model").TrainedModel
     converter_script = _import("magenta.scripts.convert_dir_to_note_sequences")
+    mido = _import("mido")
+    pretty_midi = _import("pretty_midi")
 
 MusicVAE: Any = magenta_configs.MusicVAE
-
-
-def unbatch(dataset: Any) -> Any:
-    """`dataset.unbatch()`, which crashes the process where a tensor has depth 0.
-
-    GrooVAE's control tensor has depth 0, so Magenta's own `data.get_dataset` dies with SIGSEGV on
-    TensorFlow 2.13 to 2.21.
-    """
-    return dataset.flat_map(lambda *tensors: tf.data.Dataset.from_tensor_slices(tensors))
+tfds: Any = magenta_data.tfds  # TensorFlow Datasets
 
 
 def _step_by_step(rnn_loop: Any) -> Any:
@@ -158,19 +153,81 @@ parse_abc_text = converter_script.abc_parser.parse_abc_tunebook
 converter_script.abc_parser.parse_abc_tunebook = _parse_abc_bytes(parse_abc_text)
 
 
-def _let_ctrl_c_through(read: Any) -> Any:
-    """note_seq takes Ctrl-C, while it reads a MIDI file, for an error in that file."""
+MAX_TICKS = 50_000_000  # pretty_midi makes an array of all ticks: 0.4 GB, twice that for a moment
+MAX_DELTA = 1 << 40
 
-    def read_midi(midi: bytes) -> Any:
-        try:
-            return read(midi)
-        except converter_script.midi_io.MIDIConversionError as error:
-            if isinstance(error.__context__, KeyboardInterrupt):
-                raise error.__context__ from None
-            raise
 
-    return read_midi
+class TooMuch(Exception):
+    """A file that is refused because of what it would take to convert it."""
+
+    def __init__(self, reason: str, detail: str):
+        super().__init__(reason, detail)
+        self.reason = reason
+        self.detail = detail
+
+
+def _read_variable_int(file: Any) -> int:
+    """mido's own, which makes one number of whatever bytes over 127 follow each other.
+
+    With a megabyte of 0xff, as damaged files have it, that takes minutes. Numbers over MAX_DELTA
+    are refused either way: as a time they are over MAX_TICKS, as a length over mido's own limit.
+    """
+    delta = 0
+    while delta < MAX_DELTA:
+        byte = midifiles.read_byte(file)
+        delta = (delta << 7) | (byte & 0x7F)
+        if byte < 0x80:
+            return delta
+    raise OSError("a number goes on for too long")
+
+
+def read_midi(midi: bytes) -> Any:
+    """note_seq's `midi_to_sequence_proto`, but for what it would take to read some files.
+
+    One forged time makes pretty_midi fill gigabytes, since note_seq lifts its limit on ticks; here
+    MAX_TICKS is one again. And note_seq takes Ctrl-C, while it reads, for an error in the file.
+
+    Raises:
+      MIDIConversionError: as note_seq, with its words.
+      TooMuch: the file has too many ticks.
+    """
+    try:
+        parsed = mido.MidiFile(file=io.BytesIO(midi))
+        ticks = max((sum(event.time for event in track) for track in parsed.tracks), default=0)
+        if ticks > MAX_TICKS:
+            raise TooMuch("too long", f"{ticks:,} ticks, over {MAX_TICKS:,} ticks")
+        read = pretty_midi.PrettyMIDI(mido_object=parsed)
+    except (TooMuch, MemoryError):
+        raise
+    except Exception as error:
+        raise converter_script.midi_io.MIDIConversionError(
+            f"Midi decoding error {type(error)}: {error}"
+        ) from error
+    return midi_to_sequence(read)
 
 
 midi_to_sequence = converter_script.midi_io.midi_to_sequence_proto
-converter_script.midi_io.midi_to_sequence_proto = _let_ctrl_c_through(midi_to_sequence)
+converter_script.midi_io.midi_to_sequence_proto = read_midi
+midifiles = _import("mido.midifiles.midifiles")
+mido_read_variable_int = midifiles.read_variable_int
+midifiles.read_variable_int = _read_variable_int
+
+
+def _read_mxl_of_any_case(read: Any) -> Any:
+    """note_seq takes `.MXL`, which Magenta hands it, for plain XML."""
+
+    def read_musicxml(path: str) -> Any:
+        if path.endswith(".mxl") or not path.lower().endswith(".mxl"):
+            return read(path)
+        with tempfile.TemporaryDirectory() as folder:
+            link = os.path.join(folder, "score.mxl")
+            os.symlink(os.path.abspath(path), link)
+            return read(link)
+
+    return read_musicxml
+
+
+musicxml_to_sequence = converter_script.musicxml_reader.musicxml_file_to_sequence_proto
+converter_script.musicxml_reader.musicxml_file_to_sequence_proto = _read_mxl_of_any_case(
+    musicxml_to_sequence
+)

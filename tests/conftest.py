@@ -8,8 +8,9 @@ missing, the tests that need it skip.
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import settings
@@ -35,6 +36,9 @@ drummer1,s1,d1/1,funk/groove1,100,beat,4-4,a.mid,1800,train
 drummer1,s1,d1/2,funk,120,fill,4-4,b.mid,36,train
 drummer2,s1,d2/1,rock,90,beat,6-8,c.mid,5400,test
 """
+
+# The pitches of Magenta's ROLAND_DRUM_PITCH_CLASSES.
+KNOWN_PITCHES = [22, 26, *range(36, 39), 40, *range(42, 54), 55, *range(57, 60)]
 
 Groovae = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -127,3 +131,40 @@ def assert_one_line(result: subprocess.CompletedProcess[str], code: int, *words:
     assert last.startswith("groovae"), result.stderr
     for word in words:
         assert word in last, last
+
+
+def a_groove(
+    bars: int = 4,
+    tempos: Sequence[tuple[float, float]] = ((0, 120),),
+    meters: Sequence[tuple[float, int, int]] = ((0, 4, 4),),
+    first_at: float = 0.0,
+    name: str = "groove.mid",
+    **note: Any,
+) -> Any:
+    """Eighths at 120 qpm on the known drums in turn, as `preprocess` would store them."""
+    from groovae.upstream import note_seq
+
+    sequence = note_seq.NoteSequence(id=f"/id/{name}", filename=name, ticks_per_quarter=480)
+    for time, qpm in tempos:
+        sequence.tempos.add(time=time, qpm=qpm)
+    for time, numerator, denominator in meters:
+        sequence.time_signatures.add(time=time, numerator=numerator, denominator=denominator)
+    for i in range(bars * 8):
+        values = {
+            "pitch": KNOWN_PITCHES[i % len(KNOWN_PITCHES)],
+            "velocity": 40 + i % 80,
+            "is_drum": True,
+        }
+        start_time = first_at + i / 4 + 0.01 * (i % 3)
+        sequence.notes.add(start_time=start_time, end_time=start_time + 0.1, **values | note)
+    return sequence
+
+
+def write_records(path: Path, *records: Any) -> Path:
+    """A TFRecord of bytes, or of messages."""
+    from groovae.upstream import tf
+
+    with tf.io.TFRecordWriter(str(path)) as writer:
+        for record in records:
+            writer.write(record if isinstance(record, bytes) else record.SerializeToString())
+    return path

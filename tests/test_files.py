@@ -9,13 +9,21 @@ import stat
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
 
+from groovae import files
 from groovae.errors import GroovaeError
-from groovae.files import replacing, replacing_directory, write_json
+from groovae.files import (
+    JOURNAL,
+    finish_interrupted,
+    replacing,
+    replacing_all,
+    replacing_directory,
+    write_json,
+)
 
 ERRORS = [ValueError("broken"), GroovaeError("refused"), KeyboardInterrupt(), SystemExit(3)]
 
@@ -184,6 +192,167 @@ def test_a_link_to_an_empty_folder_stays(tmp_path: Path) -> None:
     assert (tmp_path / "there" / "file").read_text() == "new"
 
 
+# Several files
+
+
+def write_all(folder: Path, text: str, names: Sequence[str] = "abc") -> None:
+    with replacing_all([folder / name for name in names]) as temporaries:
+        for name, temporary in zip(names, temporaries, strict=True):
+            temporary.write_text(text + name)
+
+
+def contents(folder: Path) -> dict[str, str]:
+    return {path.name: path.read_text() for path in folder.iterdir() if path.is_file()}
+
+
+def test_several_files_are_replaced_together(tmp_path: Path) -> None:
+    write_all(tmp_path / "x", "old ")
+    with replacing_all([tmp_path / "x" / name for name in "abd"]) as temporaries:
+        for temporary in temporaries:
+            temporary.write_text("new")
+            assert {contents(tmp_path / "x")[name] for name in "abc"} == {"old a", "old b", "old c"}
+    assert contents(tmp_path / "x") == {"a": "new", "b": "new", "c": "old c", "d": "new"}
+
+
+def test_several_files_stay_if_the_block_raises(tmp_path: Path) -> None:
+    def half_write_all() -> None:
+        with replacing_all([tmp_path / "a", tmp_path / "b"]) as (temporary, _):
+            temporary.write_text("half")
+            raise KeyboardInterrupt
+
+    write_all(tmp_path, "old ", "a")
+    with pytest.raises(KeyboardInterrupt):
+        half_write_all()
+    assert contents(tmp_path) == {"a": "old a"}
+
+
+def test_one_of_several_that_cannot_be_written_keeps_them_all(tmp_path: Path) -> None:
+    write_all(tmp_path, "old ", "a")
+    (tmp_path / "c").mkdir()
+    with pytest.raises(GroovaeError, match=r"cannot write .*/c: it is not a file"):
+        write_all(tmp_path, "new ")
+    assert contents(tmp_path) == {"a": "old a"}
+
+
+def test_several_files_in_several_folders(tmp_path: Path) -> None:
+    (tmp_path / "there").mkdir()
+    (tmp_path / "b").symlink_to("there/b")
+    write_all(tmp_path, "new ")
+    assert contents(tmp_path) == {"a": "new a", "b": "new b", "c": "new c"}
+    assert (tmp_path / "b").is_symlink()
+
+
+class Killed(BaseException):
+    pass
+
+
+def interrupt_renames(monkeypatch: pytest.MonkeyPatch, after: int, error: BaseException) -> None:
+    """Raises `error` in place of a rename, once `after` of them are done."""
+    renames, replace = 0, os.replace
+
+    def rename(source: Path, target: Path) -> None:
+        nonlocal renames
+        renames += 1
+        if renames == after + 1:
+            raise error
+        replace(source, target)
+
+    monkeypatch.setattr(files.os, "replace", rename)
+
+
+# The first rename is that of the journal.
+@pytest.mark.parametrize("after", [1, 2, 3])
+@pytest.mark.parametrize("error", [Killed(), OSError(5, "Input/output error")], ids=repr)
+def test_what_was_interrupted_in_the_renames_is_finished(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, after: int, error: BaseException
+) -> None:
+    write_all(tmp_path, "old ")
+    with monkeypatch.context() as patch:
+        interrupt_renames(patch, after, error)
+        with pytest.raises((Killed, GroovaeError)):
+            write_all(tmp_path, "new ")
+    assert len(contents(tmp_path)) == 3 + 1 + 4 - after, "and the journal"
+    for _ in range(2):
+        finish_interrupted(tmp_path)
+        assert contents(tmp_path) == {"a": "new a", "b": "new b", "c": "new c"}
+
+
+def test_what_was_interrupted_is_finished_before_one_of_it_is_replaced(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        interrupt_renames(patch, 2, Killed())
+        with pytest.raises(Killed):
+            write_all(tmp_path, "1 ")
+    write(tmp_path / "b", "2 b")
+    finish_interrupted(tmp_path)
+    assert contents(tmp_path) == {"a": "1 a", "b": "2 b", "c": "1 c"}
+
+
+@pytest.mark.parametrize("after", [1, 2, 3])
+def test_ctrl_c_in_the_renames_waits_for_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, after: int
+) -> None:
+    interrupt_renames(monkeypatch, after, KeyboardInterrupt())
+    with pytest.raises(KeyboardInterrupt):
+        write_all(tmp_path, "new ")
+    assert contents(tmp_path) == {"a": "new a", "b": "new b", "c": "new c"}
+
+
+@pytest.mark.parametrize(
+    "journal",
+    [
+        "",
+        "[]",
+        "no JSON",
+        '{"a": "b"}',
+        '{".b.12345678.tmp": "a"}',
+        '{".b.12345678.tmp": "../b"}',
+        '{"../.b.12345678.tmp": "b"}',
+        '{".b.12345678.tmp": 1}',
+        '{".b.12345678.tmp": ""}',
+        '{"..b.12345678.tmp": ".b", "a": "x"}',
+    ],
+)
+def test_a_journal_moves_only_what_groovae_wrote(tmp_path: Path, journal: str) -> None:
+    folder = tmp_path / "folder"
+    write_all(folder, "old ", ["a", ".b.12345678.tmp", "..b.12345678.tmp"])
+    (folder / JOURNAL).write_text(journal)
+    before = contents(folder)
+    for act in (finish_interrupted, lambda folder: write(folder / "new")):
+        with pytest.raises(GroovaeError, match=rf"{JOURNAL}: .* remove it"):
+            act(folder)
+    assert contents(folder) == before
+
+
+def test_there_may_be_nothing_to_finish(tmp_path: Path) -> None:
+    finish_interrupted(tmp_path)
+    finish_interrupted(tmp_path / "nowhere")
+    (tmp_path / JOURNAL).write_text('{".a.12345678.tmp": "a"}')
+    finish_interrupted(tmp_path)
+    assert contents(tmp_path) == {}
+
+
+# What a killed process abandons
+
+
+def test_abandoned_temporaries_of_a_file_go_when_it_is_replaced(tmp_path: Path) -> None:
+    theirs = [".other.12345678.tmp", ".a.123.tmp", ".a.report.12345678.tmp", "a.12345678.tmp"]
+    for name in [".a.12345678.tmp", ".a.abcdef_9.tmp", *theirs]:
+        (tmp_path / name).write_text("abandoned")
+    write(tmp_path / "a")
+    assert sorted(os.listdir(tmp_path)) == sorted(["a", *theirs])
+
+
+def test_temporaries_at_work_stay(tmp_path: Path) -> None:
+    with replacing(tmp_path / "a") as first:
+        first.write_text("first")
+        write(tmp_path / "a", "second")
+        assert (tmp_path / "a").read_text() == "second"
+        assert first.read_text() == "first"
+    assert contents(tmp_path) == {"a": "first"}
+
+
 # JSON
 
 
@@ -254,6 +423,20 @@ for n in itertools.count():
 """
 
 
+# Sets of three files, written over each other by several processes: in each, all hold the same.
+RIVAL = """
+import itertools, pathlib, sys
+from groovae.files import replacing_all
+root, who = pathlib.Path(sys.argv[1]), sys.argv[2]
+for n in itertools.count():
+    with replacing_all([root / name for name in "abc"]) as temporaries:
+        for temporary in temporaries:
+            temporary.write_text(f"{who} {n}")
+    if n == 0:
+        print("running", flush=True)
+"""
+
+
 @contextlib.contextmanager
 def running(script: str, *arguments: object) -> Iterator[subprocess.Popen[str]]:
     """A script that has said it is running; it is killed at the end."""
@@ -280,3 +463,41 @@ def test_kill_9_leaves_the_old_or_the_new_one_whole(tmp_path: Path, seed: int) -
     assert folders
     for folder in folders:
         assert sorted(path.read_text() for path in folder.iterdir()) == ["whole"] * 20
+
+
+@pytest.mark.parametrize("seed", range(30))
+def test_kill_9_leaves_all_old_or_all_new(tmp_path: Path, seed: int) -> None:
+    with running(RIVAL, tmp_path, "x") as process:
+        time.sleep(random.Random(seed).uniform(0, 0.01))
+        process.kill()
+        process.wait()
+    finish_interrupted(tmp_path)
+    assert len({(tmp_path / name).read_text() for name in "abc"}) == 1
+    write_all(tmp_path, "and on ")
+    assert sorted(os.listdir(tmp_path)) == ["a", "b", "c"]
+
+
+def test_rivals_never_mix_their_files(tmp_path: Path) -> None:
+    with running(RIVAL, tmp_path, "x") as x, running(RIVAL, tmp_path, "y") as y:
+        seen: set[str] = set()
+        for turn in range(20_000):
+            if turn > 200 and len(seen) == 2:
+                break
+            finish_interrupted(tmp_path)
+            with files._locked(tmp_path):
+                (text,) = {(tmp_path / name).read_text() for name in "abc"}
+            seen.add(text.split()[0])
+        for process in (x, y):
+            assert process.poll() is None, "it goes on"
+            process.kill()
+    finish_interrupted(tmp_path)
+    write_all(tmp_path, "and on ")
+    assert sorted(os.listdir(tmp_path)) == ["a", "b", "c"]
+    assert seen == {"x", "y"}
+
+
+def test_a_full_disk_keeps_all_the_old_files(tiny_disk: Path) -> None:
+    write_all(tiny_disk, "old ")
+    with pytest.raises(GroovaeError, match="No space left on device"):
+        write_all(tiny_disk, "new" * 10_000)
+    assert contents(tiny_disk) == {"a": "old a", "b": "old b", "c": "old c"}

@@ -4,20 +4,20 @@ import csv
 import hashlib
 import json
 import os
+import shutil
 import sys
 import tempfile
 import zipfile
 from pathlib import Path
-from typing import Any
 
 import pytest
 from conftest import Groovae
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from music import MIDI_HEADER, filenames, read, report_of, write_groove
 
-from groovae.midi import Note, write_midi
 from groovae.preprocess import convert_directory
-from groovae.upstream import converter_script, note_seq, tf
+from groovae.upstream import converter_script, note_seq
 
 SCORE = """<?xml version="1.0"?>
 <score-partwise version="3.0">
@@ -30,8 +30,6 @@ SCORE = """<?xml version="1.0"?>
 </score-partwise>"""
 CONTAINER = '<container><rootfiles><rootfile full-path="score.xml"/></rootfiles></container>'
 TUNES = "X:1\nT:One\nK:C\nCDEF|\n\nX:7\nT:Seven\nK:G\nGABc|\n"
-MIDI_HEADER = b"MThd\0\0\0\6\0\0\0\1\x01\xe0"
-
 BROKEN = {
     "empty.mid": b"",
     "text.mid": b"no drums in here",
@@ -48,20 +46,10 @@ BROKEN = {
 }
 
 
-def write_groove(path: Path, hits: int = 8) -> None:
-    write_midi(path, [Note(i / 4, i / 4 + 0.1, 36 + i % 3, 60 + i % 50) for i in range(hits)])
-
-
-def read(path: Path) -> list[bytes]:
-    return list(tf.python_io.tf_record_iterator(str(path)))
-
-
-def filenames(path: Path) -> list[str]:
-    return [note_seq.NoteSequence.FromString(record).filename for record in read(path)]
-
-
-def report_of(output: Path) -> dict[str, Any]:
-    return json.loads(Path(f"{output}.report.json").read_text("utf-8"))
+def write_mxl(path: Path) -> None:
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("META-INF/container.xml", CONTAINER)
+        archive.writestr("score.xml", SCORE)
 
 
 @pytest.fixture
@@ -94,9 +82,7 @@ def test_every_format_gives_magentas_record(tree: Path, tmp_path: Path) -> None:
     write_groove(tree / "UPPER.MIDI", hits=3)
     write_groove(tree / "a" / "deeper" / "x.Midi", hits=4)
     (tree / "score.xml").write_text(SCORE)
-    with zipfile.ZipFile(tree / "a" / "packed.mxl", "w") as archive:
-        archive.writestr("META-INF/container.xml", CONTAINER)
-        archive.writestr("score.xml", SCORE)
+    write_mxl(tree / "a" / "packed.mxl")
     (tree / "broken.mid").write_bytes(b"broken")
     (tree / "notes.txt").write_text("not music")
     converter_script.convert_directory(str(tree), str(tmp_path / "theirs"), recursive=True)
@@ -104,6 +90,17 @@ def test_every_format_gives_magentas_record(tree: Path, tmp_path: Path) -> None:
     names = ["UPPER.MIDI", "a/c.mid", "a/deeper/x.Midi", "a/packed.mxl", "b.mid", "score.xml"]
     assert filenames(tmp_path / "ours") == names
     assert sorted(read(tmp_path / "ours")) == sorted(read(tmp_path / "theirs"))
+
+
+def test_mxl_in_capitals_is_as_good(tree: Path, tmp_path: Path) -> None:
+    """For Magenta it is broken XML."""
+    write_mxl(tree / "low.mxl")
+    write_mxl(tree / "CAP.MXL")
+    convert_directory(tree, tmp_path / "out")
+    capital, *_, low = (note_seq.NoteSequence.FromString(data) for data in read(tmp_path / "out"))
+    assert (capital.filename, low.filename) == ("CAP.MXL", "low.mxl")
+    assert capital.notes == low.notes
+    assert len(capital.notes) == 1
 
 
 @pytest.mark.parametrize(
@@ -164,7 +161,7 @@ def test_a_broken_file_costs_only_itself(tree: Path, tmp_path: Path, name: str) 
     assert skip["detail"]
 
 
-@settings(deadline=None)
+@settings(max_examples=50)
 @given(
     st.one_of(
         st.binary(),
@@ -185,28 +182,96 @@ def test_no_bytes_stop_the_run(content: bytes) -> None:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="other systems have no such names")
-def test_names_that_are_not_utf8_are_reported(tree: Path, tmp_path: Path) -> None:
+def test_names_that_are_not_utf8_survive(tree: Path, tmp_path: Path) -> None:
     folder = os.fsencode(tree)
     os.mkdir(folder + b"/\xff")
-    for name in (b"\xff/d.mid", b"d\xff.mid", b"d\xe9.xml", b"d\xe9.abc", b"d.\xff"):
-        os.link(tree / "b.mid", folder + b"/" + name)
+    (tree / "book.abc").write_text(TUNES)
+    (tree / "score.xml").write_text(SCORE)
+    for source, name in (
+        ("b.mid", b"\xff/d.mid"),
+        ("b.mid", b"d\xff.mid"),
+        ("b.mid", b"d.\xff"),
+        ("score.xml", b"d\xe9.xml"),
+        ("book.abc", b"d\xe9.abc"),
+    ):
+        shutil.copy(tree / source, os.fsdecode(folder + b"/" + name))
     convert_directory(tree, tmp_path / "out")
-    assert filenames(tmp_path / "out") == ["a/c.mid", "b.mid"]
+    assert filenames(tmp_path / "out") == [
+        *("a/c.mid", "b.mid", "book.abc", "book.abc"),
+        *(r"d\xe9.abc", r"d\xe9.abc", r"d\xe9.xml", r"d\xff.mid", "score.xml", r"\xff/d.mid"),
+    ]
     report = report_of(tmp_path / "out")
-    names = [r"\xff/d.mid", r"d\xe9.abc", r"d\xe9.xml", r"d\xff.mid"]
-    assert sorted(skip["file"] for skip in report["skipped"]) == names
-    assert all("UTF-8" in skip["detail"] for skip in report["skipped"])
+    assert (report["files"], report["converted"], report["skipped"]) == (8, 8, [])
     assert report["other_files"] == {r".\xff": 1}
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems have no such names")
+def test_a_folder_whose_name_is_not_utf8(tree: Path, tmp_path: Path) -> None:
+    folder = os.fsdecode(os.fsencode(tmp_path) + b"/\xe9")
+    shutil.copytree(tree, folder)
+    (tree / "broken.mid").write_bytes(b"broken")
+    shutil.copy(tree / "broken.mid", folder)
+    report = convert_directory(folder, os.path.join(folder, "out"))
+    convert_directory(tree, tmp_path / "expected")
+    ours, theirs = read(Path(folder, "out")), read(tmp_path / "expected")
+    sequences = [note_seq.NoteSequence.FromString(record) for record in ours]
+    assert {sequence.collection_name for sequence in sequences} == {r"\xe9"}
+    for sequence, record in zip(sequences, theirs, strict=True):
+        expected = note_seq.NoteSequence.FromString(record)
+        sequence.collection_name, sequence.id = expected.collection_name, expected.id
+        assert sequence == expected
+    assert report.input == rf"{tmp_path}/\xe9"
+    assert [skip["file"] for skip in report.skipped] == ["broken.mid"]
+    assert report.as_dict() == report_of(Path(folder, "out"))
+
+
+def test_a_name_may_be_all_suffix(tree: Path, tmp_path: Path) -> None:
+    write_groove(tree / ".mid", hits=3)
+    write_groove(tree / "a" / ".MIDI", hits=4)
+    converter_script.convert_directory(str(tree), str(tmp_path / "theirs"), recursive=True)
+    convert_directory(tree, tmp_path / "ours")
+    assert filenames(tmp_path / "ours") == [".mid", "a/.MIDI", "a/c.mid", "b.mid"]
+    assert sorted(read(tmp_path / "ours")) == sorted(read(tmp_path / "theirs"))
+
+
+# Links
+
+
 @pytest.mark.parametrize(
-    ("link", "target"), [("itself", "."), ("a/up", ".."), ("a/root", "../../tree"), ("z", "a")]
+    ("link", "target"), [("itself", "."), ("a/up", ".."), ("a/root", "../../tree"), ("0", "a")]
 )
 def test_a_linked_folder_is_read_once(tree: Path, tmp_path: Path, link: str, target: str) -> None:
     (tree / link).symlink_to(target)
     report = convert_directory(tree, tmp_path / "out")
     assert filenames(tmp_path / "out") == ["a/c.mid", "b.mid"]
     assert report.files == 2
+
+
+def test_a_file_of_several_names_is_read_once_by_its_real_one(tree: Path, tmp_path: Path) -> None:
+    (tree / "0 link.mid").symlink_to("b.mid")
+    (tree / "a" / "0 link.mid").symlink_to("../a/c.mid")
+    os.link(tree / "b.mid", tree / "z hard link.mid")
+    report = convert_directory(tree, tmp_path / "out")
+    assert filenames(tmp_path / "out") == ["a/c.mid", "b.mid"]
+    assert (report.files, report.skipped) == (2, [])
+    assert report_of(tmp_path / "out")["duplicates"] == {
+        "0 link.mid": "b.mid",
+        "a/0 link.mid": "a/c.mid",
+        "z hard link.mid": "b.mid",
+    }
+
+
+def test_what_only_links_lead_to_is_read_once(tree: Path, tmp_path: Path) -> None:
+    write_groove(tmp_path / "far" / "folder" / "x.mid", hits=3)
+    write_groove(tmp_path / "far" / "y.mid", hits=4)
+    (tree / "a" / "folder").symlink_to("../../far/folder")
+    (tree / "far").symlink_to("../far")
+    (tree / "1 y.mid").symlink_to("../far/y.mid")
+    (tree / "2 y.mid").symlink_to("1 y.mid")
+    (tmp_path / "far" / "back").symlink_to("../tree")
+    report = convert_directory(tree, tmp_path / "out")
+    assert filenames(tmp_path / "out") == ["1 y.mid", "a/c.mid", "a/folder/x.mid", "b.mid"]
+    assert report.duplicates == {"2 y.mid": "1 y.mid", "far/y.mid": "1 y.mid"}
 
 
 def test_a_link_to_itself_is_reported(tree: Path, tmp_path: Path) -> None:

@@ -1,23 +1,28 @@
 """The output of `groovae preprocess`: the old one whole or the new one whole, come what may."""
 
-import _thread
 import gc
 import multiprocessing
 import os
+import random
+import signal
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from multiprocessing.connection import Connection
 from pathlib import Path
+from typing import Any
 
 import pytest
 from conftest import assert_one_line
+from music import write_track
 
 from groovae.cli import main
+from groovae.files import finish_interrupted
 from groovae.midi import Note, write_midi
 from groovae.patterns import write_dataset
-from groovae.preprocess import convert_directory
+from groovae.preprocess import Options, convert_directory, convert_splits
 
 Command = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -111,50 +116,101 @@ def test_a_report_that_cannot_be_written_keeps_the_old_output(
     assert sorted(os.listdir(old.parent)) == ["old.tfrecord", "old.tfrecord.report.json"]
 
 
-def test_a_full_disk_keeps_the_old_output(tree: Path, old: Path) -> None:
+def info_csv(files: Iterator[Path], root: Path) -> str:
+    """A table that deals out the files to the three splits in turn."""
+    lines = ["drummer,session,id,style,bpm,beat_type,time_signature,midi_filename,duration,split"]
+    for i, path in enumerate(sorted(files)):
+        split = ("train", "validation", "test")[i % 3]
+        lines.append(f"d,s,i,rock,120,beat,4-4,{path.relative_to(root)},1,{split}")
+    return "\n".join(lines) + "\n"
+
+
+@pytest.mark.parametrize("flags", [[], ["--shards=2"], ["--splits"]], ids=str)
+def test_a_full_disk_keeps_the_old_output(tree: Path, tmp_path: Path, flags: list[str]) -> None:
+    (tree / "info.csv").write_text(info_csv(tree.glob("*.mid"), tree))
+    output = tmp_path / "out" / "x.tfrecord"
+    assert main(["preprocess", str(tree), str(output), *flags]) == 0
+    old = contents(output.parent)
+    write_midi(tree / "c.mid", [Note(0, 1, 36, 90)])
     code = (
         "import resource, sys; from groovae.cli import main; import groovae.preprocess; "
         "resource.setrlimit(resource.RLIMIT_FSIZE, (4000, 4000)); sys.exit(main(sys.argv[1:]))"
     )
-    arguments = [sys.executable, "-c", code, "preprocess", str(tree), str(old)]
+    arguments = [sys.executable, "-c", code, "preprocess", str(tree), str(output), *flags]
     result = subprocess.run(arguments, capture_output=True, text=True, timeout=300, check=False)
-    assert_one_line(result, 1, "cannot write", "old.tfrecord", "File too large")
-    assert_untouched(old)
+    assert_one_line(result, 1, "cannot write", str(output.parent), "File too large")
+    assert contents(output.parent) == old
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+@pytest.mark.parametrize("kilobytes", [16, 40])
+def test_a_small_disk_keeps_the_old_output(
+    tree: Path, tmp_path: Path, command: Command, kilobytes: int
+) -> None:
+    """The records of one copy of the file take 17 kB; not even root can write past the end."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", f"size={kilobytes}k", "tmpfs", str(disk)]
+    if subprocess.run(mount, capture_output=True, check=False).returncode:
+        pytest.skip("cannot mount a file system here")
+    try:
+        (disk / "x").write_bytes(b"old records")
+        for i in range(5):
+            (tree / f"{i}.mid").write_bytes((tree / "b.mid").read_bytes())
+        assert_one_line(command(tree, disk / "x"), 1, "cannot write", "No space left on device")
+        assert contents(disk) == {"x": b"old records"}
+    finally:
+        subprocess.run(["umount", str(disk)], check=True)
 
 
 def test_ctrl_c_stops_the_run(tree: Path, old: Path, command: Command, no_gc: None) -> None:
-    """note_seq would take it for a broken file and go on with the next."""
-    track = b"\x10\x99\x24\x40\x10\x99\x24\x00" * 200_000 + b"\0\xff\x2f\0"
-    header = b"MThd\0\0\0\6\0\0\0\1\x01\xe0MTrk"
-    (tree / "a.mid").write_bytes(header + len(track).to_bytes(4, "big") + track)
-    threading.Timer(0.3, _thread.interrupt_main).start()
+    """In the midst of a file that takes seconds."""
+    write_track(tree / "a.mid", b"\x10\x99\x24\x40\x10\x99\x24\x00" * 200_000)
+    threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGINT)).start()
     assert_one_line(command(tree, old), 130, "Ctrl-C")
     assert_untouched(old)
 
 
-def test_kill_9_leaves_the_old_output_or_the_new_one(tmp_path: Path) -> None:
+def run(root: Path, output: Path, kind: str, alive: Connection | None = None) -> None:
+    """`alive` is open as long as this process, or a worker of it, is there."""
+    convert: Callable[..., Any] = convert_splits if kind == "splits" else convert_directory
+    convert(root, output, options=Options(shards=3 if kind == "shards" else None, workers=2))
+
+
+@pytest.mark.parametrize("kind", ["one file", "shards", "splits"])
+def test_kill_9_leaves_the_old_output_or_the_new_one(tmp_path: Path, kind: str) -> None:
     """Each run is forked from a process that holds the imports, and killed a moment later."""
-    for seed in range(3):
-        write_dataset(tmp_path / "in" / str(seed), seed=seed)
-    output = tmp_path / "out" / "music.tfrecord"
+    root, output = tmp_path / "in", tmp_path / "out" / "music.tfrecord"
+    for seed in range(2):
+        write_dataset(root / str(seed), seed=seed)
+    (root / "info.csv").write_text(info_csv(root.rglob("*.mid"), root))
+    run(root, output, kind)
     started = time.monotonic()
-    convert_directory(tmp_path / "in", output)
+    run(root, output, kind)
     seconds = time.monotonic() - started
-    new, states = output.read_bytes(), []
+    new = contents(output.parent)
+    old = {name: b"old " + name.encode() for name in new}
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["groovae.preprocess"])
-    for i in range(7):
-        output.write_bytes(b"old")
-        before = set(os.listdir(output.parent))
-        process = context.Process(target=convert_directory, args=(tmp_path / "in", output))
+    rng, seen = random.Random(kind), []
+    for i in range(12):
+        for name, content in old.items():
+            (output.parent / name).write_bytes(content)
+        reader, writer = context.Pipe(duplex=False)
+        process = context.Process(target=run, args=(root, output, kind, writer))
         process.start()
-        while set(os.listdir(output.parent)) == before and process.is_alive():
-            time.sleep(0.001)
-        time.sleep(seconds * i / 5)
+        writer.close()
+        time.sleep(rng.uniform(0, 1.2 * seconds) if i else 0)
         process.kill()
         process.join()
-        states.append(output.read_bytes())
-    assert states[0] == b"old"
-    assert set(states) <= {b"old", new}
-    convert_directory(tmp_path / "in", output)
-    assert output.read_bytes() == new
+        assert reader.poll(60), "its workers are still there"
+        finish_interrupted(output.parent)
+        now = {name: (output.parent / name).read_bytes() for name in new}
+        assert now in (old, new)
+        seen.append(now == new)
+    assert seen[0] is False, "killed before it began"
+    run(root, output, kind)
+    assert contents(output.parent) == new, "and nothing is left of those that were killed"

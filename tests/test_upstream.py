@@ -4,11 +4,11 @@ A test named `..._still_...` fails when upstream is fixed. Then its workaround c
 """
 
 import inspect
+import io
 import os
 import subprocess
 import sys
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -61,23 +61,6 @@ def test_keras_3_still_cannot_build_the_model():
     assert result.returncode != 0
 
 
-def test_unbatch_of_a_depth_0_tensor_still_crashes():
-    result = _python(
-        "import numpy as np, tensorflow as tf\n"
-        "list(tf.data.Dataset.from_tensors(np.zeros((3, 64, 0), np.float32)).unbatch())"
-    )
-    assert result.returncode < 0, "unbatch works again: groovae.upstream.unbatch can go"
-
-
-def test_our_unbatch_does_not():
-    with tf.Graph().as_default(), tf.Session() as session:
-        dataset = upstream.unbatch(tf.data.Dataset.from_tensors(tf.zeros((3, 64, 0))))
-        (element,) = tf.data.make_one_shot_iterator(dataset).get_next()
-        assert [session.run(element).shape for _ in range(3)] == [(64, 0)] * 3
-        with pytest.raises(tf.errors.OutOfRangeError):
-            session.run(element)
-
-
 def test_the_abc_parser_still_cannot_read_bytes():
     with pytest.raises(TypeError):
         upstream.parse_abc_text(TUNEBOOK.encode())
@@ -99,7 +82,7 @@ def test_rnn_loops_still_run_32_steps_at_once():
 
 def test_note_seq_still_takes_ctrl_c_for_a_broken_file(monkeypatch: pytest.MonkeyPatch):
     midi_io = converter_script.midi_io
-    monkeypatch.setattr(midi_io, "io", SimpleNamespace(BytesIO=_press_ctrl_c))
+    monkeypatch.setattr(upstream.midifiles, "read_file_header", _press_ctrl_c)
     with pytest.raises(midi_io.MIDIConversionError):
         upstream.midi_to_sequence(b"")
     with pytest.raises(KeyboardInterrupt):
@@ -108,6 +91,50 @@ def test_note_seq_still_takes_ctrl_c_for_a_broken_file(monkeypatch: pytest.Monke
 
 def _press_ctrl_c(_: bytes) -> None:
     raise KeyboardInterrupt
+
+
+def _one_hit(delta: bytes) -> bytes:
+    track = b"\0\x99\x24\x40" + delta + b"\x89\x24\0" + b"\0\xff\x2f\0"
+    return b"MThd\0\0\0\6\0\0\0\1\x01\xe0MTrk" + len(track).to_bytes(4, "big") + track
+
+
+@pytest.mark.parametrize("delta", [b"\x81\0", b"\x80\x80\x80\x80\x83\x60", b"\x83\xff\x7f"])
+def test_ours_reads_midi_as_note_seq_does(delta: bytes):
+    sequence = upstream.read_midi(_one_hit(delta))
+    assert len(sequence.notes) == 1
+    assert sequence == upstream.midi_to_sequence(_one_hit(delta))
+
+
+@pytest.mark.parametrize("content", [b"", b"no MIDI", _one_hit(b"\1")[:-9], b"MThd\0\0\0\6" * 9])
+def test_ours_words_errors_as_note_seq_does(content: bytes):
+    words = []
+    for read in (upstream.read_midi, upstream.midi_to_sequence):
+        with pytest.raises(converter_script.midi_io.MIDIConversionError) as raised:
+            read(content)
+        words.append(str(raised.value))
+    assert words[0] == words[1]
+
+
+def test_note_seq_still_takes_a_forged_time_for_music():
+    midi = _one_hit(b"\x97\xec\x80\0")  # 49.9 million ticks
+    assert upstream.midi_to_sequence(midi).total_time > 50_000
+    assert upstream.pretty_midi.pretty_midi.MAX_TICK > 1e9, "and would so for 7 GB"
+    midi = _one_hit(b"\x98\x80\x80\0")
+    with pytest.raises(upstream.TooMuch, match=r"50,331,648 ticks, over 50,000,000"):
+        upstream.read_midi(midi)
+
+
+def test_mido_still_makes_one_number_of_many_bytes():
+    read, ours = upstream.mido_read_variable_int, upstream.midifiles.read_variable_int
+    many = b"\xff" * 1000 + b"\1"
+    assert read(io.BytesIO(many)) > 2**7000
+    with pytest.raises(OSError, match="too long"):
+        ours(io.BytesIO(many))
+    for data in (b"\0", b"\x7f", b"\x81\0", b"\x80" * 99 + b"\5", b"\xff\xff\xff\x7f"):
+        assert read(io.BytesIO(data)) == ours(io.BytesIO(data))
+    for read_one in (read, ours):
+        with pytest.raises(EOFError):
+            read_one(io.BytesIO(b"\xff"))
 
 
 def test_tensorflow_still_reads_no_records_in_what_is_no_tfrecord(tmp_path: Path):

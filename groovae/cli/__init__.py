@@ -128,6 +128,36 @@ def define_hparams(values: flags.FlagValues, help_text: str) -> None:
     flags.DEFINE_multi_string("hparams", [], help_text, flag_values=values)
 
 
+def define_config(values: flags.FlagValues, help_text: str) -> None:
+    flags.DEFINE_string("config", "groovae_4bar", help_text, flag_values=values)
+
+
+def define_layout(values: flags.FlagValues) -> None:
+    """How notes become windows: the same flags wherever MIDI or records are read."""
+    flags.DEFINE_integer(
+        "hop_bars",
+        None,
+        "Bars from the start of a window to the next; 1 gives most data. By default windows do "
+        "not overlap.",
+        lower_bound=1,
+        flag_values=values,
+    )
+    flags.DEFINE_enum(
+        "unmapped_pitches",
+        "drop",
+        ["drop", "nearest", "error"],
+        "Drum notes that the model has no class for, such as claps: leave them out, move them to "
+        "the class that a drummer would use instead, or stop.",
+        flag_values=values,
+    )
+    flags.DEFINE_bool(
+        "all_notes",
+        False,
+        "Take the notes of all tracks for drums, not only those of the drum channel.",
+        flag_values=values,
+    )
+
+
 def define_seed(values: flags.FlagValues, default: int | None, help_text: str) -> None:
     flags.DEFINE_integer(
         "seed", default, help_text, lower_bound=0, upper_bound=2**31 - 1, flag_values=values

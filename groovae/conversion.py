@@ -1,0 +1,179 @@
+"""One music file to NoteSequences, by Magenta's own converters, within limits.
+
+`convert_file` never raises because of what a file holds: what could not be converted, and why, is
+part of its result. It runs in worker processes (see workers.py), where a file that kills the
+process or takes for ever costs only itself.
+"""
+
+import contextlib
+import dataclasses
+import logging
+import os
+import tempfile
+import warnings
+import zipfile
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from groovae.account import Report
+from groovae.errors import UsageError
+from groovae.folder import printable, suffix_of
+from groovae.upstream import TooMuch, converter_script, tf
+from groovae.windows import Layout, measure
+
+# Magenta's converter for each suffix; XML packs to a tenth and less.
+CONVERTERS: dict[str, tuple[str, Callable[[str, str, str], Any]]] = {
+    ".mid": ("MIDI", converter_script.convert_midi),
+    ".midi": ("MIDI", converter_script.convert_midi),
+    ".xml": ("MusicXML", converter_script.convert_musicxml),
+    ".mxl": ("MusicXML", converter_script.convert_musicxml),
+    ".abc": ("ABC", converter_script.convert_abc),
+}
+MXL_PACKS_BY = 10
+
+
+@dataclasses.dataclass(frozen=True)
+class Limits:
+    """What a file may be; one that is more is skipped.
+
+    Attributes:
+      max_file_mb: Megabytes (10^6 bytes) of the file; an .mxl may unpack to ten times as much.
+      max_minutes: From the start to the end of the last note.
+      max_notes: Notes in it.
+    """
+
+    max_file_mb: float = 10.0
+    max_minutes: float = 180.0
+    max_notes: int = 200_000
+
+    def __post_init__(self) -> None:
+        for name, value in dataclasses.asdict(self).items():
+            if not value > 0:
+                raise UsageError(f"{name} must be over 0, got {value:g}")
+
+
+@dataclasses.dataclass
+class Converted:
+    """What became of one file.
+
+    Attributes:
+      records: Serialized NoteSequences; an ABC file may hold several tunes.
+      skipped: (reason, detail) of the file, or of each tune, that gave no record.
+      warnings: What the parsers warned of.
+      windows: Of all records, where there is a layout to measure them by.
+    """
+
+    records: list[bytes] = dataclasses.field(default_factory=list)
+    skipped: list[tuple[str, str]] = dataclasses.field(default_factory=list)
+    warnings: set[str] = dataclasses.field(default_factory=set)
+    windows: Report = dataclasses.field(default_factory=Report)
+
+
+def convert_file(root: str, file: str, limits: Limits, layout: Layout | None) -> Converted:
+    """Converts one file.
+
+    Args:
+      root: The folder that was named; its own name becomes the records' `collection_name`.
+      file: The path relative to it, which becomes their `filename`.
+      limits: What the file may be.
+      layout: How to count the windows in it; None counts none.
+    """
+    result = Converted()
+    kind, _ = CONVERTERS[suffix_of(file) or ""]
+    try:
+        _check_file(os.path.join(root, file), limits)
+        with _magenta_warnings() as reasons, warnings.catch_warnings(record=True) as warned:
+            sequences = _sequences(root, file)
+    except MemoryError:
+        raise  # The worker tells.
+    except TooMuch as error:
+        result.skipped.append((error.reason, error.detail))
+    except (OSError, tf.errors.OpError) as error:
+        result.skipped.append(("unreadable file", getattr(error, "strerror", None) or str(error)))
+    except Exception as error:
+        # Whatever a broken file makes the parsers raise, it costs only itself.
+        result.skipped.append((f"broken {kind}", f"{type(error).__name__}: {error}"))
+    else:
+        if not sequences and not reasons:
+            reasons.append("no tune in it")
+        result.skipped += [(f"broken {kind}", reason) for reason in reasons]
+        result.warnings.update(str(warning.message) for warning in warned)
+        for sequence in sequences:
+            _take(sequence, limits, layout, result)
+    return result
+
+
+def _check_file(path: str, limits: Limits) -> None:
+    size = os.stat(path).st_size
+    if not os.path.isfile(path):
+        raise OSError("not a regular file")
+    _check_size(size, "", limits.max_file_mb)
+    if suffix_of(path) == ".mxl" and zipfile.is_zipfile(path):
+        with contextlib.suppress(zipfile.BadZipFile), zipfile.ZipFile(path) as archive:
+            unpacked = sum(member.file_size for member in archive.infolist())
+            _check_size(unpacked, " unpacked", limits.max_file_mb * MXL_PACKS_BY)
+
+
+def _check_size(size: int, what: str, max_mb: float) -> None:
+    if size > max_mb * 1e6:
+        raise TooMuch("too large", f"{size / 1e6:,.1f} MB{what}, over {max_mb:,g} MB")
+
+
+def _sequences(root: str, file: str) -> list[Any]:
+    """What Magenta's converter makes of a file."""
+    _, convert = CONVERTERS[suffix_of(file) or ""]
+    with _utf8_path(os.path.join(root, file)) as path:
+        sequences = convert(printable(root), printable(os.path.dirname(file)), path) or []
+    return sequences if isinstance(sequences, list) else [sequences]
+
+
+@contextlib.contextmanager
+def _utf8_path(path: str) -> Iterator[str]:
+    """TensorFlow opens only paths in UTF-8: for any other, a link whose name is printable."""
+    if printable(path) == path:
+        yield path
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        link = os.path.join(folder, printable(os.path.basename(path)))
+        os.symlink(path, link)
+        yield link
+
+
+def _take(sequence: Any, limits: Limits, layout: Layout | None, result: Converted) -> None:
+    """Keeps a sequence, if it is within limits, and counts its windows."""
+    minutes, notes = sequence.total_time / 60, len(sequence.notes)
+    if minutes > limits.max_minutes:
+        result.skipped.append(
+            ("too long", f"{minutes:,.0f} minutes, over {limits.max_minutes:,g} minutes")
+        )
+    elif notes > limits.max_notes:
+        result.skipped.append(
+            ("too many notes", f"{notes:,} notes, over {limits.max_notes:,} notes")
+        )
+    else:
+        result.records.append(sequence.SerializeToString())
+        if layout:
+            result.windows.add(measure(sequence, layout))
+
+
+@contextlib.contextmanager
+def _magenta_warnings() -> Iterator[list[str]]:
+    """Collects why Magenta's converters skipped something: they tell only the log."""
+    reasons: list[str] = []
+
+    class Collector(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            if record.levelno == logging.WARNING:
+                # 'Could not parse ... %s. It will be skipped. Error was: %s'
+                reasons.append(str(tuple(record.args)[-1]) if record.args else record.getMessage())
+
+    logger, collector = tf.get_logger(), Collector()
+    level = logger.level
+    handlers = logger.handlers[:]
+    logger.handlers[:] = [collector]
+    logger.setLevel(min(level, logging.WARNING) or logging.WARNING)
+    try:
+        yield reasons
+    finally:
+        logger.handlers[:] = handlers
+        logger.setLevel(level)

@@ -1,0 +1,34 @@
+"""Music files for the tests of preprocessing, and its outputs read back."""
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+from groovae.midi import Note, write_midi
+from groovae.upstream import note_seq, tf
+
+MIDI_HEADER = b"MThd\0\0\0\6\0\0\0\1\x01\xe0"
+
+
+def write_groove(path: Path, hits: int = 8) -> None:
+    """Quarters of a second of `hits` hits: the number of notes tells one file from another."""
+    write_midi(path, [Note(i / 4, i / 4 + 0.1, 36 + i % 3, 60 + i % 50) for i in range(hits)])
+
+
+def write_track(path: Path, events: bytes) -> None:
+    """A MIDI file of one track of 480 ticks a quarter, with the events as they are."""
+    events += b"\0\xff\x2f\0"
+    path.write_bytes(MIDI_HEADER + b"MTrk" + len(events).to_bytes(4, "big") + events)
+
+
+def read(path: Path) -> list[bytes]:
+    return list(tf.python_io.tf_record_iterator(os.fsencode(path)))
+
+
+def filenames(path: Path) -> list[str]:
+    return [note_seq.NoteSequence.FromString(record).filename for record in read(path)]
+
+
+def report_of(output: Path) -> dict[str, Any]:
+    return json.loads(Path(f"{output}.report.json").read_text("utf-8"))

@@ -1,0 +1,302 @@
+"""Many items over processes: the order, what is held meanwhile, and workers that die."""
+
+import contextlib
+import ctypes
+import faulthandler
+import multiprocessing
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from groovae import workers
+from groovae.errors import GroovaeError, UsageError
+from groovae.workers import Lost, available_cores, ordered_map
+
+
+def children() -> list[int]:
+    """The workers that are not yet gone, or gone and not yet buried."""
+    return [process.pid or 0 for process in multiprocessing.active_children()]
+
+
+# Results
+
+
+@pytest.mark.parametrize("count", [1, 2, 5])
+def test_results_come_in_the_order_of_the_items(count: int) -> None:
+    def slow_first(item: int) -> int:
+        time.sleep(0.05 if item % 7 == 0 else 0)
+        return item * item
+
+    assert list(ordered_map(slow_first, range(50), count)) == [i * i for i in range(50)]
+
+
+def test_no_items_start_no_process() -> None:
+    assert list(ordered_map(abs, [], 4)) == []
+
+
+def test_work_is_done_in_other_processes() -> None:
+    pids = set(ordered_map(lambda _: os.getpid(), range(9), 3))
+    assert os.getpid() not in pids
+    assert 1 <= len(pids) <= 3
+
+
+def test_one_worker_is_another_process_too() -> None:
+    assert os.getpid() not in set(ordered_map(lambda _: os.getpid(), range(3), 1))
+
+
+def test_there_are_no_more_workers_than_items() -> None:
+    results = ordered_map(abs, range(2), 50)
+    assert next(results) == 0
+    assert len(children()) == 2
+    assert list(results) == [1]
+    assert children() == []
+
+
+def test_arrays_of_many_megabytes_pass() -> None:
+    items = (np.full(1 << 20, i, np.float64) for i in range(6))
+    results = ordered_map(lambda array: array + 1, items, 2)
+    assert [(array.shape, array[-1]) for array in results] == [
+        ((1 << 20,), i + 1) for i in range(6)
+    ]
+
+
+def test_available_cores_heed_the_affinity() -> None:
+    assert 1 <= available_cores() <= (os.cpu_count() or 1)
+    if hasattr(os, "sched_setaffinity"):
+        before = os.sched_getaffinity(0)
+        os.sched_setaffinity(0, {min(before)})
+        try:
+            assert available_cores() == 1
+        finally:
+            os.sched_setaffinity(0, before)
+
+
+# What is held meanwhile
+
+
+def test_items_are_taken_no_sooner_than_needed() -> None:
+    taken = []
+
+    def items() -> Iterator[int]:
+        for i in range(1000):
+            taken.append(i)
+            yield i
+
+    results = ordered_map(lambda item: b"x" * (8 << 20), items(), 2)
+    assert taken == []
+    next(results)
+    assert len(taken) <= 2 + workers.WAITING_BYTES // (8 << 20)
+    results.close()
+
+
+def test_finished_results_do_not_pile_up_behind_a_slow_item(tmp_path: Path) -> None:
+    """The first item waits for a file that is made once the others have filled what may wait."""
+
+    def work(item: int) -> bytes:
+        while item == 0 and not (tmp_path / "go").exists():
+            time.sleep(0.01)
+        return b"x" * (8 << 20)
+
+    taken = 0
+
+    def items() -> Iterator[int]:
+        nonlocal taken
+        for taken in range(100):
+            if taken == workers.WAITING_BYTES // (8 << 20):
+                (tmp_path / "go").touch()
+            yield taken
+
+    for result in ordered_map(work, items(), 2):
+        assert len(result) == 8 << 20
+        assert taken <= 99
+
+
+# Errors
+
+
+@pytest.mark.parametrize(
+    "error", [ValueError("broken"), GroovaeError("refused"), UsageError("wrong"), KeyError(3)]
+)
+def test_an_error_of_the_function_is_raised_in_its_turn(error: Exception) -> None:
+    def work(item: int) -> int:
+        if item == 3:
+            raise error
+        return item
+
+    results = ordered_map(work, range(9), 2)
+    assert [next(results) for _ in range(3)] == [0, 1, 2]
+    with pytest.raises(type(error)) as raised:
+        next(results)
+    assert raised.value.args == error.args
+    assert "in work" in str(raised.value.__cause__), "it tells where"
+    assert children() == []
+
+
+class Wayward(Exception):
+    def __init__(self, one: int, two: int):
+        super().__init__("only one")
+
+
+@pytest.mark.parametrize(
+    ("work", "words"),
+    [(lambda _: 1 / 0, "division"), (lambda _: lambda: 0, "pickle")],
+    ids=["error", "result that cannot travel"],
+)
+def test_errors_travel(work: Any, words: str) -> None:
+    with pytest.raises(Exception, match=words):
+        list(ordered_map(work, [1], 1))
+
+
+def test_an_error_that_cannot_travel_is_told() -> None:
+    def work(_: int) -> None:
+        raise Wayward(1, 2)
+
+    with pytest.raises(RuntimeError, match="Wayward: only one"):
+        list(ordered_map(work, [1], 1))
+
+
+def test_an_error_of_the_items_ends_the_workers() -> None:
+    def items() -> Iterator[int]:
+        yield 1
+        raise ValueError("no more")
+
+    with pytest.raises(ValueError, match="no more"):
+        list(ordered_map(abs, items(), 2))
+    assert children() == []
+
+
+# Workers that die
+
+
+def die(item: Any) -> Any:
+    if isinstance(item, signal.Signals):
+        os.kill(os.getpid(), item)
+    if item == "exit":
+        os._exit(3)
+    if item == "sys.exit":
+        sys.exit(4)
+    if item == "segfault":
+        faulthandler.disable()
+        ctypes.string_at(0)
+    return item
+
+
+@pytest.mark.parametrize("count", [1, 2])
+@pytest.mark.parametrize(
+    ("death", "reason"),
+    [
+        (signal.SIGKILL, "its worker was killed by SIGKILL (out of memory?)"),
+        (signal.SIGTERM, "its worker was killed by SIGTERM"),
+        ("segfault", "its worker was killed by SIGSEGV"),
+        ("exit", "its worker ended with exit code 3"),
+        ("sys.exit", "its worker ended with exit code 4"),
+    ],
+)
+def test_a_worker_that_dies_costs_its_item(count: int, death: object, reason: str) -> None:
+    items = [0, death, 1, 2, death, death, 3]
+    lost = Lost(reason)
+    assert list(ordered_map(die, items, count)) == [0, lost, 1, 2, lost, lost, 3]
+    assert children() == []
+
+
+def test_an_item_that_takes_too_long_is_lost() -> None:
+    items = [0, 60, 0, 60, 0]
+    lost = Lost("took over 0.5 s")
+    assert list(ordered_map(time.sleep, items, 2, timeout_seconds=0.5)) == [
+        *(None, lost, None, lost, None)
+    ]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems have no such limit")
+def test_an_item_that_needs_too_much_memory_is_lost() -> None:
+    def allocate(mib: int) -> int:
+        return len(bytearray(mib << 20))
+
+    results = list(ordered_map(allocate, [1, 900, 2], 1, memory_bytes=512 << 20))
+    assert results == [1 << 20, Lost("needs more than 0.5 GiB of memory"), 2 << 20]
+
+
+@pytest.mark.skipif(not os.path.exists("/proc/self"), reason="there is no /proc")
+def test_a_worker_killed_while_it_waits_costs_nothing() -> None:
+    def items() -> Iterator[int]:
+        yield 0
+        yield 1
+        for child in children():
+            os.kill(child, signal.SIGKILL)
+            while Path(f"/proc/{child}/stat").read_text().split()[2] != "Z":
+                time.sleep(0.001)
+        yield 2
+
+    # One worker: it is idle whenever the next item is asked for.
+    assert list(ordered_map(abs, items(), 1)) == [0, 1, 2]
+
+
+@pytest.mark.skipif(not os.path.exists("/proc/self"), reason="there is no /proc")
+def test_workers_go_first_when_memory_runs_out() -> None:
+    def score(_: int) -> str:
+        return Path("/proc/self/oom_score_adj").read_text().strip()
+
+    assert list(ordered_map(score, [0], 1)) == ["1000"]
+
+
+# Ends
+
+
+def test_an_early_end_ends_the_workers() -> None:
+    results = ordered_map(lambda item: time.sleep(60 * (item > 0)), range(9), 3)
+    next(results)
+    assert len(children()) == 3
+    results.close()
+    assert children() == []
+
+
+FOREVER = """
+import os, signal, sys, time
+from groovae.workers import ordered_map
+def work(item):
+    os.write(1, b"%d\\n" % item)
+    time.sleep(item)
+signal.signal(signal.SIGINT, signal.default_int_handler)
+try:
+    list(ordered_map(work, [0, 3600, 3600], 2, timeout_seconds=float(sys.argv[1])))
+except KeyboardInterrupt:
+    sys.exit(130)
+"""
+
+
+@contextlib.contextmanager
+def forever(timeout_seconds: float) -> Iterator[subprocess.Popen[str]]:
+    """A process whose two workers sleep; what they hold of its stdout tells when they are gone."""
+    command = [sys.executable, "-c", FOREVER, str(timeout_seconds)]
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
+    ) as process:
+        assert process.stdout is not None
+        try:
+            lines = sorted(process.stdout.readline() for _ in range(3))
+            assert lines == ["0\n", "3600\n", "3600\n"]
+            yield process
+        finally:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+
+
+def test_ctrl_c_ends_the_workers_without_a_word() -> None:
+    with forever(3600) as process:
+        os.killpg(process.pid, signal.SIGINT)  # a terminal sends it to all processes of a command
+        assert process.communicate(timeout=60) == ("", "")
+        assert process.returncode == 130
+
+
+def test_workers_end_with_a_parent_that_was_killed() -> None:
+    with forever(3) as process:
+        process.kill()
+        assert process.communicate(timeout=60) == ("", ""), "the pipe ends with the last worker"
