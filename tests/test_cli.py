@@ -107,7 +107,7 @@ def test_importing_the_package_is_light() -> None:
         ("sample --out", ["--out"]),
         ("info . --json=perhaps", ["--json=perhaps"]),
         ("info . --nojson=true", ["--nojson=true"]),
-        ("info", ["DIR missing"]),
+        ("info", ["DIR or FILE.tfrecord missing"]),
         ("info a b", ["'b'"]),
         ("preprocess", ["DIR and OUT.tfrecord missing"]),
         ("preprocess a", ["OUT.tfrecord missing"]),

@@ -32,6 +32,10 @@ def test_each_row_says_whether_its_file_is_there(small_dataset: Path) -> None:
     assert read_info(small_dataset)["on_disk"].tolist() == [True, False, True]
 
 
+def test_info_takes_the_table_for_its_folder(groovae: Groovae, small_dataset: Path) -> None:
+    assert "3 files" in groovae("info", small_dataset / "info.csv").stdout
+
+
 def test_info_prints_a_summary(groovae: Groovae, small_dataset: Path) -> None:
     result = groovae("info", small_dataset)
     assert result.returncode == 0

@@ -10,12 +10,23 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
-from conftest import ROOT, SMALL_HPARAMS, TINY_HPARAMS, Groovae, assert_one_line
+from conftest import (
+    ROOT,
+    SMALL_HPARAMS,
+    TINY_HPARAMS,
+    Groovae,
+    a_groove,
+    assert_one_line,
+    write_records,
+)
 
+import groovae.train
 from groovae import configs
+from groovae.batches import training_dataset
 from groovae.checkpoints import find_checkpoint
 from groovae.errors import GroovaeError, UsageError
 from groovae.generate import load_model
@@ -59,6 +70,42 @@ def test_training_goes_on_where_it_stopped(trained: Path, records: Path, tmp_pat
     result = train(options, on_step=lambda progress: steps.append(progress.step))
     assert (steps, result.step, result.stopped_by) == ([4, 5], 5, None)
     assert json.loads((train_dir / "config.json").read_text())["seed"] == 1
+
+
+def test_a_resumed_training_gets_the_batches_it_would_have_got(
+    records: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    started: list[tuple[int, int, int]] = []
+
+    def spy(windows: Any, batch_size: int, seed: int, start_step: int) -> Any:
+        started.append((batch_size, seed, start_step))
+        return training_dataset(windows, batch_size, seed, start_step)
+
+    monkeypatch.setattr(groovae.train, "training_dataset", spy)
+    for num_steps in (2, 5):
+        train(
+            Options(str(tmp_path), str(records), hparams=TINY_HPARAMS, num_steps=num_steps, seed=6)
+        )
+    assert started == [(8, 6, 0), (8, 6, 2)]
+
+
+def test_a_notes_policy_and_a_hop_reach_the_windows(groovae: Groovae, tmp_path: Path):
+    grooves = [a_groove(8), a_groove(8, pitch=39), a_groove(8, is_drum=False)]
+    write_records(tmp_path / "some.tfrecord", *grooves)
+    flags = ["--examples_path=some.tfrecord", f"--hparams={TINY_HPARAMS}", "--num_steps=1"]
+    assert_one_line(groovae("train", *flags), 1, "some.tfrecord: 2 windows", "batch of 8")
+    assert_one_line(
+        groovae("train", *flags, "--unmapped_pitches=error"), 1, "groove.mid", "39 (hand clap)"
+    )
+    result = groovae("train", *flags, "--unmapped_pitches=nearest", "--all_notes", "--hop_bars=1")
+    assert result.returncode == 0, result.stderr
+    assert "15 windows from 3 of 3 sequences" in result.stderr
+    saved = json.loads((tmp_path / ".train" / "config.json").read_text())
+    assert (saved["hop_bars"], saved["unmapped_pitches"], saved["all_notes"]) == (
+        1,
+        "nearest",
+        True,
+    )
 
 
 def test_training_that_is_done_says_so(trained: Path, records: Path):

@@ -1,35 +1,69 @@
-"""groovae info: what a Groove MIDI Dataset folder holds.
+"""groovae info: what a Groove MIDI Dataset folder, or a TFRecord of NoteSequences, holds.
 
 Usage: groovae info DIR [--json]
+       groovae info FILE.tfrecord [--flags]
 
-Reads DIR/info.csv and shows files, hours and tempo by split, style and meter, and whether each
-file of the list is there.
+Of a folder, reads DIR/info.csv and shows files, hours and tempo by split, style and meter, and
+whether each file of the list is there. Of a TFRecord, or a quoted glob of them, reads the records
+and shows how many training windows a config gets from them, and what is lost and why.
 
 Examples:
   groovae info data_dir/groove
-  groovae info ../groove --json"""
+  groovae info data_dir/music.tfrecord
+  groovae info 'data_dir/music.tfrecord-*' --config=groovae_2bar_humanize --hop_bars=1 --json"""
 
 import json
+import os
 import sys
 from typing import Any
 
 from absl import flags
 
-from groovae.cli import need_arguments
+from groovae.cli import define_config, define_layout, need_arguments
 
 
 def define_flags(values: flags.FlagValues) -> None:
+    define_config(values, "Name of the config that the windows are for.")
+    define_layout(values)
     flags.DEFINE_bool("json", False, "Print JSON.", flag_values=values)
 
 
 def run(values: Any, positional: list[str]) -> None:
-    (directory,) = need_arguments(positional, "DIR")
+    (path,) = need_arguments(positional, "DIR or FILE.tfrecord")
+    if os.path.basename(path) == "info.csv":
+        path = os.path.dirname(path) or "."
+    # A plain name without a dot that is not there was meant to be a folder.
+    is_file = any(mark in os.path.basename(path) for mark in ".*?[") or os.path.isfile(os.path.expanduser(path))
+    is_folder = os.path.isdir(os.path.expanduser(path)) or not is_file
+    (_show_directory if is_folder else _show_records)(path, values)
+
+
+def _show_records(path: str, values: Any) -> None:
+    from groovae import configs, records
+    from groovae.account import Report
+    from groovae.windows import measure
+
+    layout = configs.layout(
+        values.config, values.hop_bars, values.unmapped_pitches, values.all_notes
+    )
+    examples, report = records.find(path), Report()
+    for measured in examples.map(lambda sequence: measure(sequence, layout)):
+        report.add(measured)
+    if values.json:
+        about = {"files": list(examples.files), "config": values.config}
+        _print_json({**about, "layout": layout.policy(), "windows": report.as_dict()})
+        return
+    print(f"{path}: {report.lines()[0]}")
+    for line in report.lines()[1:]:
+        print(f"  {line}")
+
+
+def _show_directory(directory: str, values: Any) -> None:
     from groovae.dataset import read_info, summarize
 
     summary = summarize(read_info(directory))
     if values.json:
-        json.dump(summary, sys.stdout, indent=2)
-        print()
+        _print_json(summary)
         return
     tempo = summary["tempo_bpm"]
     print(
@@ -41,6 +75,11 @@ def run(values: Any, positional: list[str]) -> None:
         print(f"{summary['missing_files']:,} of the files listed in info.csv are not there")
     for title in ("splits", "styles", "meters"):
         _print_table(title[:-1], summary[title])
+
+
+def _print_json(value: dict[str, Any]) -> None:
+    json.dump(value, sys.stdout, indent=2)
+    print()
 
 
 def _print_table(title: str, table: dict[str, dict[str, Any]]) -> None:

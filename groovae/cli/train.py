@@ -21,7 +21,15 @@ from typing import TYPE_CHECKING, Any
 from absl import flags
 from tqdm import tqdm
 
-from groovae.cli import define_hparams, define_seed, need_arguments, say
+from groovae.cli import (
+    define_config,
+    define_hparams,
+    define_layout,
+    define_seed,
+    need_arguments,
+    say,
+)
+from groovae.errors import UsageError
 
 if TYPE_CHECKING:
     from groovae.train import Progress
@@ -37,11 +45,23 @@ def define_flags(values: flags.FlagValues) -> None:
     flags.DEFINE_string(
         "train_dir", ".train", "Folder for checkpoints, events, config.json.", flag_values=values
     )
-    flags.DEFINE_string(
-        "config", "groovae_4bar", "Name of the config to train.", flag_values=values
-    )
+    define_config(values, "Name of the config to train.")
     define_hparams(
         values, "name=value,... to merge with the config's; of several, a later one wins."
+    )
+    define_layout(values)
+    flags.DEFINE_string(
+        "tfds_name",
+        None,
+        "A TensorFlow Datasets set to train on instead of --examples_path, such as "
+        "groove/4bar-midionly.",
+        flag_values=values,
+    )
+    flags.DEFINE_string(
+        "tfds_data_dir",
+        None,
+        "Where TensorFlow Datasets keeps its sets; ~/tensorflow_datasets by default.",
+        flag_values=values,
     )
     flags.DEFINE_integer(
         "num_steps",
@@ -79,7 +99,7 @@ def define_flags(values: flags.FlagValues) -> None:
     flags.DEFINE_bool(
         "cache_dataset",
         True,
-        "Keep the windows in memory; otherwise they are made anew in each epoch.",
+        "Keep the windows in a file beside the records; otherwise they are made at each start.",
         flag_values=values,
     )
     flags.DEFINE_string("master", "", "The TensorFlow master to use.", flag_values=values)
@@ -104,6 +124,8 @@ def define_flags(values: flags.FlagValues) -> None:
 
 def run(values: Any, positional: list[str]) -> int:
     need_arguments(positional)
+    if values.tfds_name and values["examples_path"].present:
+        raise UsageError("--tfds_name and --examples_path name two sets; give one of them")
     from groovae.train import Options, train
 
     options = Options(**{name: values[name].value for name in Options.__dataclass_fields__})

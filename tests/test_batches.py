@@ -1,0 +1,121 @@
+"""Batches: each window once in an epoch, in an order that a seed and a step repeat."""
+
+import itertools
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from groovae import cache, configs
+from groovae.batches import order, training_batches, training_dataset
+from groovae.cache import CachedWindows
+from groovae.configs import CONFIG_MAP
+from groovae.records import find, read_sequences
+from groovae.upstream import magenta_configs, tf
+
+NOTE_DROPOUT = "groovae_2bar_tap_fixed_velocity_note_dropout"
+BATCH_SIZE = 40  # five batches are the 200 windows of the fixture `records`
+
+
+def load(records: Path, name: str = "groovae_4bar", **policy: int) -> CachedWindows:
+    return cache.load(find(records), configs.layout(name, **policy), records.parent)  # type: ignore[arg-type]
+
+
+def take(count: int, windows: CachedWindows, batch_size: int = BATCH_SIZE, seed: int = 1):
+    return list(itertools.islice(training_batches(windows, batch_size, seed), count))
+
+
+def rows(batches: list[tuple[np.ndarray, ...]]) -> list[bytes]:
+    """Each window as bytes: its inputs, outputs and controls."""
+    windows = (window for batch in batches for window in zip(*batch[:3], strict=True))
+    return [np.concatenate(window, axis=-1).astype(np.float32).tobytes() for window in windows]
+
+
+# The order
+
+
+@given(
+    num_windows=st.integers(1, 60),
+    batch_size=st.integers(1, 90),
+    seed=st.integers(0, 2**31 - 1),
+    start_step=st.integers(0, 40),
+)
+def test_an_epoch_has_each_window_once_from_wherever_it_starts(
+    num_windows: int, batch_size: int, seed: int, start_step: int
+) -> None:
+    steps = start_step + 2 * num_windows // batch_size + 3
+    all_batches = list(itertools.islice(order(num_windows, batch_size, seed), steps))
+    resumed = list(
+        itertools.islice(order(num_windows, batch_size, seed, start_step), steps - start_step)
+    )
+    np.testing.assert_array_equal(resumed, all_batches[start_step:])
+    numbers = np.concatenate(all_batches)
+    for epoch in range(len(numbers) // num_windows):
+        once = np.sort(numbers[epoch * num_windows : (epoch + 1) * num_windows])
+        np.testing.assert_array_equal(once, np.arange(num_windows))
+
+
+def test_each_epoch_and_each_seed_has_an_order_of_its_own() -> None:
+    orders = [
+        tuple(batch.tolist())
+        for seed in (1, 2)
+        for batch in itertools.islice(order(99, 99, seed), 5)
+    ]
+    assert len(set(orders)) == 10
+
+
+# What is in a batch
+
+
+@pytest.mark.parametrize("name", sorted(set(CONFIG_MAP) - {NOTE_DROPOUT}))
+def test_an_epoch_holds_each_of_magentas_windows_once(records: Path, name: str) -> None:
+    converter = magenta_configs.CONFIG_MAP[name].data_converter
+    converter.set_mode("train")
+    expected = rows([converter.to_tensors(sequence) for sequence in read_sequences(records)])
+    assert len(expected) % BATCH_SIZE == 0
+    epoch = take(len(expected) // BATCH_SIZE, load(records, name))
+    assert Counter(rows(epoch)) == Counter(expected)
+
+
+@pytest.mark.parametrize("name", sorted(CONFIG_MAP))
+def test_a_batch_in_the_graph_is_the_batch(records: Path, name: str) -> None:
+    windows = load(records, name)
+    with tf.Graph().as_default(), tf.Session() as session:
+        dataset = training_dataset(windows, 3, seed=7, start_step=2)
+        batch = tf.data.make_one_shot_iterator(dataset).get_next()
+        found = [session.run(batch) for _ in range(4)]
+    expected = list(itertools.islice(training_batches(windows, 3, seed=7), 6))[2:]
+    for ours, theirs in zip(found, expected, strict=True):
+        for array, other in zip(ours, theirs, strict=True):
+            np.testing.assert_array_equal(array, other)
+    inputs, outputs, controls, lengths = found[0]
+    steps = CONFIG_MAP[name].hparams.max_seq_len
+    assert inputs.shape == outputs.shape == (3, steps, 27)
+    assert controls.shape == (3, steps, 9 if name == "groovae_2bar_hits_control_tfds" else 0)
+    assert (lengths.dtype, list(lengths)) == (np.int32, [steps] * 3)
+
+
+def test_note_dropout_is_drawn_anew_in_each_epoch_and_again_by_the_seed(records: Path) -> None:
+    windows = load(records, NOTE_DROPOUT)
+    count = len(windows) // BATCH_SIZE
+    first = take(2 * count, windows)
+    assert rows(first) == rows(take(2 * count, windows))
+    by_outputs: dict[bytes, set[bytes]] = {}
+    for inputs, outputs, _, _ in first:
+        for shown, whole in zip(inputs, outputs, strict=True):
+            by_outputs.setdefault(whole.tobytes(), set()).add(shown.tobytes())
+    assert np.mean([len(shown) > 1 for shown in by_outputs.values()]) > 0.9
+
+
+def test_the_windows_are_not_in_the_graph(records: Path) -> None:
+    sizes = []
+    for hop_bars in (1, 4):
+        with tf.Graph().as_default() as graph:
+            dataset = training_dataset(load(records, hop_bars=hop_bars), BATCH_SIZE, seed=1)
+            tf.data.make_one_shot_iterator(dataset).get_next()
+            sizes.append(len(graph.as_graph_def().SerializeToString()))
+    assert abs(sizes[0] - sizes[1]) < 16  # the generator's running number may have more digits
+    assert max(sizes) < 20_000

@@ -1,0 +1,310 @@
+"""The cache of windows: right, verified, replaced whole, and shared by whoever comes."""
+
+import json
+import multiprocessing
+import os
+import random
+import resource
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from conftest import ROOT, TINY_HPARAMS, Groovae, a_groove, write_records
+
+from groovae import cache, configs, records
+from groovae.cache import CachedWindows
+from groovae.errors import GroovaeError
+from groovae.windows import Layout, to_windows
+
+FOUR_BARS = configs.layout("groovae_4bar")
+EVERY_BAR = configs.layout("groovae_4bar", hop_bars=1)
+
+_fork = multiprocessing.get_context("fork")
+
+
+def load(path: Path, layout: Layout = FOUR_BARS, **options: Any) -> tuple[CachedWindows, list[str]]:
+    said: list[str] = []
+    windows = cache.load(records.find(path), layout, path.parent / "train", said.append, **options)
+    return windows, said
+
+
+def caches(folder: Path) -> list[Path]:
+    return sorted(folder.rglob("*.windows-*.npy"))
+
+
+@pytest.fixture
+def some(tmp_path: Path) -> Path:
+    """Grooves of 0 to 11 bars, and others that give no window."""
+    grooves = [a_groove(bars, name=f"{bars}.mid") for bars in range(12)]
+    others = [a_groove(meters=[(0, 3, 4)]), a_groove(is_drum=False), a_groove(pitch=39)]
+    return write_records(tmp_path / "some.tfrecord", *grooves, *others)
+
+
+@pytest.mark.parametrize("layout", [FOUR_BARS, EVERY_BAR, configs.layout("groovae_2bar_humanize")])
+def test_the_windows_and_their_sources_are_those_of_the_sequences(
+    some: Path, layout: Layout
+) -> None:
+    expected = [to_windows(sequence, layout) for sequence in records.find(some)]
+    for _ in range(2):  # made, then found
+        windows, _ = load(some, layout)
+        outputs = windows.outputs(np.arange(len(windows)))
+        np.testing.assert_array_equal(outputs, np.concatenate([w.outputs for w in expected]))
+        sources = [windows.source(i) for i in range(len(windows))]
+        assert sources == [source for w in expected for source in w.sources]
+    shuffled = np.random.RandomState(1).permutation(len(windows))
+    np.testing.assert_array_equal(windows.outputs(shuffled), outputs[shuffled])
+
+
+def test_the_second_start_converts_nothing(some: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    first, said = load(some)
+    assert len(said) == 1
+    assert len(caches(some.parent)) == 1
+    monkeypatch.delattr(records, "ordered_map")  # without which nothing can be converted
+    second, said = load(some)
+    assert not said
+    assert second.report == first.report
+
+
+def test_numpy_opens_the_file(some: Path) -> None:
+    windows, _ = load(some, EVERY_BAR)
+    grids = np.load(caches(some.parent)[0])
+    np.testing.assert_array_equal(grids[:64], windows.outputs(np.array([0]))[0])
+
+
+def test_any_number_of_workers_makes_the_same_file(tmp_path: Path) -> None:
+    path = write_records(
+        tmp_path / "a.tfrecord", *(a_groove(i % 9, name=f"{i}") for i in range(300))
+    )
+    found = set()
+    for workers in (1, 2, 5):
+        load(path, workers=workers)
+        (file,) = caches(tmp_path)
+        found.add(file.read_bytes())
+        file.unlink()
+    assert len(found) == 1
+
+
+def test_each_layout_has_a_file_and_configs_that_cut_alike_share_one(some: Path) -> None:
+    for name in ("humanize", "tap_fixed_velocity", "add_closed_hh"):
+        load(some, configs.layout(f"groovae_2bar_{name}"))
+    assert len(caches(some.parent)) == 1
+    for layout in (
+        FOUR_BARS,
+        EVERY_BAR,
+        configs.layout("groovae_4bar", unmapped_pitches="nearest"),
+        configs.layout("groovae_4bar", all_notes=True),
+    ):
+        load(some, layout)
+    assert len(caches(some.parent)) == 5
+
+
+def test_the_policies_reach_the_windows(some: Path) -> None:
+    nearest = configs.layout("groovae_4bar", unmapped_pitches="nearest")
+    assert len(load(some, nearest)[0]) == len(load(some)[0]) + 1
+    with pytest.raises(GroovaeError, match="39"):
+        load(some, configs.layout("groovae_4bar", unmapped_pitches="error"))
+
+
+def test_other_records_replace_the_file(some: Path) -> None:
+    load(some)
+    write_records(some, a_groove(8))
+    windows, said = load(some)
+    assert len(windows) == 2
+    assert "making the windows" in said[0]
+    assert len(caches(some.parent)) == 1
+
+
+def test_another_version_replaces_the_file(some: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    load(some)
+    monkeypatch.setattr(cache, "__version__", "99")
+    assert len(load(some)[1]) == 1
+    assert load(some)[1] == []
+
+
+def test_a_damaged_file_is_made_anew(some: Path) -> None:
+    windows, _ = load(some)
+    everything = np.arange(len(windows))
+    expected = windows.outputs(everything)
+    del windows  # a mapped file must not shrink
+    file = caches(some.parent)[0]
+    whole = file.read_bytes()
+    places = [0, 7, 60, 129, len(whole) // 2, len(whole) - 400, len(whole) - 33, len(whole) - 1]
+    damaged = [whole[:place] for place in places] + [whole + b"x"]
+    damaged += [whole[:at] + bytes([whole[at] ^ 1]) + whole[at + 1 :] for at in places]
+    for content in damaged:
+        file.write_bytes(content)
+        windows, said = load(some)
+        assert "damaged" in said[0]
+        assert file.read_bytes() == whole
+        np.testing.assert_array_equal(windows.outputs(everything), expected)
+        del windows
+
+
+def test_without_a_window_there_is_a_report(tmp_path: Path) -> None:
+    path = write_records(tmp_path / "none.tfrecord", a_groove(1), a_groove(is_drum=False))
+    for _ in range(2):
+        windows, _ = load(path)
+        assert len(windows) == 0
+        assert windows.report.unused == {"shorter than 4 bars": 1, "without drum notes": 1}
+    empty = write_records(tmp_path / "empty.tfrecord")
+    assert load(empty)[0].report.sequences == 0
+
+
+def test_not_kept_it_leaves_nothing(some: Path) -> None:
+    expected, _ = load(some)
+    caches(some.parent)[0].unlink()
+    windows, _ = load(some, keep=False)
+    assert list((some.parent / "train").iterdir()) == []
+    assert caches(some.parent) == []
+    everything = np.arange(len(windows))
+    np.testing.assert_array_equal(windows.outputs(everything), expected.outputs(everything))
+
+
+def test_beside_records_that_only_can_be_read_it_goes_elsewhere(
+    some: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Root may write everywhere, so ask what the system would say to a user.
+    monkeypatch.setattr(cache.os, "access", lambda path, mode: False)
+    assert len(load(some)[1]) == 1
+    assert [path.parent.name for path in caches(some.parent)] == ["train"]
+    assert load(some)[1] == []
+
+
+def test_a_full_disk_is_one_error_and_leaves_nothing(some: Path) -> None:
+    limit = resource.getrlimit(resource.RLIMIT_FSIZE)
+    before = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, limit[1]))
+    try:
+        with pytest.raises(GroovaeError, match=r"cannot write .*windows-\w+\.npy: File too large"):
+            load(some)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limit)
+        signal.signal(signal.SIGXFSZ, before)
+    assert [path.name for path in some.parent.iterdir()] == ["some.tfrecord"]
+
+
+def many(folder: Path) -> tuple[Path, Path]:
+    """Records whose windows take a while to make, and what then is right."""
+    grooves = [a_groove(50, name=f"{i}.mid") for i in range(200)]
+    whole = folder / "whole"
+    whole.mkdir()
+    path = write_records(folder / "many.tfrecord", *grooves)
+    load(path)
+    caches(folder)[0].rename(whole / "right")
+    return path, whole / "right"
+
+
+def start(path: Path) -> Any:
+    process = _fork.Process(target=load, args=(path,))
+    process.start()
+    return process
+
+
+def test_kill_9_leaves_no_file_or_a_whole_one(tmp_path: Path) -> None:
+    path, right = many(tmp_path)
+    began = time.monotonic()
+    start(path).join()
+    seconds = time.monotonic() - began
+    file, before = caches(tmp_path)[0], set(os.listdir(tmp_path))
+    chance, outcomes = random.Random(1), []
+    for _ in range(30):
+        file.unlink(missing_ok=True)
+        process = start(path)
+        time.sleep(chance.uniform(0, 1.3 * seconds))
+        process.kill()
+        process.join()
+        outcomes.append(file.exists())
+        assert not file.exists() or file.read_bytes() == right.read_bytes()
+        load(path)
+        assert file.read_bytes() == right.read_bytes()
+    assert True in outcomes
+    assert False in outcomes
+    assert set(os.listdir(tmp_path)) == before  # the temporary files are gone as well
+
+
+def test_kill_9_leaves_the_old_file_or_the_new_one(tmp_path: Path) -> None:
+    path, right = many(tmp_path)
+    old_records = write_records(tmp_path / "old.tfrecord", a_groove(8)).read_bytes()
+    new_records, chance = path.read_bytes(), random.Random(2)
+    for _ in range(10):
+        path.write_bytes(old_records)
+        load(path)
+        (file,) = caches(tmp_path)
+        old = file.read_bytes()
+        path.write_bytes(new_records)
+        process = start(path)
+        time.sleep(chance.uniform(0, 0.6))
+        process.kill()
+        process.join()
+        assert file.read_bytes() in (old, right.read_bytes())
+
+
+def test_workers_end_with_a_killed_parent(tmp_path: Path) -> None:
+    path, _ = many(tmp_path)
+    process = start(path)
+    children: list[int] = []
+    while not children and process.is_alive():
+        listed = Path(f"/proc/{process.pid}/task/{process.pid}/children")
+        children = [int(child) for child in listed.read_text().split()]
+    process.kill()
+    process.join()
+    assert children
+    deadline = time.monotonic() + 30
+    while any(map(_is_running, children)):
+        assert time.monotonic() < deadline, "a worker lives on"
+        time.sleep(0.05)
+
+
+def test_many_processes_may_make_it_at_once(tmp_path: Path) -> None:
+    path, right = many(tmp_path)
+    processes = [start(path) for _ in range(6)]
+    for process in processes:
+        process.join()
+    assert [process.exitcode for process in processes] == [0] * 6
+    assert caches(tmp_path)[0].read_bytes() == right.read_bytes()
+    assert not list(tmp_path.glob(".*.tmp"))
+
+
+def test_two_trainings_at_once_share_it(records: Path, tmp_path: Path) -> None:
+    path = tmp_path / "music.tfrecord"
+    path.write_bytes(records.read_bytes())
+    flags = [f"--examples_path={path}", f"--hparams={TINY_HPARAMS}", "--num_steps=2"]
+    trainings = [
+        subprocess.Popen(
+            [sys.executable, "-m", "groovae", "train", f"--train_dir={name}", *flags],
+            cwd=tmp_path,
+            env={**os.environ, "PYTHONPATH": str(ROOT)},
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for name in "ab"
+    ]
+    for training in trainings:
+        _, stderr = training.communicate(timeout=300)
+        assert training.returncode == 0, stderr
+    assert len(caches(tmp_path)) == 1
+    assert load(path)[1] == []
+
+
+def test_info_shows_the_account_from_the_records(groovae: Groovae, some: Path) -> None:
+    result = groovae("info", some, "--json", "--unmapped_pitches=nearest")
+    assert result.returncode == 0, result.stderr
+    about = json.loads(result.stdout)
+    windows, _ = load(some, configs.layout("groovae_4bar", unmapped_pitches="nearest"))
+    assert about["windows"] == windows.report.as_dict()
+    assert (about["config"], about["files"]) == ("groovae_4bar", [str(some)])
+    shown = groovae("info", some).stdout
+    assert "12 windows from 8 of 15 sequences" in shown
+    assert "left out: no drum class holds pitch 39 (hand clap) 32 times" in shown
+
+
+def _is_running(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
