@@ -1,0 +1,154 @@
+"""The part of `benchmark.py` that runs inside an environment: native Magenta's or groovae's.
+
+    python benchmark_probe.py TASK RESULT ARGUMENTS...
+
+writes lines of JSON to the file RESULT. It says when things happen on the system's monotonic clock,
+so that `benchmark.py`, which started the process, can subtract its own start time. Python 3.8 runs
+it too.
+"""
+
+from __future__ import annotations
+
+import importlib.abc
+import importlib.machinery
+import json
+import sys
+import time
+from collections.abc import Callable
+from typing import Any
+
+
+def train(tell: Callable[..., None], program: str, *arguments: str) -> Any:
+    """Runs the training command of a program with its own arguments, and marks its phases."""
+
+    def mark(name: str) -> None:
+        tell(mark=name, at=time.monotonic(), cpu=time.process_time())
+
+    # The same points for both, in code that both share: what the programs do between them is
+    # their own affair, and nothing is imported earlier than the program would.
+    _AfterImport(
+        "magenta.models.music_vae.base_model",
+        lambda module: _mark_call(module.MusicVAE, "build", lambda: mark("graph"), None),
+    )
+    _AfterImport(
+        "tensorflow.python.training.monitored_session",
+        lambda module: _mark_session(module._MonitoredSession, mark),
+    )
+    if program == "native":
+        from magenta.models.music_vae import music_vae_train
+
+        mark("imported")
+        sys.argv = ["music_vae_train", *arguments]
+        return music_vae_train.console_entry_point()
+    _AfterImport("groovae.train", lambda module: mark("imported"))
+    from groovae.cli import main
+
+    return main(["train", *arguments])
+
+
+def convert(tell: Callable[..., None], folder: str, output: str, config: str, workers: str) -> None:
+    """Times groovae's conversion alone, as the command does it, when all imports are done."""
+    from groovae import configs
+    from groovae.preprocess import Options, convert_directory
+
+    options = Options(workers=int(workers), layout=configs.layout(config), config=config)
+    started = time.monotonic()
+    convert_directory(folder, output, options=options)
+    tell(seconds=time.monotonic() - started)
+
+
+def windows(tell: Callable[..., None], records: str, config: str) -> None:
+    """Makes the windows of each record with Magenta's converter and with groovae's, in turns."""
+    from groovae import configs
+    from groovae.records import read_sequences
+    from groovae.windows import to_windows
+
+    layout = configs.layout(config)
+    converter = configs.get_config(config).data_converter
+    converter.set_mode("train")
+    makers = [converter.to_tensors, lambda sequence: to_windows(sequence, layout)]
+    sequences = list(read_sequences(records))
+    for make in makers:
+        make(sequences[0])  # whatever a first call sets up is not what is asked for
+    seconds, counts = [0.0, 0.0], {"windows": 0, "different": 0}
+    for number, sequence in enumerate(sequences):
+        made: list[Any] = [None, None]
+        for which in (0, 1) if number % 2 else (1, 0):
+            started = time.perf_counter()
+            made[which] = makers[which](sequence)
+            seconds[which] += time.perf_counter() - started
+        counts["windows"] += len(made[0].inputs)
+        counts["different"] += not _are_equal(*made)
+    tell(magenta=seconds[0], groovae=seconds[1], sequences=len(sequences), **counts)
+
+
+def _are_equal(tensors: Any, windows: Any) -> bool:
+    """Whether Magenta's lists of tensors and groovae's arrays hold the same bytes."""
+    import numpy as np
+
+    for name in ("inputs", "outputs", "controls"):
+        theirs, ours = getattr(tensors, name), getattr(windows, name)
+        if len(theirs) != len(ours) or ours.dtype != np.float32:
+            return False
+        for their, our in zip(theirs, ours):  # noqa: B905, Python 3.8 has no strict=
+            # Magenta makes its floats float32 where it batches them.
+            if np.asarray(their, np.float32).tobytes() != our.tobytes():
+                return False
+    return True
+
+
+class _AfterImport(importlib.abc.MetaPathFinder):
+    """Calls `then` with a module as soon as the program itself has imported it."""
+
+    def __init__(self, name: str, then: Callable[[Any], None]):
+        self._name, self._then = name, then
+        sys.meta_path.insert(0, self)
+
+    def find_spec(self, name: str, path: Any, target: Any = None) -> Any:
+        if name != self._name:
+            return None
+        spec: Any = importlib.machinery.PathFinder.find_spec(name, path, target)
+        execute = spec.loader.exec_module
+
+        def execute_and_tell(module: Any) -> None:
+            execute(module)
+            self._then(module)
+
+        spec.loader.exec_module = execute_and_tell
+        return spec
+
+
+def _mark_session(session_class: Any, mark: Callable[[str], None]) -> None:
+    """tf_slim's loop makes one MonitoredSession, and each `run` of it is a step."""
+    _mark_call(session_class, "__init__", lambda: mark("session"), lambda: mark("ready"))
+    _mark_call(session_class, "run", None, lambda: mark("step"))
+
+
+def _mark_call(
+    owner: Any, name: str, before: Callable[[], None] | None, after: Callable[[], None] | None
+) -> None:
+    call = getattr(owner, name)
+
+    def marked(*args: Any, **kwargs: Any) -> Any:
+        if before:
+            before()
+        result = call(*args, **kwargs)
+        if after:
+            after()
+        return result
+
+    setattr(owner, name, marked)
+
+
+def main(task: str, result: str, *arguments: str) -> Any:
+    with open(result, "w", buffering=1, encoding="utf-8") as file:
+
+        def tell(**values: Any) -> None:
+            file.write(json.dumps(values) + "\n")
+
+        tasks: dict[str, Any] = {"train": train, "convert": convert, "windows": windows}
+        return tasks[task](tell, *arguments)
+
+
+if __name__ == "__main__":
+    sys.exit(main(*sys.argv[1:]))
