@@ -169,3 +169,12 @@ def test_without_magenta_the_program_says_the_line_to_run():
 
 def test_magentas_own_configs_are_untouched():
     assert magenta_configs.CONFIG_MAP["groovae_4bar"].train_examples_path is None
+
+
+def test_mido_still_asks_an_abstract_class_of_each_byte():
+    result = _python(
+        "import numbers\n"
+        "from mido.messages import checks\n"
+        "assert (checks.Integral, checks.Real) == (numbers.Integral, numbers.Real)"
+    )
+    assert result.returncode == 0, result.stderr

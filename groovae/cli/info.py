@@ -32,10 +32,11 @@ def run(values: Any, positional: list[str]) -> None:
     (path,) = need_arguments(positional, "DIR or FILE.tfrecord")
     if os.path.basename(path) == "info.csv":
         path = os.path.dirname(path) or "."
+    full_path, name = os.path.expanduser(path), os.path.basename(path)
     # A plain name without a dot that is not there was meant to be a folder.
-    is_file = any(mark in os.path.basename(path) for mark in ".*?[") or os.path.isfile(os.path.expanduser(path))
-    is_folder = os.path.isdir(os.path.expanduser(path)) or not is_file
-    (_show_directory if is_folder else _show_records)(path, values)
+    is_named_like_a_file = any(mark in name for mark in ".*?[")
+    is_file = os.path.isfile(full_path) or (is_named_like_a_file and not os.path.isdir(full_path))
+    (_show_records if is_file else _show_directory)(path, values)
 
 
 def _show_records(path: str, values: Any) -> None:
