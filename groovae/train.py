@@ -31,7 +31,7 @@ from groovae.checkpoints import (
     step_of,
 )
 from groovae.errors import GroovaeError, UsageError, first_line
-from groovae.upstream import tf, tf_slim
+from groovae.upstream import keep_freed_memory, tf, tf_slim
 
 LOG_EVERY_STEPS = 100
 
@@ -129,6 +129,7 @@ def train(
         return Result(need_checkpoint(train_dir), started_at)
 
     windows = _windows(config, options, say)
+    keep_freed_memory()
     with tf.Graph().as_default(), _stop_signals(say) as stop:
         # Other numbers after a restart, or the same dropout would come first again and again.
         tf.set_random_seed((seed + started_at) % 2**31)
