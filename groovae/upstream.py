@@ -16,6 +16,7 @@ import io
 import os
 import sys
 import tempfile
+import types
 import warnings
 from collections.abc import Iterator
 from typing import Any
@@ -75,13 +76,41 @@ def _import(name: str) -> Any:
         ) from error
 
 
+@contextlib.contextmanager
+def _in_place_of(name: str, stand_in: Any) -> Iterator[None]:
+    """Who imports the module `name` meanwhile gets `stand_in`, unless the real one is there."""
+    if name in sys.modules:
+        yield
+        return
+    sys.modules[name] = stand_in
+    try:
+        yield
+    finally:
+        del sys.modules[name]
+
+
+def _notebooks() -> types.ModuleType:
+    """note_seq shows sequences in notebooks by bokeh and IPython: half a second, if not put off."""
+    name = "note_seq.notebook_utils"
+
+    def put_off(function: str) -> Any:
+        return lambda *args, **kwargs: getattr(_import(name), function)(*args, **kwargs)
+
+    stand_in: Any = types.ModuleType(name)
+    stand_in.play_sequence = put_off("play_sequence")
+    stand_in.plot_sequence = put_off("plot_sequence")
+    return stand_in
+
+
 _prepare_environment()
 with _silence():
     tf = _import("tensorflow.compat.v1")
     tf.logging.set_verbosity(tf.logging.INFO if DEBUG else tf.logging.FATAL)
     tf.disable_v2_behavior()
-    note_seq = _import("note_seq")
-    tf_slim = _import("tf_slim")
+    with _in_place_of("note_seq.notebook_utils", _notebooks()):
+        note_seq = _import("note_seq")
+    with _in_place_of("sklearn", None):  # tf_slim does without it, as we do: another half second
+        tf_slim = _import("tf_slim")
     magenta_configs = _import("magenta.models.music_vae.configs")
     magenta_data = _import("magenta.models.music_vae.data")
     lstm_models = _import("magenta.models.music_vae.lstm_models")
@@ -93,6 +122,12 @@ with _silence():
 
 MusicVAE: Any = magenta_configs.MusicVAE
 tfds: Any = magenta_data.tfds  # TensorFlow Datasets
+
+
+# graph.pbtxt as Python prints it takes over half a second of each start; as C does, a tenth.
+graph_io = _import("tensorflow.python.framework.graph_io")
+print_graph = graph_io.text_format.MessageToString
+graph_io.text_format = types.SimpleNamespace(MessageToString=str)
 
 
 def keep_freed_memory() -> None:

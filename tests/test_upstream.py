@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 from conftest import TINY_HPARAMS, assert_one_line
+from google.protobuf import text_format
 
 from groovae import configs, upstream
 from groovae.upstream import converter_script, lstm_models, magenta_configs, tf
@@ -177,4 +178,65 @@ def test_mido_still_asks_an_abstract_class_of_each_byte():
         "from mido.messages import checks\n"
         "assert (checks.Integral, checks.Real) == (numbers.Integral, numbers.Real)"
     )
+    assert result.returncode == 0, result.stderr
+
+
+def test_note_seq_and_tf_slim_still_import_what_they_seldom_need():
+    result = _python(
+        "import sys, note_seq, tf_slim\n"
+        "assert {'bokeh', 'IPython', 'sklearn'} <= set(sys.modules), 'no need to put them off'"
+    )
+    assert result.returncode == 0, result.stderr
+
+
+def test_what_is_put_off_still_comes_when_asked_for():
+    result = _python(
+        "import sys\n"
+        "from groovae.upstream import note_seq, tf_slim\n"
+        "assert not {'bokeh', 'IPython', 'sklearn'} & set(sys.modules)\n"
+        "sequence = note_seq.NoteSequence(total_time=1)\n"
+        "sequence.notes.add(pitch=36, velocity=90, end_time=1)\n"
+        "note_seq.play_sequence(sequence)\n"  # prints what it would show in a notebook
+        "assert {'bokeh', 'IPython'} <= set(sys.modules)\n"
+        "import note_seq.notebook_utils, sklearn.metrics\n"
+        "assert note_seq.notebook_utils.colab_play"
+    )
+    assert result.returncode == 0, result.stderr
+
+
+def test_graphs_are_printed_as_the_same_text_by_c():
+    with tf.Graph().as_default() as graph:
+        tf.constant([1.5, float("nan"), -0.0], name="x")
+        configs.get_config().model.build(configs.get_config().hparams, 27, is_training=True)
+    graph_def = graph.as_graph_def()
+    printed = [print_text(graph_def) for print_text in (upstream.print_graph, str)]
+    read = [text_format.Parse(text, tf.GraphDef()) for text in printed]
+    assert read[0].SerializeToString(deterministic=True) == read[1].SerializeToString(
+        deterministic=True
+    )
+    assert upstream.graph_io.text_format.MessageToString is str
+
+
+def test_freed_memory_is_kept():
+    """Where the C library is glibc: a block that is freed needs no new pages the next time."""
+    result = _python(
+        "import ctypes, resource, sys\n"
+        "from groovae.upstream import keep_freed_memory\n"
+        "libc = ctypes.CDLL(None)\n"
+        "if not hasattr(libc, 'mallopt'): sys.exit(77)\n"
+        "libc.malloc.restype = libc.memset.restype = ctypes.c_void_p\n"
+        "def faults():\n"
+        "    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt\n"
+        "    block = ctypes.c_void_p(libc.malloc(ctypes.c_size_t(200 << 20)))\n"
+        "    libc.memset(block, 1, ctypes.c_size_t(200 << 20))\n"
+        "    libc.free(block)\n"
+        "    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before\n"
+        "given_back = [faults(), faults()]\n"
+        "keep_freed_memory()\n"
+        "kept = [faults(), faults()]\n"
+        "assert min(given_back) > 1000, given_back\n"
+        "assert kept[1] < 100, kept"
+    )
+    if result.returncode == 77:
+        pytest.skip("another C library")
     assert result.returncode == 0, result.stderr
