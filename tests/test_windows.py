@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 from conftest import KNOWN_PITCHES, a_groove
-from hypothesis import given
+from hypothesis import event, given, settings
 from hypothesis import strategies as st
 
 from groovae import configs, records
@@ -117,32 +117,41 @@ TIMES = st.one_of(st.floats(0, 20), st.integers(0, 64).map(lambda i: i / 16))
 VELOCITIES = st.one_of(st.integers(1, 127), st.sampled_from([0, 64, 65]))
 
 
+@settings(max_examples=1000)
 @given(
     converter=CONVERTERS,
-    meters=st.lists(
-        st.tuples(
-            st.sampled_from([0.0, 0.0, 1.5]),
-            st.sampled_from([2, 3, 4, 4, 5, 8]),
-            st.sampled_from([2, 4, 4, 8, 3, 0]),
+    meters=st.one_of(
+        st.none(),  # the converter's own
+        st.lists(
+            st.tuples(
+                st.sampled_from([0.0, 0.0, 1.5]),
+                st.sampled_from([2, 3, 4, 4, 5, 8]),
+                st.sampled_from([2, 4, 4, 8, 3, 0]),
+            ),
+            max_size=2,
         ),
-        max_size=2,
     ),
-    tempos=st.lists(
-        st.tuples(st.sampled_from([0.0, 0.0, 1.5]), st.sampled_from([60.0, 120.0, 97.3])),
-        max_size=2,
+    tempos=st.one_of(
+        st.sampled_from([60.0, 120.0, 97.3]).map(lambda qpm: [(0.0, qpm)]),
+        st.lists(
+            st.tuples(st.sampled_from([0.0, 0.0, 1.5]), st.sampled_from([60.0, 120.0, 97.3])),
+            max_size=2,
+        ),
     ),
-    notes=st.lists(st.tuples(TIMES, st.integers(0, 60), VELOCITIES), max_size=60),
-    control_changes=st.lists(st.sampled_from([0.0, 3.0, -0.2, -3.0]), max_size=1),
+    notes=st.lists(st.tuples(TIMES, st.integers(0, 60), VELOCITIES), min_size=1, max_size=60),
+    control_changes=st.sampled_from([[], [], [3.0], [-0.01], [-3.0]]),
     seed=st.integers(0, 2**32 - 1),
 )
 def test_any_sequence_and_any_converter_give_magentas_windows(
     converter: Any,
-    meters: list[Any],
+    meters: list[Any] | None,
     tempos: list[Any],
     notes: list[Any],
     control_changes: list[float],
     seed: int,
 ) -> None:
+    if meters is None:
+        meters = [(0.0, converter._steps_per_bar // converter._steps_per_quarter, 4)]
     sequence = a_groove(0, tempos, meters)
     pitches = sorted(converter.pitch_class_map)
     for time, pitch, velocity in notes:
@@ -157,7 +166,8 @@ def test_any_sequence_and_any_converter_give_magentas_windows(
         sequence.control_changes.add(time=time)
     config = configs.get_config()
     config = configs.update_config(config, {"data_converter": converter})
-    assert_magentas(sequence, converter, configs.layout(config), seed)
+    windows = assert_magentas(sequence, converter, configs.layout(config), seed)
+    event("windows" if windows else "none")
 
 
 # Why there are none
