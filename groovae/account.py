@@ -74,7 +74,7 @@ class Report:
             lines.append(f"no window from {_listed(self.unused)}")
         if self.bars_lost:
             lines.append(
-                f"{self.bars_lost:,} of {self.bars:,} bars left out, after the last whole window"
+                f"{self.bars_lost:,} of {self.bars:,} bars left out: no whole window covers them"
             )
         return lines + [line for line in self._note_lines() if line]
 

@@ -132,7 +132,9 @@ def load(
 
 def _key(examples: Examples, layout: Layout) -> str:
     about = {"format": FORMAT, "groovae": __version__, "records": examples.digest()}
-    return hashlib.sha256(json.dumps({**about, **layout.grid_options()}).encode()).hexdigest()
+    nearest = sorted(layout.nearest_class_of.items())
+    everything = {**about, **layout.grid_options(), "nearest": nearest}
+    return hashlib.sha256(json.dumps(everything).encode()).hexdigest()
 
 
 def _path(examples: Examples, layout: Layout, fallback_dir: Path) -> Path:
@@ -191,7 +193,7 @@ def _write(
     records, text, report = _write_grids(file, examples, layout, workers)
     rows = (file.tell() - header_bytes) // (4 * layout.depth)
     about = {"key": key, "groovae": __version__, "report": report.as_dict()}
-    np.save(file, np.array(records, RECORD))
+    np.save(file, np.frombuffer(records, RECORD))
     np.save(file, np.frombuffer(text, np.uint8))
     np.save(file, np.frombuffer(json.dumps(about).encode(), np.uint8))
     size = file.tell()
@@ -212,22 +214,26 @@ def _write_header(file: BinaryIO, rows: int, depth: int) -> int:
 
 def _write_grids(
     file: BinaryIO, examples: Examples, layout: Layout, workers: int | None
-) -> tuple[list[tuple[int, int, float, int]], bytearray, Report]:
+) -> tuple[bytearray, bytearray, Report]:
     """Appends the grid of each record that gives windows; returns the table, texts and account."""
-    records, text, total, rows = [], bytearray(), Report(), 0
+    records, text, total, rows = bytearray(), bytearray(), Report(), 0
 
-    def convert(sequence: Any) -> tuple[Report, np.ndarray, float, str]:
+    def convert(sequence: Any) -> tuple[Report, int, np.ndarray, np.ndarray, float, str]:
         report = Report()
         grid = to_grid(sequence, layout, report)
         used = grid.outputs[: grid.starts[-1] + layout.window_steps if grid.starts else 0]
-        return report, used, grid.tempo_qpm, json.dumps([sequence.id, sequence.filename])
+        steps = np.flatnonzero(used.any(axis=1))  # hours of silence travel light
+        source = json.dumps([sequence.id, sequence.filename])
+        return report, len(used), steps, used[steps], grid.tempo_qpm, source
 
-    for report, grid, tempo_qpm, source in examples.map(convert, workers):
+    for report, length, steps, hits, tempo_qpm, source in examples.map(convert, workers):
         if report.windows:
             text += source.encode()
-            records.append((rows, total.windows, tempo_qpm, len(text)))
-            file.write(grid.astype("<f4").tobytes())
-            rows += len(grid)
+            records += np.array((rows, total.windows, tempo_qpm, len(text)), RECORD).tobytes()
+            grid = np.zeros((length, layout.depth), "<f4")
+            grid[steps] = hits
+            file.write(grid.tobytes())
+            rows += length
         total.add(report)
     return records, text, total
 

@@ -22,7 +22,7 @@ from groovae.account import Report as Windows
 from groovae.conversion import Converted, Limits, convert_file
 from groovae.errors import GroovaeError, UsageError
 from groovae.files import json_text, replacing_all
-from groovae.folder import each_once, find_music, printable
+from groovae.folder import each_once, find_music, printable, suffix_of
 from groovae.upstream import tf
 from groovae.windows import Layout
 from groovae.workers import TIMEOUT_SECONDS, Lost, available_cores, ordered_map
@@ -176,6 +176,12 @@ def _convert(
     # trailing slash makes empty; the same folder must give the same records.
     root = os.path.abspath(os.path.expanduser(root_dir))
     outputs = [_Output(root, split, name, options) for split, name in names.items()]
+    for output in outputs:
+        if suffix_of(output.report.output):
+            raise UsageError(
+                f"{output.report.output}: the output has the name of a music file; "
+                "call it OUT.tfrecord"
+            )
     _find(root, outputs)
     paths = [path for output in outputs for path in output.paths]
     with replacing_all(paths) as temporaries:

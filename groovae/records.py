@@ -5,6 +5,7 @@ and those of a TensorFlow Datasets (TFDS) set such as `groove/4bar-midionly`, wh
 MIDI files. Either way the files are local or whatever else TensorFlow can open (gs://...).
 """
 
+import collections
 import contextlib
 import functools
 import glob
@@ -64,9 +65,18 @@ class Examples:
         def work(chunk: _Chunk) -> list[Any]:
             return [function(sequence) for sequence in _sequences(self, chunk)]
 
-        for results in ordered_map(work, self._chunks(), workers or available_cores()):
+        at_work: collections.deque[str] = collections.deque()
+
+        def chunks() -> Iterator[_Chunk]:
+            for chunk in self._chunks():
+                last = chunk.first + len(chunk.records) - 1
+                at_work.append(f"{chunk.file}: records {chunk.first:,} to {last:,}")
+                yield chunk
+
+        for results in ordered_map(work, chunks(), workers or available_cores()):
+            where = at_work.popleft()
             if isinstance(results, Lost):
-                raise GroovaeError(f"{self.name}: some records {results.reason}")
+                raise GroovaeError(f"{where}: {results.reason}")
             yield from results
 
     def digest(self) -> str:
@@ -109,16 +119,17 @@ def find(examples_path: str | os.PathLike[str]) -> Examples:
     """
     path = os.path.expanduser(examples_path)
     _finish_interrupted(path)
-    # A file's own name comes first: `take[1].tfrecord`, as a glob, would not match itself.
-    if tf.gfile.Exists(path):
-        return Examples(path, (path,), _note_sequence)
-    files = [
-        file
-        for file in sorted(tf.gfile.Glob(path))
-        if not NOT_RECORDS.fullmatch(os.path.basename(file))
-    ]
-    if not files:
-        raise GroovaeError(f"{path}: no such file; {_hint(path)}")
+    with _naming(path):
+        # A file's own name comes first: `take[1].tfrecord`, as a glob, would not match itself.
+        if tf.gfile.Exists(path):
+            return Examples(path, (path,), _note_sequence)
+        files = [
+            file
+            for file in sorted(tf.gfile.Glob(path))
+            if not NOT_RECORDS.fullmatch(os.path.basename(file)) and not tf.gfile.IsDirectory(file)
+        ]
+        if not files:
+            raise GroovaeError(f"{path}: no such file; {_hint(path)}")
     _check_shards(path, files)
     return Examples(path, tuple(files), _note_sequence)
 
@@ -182,9 +193,9 @@ def _check_shards(path: str, files: list[str]) -> None:
         found = sum((s["set"], int(s["count"])) == (name, count) for s in shards)
         if found != count:
             raise GroovaeError(f"{path}: {found} of {count} shards of {name} are there")
-        if sum(other == name for other, _ in counts) > 1:
+        if sum(other == name for other, _ in counts) > 1 or name in files:
             raise GroovaeError(
-                f"{path}: there are several sets of shards of {name}; "
+                f"{path}: there are several sets of records of {name}; "
                 f"name one, such as '{name}-*-of-{count:05}'"
             )
 

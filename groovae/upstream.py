@@ -139,9 +139,10 @@ def keep_freed_memory() -> None:
     trim_threshold, top_pad, mmap_threshold = -1, -2, -3  # malloc.h
     with contextlib.suppress(OSError, AttributeError):  # another C library
         mallopt = ctypes.CDLL(None).mallopt
-        mallopt(trim_threshold, -1)  # never
-        mallopt(top_pad, 1 << 28)
-        mallopt(mmap_threshold, 1 << 30)
+        # Older ones allow less; without any of it, the others would only make things worse.
+        if mallopt(mmap_threshold, 1 << 30) or mallopt(mmap_threshold, 1 << 25):
+            mallopt(trim_threshold, -1)  # never
+            mallopt(top_pad, 1 << 28)
 
 
 def _step_by_step(rnn_loop: Any) -> Any:

@@ -28,7 +28,7 @@ from groovae.errors import GroovaeError
 
 TIMEOUT_SECONDS = 300.0
 MEMORY_BYTES = 2 << 30
-WAITING_BYTES = 64 << 20
+WAITING_BYTES = 16 << 20
 
 _fork = multiprocessing.get_context("fork")
 
@@ -183,8 +183,8 @@ class _Worker:
         self._process.join()
         self.pipe.close()
         code = self._process.exitcode or 0
-        if code == -signal.SIGALRM:
-            return f"took over {timeout_seconds:g} s"
+        if code == -signal.SIGPROF:
+            return f"took over {timeout_seconds:g} s of a core"
         if code == -signal.SIGKILL:
             return "its worker was killed by SIGKILL (out of memory?)"
         if code < 0:
@@ -207,17 +207,17 @@ def _work(
         while True:
             item = pipe.recv()
             # The alarm kills even a loop in C code, and even after the parent is gone.
-            signal.setitimer(signal.ITIMER_REAL, timeout_seconds)
+            signal.setitimer(signal.ITIMER_PROF, min(max(timeout_seconds, 1e-3), 1e8))
             result = _pack(function, item, memory_bytes)
-            signal.setitimer(signal.ITIMER_REAL, 0)
+            signal.setitimer(signal.ITIMER_PROF, 0)
             pipe.send_bytes(result)
 
 
 def _settle_in(memory_bytes: int) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    signal.signal(signal.SIGALRM, signal.SIG_DFL)
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT, signal.SIGTERM, signal.SIGALRM})
+    signal.signal(signal.SIGPROF, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT, signal.SIGTERM, signal.SIGPROF})
     # Objects of the parent are shared with it as long as the collector leaves them alone.
     gc.freeze()
     with contextlib.suppress(OSError):

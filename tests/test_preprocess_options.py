@@ -92,8 +92,17 @@ def test_a_file_that_takes_too_long_costs_itself(tree: Path, tmp_path: Path) -> 
     report = convert_directory(tree, tmp_path / "out", options=Options(timeout_seconds=0.5))
     assert filenames(tmp_path / "out") == list(GROOVES)
     assert [tuple(skip.values()) for skip in report.skipped[1:]] == [
-        ("05 large.mid", "worker lost", "took over 0.5 s")
+        ("05 large.mid", "worker lost", "took over 0.5 s of a core")
     ]
+
+
+@pytest.mark.parametrize("name", ["a.mid", "A.MID", "x.abc"])
+def test_an_output_that_is_called_like_music_is_refused(tree: Path, name: str) -> None:
+    before = sorted((path, path.stat().st_size) for path in tree.iterdir() if path.is_file())
+    with pytest.raises(UsageError, match=r"call it OUT\.tfrecord"):
+        convert_directory(tree, tree / name)
+    after = sorted((path, path.stat().st_size) for path in tree.iterdir() if path.is_file())
+    assert after == before
 
 
 # Shards

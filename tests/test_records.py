@@ -144,9 +144,25 @@ def test_a_missing_shard_is_an_error(tmp_path: Path) -> None:
 def test_two_sets_of_shards_are_an_error(tmp_path: Path) -> None:
     shards(tmp_path, 3)
     shards(tmp_path, 2)
-    with pytest.raises(GroovaeError, match=r"several sets .* such as '.*music.tfrecord-.-of-0000"):
+    with pytest.raises(
+        GroovaeError, match=r"several sets of records .* such as '.*music.tfrecord-.-of-0000"
+    ):
         records.find(f"{tmp_path}/music.tfrecord-*")
     assert len(records.find(f"{tmp_path}/music.tfrecord-*-of-00003").files) == 3
+
+
+def test_shards_beside_the_whole_are_an_error(tmp_path: Path) -> None:
+    shards(tmp_path, 2)
+    write_records(tmp_path / "music.tfrecord", a_groove())
+    (tmp_path / "music.folder").mkdir()
+    with pytest.raises(GroovaeError, match="several sets of records"):
+        records.find(f"{tmp_path}/music*")
+    assert len(records.find(f"{tmp_path}/music*-of-00002").files) == 2
+
+
+def test_a_place_that_tensorflow_cannot_open_is_one_error() -> None:
+    with pytest.raises(GroovaeError, match="cannot read s9://bucket/x: "):
+        records.find("s9://bucket/x")
 
 
 def test_the_name_without_its_shards_says_what_to_take(tmp_path: Path) -> None:

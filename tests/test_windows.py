@@ -293,7 +293,7 @@ def test_what_is_lost_is_counted() -> None:
         sequence.notes.add(start_time=0.01, end_time=0.1, pitch=pitch, velocity=1, is_drum=True)
     _, report = windows_of(sequence)
     assert (report.windows, report.bars, report.bars_lost, report.crowded) == (2, 10, 2, 1)
-    assert "2 of 10 bars left out" in str(report)
+    assert "2 of 10 bars left out: no whole window" in str(report)
     assert "1 of 82 notes left out: a louder one in the same step" in str(report)
 
 

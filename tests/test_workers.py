@@ -3,6 +3,7 @@
 import contextlib
 import ctypes
 import faulthandler
+import math
 import multiprocessing
 import os
 import signal
@@ -207,10 +208,34 @@ def test_a_worker_that_dies_costs_its_item(count: int, death: object, reason: st
     assert children() == []
 
 
+def be_busy(seconds: float) -> None:
+    end = time.process_time() + seconds
+    while time.process_time() < end:
+        pass
+
+
+def test_a_stopped_process_loses_no_time() -> None:
+    """Ctrl-Z and fg: the time of a core stands still meanwhile."""
+
+    def stop_for_a_second(item: int) -> int:
+        if item:
+            script = f"sleep 1; kill -CONT {os.getpid()}"
+            subprocess.Popen(["/bin/sh", "-c", script])
+            os.kill(os.getpid(), signal.SIGSTOP)
+        return item
+
+    assert list(ordered_map(stop_for_a_second, [0, 1], 2, timeout_seconds=0.5)) == [0, 1]
+
+
+@pytest.mark.parametrize("seconds", [1e-9, math.inf])
+def test_any_time_may_be_given(seconds: float) -> None:
+    assert list(ordered_map(abs, [-1, 2], 2, timeout_seconds=seconds)) == [1, 2]
+
+
 def test_an_item_that_takes_too_long_is_lost() -> None:
     items = [0, 60, 0, 60, 0]
-    lost = Lost("took over 0.5 s")
-    assert list(ordered_map(time.sleep, items, 2, timeout_seconds=0.5)) == [
+    lost = Lost("took over 0.5 s of a core")
+    assert list(ordered_map(be_busy, items, 2, timeout_seconds=0.5)) == [
         *(None, lost, None, lost, None)
     ]
 
@@ -263,7 +288,8 @@ import os, signal, sys, time
 from groovae.workers import ordered_map
 def work(item):
     os.write(1, b"%d\\n" % item)
-    time.sleep(item)
+    while item:
+        item += 1
 signal.signal(signal.SIGINT, signal.default_int_handler)
 try:
     list(ordered_map(work, [0, 3600, 3600], 2, timeout_seconds=float(sys.argv[1])))
@@ -274,7 +300,7 @@ except KeyboardInterrupt:
 
 @contextlib.contextmanager
 def forever(timeout_seconds: float) -> Iterator[subprocess.Popen[str]]:
-    """A process whose two workers sleep; what they hold of its stdout tells when they are gone."""
+    """A process whose two workers are busy for ever; what they hold of its stdout tells when they are gone."""
     command = [sys.executable, "-c", FOREVER, str(timeout_seconds)]
     with subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True

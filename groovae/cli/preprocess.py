@@ -15,7 +15,8 @@ Examples:
   groovae preprocess ~/midi/drums drums.tfrecord --shards=8 --max_minutes=20 --json
 
 --splits writes music-train.tfrecord, music-validation.tfrecord and music-test.tfrecord, with a
-report each. --shards=8 writes drums.tfrecord-00000-of-00008 to -00007-of-00008, which other
+report each. Records hold every note, so that --unmapped_pitches=error only counts here, and stops
+the training. --shards=8 writes drums.tfrecord-00000-of-00008 to -00007-of-00008, which other
 commands read as 'drums.tfrecord-*'."""
 
 import collections
