@@ -16,6 +16,7 @@ import os
 import pickle
 import resource
 import signal
+import threading
 import traceback
 from collections.abc import Callable, Generator, Iterable, Iterator
 from dataclasses import dataclass
@@ -152,16 +153,14 @@ class _Worker:
         self._process = _fork.Process(
             target=_work, args=(*call, theirs, [*others, self.pipe]), daemon=True
         )
-        # Ctrl-C is for the parent; in the moment before a child can ignore it, it must wait.
-        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
         try:
-            self._process.start()
+            with _signals_held_back():
+                self._process.start()
         except OSError as error:
             raise GroovaeError(
                 f"cannot start a worker process: {error.strerror}; take fewer workers"
             ) from error
         finally:
-            signal.pthread_sigmask(signal.SIG_SETMASK, before)
             theirs.close()
 
     def take(self, index: int, item: Any) -> bool:
@@ -192,6 +191,26 @@ class _Worker:
         return f"its worker ended with exit code {code}"
 
 
+@contextlib.contextmanager
+def _signals_held_back() -> Iterator[None]:
+    """Ctrl-C is for the parent, and not amidst a fork, where Python loses what a handler raises."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    came: list[int] = []
+    before = {
+        number: signal.signal(number, lambda number, frame: came.append(number))
+        for number in (signal.SIGINT, signal.SIGTERM)
+    }
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    for late in came:
+        signal.raise_signal(late)
+
+
 def _work(
     function: Callable[[Any], Any],
     timeout_seconds: float,
@@ -217,7 +236,6 @@ def _settle_in(memory_bytes: int) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     signal.signal(signal.SIGPROF, signal.SIG_DFL)
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT, signal.SIGTERM, signal.SIGPROF})
     # Objects of the parent are shared with it as long as the collector leaves them alone.
     gc.freeze()
     with contextlib.suppress(OSError):

@@ -300,7 +300,7 @@ except KeyboardInterrupt:
 
 @contextlib.contextmanager
 def forever(timeout_seconds: float) -> Iterator[subprocess.Popen[str]]:
-    """A process whose two workers are busy for ever; what they hold of its stdout tells when they are gone."""
+    """A process with two workers busy for ever, whose hold of its stdout tells when they end."""
     command = [sys.executable, "-c", FOREVER, str(timeout_seconds)]
     with subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
@@ -326,3 +326,17 @@ def test_workers_end_with_a_parent_that_was_killed() -> None:
     with forever(3) as process:
         process.kill()
         assert process.communicate(timeout=60) == ("", ""), "the pipe ends with the last worker"
+
+
+def test_ctrl_c_amidst_a_fork_is_not_lost() -> None:
+    """Python runs the fork's own hooks then, and loses what is raised in one of them."""
+    script = (
+        "import os, signal\n"
+        "from groovae.workers import ordered_map\n"
+        "os.register_at_fork(before=lambda: os.kill(os.getpid(), signal.SIGINT))\n"
+        "list(ordered_map(abs, range(9), 2))\n"
+    )
+    result = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert result.returncode == -signal.SIGINT, result.stderr
