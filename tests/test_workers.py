@@ -331,9 +331,14 @@ def test_workers_end_with_a_parent_that_was_killed() -> None:
 def test_ctrl_c_amidst_a_fork_is_not_lost() -> None:
     """Python runs the fork's own hooks then, and loses what is raised in one of them."""
     script = (
-        "import os, signal\n"
+        "import os, signal, threading, time\n"
         "from groovae.workers import ordered_map\n"
-        "os.register_at_fork(before=lambda: os.kill(os.getpid(), signal.SIGINT))\n"
+        # A thread that takes the signal even where the main thread would not.
+        "threading.Thread(target=time.sleep, args=(9,), daemon=True).start()\n"
+        "def interrupt():\n"
+        "    os.kill(os.getpid(), signal.SIGINT)\n"
+        "    time.sleep(0.1)\n"
+        "os.register_at_fork(before=interrupt)\n"
         "list(ordered_map(abs, range(9), 2))\n"
     )
     result = subprocess.run(
