@@ -43,7 +43,7 @@ class Options:
       shards: Write OUT-00000-of-0000N and so on, N files, instead of OUT; 1 to 256.
       split: Convert only the files that `info.csv` in the folder lists in this split.
       limits: What a file may be.
-      timeout_seconds: How long one file may take.
+      timeout_seconds: How long one file may take of a core.
       layout: How to count the training windows that the records give; None counts none.
       config: The name of the config that the layout is of.
     """

@@ -61,7 +61,7 @@ def ordered_map(
       function: Called in a process of its own; what it prints and changes stays there.
       items: Taken one by one, not before a worker is free for one.
       workers: How many processes at most; with 1 the function still runs in another process.
-      timeout_seconds: How long one item may take.
+      timeout_seconds: How long one item may take of a core; a stopped process takes none.
       memory_bytes: What a worker may take beyond what it starts with, where there is /proc.
 
     Raises:

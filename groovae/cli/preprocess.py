@@ -74,7 +74,7 @@ def _define_limits(values: flags.FlagValues) -> None:
     for name, default, text in (
         ("max_file_mb", 10.0, "Skip files over this many megabytes; .mxl may unpack to ten times."),
         ("max_minutes", 180.0, "Skip music over this many minutes."),
-        ("timeout", 300.0, "Skip files that take over this many seconds to convert."),
+        ("timeout", 300.0, "Skip files that take a core over this many seconds."),
     ):
         flags.DEFINE_float(name, default, text, flag_values=values)
     flags.DEFINE_integer(
