@@ -6,6 +6,7 @@ missing, the tests that need it skip.
 """
 
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
@@ -14,6 +15,9 @@ from typing import Any
 
 import pytest
 from hypothesis import settings
+
+# A shell that runs the tests in the background has them ignore Ctrl-C, which some of them send.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # How long an example takes says nothing about the code: the first may import TensorFlow.
 settings.register_profile("groovae", deadline=None)
