@@ -71,12 +71,16 @@ class Report:
         """The report for a person: a line for each thing worth knowing, the best one first."""
         lines = [f"{self.windows:,} windows from {self.used:,} of {self.sequences:,} sequences"]
         if self.unused:
-            lines.append(f"no window from {_listed(self.unused)}")
+            lines.append(f"no window from {listed(self.unused)}")
         if self.bars_lost:
             lines.append(
                 f"{self.bars_lost:,} of {self.bars:,} bars left out: no whole window covers them"
             )
-        return lines + [line for line in self._note_lines() if line]
+        return [*lines, *self._note_lines()]
+
+    def told_of(self, what: str) -> str:
+        """The lines below each other, the first one after what they are told of."""
+        return f"{what}: " + "\n  ".join(self.lines())
 
     def _note_lines(self) -> Iterable[str]:
         of = f"of {self.notes:,} notes"
@@ -99,11 +103,12 @@ class Report:
         return "; ".join(self.lines())
 
 
-def _listed(counts: collections.Counter[str], at_most: int = 5) -> str:
+def listed(counts: collections.Counter[str], at_most: int = 5) -> str:
     """`684 shorter than 4 bars, 12 not in 4/4`; the rest, if there are many, in one number."""
-    listed = [f"{count:,} {what}" for what, count in counts.most_common(at_most)]
-    others = counts.total() - sum(count for _, count in counts.most_common(at_most))
-    return ", ".join([*listed, f"{others:,} others"] if others else listed)
+    most = counts.most_common(at_most)
+    texts = [f"{count:,} {what}" for what, count in most]
+    others = counts.total() - sum(count for _, count in most)
+    return ", ".join([*texts, f"{others:,} others"] if others else texts)
 
 
 def _pitches(counts: collections.Counter[int]) -> str:

@@ -17,19 +17,16 @@ from typing import Any
 
 from groovae.account import Report
 from groovae.errors import UsageError
-from groovae.folder import printable, suffix_of
+from groovae.folder import KINDS, printable, suffix_of
 from groovae.upstream import TooMuch, converter_script, tf
 from groovae.windows import Layout, measure
 
-# Magenta's converter for each suffix; XML packs to a tenth and less.
-CONVERTERS: dict[str, tuple[str, Callable[[str, str, str], Any]]] = {
-    ".mid": ("MIDI", converter_script.convert_midi),
-    ".midi": ("MIDI", converter_script.convert_midi),
-    ".xml": ("MusicXML", converter_script.convert_musicxml),
-    ".mxl": ("MusicXML", converter_script.convert_musicxml),
-    ".abc": ("ABC", converter_script.convert_abc),
+CONVERTERS: dict[str, Callable[[str, str, str], Any]] = {
+    "MIDI": converter_script.convert_midi,
+    "MusicXML": converter_script.convert_musicxml,
+    "ABC": converter_script.convert_abc,
 }
-MXL_PACKS_BY = 10
+MXL_PACKS_BY = 10  # XML packs to a tenth and less.
 
 
 @dataclasses.dataclass(frozen=True)
@@ -79,11 +76,11 @@ def convert_file(root: str, file: str, limits: Limits, layout: Layout | None) ->
       layout: How to count the windows in it; None counts none.
     """
     result = Converted()
-    kind, _ = CONVERTERS[suffix_of(file) or ""]
+    kind = KINDS[suffix_of(file) or ""]
     try:
         _check_file(os.path.join(root, file), limits)
         with _magenta_warnings() as reasons, warnings.catch_warnings(record=True) as warned:
-            sequences = _sequences(root, file)
+            sequences = _sequences(root, file, CONVERTERS[kind])
     except MemoryError:
         raise  # The worker tells.
     except TooMuch as error:
@@ -119,9 +116,8 @@ def _check_size(size: int, what: str, max_mb: float) -> None:
         raise TooMuch("too large", f"{size / 1e6:,.1f} MB{what}, over {max_mb:,g} MB")
 
 
-def _sequences(root: str, file: str) -> list[Any]:
-    """What Magenta's converter makes of a file."""
-    _, convert = CONVERTERS[suffix_of(file) or ""]
+def _sequences(root: str, file: str, convert: Callable[[str, str, str], Any]) -> list[Any]:
+    """What one of Magenta's converters makes of a file."""
     with _utf8_path(os.path.join(root, file)) as path:
         sequences = convert(printable(root), printable(os.path.dirname(file)), path) or []
     return sequences if isinstance(sequences, list) else [sequences]

@@ -11,8 +11,8 @@ from collections.abc import Iterable, Iterator
 
 from groovae.errors import GroovaeError
 
-# The suffixes that Magenta knows, whatever their case.
-SUFFIXES = (".mid", ".midi", ".xml", ".mxl", ".abc")
+# The suffixes that Magenta knows, whatever their case, and what they are of.
+KINDS = {".mid": "MIDI", ".midi": "MIDI", ".xml": "MusicXML", ".mxl": "MusicXML", ".abc": "ABC"}
 
 
 @dataclasses.dataclass
@@ -54,7 +54,7 @@ def find_music(root: str) -> Contents:
         raise GroovaeError(
             f"{printable(root)}: no music file below this folder ({contents.other_files.total()} "
             f"other files, {len(contents.unreadable_folders)} unreadable folders); "
-            f"groovae reads {', '.join(SUFFIXES)}"
+            f"groovae reads {', '.join(KINDS)}"
         )
     return contents
 
@@ -84,7 +84,7 @@ def each_once(root: str, files: Iterable[str]) -> tuple[list[str], dict[str, str
 def suffix_of(file: str) -> str | None:
     """The suffix of a music file in lower case. As for Magenta, a name may be all suffix."""
     name = file.lower()
-    return next((suffix for suffix in SUFFIXES if name.endswith(suffix)), None)
+    return next((suffix for suffix in KINDS if name.endswith(suffix)), None)
 
 
 def printable(file: str) -> str:

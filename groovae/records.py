@@ -167,11 +167,6 @@ def from_tfds(name: str, data_dir: str | None = None, split: str = "train") -> E
     return Examples(f"{name} ({split})", files, functools.partial(_midi_of_example, name))
 
 
-def read_sequences(examples_path: str | os.PathLike[str]) -> Iterator[Any]:
-    """Yields the NoteSequences of TFRecord files; `find` and `Examples` say what it raises."""
-    yield from find(examples_path)
-
-
 def _finish_interrupted(path: str) -> None:
     folder = os.path.dirname(path) or "."
     if not glob.has_magic(folder) and os.path.isdir(folder):

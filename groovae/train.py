@@ -172,12 +172,9 @@ def _config(options: Options) -> Any:
             "--task, --num_ps_tasks and --num_sync_workers over 1 need the --master of a running "
             "cluster; leave them out to train in this process"
         )
-    if options.tfds_name:
-        return configs.update_config(
-            config, {"tfds_name": options.tfds_name, "train_examples_path": None}
-        )
-    path = os.path.expanduser(options.examples_path)
-    return configs.update_config(config, {"tfds_name": None, "train_examples_path": path})
+    path = None if options.tfds_name else os.path.expanduser(options.examples_path)
+    source = {"tfds_name": options.tfds_name or None, "train_examples_path": path}
+    return configs.update_config(config, source)
 
 
 def _data(config: Any, options: Options) -> dict[str, Any]:
@@ -215,9 +212,7 @@ def _windows(config: Any, options: Options, say: Callable[[str], None]) -> cache
         examples = records.find(options.examples_path)
     train_dir = Path(options.train_dir).expanduser()
     windows = cache.load(examples, layout, train_dir, say, keep=options.cache_dataset)
-    say(f"{examples.name}: {windows.report.lines()[0]}")
-    for line in windows.report.lines()[1:]:
-        say(f"  {line}")
+    say(windows.report.told_of(examples.name))
     _check_enough(examples.name, windows.report, config.hparams.batch_size)
     return windows
 

@@ -60,14 +60,14 @@ def convert(tell: Callable[..., None], folder: str, output: str, config: str, wo
 def windows(tell: Callable[..., None], records: str, config: str) -> None:
     """Makes the windows of each record with Magenta's converter and with groovae's, in turns."""
     from groovae import configs
-    from groovae.records import read_sequences
+    from groovae.records import find
     from groovae.windows import to_windows
 
     layout = configs.layout(config)
     converter = configs.get_config(config).data_converter
     converter.set_mode("train")
     makers = [converter.to_tensors, lambda sequence: to_windows(sequence, layout)]
-    sequences = list(read_sequences(records))
+    sequences = list(find(records))
     for make in makers:
         make(sequences[0])  # whatever a first call sets up is not what is asked for
     seconds, counts = [0.0, 0.0], {"windows": 0, "different": 0}

@@ -13,7 +13,7 @@ from groovae import cache, configs
 from groovae.batches import order, training_batches, training_dataset
 from groovae.cache import CachedWindows
 from groovae.configs import CONFIG_MAP
-from groovae.records import find, read_sequences
+from groovae.records import find
 from groovae.upstream import magenta_configs, tf
 
 NOTE_DROPOUT = "groovae_2bar_tap_fixed_velocity_note_dropout"
@@ -74,7 +74,7 @@ def test_each_epoch_and_each_seed_has_an_order_of_its_own() -> None:
 def test_an_epoch_holds_each_of_magentas_windows_once(records: Path, name: str) -> None:
     converter = magenta_configs.CONFIG_MAP[name].data_converter
     converter.set_mode("train")
-    expected = rows([converter.to_tensors(sequence) for sequence in read_sequences(records)])
+    expected = rows([converter.to_tensors(sequence) for sequence in find(records)])
     assert len(expected) % BATCH_SIZE == 0
     epoch = take(len(expected) // BATCH_SIZE, load(records, name))
     assert Counter(rows(epoch)) == Counter(expected)

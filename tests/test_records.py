@@ -14,7 +14,6 @@ from hypothesis import strategies as st
 from groovae import records
 from groovae.errors import GroovaeError, UsageError
 from groovae.midi import Note, to_midi
-from groovae.records import read_sequences
 from groovae.upstream import note_seq, tf, tfds
 
 
@@ -33,10 +32,10 @@ def test_a_truncated_file_is_named(small: bytes, tmp_path: Path) -> None:
     for length in [*range(0, len(small), 37), *whole_until, *within_headers]:
         path.write_bytes(small[:length])
         if length in whole_until:
-            assert len(list(read_sequences(str(path)))) == whole_until.index(length)
+            assert len(list(records.find(str(path)))) == whole_until.index(length)
         else:
             with pytest.raises(GroovaeError, match=r"cut\.tfrecord: damaged after record \d"):
-                list(read_sequences(str(path)))
+                list(records.find(str(path)))
 
 
 @settings(deadline=None)
@@ -49,7 +48,7 @@ def test_a_changed_byte_is_found(
     path = tmp_path_factory.getbasetemp() / "changed.tfrecord"
     path.write_bytes(changed)
     with pytest.raises(GroovaeError, match=r"changed\.tfrecord: damaged after record \d"):
-        list(read_sequences(str(path)))
+        list(records.find(str(path)))
 
 
 def an_example(**features: bytes) -> bytes:
@@ -72,18 +71,18 @@ def an_example(**features: bytes) -> bytes:
 def test_records_of_something_else_are_named(tmp_path: Path, record: bytes) -> None:
     path = write_records(tmp_path / "else.tfrecord", a_groove(), record)
     with pytest.raises(GroovaeError, match=r"else\.tfrecord: damaged after record 1, or not"):
-        list(read_sequences(str(path)))
+        list(records.find(str(path)))
 
 
 @pytest.mark.parametrize("content", [b"a line of text\n", b"short", b"MThd" * 40, b"\0" * 99])
 def test_files_of_something_else_are_named(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "else.mid").write_bytes(content)
     with pytest.raises(GroovaeError, match=r"else\.mid: damaged after record 0, or"):
-        list(read_sequences(str(tmp_path / "else.mid")))
+        list(records.find(str(tmp_path / "else.mid")))
 
 
 def test_an_empty_tfrecord_gives_nothing(tmp_path: Path) -> None:
-    assert list(read_sequences(write_records(tmp_path / "empty.tfrecord"))) == []
+    assert list(records.find(write_records(tmp_path / "empty.tfrecord"))) == []
 
 
 @pytest.mark.parametrize("name", ["missing.tfrecord", "*.tfrecord", "in/a/missing/folder", "[a"])
@@ -91,13 +90,13 @@ def test_a_missing_file_is_named(tmp_path: Path, name: str) -> None:
     with pytest.raises(
         GroovaeError, match="no such file; make it with `groovae preprocess"
     ) as error:
-        list(read_sequences(str(tmp_path / name)))
+        list(records.find(str(tmp_path / name)))
     assert str(tmp_path / name) in str(error.value)
 
 
 def test_a_folder_is_named(tmp_path: Path) -> None:
     with pytest.raises(GroovaeError, match=str(tmp_path)):
-        list(read_sequences(str(tmp_path)))
+        list(records.find(str(tmp_path)))
 
 
 def test_a_glob_is_read_in_sorted_order(tmp_path: Path) -> None:
@@ -106,13 +105,13 @@ def test_a_glob_is_read_in_sorted_order(tmp_path: Path) -> None:
             tmp_path / f"{name}.tfrecord",
             note_seq.NoteSequence(id=name, total_time=1),
         )
-    found = [sequence.id for sequence in read_sequences(f"{tmp_path}/*.tfrecord")]
+    found = [sequence.id for sequence in records.find(f"{tmp_path}/*.tfrecord")]
     assert found == ["a", "b", "c"]
 
 
 def test_a_file_may_be_called_like_a_glob(tmp_path: Path) -> None:
     path = write_records(tmp_path / "take[1]*.tfrecord", a_groove())
-    assert len(list(read_sequences(str(path)))) == 1
+    assert len(list(records.find(str(path)))) == 1
 
 
 # Shards, and what lies beside them
@@ -130,7 +129,7 @@ def test_shards_are_read_as_one(tmp_path: Path) -> None:
     (tmp_path / "music.tfrecord-00000-of-00003.windows-0123abcd.npy").touch()
     (tmp_path / "music.tfrecord-x.report.json").touch()
     (tmp_path / ".music.tfrecord-00000-of-00003.abc.tmp").touch()
-    found = [sequence.filename for sequence in read_sequences(f"{tmp_path}/*music.tfrecord-*")]
+    found = [sequence.filename for sequence in records.find(f"{tmp_path}/*music.tfrecord-*")]
     assert found == ["0", "1", "2"]
 
 

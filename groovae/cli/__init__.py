@@ -10,6 +10,7 @@ went away.
 
 import difflib
 import importlib
+import json
 import math
 import os
 import sys
@@ -182,6 +183,11 @@ def define_temperature(values: flags.FlagValues) -> None:
 def say(line: str) -> None:
     """Talk goes to stderr, so that stdout holds data only."""
     print(line, file=sys.stderr, flush=True)
+
+
+def print_json(value: dict[str, Any]) -> None:
+    """One JSON object to stdout, for machines."""
+    print(json.dumps(value, indent=2))
 
 
 def _complain(who: str, error: Exception) -> int:

@@ -12,14 +12,12 @@ Examples:
   groovae info data_dir/music.tfrecord
   groovae info 'data_dir/music.tfrecord-*' --config=groovae_2bar_humanize --hop_bars=1 --json"""
 
-import json
 import os
-import sys
 from typing import Any
 
 from absl import flags
 
-from groovae.cli import define_config, define_layout, need_arguments
+from groovae.cli import define_config, define_layout, need_arguments, print_json
 
 
 def define_flags(values: flags.FlagValues) -> None:
@@ -52,11 +50,9 @@ def _show_records(path: str, values: Any) -> None:
         report.add(measured)
     if values.json:
         about = {"files": list(examples.files), "config": values.config}
-        _print_json({**about, "layout": layout.policy(), "windows": report.as_dict()})
+        print_json({**about, "layout": layout.policy(), "windows": report.as_dict()})
         return
-    print(f"{path}: {report.lines()[0]}")
-    for line in report.lines()[1:]:
-        print(f"  {line}")
+    print(report.told_of(path))
 
 
 def _show_directory(directory: str, values: Any) -> None:
@@ -64,7 +60,7 @@ def _show_directory(directory: str, values: Any) -> None:
 
     summary = summarize(read_info(directory))
     if values.json:
-        _print_json(summary)
+        print_json(summary)
         return
     tempo = summary["tempo_bpm"]
     print(
@@ -76,11 +72,6 @@ def _show_directory(directory: str, values: Any) -> None:
         print(f"{summary['missing_files']:,} of the files listed in info.csv are not there")
     for title in ("splits", "styles", "meters"):
         _print_table(title[:-1], summary[title])
-
-
-def _print_json(value: dict[str, Any]) -> None:
-    json.dump(value, sys.stdout, indent=2)
-    print()
 
 
 def _print_table(title: str, table: dict[str, dict[str, Any]]) -> None:

@@ -20,14 +20,14 @@ the training. --shards=8 writes drums.tfrecord-00000-of-00008 to -00007-of-00008
 commands read as 'drums.tfrecord-*'."""
 
 import collections
-import json
-import sys
+import textwrap
 from typing import TYPE_CHECKING, Any
 
 from absl import flags
 from tqdm import tqdm
 
-from groovae.cli import define_config, define_layout, need_arguments, say
+from groovae.account import listed
+from groovae.cli import define_config, define_layout, need_arguments, print_json, say
 from groovae.errors import UsageError
 
 if TYPE_CHECKING:
@@ -103,8 +103,7 @@ def run(values: Any, positional: list[str]) -> None:
     _tell(reports)
     if values.json:
         both = {str(report.split): report.as_dict() for report in reports}
-        json.dump(both if values.splits else reports[0].as_dict(), sys.stdout, indent=2)
-        print()
+        print_json(both if values.splits else reports[0].as_dict())
 
 
 def _options(values: Any) -> "Options":
@@ -134,10 +133,7 @@ def _tell(reports: "list[Report]") -> None:
             f"to {report.output}{shards}"
         )
         if report.windows:
-            first, *others = report.windows.lines()
-            say(f"  for {report.windows_of['config']}: {first}")
-            for line in others:
-                say(f"    {line}")
+            say(textwrap.indent(report.windows.told_of(f"for {report.windows_of['config']}"), "  "))
         say(f"  the report is {report.path}")
 
 
@@ -160,13 +156,6 @@ def _tell_losses(reports: "list[Report]") -> None:
         name, same = next(iter(duplicates.items()))
         say(f"read once: {len(duplicates):,} further names of files, such as {name} of {same}")
     if reports[0].other_files:
-        say(f"not music: {_listed(reports[0].other_files)}")
+        say(f"not music: {listed(reports[0].other_files, MAX_LISTED)}")
     if len(reports) == 1 and reports[0].other_splits:
-        say(f"of other splits: {_listed(reports[0].other_splits)}")
-
-
-def _listed(counts: Any) -> str:
-    most = counts.most_common()
-    listed = ", ".join(f"{count:,} {name}" for name, count in most[:MAX_LISTED])
-    rest = sum(count for _, count in most[MAX_LISTED:])
-    return listed + (f", {rest:,} others" if rest else "")
+        say(f"of other splits: {listed(reports[0].other_splits, MAX_LISTED)}")

@@ -12,8 +12,6 @@ Examples:
   groovae sample --num_outputs=8 --bars=2 --bpm=96 --seed=7 --out=grooves/take.mid
   groovae sample --checkpoint=.train/model.ckpt-2000"""
 
-import json
-import sys
 from typing import Any
 
 from absl import flags
@@ -23,6 +21,7 @@ from groovae.cli import (
     define_seed,
     define_temperature,
     need_arguments,
+    print_json,
     say,
 )
 from groovae.midi import MAX_TEMPO_QPM, MIN_TEMPO_QPM, numbered, write_sequence
@@ -85,8 +84,7 @@ def run(values: Any, positional: list[str]) -> None:
             print(path)
     if values.json:
         about = {"checkpoint": model.checkpoint, "config": model.config_name, "seed": model.seed}
-        json.dump({**about, "outputs": written}, sys.stdout, indent=2)
-        print()
+        print_json({**about, "outputs": written})
 
 
 def _describe(written: dict[str, Any]) -> str:
