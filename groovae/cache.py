@@ -172,8 +172,7 @@ def _make_unnamed(
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder) as file:
-            _write(file, examples, layout, key, workers)
-            return CachedWindows(file, layout)
+            return _write(file, examples, layout, key, workers)
     except OSError as error:
         raise GroovaeError(f"cannot write in {folder}: {error.strerror or error}") from error
 
@@ -182,13 +181,12 @@ def _make(
     examples: Examples, layout: Layout, key: str, path: Path, workers: int | None
 ) -> CachedWindows:
     with replacing(path) as temporary, open(temporary, "w+b") as file:
-        _write(file, examples, layout, key, workers)
-        return CachedWindows(file, layout)
+        return _write(file, examples, layout, key, workers)
 
 
 def _write(
     file: BinaryIO, examples: Examples, layout: Layout, key: str, workers: int | None
-) -> None:
+) -> CachedWindows:
     header_bytes = _write_header(file, 0, layout.depth)
     records, text, report = _write_grids(file, examples, layout, workers)
     rows = (file.tell() - header_bytes) // (4 * layout.depth)
@@ -203,6 +201,7 @@ def _write(
     digest = _sha256(file, size)
     file.write(digest)
     file.flush()
+    return CachedWindows(file, layout)
 
 
 def _write_header(file: BinaryIO, rows: int, depth: int) -> int:
