@@ -3,7 +3,9 @@
 import os
 import re
 import shlex
-from collections.abc import Iterable
+import shutil
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -23,12 +25,21 @@ def find_checkpoint(path: str | os.PathLike[str]) -> str | None:
 
     Args:
       path: A training folder, whose newest checkpoint is meant, or a checkpoint's prefix, such as
-        `.train/model.ckpt-400`.
+        `.train/model.ckpt-400`, or a `.tar` that holds one; see `groovae.archives`.
+
+    Raises:
+      GroovaeError: it is a file, and not one that a checkpoint can be unpacked from.
     """
     # The shell completes a prefix to one of its files.
     path = Path(re.sub(r"\.(index|meta|data-\d+-of-\d+)$", "", str(path))).expanduser()
+    if Path(f"{path}.index").exists() and not path.is_dir():
+        return str(path)
+    if path.is_file():
+        from groovae.archives import unpacked  # which imports this module
+
+        return str(unpacked(path))
     if not path.is_dir():
-        return str(path) if Path(f"{path}.index").exists() else None
+        return None
     latest = tf.train.latest_checkpoint(str(path))
     if latest is not None and Path(latest).parent.resolve() == path.resolve():
         return latest
@@ -43,16 +54,19 @@ def need_checkpoint(path: str | os.PathLike[str]) -> str:
     found = find_checkpoint(path)
     if found is not None:
         return found
-    if str(path).endswith((".tar", ".tgz", ".gz", ".zip")):
-        raise GroovaeError(f"{path}: unpack the archive and name its folder or checkpoint instead")
+    if str(path).endswith((".tar", ".tgz", ".gz")):
+        raise GroovaeError(
+            f"{path}: there is no such archive to unpack; Google's come with "
+            "`groovae download --checkpoint=groovae_4bar`"
+        )
     if Path(path).expanduser().is_dir():
         raise GroovaeError(
             f"{path}: no checkpoint in this folder; train one with "
             f"`groovae train --train_dir={shlex.quote(str(path))}`"
         )
     raise GroovaeError(
-        f"{path}: no such checkpoint; name a training folder, or a prefix such as "
-        ".train/model.ckpt-400, or train one with `groovae train`"
+        f"{path}: no such checkpoint; name a training folder, a prefix such as "
+        ".train/model.ckpt-400, or a .tar, or train one with `groovae train`"
     )
 
 
@@ -60,6 +74,75 @@ def step_of(checkpoint: str) -> int:
     """The global step in a checkpoint's name, 0 where it has none."""
     match = re.search(r"-(\d+)$", checkpoint)
     return int(match.group(1)) if match else 0
+
+
+def newest_whole(train_dir: Path, say: Callable[[str], None]) -> str | None:
+    """The newest checkpoint of a training folder that can be read, or None where there is none.
+
+    Those that a kill, a full disk or a power cut has left half-written are passed over, and told.
+
+    Raises:
+      GroovaeError: there are checkpoints, and none of them can be read.
+    """
+    newest = find_checkpoint(train_dir)
+    others = {str(index)[: -len(".index")] for index in train_dir.glob("*.index")} - {newest}
+    candidates = [newest] if newest else []
+    candidates += sorted(others, key=step_of, reverse=True)
+    for checkpoint in candidates:
+        try:
+            check_readable(checkpoint)
+            return checkpoint
+        except GroovaeError as error:
+            failure = error
+            say(f"warning: passed over {checkpoint}, which is damaged or incomplete")
+    if candidates:
+        raise failure
+    return None
+
+
+def remove_torn(train_dir: Path) -> None:
+    """Removes what a killed process left of a checkpoint that it was writing: parts, no index."""
+    for part in train_dir.glob("model.ckpt-*"):
+        whole = re.match(r"model\.ckpt-\d+", part.name)
+        if whole and not (train_dir / f"{whole[0]}.index").exists():
+            shutil.rmtree(part) if part.is_dir() else part.unlink()
+
+
+@dataclass(frozen=True)
+class Start:
+    """What a new training starts from.
+
+    Attributes:
+      checkpoint: Where the values come from.
+      values: Those of the model's variables, by name.
+      unused: What else the checkpoint has: the global step, the slots of an optimizer.
+    """
+
+    checkpoint: str
+    values: dict[str, Any]
+    unused: list[str]
+
+    def __str__(self) -> str:
+        slots = [name for name in self.unused if re.search(r"/Adam(_\d+)?$|^beta\d_power$", name)]
+        others = [name for name in self.unused if name not in slots]
+        left = [f"{len(slots)} of its optimizer, which starts anew"] if slots else []
+        text = f"all {len(self.values)} variables of the model come from {self.checkpoint}"
+        return text + (f"; not loaded: {', '.join(left + others)}" if self.unused else "")
+
+
+def read_start(checkpoint: str, variables: Iterable[Any], config_name: str) -> Start:
+    """The values of `variables` in a checkpoint by groovae, Magenta or Google.
+
+    Raises:
+      GroovaeError: it is damaged or another model's; see `check_fits`.
+    """
+    variables = list(variables)
+    check_fits(checkpoint, variables, config_name)
+    check_readable(checkpoint)
+    reader = tf.train.load_checkpoint(checkpoint)
+    values = {name: reader.get_tensor(name) for name in sorted(v.op.name for v in variables)}
+    unused = sorted(set(reader.get_variable_to_shape_map()) - set(values))
+    return Start(checkpoint, values, unused)
 
 
 def check_fits(checkpoint: str, variables: Iterable[Any], config_name: str) -> None:

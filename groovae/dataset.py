@@ -7,45 +7,27 @@ LLC, CC BY 4.0, https://magenta.tensorflow.org/datasets/groove.
     groovae info data_dir/groove
 """
 
-import dataclasses
-import hashlib
-import http.client
 import os
 import shutil
 import stat
-import tempfile
-import urllib.request
 import zipfile
-from collections.abc import Callable
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import Any, BinaryIO
 
 import pandas as pd
 
-from groovae.errors import GroovaeError, UsageError
+from groovae.errors import GroovaeError
+from groovae.fetch import Progress, RemoteFile, fetched
 from groovae.files import replacing_directory
 
-
-@dataclasses.dataclass(frozen=True)
-class Archive:
-    """A zip to fetch: where it is, its length in bytes, its SHA-256, and the folder in it."""
-
-    url: str
-    size: int
-    sha256: str
-    folder: str
-
-
-GROOVE = Archive(
+GROOVE = RemoteFile(
     url="https://storage.googleapis.com/magentadata/datasets/groove/groove-v1.0.0-midionly.zip",
-    size=3_260_318,
     sha256="651cbc524ffb891be1a3e46d89dc82a1cecb09a57c748c7b45b844c4841dcc1e",
-    folder="groove",
+    size=3_260_318,
 )
+FOLDER = "groove"  # in the zip
 
 MAX_UNPACKED_BYTES = 1 << 30
-TIMEOUT_SECONDS = 60
-CHUNK_BYTES = 1 << 16
 
 INFO_COLUMNS = (
     *("drummer", "session", "id", "style", "bpm", "beat_type", "time_signature"),
@@ -55,8 +37,8 @@ INFO_COLUMNS = (
 
 def download(
     dest: str | os.PathLike[str],
-    archive: Archive = GROOVE,
-    progress: Callable[[int], None] = lambda done_bytes: None,
+    archive: RemoteFile = GROOVE,
+    progress: Progress = lambda done_bytes: None,
 ) -> Path:
     """Fetches an archive, checks it, and unpacks it as the folder `dest`, whole or not at all.
 
@@ -72,10 +54,8 @@ def download(
     dest = Path(dest).expanduser()
     if dest.exists() and (not dest.is_dir() or any(dest.iterdir())):
         raise GroovaeError(f"{dest}: this folder is not empty; remove it or name another --dest")
-    with tempfile.TemporaryFile() as file:
-        _fetch(archive, file, progress)
-        with replacing_directory(dest) as temporary:
-            _unzip(file, archive, temporary)
+    with fetched(archive, progress) as file, replacing_directory(dest) as temporary:
+        _unzip(file, archive.url, temporary)
     return dest
 
 
@@ -145,53 +125,24 @@ def _table(info: pd.DataFrame, by: str) -> dict[str, dict[str, Any]]:
     return dict(sorted(table.items(), key=lambda item: -item[1]["hours"]))
 
 
-def _fetch(archive: Archive, file: Any, progress: Callable[[int], None]) -> None:
-    digest, done = hashlib.sha256(), 0
-    try:
-        with urllib.request.urlopen(archive.url, timeout=TIMEOUT_SECONDS) as response:
-            while chunk := response.read(CHUNK_BYTES):
-                file.write(chunk)
-                digest.update(chunk)
-                done += len(chunk)
-                progress(done)
-                if done > archive.size:
-                    break
-    except (ValueError, http.client.InvalidURL) as error:
-        raise UsageError(
-            f"{archive.url}: this is not an address to fetch from ({error})"
-        ) from error
-    except (OSError, http.client.HTTPException) as error:
-        reason = getattr(error, "reason", error)
-        raise GroovaeError(
-            f"cannot fetch {archive.url}: {reason}; try again, or name a mirror with --url"
-        ) from error
-    if done != archive.size or digest.hexdigest() != archive.sha256:
-        raise GroovaeError(
-            f"{archive.url}: this is not the expected file: {done:,} bytes with SHA-256 "
-            f"{digest.hexdigest()[:12]}..., expected {archive.size:,} with {archive.sha256[:12]}..."
-        )
-
-
-def _unzip(file: Any, archive: Archive, into: Path) -> None:
-    """Unpacks the members below `archive.folder`; one that would land elsewhere is refused."""
+def _unzip(file: BinaryIO, url: str, into: Path) -> None:
+    """Unpacks the members below `FOLDER`; one that would land elsewhere is refused."""
     try:
         with zipfile.ZipFile(file) as members:
             if sum(member.file_size for member in members.infolist()) > MAX_UNPACKED_BYTES:
-                raise GroovaeError(f"{archive.url}: the archive is too large to unpack")
+                raise GroovaeError(f"{url}: the archive is too large to unpack")
             for member in members.infolist():
-                _unzip_member(members, member, archive, into)
+                _unzip_member(members, member, url, into)
     except zipfile.BadZipFile as error:
-        raise GroovaeError(f"{archive.url}: this is not a zip file ({error})") from error
+        raise GroovaeError(f"{url}: this is not a zip file ({error})") from error
 
 
-def _unzip_member(
-    members: zipfile.ZipFile, member: zipfile.ZipInfo, archive: Archive, into: Path
-) -> None:
+def _unzip_member(members: zipfile.ZipFile, member: zipfile.ZipInfo, url: str, into: Path) -> None:
     name = PurePosixPath(member.filename)
-    if name.parts[:1] != (archive.folder,) or ".." in name.parts or "\\" in member.filename:
-        raise GroovaeError(f"{archive.url}: a member lies outside the folder: {member.filename}")
+    if name.parts[:1] != (FOLDER,) or ".." in name.parts or "\\" in member.filename:
+        raise GroovaeError(f"{url}: a member lies outside the folder: {member.filename}")
     if stat.S_ISLNK(member.external_attr >> 16):
-        raise GroovaeError(f"{archive.url}: a member is a link: {member.filename}")
+        raise GroovaeError(f"{url}: a member is a link: {member.filename}")
     target = into.joinpath(*name.parts[1:])
     if member.is_dir():
         target.mkdir(parents=True, exist_ok=True)

@@ -14,6 +14,7 @@ import json
 import os
 import re
 import shutil
+import socket
 import tempfile
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
@@ -23,6 +24,7 @@ from typing import Any
 from groovae.errors import GroovaeError
 
 JOURNAL = ".groovae-commit.json"
+LOCK = ".groovae-lock"
 
 
 @contextlib.contextmanager
@@ -54,10 +56,10 @@ def replacing_all(paths: Sequence[str | os.PathLike[str]]) -> Iterator[list[Path
             yield temporaries
             for temporary in temporaries:
                 os.chmod(temporary, 0o666 & ~_umask())
-                _sync(temporary)
+                sync(temporary)
             if len(targets) == 1:
                 os.replace(temporaries[0], targets[0])
-                _sync(targets[0].parent)
+                sync(targets[0].parent)
             else:
                 _put_together(temporaries, targets)
 
@@ -85,9 +87,53 @@ def replacing_directory(path: str | os.PathLike[str]) -> Iterator[Path]:
             yield temporary
             os.chmod(temporary, 0o777 & ~_umask())
             os.replace(temporary, path)
-            _sync(path.parent)
+            sync(path.parent)
         finally:
             shutil.rmtree(temporary, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def only_one(folder: str | os.PathLike[str], does: str) -> Iterator[None]:
+    """Keeps other processes from doing the same in `folder`, until the block or the process ends.
+
+    Args:
+      folder: Is made where it is missing, and removed again where it stays empty.
+      does: What a second process is told that the first one does, such as "trains here".
+
+    Raises:
+      GroovaeError: another process does so, or the folder cannot be written to.
+    """
+    path = _real(folder) / LOCK
+    with _as_groovae_error(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+    try:
+        _lock_or_raise(handle, path, f"{folder}: another process {does}")
+        try:
+            yield
+        finally:
+            path.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):
+                path.parent.rmdir()
+    finally:
+        os.close(handle)
+
+
+def _lock_or_raise(handle: int, path: Path, message: str) -> None:
+    """Locks the file and writes into it whose it is."""
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        # One that was removed meanwhile, by the process that has just ended, guards nothing.
+        is_ours = path.exists() and os.path.samestat(os.stat(path), os.fstat(handle))
+    except BlockingIOError:
+        is_ours = False
+    except OSError:  # The file system has no locks.
+        is_ours = True
+    if not is_ours:
+        who = os.pread(handle, 200, 0).decode("utf-8", "replace").strip()
+        raise GroovaeError(f"{message} ({who}); wait for it, or name another folder")
+    os.truncate(handle, 0)
+    os.pwrite(handle, f"process {os.getpid()} on {socket.gethostname()}".encode(), 0)
 
 
 def write_json(path: str | os.PathLike[str], value: Any) -> None:
@@ -158,9 +204,9 @@ def _put_together(temporaries: list[Path], targets: list[Path]) -> None:
 def _write_journal(folder: Path, moves: dict[str, str]) -> None:
     temporary = folder / f"{JOURNAL}.tmp"
     temporary.write_text(json.dumps(moves))
-    _sync(temporary)
+    sync(temporary)
     os.replace(temporary, folder / JOURNAL)
-    _sync(folder)
+    sync(folder)
 
 
 def _finish(folder: Path) -> None:
@@ -171,7 +217,7 @@ def _finish(folder: Path) -> None:
     for temporary, name in _read_journal(journal).items():
         with contextlib.suppress(FileNotFoundError):  # This one was done before.
             os.replace(folder / temporary, folder / name)
-    _sync(folder)
+    sync(folder)
     journal.unlink(missing_ok=True)
 
 
@@ -224,7 +270,8 @@ def _real(path: str | os.PathLike[str]) -> Path:
     return Path(os.path.realpath(os.path.expanduser(path)))
 
 
-def _sync(path: Path) -> None:
+def sync(path: str | os.PathLike[str]) -> None:
+    """Returns when a file, or what a folder lists, is on the disk."""
     handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)

@@ -1,39 +1,51 @@
 """Trains a GrooVAE config on a TFRecord of NoteSequences, with tf_slim's training loop.
 
-The graph is the one of Magenta's `music_vae_train.py`: same model, loss, optimizer and gradient
-clipping, so that checkpoints carry the same variables. What is around it is ours: the windows are
-counted before the first step, a run that cannot work says so at once, `config.json` keeps what was
-trained, and Ctrl-C saves a checkpoint and leaves.
+The graph is the one of Magenta's `music_vae_train.py` (`graph.py`): same model, loss, optimizer and
+gradient clipping, so that checkpoints carry the same variables. What is around it is ours: the
+windows are counted before the first step, a run that cannot work says so at once, and `hooks.py`
+watches each step. A training folder holds
+
+    model.ckpt-STEP.*   the newest checkpoints; the next start goes on from the last whole one
+    config.json         what was trained, on what, from which seed, by which versions
+    metrics.csv         each 100th step, which events.out... has for TensorBoard
+    eval/ best/         of a training with validation, see `validation.py`
 
     groovae train --config=groovae_4bar --examples_path=data_dir/music.tfrecord --num_steps=50000
 """
 
 import contextlib
+import copy
 import dataclasses
-import math
+import functools
 import os
 import secrets
 import signal
-import threading
-import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from groovae import cache, configs, records
+from groovae import cache, configs, distributed, records
 from groovae.account import Report
-from groovae.batches import training_dataset
+from groovae.cache import CachedWindows
 from groovae.checkpoints import (
     check_fits,
-    check_readable,
     find_checkpoint,
     need_checkpoint,
+    newest_whole,
+    read_start,
+    remove_torn,
     step_of,
 )
-from groovae.errors import GroovaeError, UsageError, first_line
-from groovae.upstream import keep_freed_memory, tf, tf_slim
-
-LOG_EVERY_STEPS = 100
+from groovae.cluster import Cluster
+from groovae.errors import GroovaeError, first_line
+from groovae.evaluate import Data, Evaluation, Evaluator
+from groovae.files import only_one
+from groovae.graph import TrainingGraph, training_graph
+from groovae.hooks import Feeding, Guard, Listener, Progress, Spoilt, Telling, explained
+from groovae.replica import Replica, find_replica
+from groovae.stopping import Stop, Stopping, stop_signals
+from groovae.upstream import DurableSaver, keep_freed_memory, tf, tf_slim
+from groovae.validation import Validation, has_waited, read_best
 
 
 @dataclasses.dataclass
@@ -50,10 +62,15 @@ class Options:
       hop_bars: Bars from the start of a window to the next; a whole window where it is None.
       unmapped_pitches: What becomes of drum notes without a class: `drop`, `nearest` or `error`.
       all_notes: Take the notes of all tracks for drums, not only those that say they are.
+      init_checkpoint: A checkpoint whose weights a new training starts from.
+      eval_examples_path: A TFRecord, or a glob of them, to evaluate on; windows do not overlap.
+      eval_every: Evaluate each so many checkpoints.
+      early_stop_patience: Stop after so many evaluations without a lower loss; 0 never does.
       num_steps: The global step to stop at; 0 trains until it is stopped.
       checkpoints_to_keep: How many of the newest checkpoints stay.
       keep_checkpoint_every_n_hours: One checkpoint in so many hours stays for good.
       save_checkpoint_secs: Seconds from one checkpoint to the next.
+      save_checkpoint_steps: Steps from one to the next instead; 0 goes by seconds.
       cache_dataset: Keep the windows in a file beside the records for the next time.
       master: The TensorFlow master to use.
       num_sync_workers: Workers that apply their gradients together; they share the batch.
@@ -71,10 +88,15 @@ class Options:
     hop_bars: int | None = None
     unmapped_pitches: str = "drop"
     all_notes: bool = False
+    init_checkpoint: str | None = None
+    eval_examples_path: str | None = None
+    eval_every: int = 1
+    early_stop_patience: int = 0
     num_steps: int = 50000
     checkpoints_to_keep: int = 5
     keep_checkpoint_every_n_hours: float = 1.0
     save_checkpoint_secs: int = 60
+    save_checkpoint_steps: int = 0
     cache_dataset: bool = True
     master: str = ""
     num_sync_workers: int = 0
@@ -84,123 +106,350 @@ class Options:
 
 
 @dataclasses.dataclass(frozen=True)
-class Progress:
-    """A moment of a training: the step just done, its loss, and the pace."""
-
-    step: int
-    num_steps: int
-    loss: float
-    steps_per_second: float
-    seconds_left: float
-
-
-@dataclasses.dataclass(frozen=True)
 class Result:
-    """How a training ended: the newest checkpoint, its step, and the signal that stopped it."""
+    """How a training ended.
 
-    checkpoint: str
+    Attributes:
+      checkpoint: The prefix of the newest checkpoint; None in a worker, which saves none.
+      step: Its global step.
+      stopped_by: The signal that stopped it, if one has.
+      stopped_early: Whether the validation loss has not fallen `early_stop_patience` times on end.
+      best: Step and loss of the best checkpoint by validation, if there was one.
+    """
+
+    checkpoint: str | None
     step: int
     stopped_by: signal.Signals | None = None
+    stopped_early: bool = False
+    best: tuple[int, float] | None = None
 
 
 def train(
     options: Options,
     say: Callable[[str], None] = lambda line: None,
     on_step: Callable[[Progress], None] = lambda progress: None,
+    on_evaluation: Callable[[Evaluation], None] = lambda evaluation: None,
+    cluster: Cluster | None = None,
 ) -> Result:
     """Trains, or goes on training, until `num_steps` or until it is stopped.
 
     Args:
       options: What to train, on what, and how.
       say: Gets each line that tells what is about to happen.
-      on_step: Called after each step.
+      on_step: Called after each step, except in a worker.
+      on_evaluation: Called after each evaluation.
+      cluster: The chief or worker of a cluster that this process is; see `cluster.from_environment`
+        and, for parameter servers, `distributed.serve`.
 
     Raises:
       UsageError: unknown config or hparam, or the folder holds another model.
-      GroovaeError: no windows, fewer than a batch, unreadable records, a loss that is not a number.
+      GroovaeError: no windows, fewer than a batch, unreadable records, another training in the same
+        folder, or a training that has gone wrong; the last good checkpoint stays.
     """
-    train_dir = Path(options.train_dir).expanduser()
-    config = _config(options)
-    description = configs.describe(options.config, config)
-    seed = _resume(train_dir, description, options.seed)
-    started_at = _step_in(train_dir)
-    if options.num_steps and started_at >= options.num_steps:
-        say(f"{train_dir} is at step {started_at:,} already; raise --num_steps to go on")
-        return Result(need_checkpoint(train_dir), started_at)
-
-    windows = _windows(config, options, say)
-    keep_freed_memory()
-    with tf.Graph().as_default(), _stop_signals(say) as stop:
-        # Other numbers after a restart, or the same dropout would come first again and again.
-        tf.set_random_seed((seed + started_at) % 2**31)
-        with tf.device(tf.train.replica_device_setter(options.num_ps_tasks, merge_devices=True)):
-            dataset = training_dataset(
-                windows, config.hparams.batch_size, seed + options.task, started_at
-            )
-            train_op, hooks = _build(config, dataset, options)
-        if options.task == 0:
-            _prepare_resume(train_dir, options.config)
-            about = {"seed": seed, "windows": windows.report.as_dict()}
-            configs.save_config(train_dir, description, **_data(config, options), **about)
-            _write_texts(train_dir, config)
-        say(_plan(options, config, started_at, seed))
-        hooks += [_StopHook(stop), _ProgressHook(config.model, options.num_steps, on_step)]
-        _run(train_op, hooks, train_dir, options)
-    step = _step_in(train_dir)
-    is_done = options.num_steps and step >= options.num_steps
-    return Result(need_checkpoint(train_dir), step, None if is_done else stop.by)
-
-
-def _plan(options: Options, config: Any, started_at: int, seed: int) -> str:
-    until = f"to step {options.num_steps:,}" if options.num_steps else "until it is stopped"
-    return (
-        f"training {options.config} in {options.train_dir} from step {started_at:,} {until}, "
-        f"{config.hparams.batch_size} windows a step, seed {seed}"
+    replica = find_replica(
+        cluster, options.num_sync_workers, options.num_ps_tasks, options.master, options.task
     )
-
-
-def _config(options: Options) -> Any:
-    """The config with what the options change; workers that step together share its batch."""
-    config = configs.get_config(options.config, options.hparams)
-    batch_size, workers = config.hparams.batch_size, options.num_sync_workers
-    if workers:
-        if batch_size < workers:
-            raise UsageError(f"a batch of {batch_size} is too small for {workers} workers")
-        config.hparams.batch_size = batch_size // workers
-    if (options.task or options.num_ps_tasks or workers > 1) and not options.master:
-        raise UsageError(
-            "--task, --num_ps_tasks and --num_sync_workers over 1 need the --master of a running "
-            "cluster; leave them out to train in this process"
+    config = _config(options, replica)
+    windows = _windows(config, options, say)
+    if not replica.is_chief:
+        return _work(options, config, windows, replica, say)
+    train_dir = Path(options.train_dir).expanduser()
+    with only_one(train_dir, "trains here"), replica.target(say) as target:
+        training = _Training(
+            options, config, train_dir, windows, replica, say, on_step, on_evaluation
         )
+        result = training.run(target)
+        if cluster and result.stopped_by != signal.SIGTERM:  # by which schedulers move processes
+            distributed.finish(cluster, target)
+        return result
+
+
+class _Training:
+    """One run of `train`, alone or as the chief, in a folder that no other process trains in."""
+
+    def __init__(
+        self,
+        options: Options,
+        config: Any,
+        train_dir: Path,
+        windows: CachedWindows,
+        replica: Replica,
+        say: Callable[[str], None],
+        on_step: Callable[[Progress], None],
+        on_evaluation: Callable[[Evaluation], None],
+    ):
+        self.options, self.config, self.train_dir = options, config, train_dir
+        self.windows, self.replica = windows, replica
+        self.say, self.on_step, self.on_evaluation = say, on_step, on_evaluation
+        self.description = configs.describe(options.config, config)
+        saved = configs.read_config(train_dir)
+        self.checkpoint = newest_whole(train_dir, say)
+        if saved and self.checkpoint:
+            configs.check_same_model(saved, self.description, str(train_dir))
+        self.started_at = step_of(self.checkpoint) if self.checkpoint else 0
+        self.seed = _seed(options.seed, saved, replica)
+        self.validation: Validation | None = None
+        self.saved_checkpoints = 0
+
+    def run(self, target: str) -> Result:
+        """Trains in sessions on `target`, if there is something left to do."""
+        if self._has_ended():
+            return self._result(Stop())
+        keep_freed_memory()
+        with (
+            self._validating(),
+            tf.Graph().as_default(),
+            stop_signals(self.say) as stop,
+        ):
+            # Other numbers after a restart, or the same dropout would come first again.
+            graph = _graph(self.config, self.replica, self.seed + self.started_at)
+            scaffold = self._scaffold()
+            self._prepare_folder()
+            self.say(self._plan())
+            hooks = self._hooks(graph, scaffold, stop)
+            _loop(graph, hooks, self.replica, target, self.train_dir, scaffold)
+        return self._result(stop)
+
+    def _has_ended(self) -> bool:
+        ends_at, patience = self.options.num_steps, self.options.early_stop_patience
+        if ends_at and self.started_at >= ends_at:
+            self.say(
+                f"{self.train_dir} is at step {self.started_at:,} already; "
+                "raise --num_steps to go on"
+            )
+        elif self.checkpoint and has_waited(self.train_dir, patience):
+            self.say(
+                f"the validation loss has not fallen for {patience} evaluations; "
+                "raise --early_stop_patience to go on"
+            )
+        else:
+            return False
+        return True
+
+    @contextlib.contextmanager
+    def _validating(self) -> Iterator[None]:
+        """Keeps the validation meanwhile, if this training has one."""
+        options = self.options
+        if not options.eval_examples_path:
+            yield
+            return
+        data = Data(
+            options.eval_examples_path,
+            unmapped_pitches=options.unmapped_pitches,
+            all_notes=options.all_notes,
+        )
+        windows = data.load(self.config, self.train_dir, self.say)
+        with (
+            only_one(self.train_dir / "eval", "evaluates this training"),
+            contextlib.closing(Evaluator(options.config, self.config, windows)) as evaluator,
+        ):
+            self.validation = Validation(self.train_dir, evaluator)
+            self.validation.cut(self.started_at)
+            yield
+
+    def _scaffold(self) -> Any:
+        """What the loop restores, or starts from."""
+        saver = DurableSaver(
+            max_to_keep=self.options.checkpoints_to_keep,
+            keep_checkpoint_every_n_hours=self.options.keep_checkpoint_every_n_hours,
+            save_relative_paths=True,  # so that the folder may be moved
+        )
+        name, path = self.options.config, self.options.init_checkpoint
+        if self.checkpoint:
+            check_fits(self.checkpoint, tf.global_variables(), name)
+            if path:
+                self.say(f"the weights of {path} are not loaded: there is {self.checkpoint}")
+        elif path:
+            return tf.train.Scaffold(saver=saver, init_fn=self._loading(path))
+        return tf.train.Scaffold(saver=saver)
+
+    def _loading(self, path: str) -> Callable[[Any, Any], None]:
+        variables = tf.trainable_variables()
+        start = read_start(need_checkpoint(path), variables, self.options.config)
+        self.say(str(start))
+
+        def load(scaffold: Any, session: Any) -> None:
+            for variable in variables:
+                variable.load(start.values[variable.op.name], session)
+
+        return load
+
+    def _prepare_folder(self) -> None:
+        """Makes the loop restore `checkpoint`, and says in the folder what is trained there."""
+        remove_torn(self.train_dir)
+        latest = tf.train.latest_checkpoint(str(self.train_dir))
+        if self.checkpoint and self.checkpoint != latest:
+            older = {str(index)[: -len(".index")] for index in self.train_dir.glob("*.index")}
+            kept = sorted((c for c in older if step_of(c) <= self.started_at), key=step_of)
+            tf.train.update_checkpoint_state(str(self.train_dir), self.checkpoint, kept)
+        configs.save_config(self.train_dir, self.description, **self._about())
+        _write_texts(self.train_dir, self.config, self.started_at)
+
+    def _about(self) -> dict[str, Any]:
+        """What `config.json` says beside the model."""
+        names = ("hop_bars", "unmapped_pitches", "all_notes", "init_checkpoint", "num_steps")
+        return {
+            "train_examples_path": self.config.train_examples_path,
+            "tfds_name": self.config.tfds_name,
+            **{name: getattr(self.options, name) for name in names},
+            "seed": self.seed,
+            "windows": self.windows.report.as_dict(),
+        }
+
+    def _plan(self) -> str:
+        ends_at = self.options.num_steps
+        until = f"to step {ends_at:,}" if ends_at else "until it is stopped"
+        return (
+            f"training {self.options.config} in {self.options.train_dir} from step "
+            f"{self.started_at:,} {until}, "
+            f"{self.replica.windows_per_step(self.config.hparams.batch_size)} windows a step, "
+            f"seed {self.seed}"
+        )
+
+    def _hooks(self, graph: TrainingGraph, scaffold: Any, stop: Stop) -> list[Any]:
+        options, share = self.options, self.config.hparams.batch_size
+        telling = Telling(
+            graph,
+            self.train_dir,
+            options.num_steps,
+            self.replica.windows_per_step(share),
+            len(self.windows),
+            self.on_step,
+        )
+        listener = Listener(
+            functools.partial(self._after_save, stop), functools.partial(self._at_end, stop)
+        )
+        saving = tf.train.CheckpointSaverHook(
+            str(self.train_dir),
+            save_secs=None if options.save_checkpoint_steps else options.save_checkpoint_secs,
+            save_steps=options.save_checkpoint_steps or None,
+            scaffold=scaffold,
+            listeners=[listener],
+        )
+        step_hooks = _step_hooks(graph, self.config, options, self.windows, self.replica, self.seed)
+        return [*step_hooks, telling, Stopping(stop), saving]
+
+    def _after_save(self, stop: Stop, step: int) -> bool:
+        """Evaluates if it is time to, unless one is told to stop; returns whether to stop early."""
+        if step == self.started_at or stop.by:
+            return False
+        self.saved_checkpoints += 1
+        if self.saved_checkpoints % self.options.eval_every == 0:
+            self._evaluate(step)
+        return has_waited(self.train_dir, self.options.early_stop_patience)
+
+    def _at_end(self, stop: Stop, step: int) -> None:
+        """The last checkpoint may be the best; who is told to stop has no time to find out."""
+        if step > self.started_at and not stop.by:
+            self._evaluate(step)
+
+    def _evaluate(self, step: int) -> None:
+        if self.validation and not self.validation.has(step):
+            self.on_evaluation(self.validation.add(str(self.train_dir / f"model.ckpt-{step}")))
+
+    def _result(self, stop: Stop) -> Result:
+        checkpoint = need_checkpoint(self.train_dir)
+        step, ends_at = step_of(checkpoint), self.options.num_steps
+        is_done = bool(ends_at) and step >= ends_at
+        return Result(
+            checkpoint,
+            step,
+            None if is_done else stop.by,
+            not is_done and has_waited(self.train_dir, self.options.early_stop_patience),
+            read_best(self.train_dir / "best"),
+        )
+
+
+def _work(
+    options: Options,
+    config: Any,
+    windows: CachedWindows,
+    replica: Replica,
+    say: Callable[[str], None],
+) -> Result:
+    """Trains as a worker, which neither saves nor tells, until the chief ends the training."""
+    seed = _seed(options.seed, None, replica)
+    with replica.target(say) as target, tf.Graph().as_default():
+        graph = _graph(config, replica, seed)
+        hooks = _step_hooks(graph, config, options, windows, replica, seed)
+        say(f"training {options.config} as worker {replica.number}, seed {seed}")
+        if not replica.cluster or distributed.wait_for_chief(replica.cluster, target, say):
+            _loop(graph, hooks, replica, target, None, None)
+    return Result(None, 0)
+
+
+def _graph(config: Any, replica: Replica, seed: int) -> TrainingGraph:
+    tf.set_random_seed((seed + replica.number) % 2**31)
+    with tf.device(replica.device()):
+        return training_graph(copy.deepcopy(config), replica.num_sync_workers)
+
+
+def _step_hooks(
+    graph: TrainingGraph,
+    config: Any,
+    options: Options,
+    windows: CachedWindows,
+    replica: Replica,
+    seed: int,
+) -> list[Any]:
+    """What each replica does around each step; none of it saves."""
+    hooks = replica.hooks(graph.optimizer)
+    batches_from = functools.partial(replica.batches, windows, config.hparams.batch_size, seed)
+    hooks += [Feeding(graph, batches_from), Guard(graph, config.hparams)]
+    # Workers that step together end when the chief does, lest it waits for their last gradients.
+    if options.num_steps and (replica.is_chief or not replica.num_sync_workers):
+        hooks.append(tf.train.StopAtStepHook(last_step=options.num_steps))
+    return hooks
+
+
+def _loop(
+    graph: TrainingGraph,
+    hooks: list[Any],
+    replica: Replica,
+    target: str,
+    train_dir: Path | None,
+    scaffold: Any,
+) -> None:
+    """Magenta's loop, and its errors in a line each."""
+    try:
+        tf_slim.training.train(
+            train_op=graph.train_op,
+            logdir=str(train_dir) if train_dir else None,
+            scaffold=scaffold,
+            hooks=hooks,
+            save_checkpoint_secs=None,  # by a hook of ours, which comes after `Guard`
+            master=target,
+            is_chief=replica.is_chief,
+            config=replica.session_config(),
+        )
+    except Spoilt as spoilt:
+        raise explained(spoilt, find_checkpoint(train_dir) if train_dir else None) from spoilt
+    except (OSError, tf.errors.OpError) as error:
+        last = find_checkpoint(train_dir) if train_dir else None
+        raise GroovaeError(
+            f"training stopped: {first_line(error)}"
+            + (f". The last checkpoint is {last}; the same command goes on there" if last else "")
+        ) from error
+
+
+def _config(options: Options, replica: Replica) -> Any:
+    """The config with what the options change; its batch is the share of this replica."""
+    config = configs.get_config(options.config, options.hparams)
+    config.hparams.batch_size = replica.share(config.hparams.batch_size)
     path = None if options.tfds_name else os.path.expanduser(options.examples_path)
     source = {"tfds_name": options.tfds_name or None, "train_examples_path": path}
     return configs.update_config(config, source)
 
 
-def _data(config: Any, options: Options) -> dict[str, Any]:
-    """What `config.json` says of the data, so that they can be cut in the same way again."""
-    names = ("hop_bars", "unmapped_pitches", "all_notes")
-    return {
-        "train_examples_path": config.train_examples_path,
-        "tfds_name": config.tfds_name,
-        **{name: getattr(options, name) for name in names},
-    }
-
-
-def _resume(train_dir: Path, description: dict[str, Any], seed: int | None) -> int:
-    """Checks that the folder holds this model or none, and returns the seed to go on with."""
-    saved = configs.read_config(train_dir)
-    if saved is not None and find_checkpoint(train_dir):
-        configs.check_same_model(saved, description, str(train_dir))
-    if seed is not None:
-        return seed
+def _seed(given: int | None, saved: dict[str, Any] | None, replica: Replica) -> int:
+    """The seed that was given, or that the training began with, or a new one."""
+    if given is not None:
+        return given
+    agreed = replica.default_seed()
+    if agreed is not None:
+        return agreed
     drawn = saved.get("seed") if saved else None
     return drawn if isinstance(drawn, int) else secrets.randbelow(2**31)
-
-
-def _step_in(train_dir: Path) -> int:
-    checkpoint = find_checkpoint(train_dir)
-    return step_of(checkpoint) if checkpoint else 0
 
 
 def _windows(config: Any, options: Options, say: Callable[[str], None]) -> cache.CachedWindows:
@@ -234,8 +483,11 @@ def _power_of_two(at_most: int) -> int:
     return 1 << (at_most.bit_length() - 1)
 
 
-def _write_texts(train_dir: Path, config: Any) -> None:
-    """Tells TensorBoard what is trained there, as Magenta's `_trial_summary` does."""
+def _write_texts(train_dir: Path, config: Any, started_at: int) -> None:
+    """Tells TensorBoard what is trained there, as Magenta's `_trial_summary` does.
+
+    And that what an earlier run has shown of later steps is void.
+    """
     hparams = config.hparams.values()
     rows = [f"| {key} | {hparams[key]} |" for key in sorted(hparams)]
     table = "\n".join(["| Key | Value |", "| :--- | :--- |", *rows, ""])
@@ -251,192 +503,5 @@ def _write_texts(train_dir: Path, config: Any) -> None:
         )
         for text in session.run(texts):
             writer.add_summary(text)
+        writer.add_session_log(tf.SessionLog(status=tf.SessionLog.START), started_at)
         writer.close()
-
-
-def _build(config: Any, dataset: Any, options: Options) -> tuple[Any, list[Any]]:
-    """The training graph of Magenta's `music_vae_train.train`: its train op and its hooks."""
-    model = config.model
-    try:
-        model.build(config.hparams, config.data_converter.output_depth, is_training=True)
-    except ValueError as error:
-        raise UsageError(f"the hparams do not make a model: {first_line(error)}") from error
-    optimizer = model.train(**_input_tensors(dataset, config))
-    hooks = []
-    if options.num_sync_workers:
-        optimizer = tf.train.SyncReplicasOptimizer(optimizer, options.num_sync_workers)
-        hooks.append(optimizer.make_session_run_hook(is_chief=options.task == 0))
-    train_op = optimizer.apply_gradients(
-        _clipped_gradients(optimizer.compute_gradients(model.loss), config.hparams),
-        global_step=model.global_step,
-        name="train_step",
-    )
-    values = {"global_step": model.global_step, "loss": model.loss}
-    hooks.append(tf.train.LoggingTensorHook(values, every_n_iter=LOG_EVERY_STEPS))
-    hooks.append(tf.train.NanTensorHook(model.loss))
-    if options.num_steps:
-        hooks.append(tf.train.StopAtStepHook(last_step=options.num_steps))
-    return train_op, hooks
-
-
-def _input_tensors(dataset: Any, config: Any) -> dict[str, Any]:
-    """The next batch, with the static shapes that the model needs."""
-    batch_size, converter = config.hparams.batch_size, config.data_converter
-    inputs, outputs, controls, lengths = tf.data.make_one_shot_iterator(dataset).get_next()
-    inputs.set_shape([batch_size, None, converter.input_depth])
-    outputs.set_shape([batch_size, None, converter.output_depth])
-    controls.set_shape([batch_size, None, converter.control_depth])
-    lengths.set_shape([batch_size])
-    return {
-        "input_sequence": inputs,
-        "output_sequence": outputs,
-        "control_sequence": controls if converter.control_depth else None,
-        "sequence_length": lengths,
-    }
-
-
-def _clipped_gradients(gradients: list[tuple[Any, Any]], hparams: Any) -> list[tuple[Any, Any]]:
-    """(gradient, variable) pairs, clipped by `hparams.clip_mode`, and the global norm's summary.
-
-    In the mode `global_norm`, a step whose norm reaches `grad_norm_clip_to_zero` is left out.
-    """
-    grads, variables = zip(*gradients, strict=True)
-    # Under another name, since two things called global_norm make TensorBoard show "global_norm_1".
-    global_norm = tf.global_norm(grads, name="gradient_norm")
-    tf.summary.scalar("global_norm", global_norm)
-    if hparams.clip_mode == "value":
-        clip = hparams.grad_clip
-        clipped = [tf.clip_by_value(grad, -clip, clip) for grad in grads]
-    elif hparams.clip_mode == "global_norm":
-        clipped = tf.cond(
-            global_norm < hparams.grad_norm_clip_to_zero,
-            lambda: tf.clip_by_global_norm(grads, hparams.grad_clip, use_norm=global_norm)[0],
-            lambda: [tf.zeros(tf.shape(grad)) for grad in grads],
-        )
-    else:
-        raise UsageError(
-            f"hparam clip_mode must be value or global_norm, got {hparams.clip_mode!r}"
-        )
-    return list(zip(clipped, variables, strict=True))
-
-
-def _prepare_resume(train_dir: Path, config_name: str) -> None:
-    """Makes the loop restore the checkpoint that `find_checkpoint` names, if it fits the graph."""
-    checkpoint = find_checkpoint(train_dir)
-    if checkpoint:
-        check_fits(checkpoint, tf.global_variables(), config_name)
-        check_readable(checkpoint)
-        if checkpoint != tf.train.latest_checkpoint(str(train_dir)):
-            kept = sorted((str(index)[:-6] for index in train_dir.glob("*.index")), key=step_of)
-            tf.train.update_checkpoint_state(str(train_dir), checkpoint, kept)
-
-
-def _run(train_op: Any, hooks: list[Any], train_dir: Path, options: Options) -> None:
-    saver = tf.train.Saver(
-        max_to_keep=options.checkpoints_to_keep,
-        keep_checkpoint_every_n_hours=options.keep_checkpoint_every_n_hours,
-        save_relative_paths=True,  # so that the folder may be moved
-    )
-    try:
-        tf_slim.training.train(
-            train_op=train_op,
-            logdir=str(train_dir),
-            scaffold=tf.train.Scaffold(saver=saver),
-            hooks=hooks,
-            save_checkpoint_secs=options.save_checkpoint_secs,
-            master=options.master,
-            is_chief=options.task == 0,
-            config=_session_config(),
-        )
-    except tf.train.NanLossDuringTrainingError as error:
-        raise GroovaeError(
-            "the loss became NaN. Run again with a smaller --hparams=learning_rate=... to continue "
-            "from the last checkpoint, or remove its files to continue from the one before"
-        ) from error
-    except (OSError, tf.errors.OpError) as error:
-        last = find_checkpoint(train_dir)
-        raise GroovaeError(
-            f"training stopped: {first_line(error)}"
-            + (f". The last checkpoint is {last}; the same command continues there" if last else "")
-        ) from error
-
-
-def _session_config() -> Any:
-    """Leaves out TensorFlow's graph optimizer, except on a GPU, where it also chooses layouts.
-
-    On a CPU it takes some seconds at each of the first two steps and makes no step faster; the
-    losses are the same.
-    """
-    config = tf.ConfigProto()
-    has_gpu = bool(tf.config.list_physical_devices("GPU"))
-    config.graph_options.rewrite_options.disable_meta_optimizer = not has_gpu
-    return config
-
-
-class _Stop:
-    """The signal that asked the training to stop, if any has, and whether a step has run."""
-
-    by: signal.Signals | None = None
-    has_begun = False
-
-
-@contextlib.contextmanager
-def _stop_signals(say: Callable[[str], None]) -> Iterator[_Stop]:
-    """Turns the first SIGINT or SIGTERM into a wish to stop after the step that runs.
-
-    A second one acts at once, and so does the first where no step runs yet: there is nothing to
-    save, and a worker may wait for its chief for ever.
-    """
-    stop = _Stop()
-    previous: dict[signal.Signals, Any] = {}
-
-    def restore() -> None:
-        for number, handler in previous.items():
-            signal.signal(number, handler)
-
-    def note(number: int, frame: Any) -> None:
-        restore()
-        if not stop.has_begun:
-            raise KeyboardInterrupt
-        stop.by = signal.Signals(number)
-        say("stopping after this step; once more stops at once")
-
-    if threading.current_thread() is threading.main_thread():
-        for number in (signal.SIGINT, signal.SIGTERM):
-            previous[number] = signal.signal(number, note)
-    try:
-        yield stop
-    finally:
-        restore()
-
-
-class _StopHook(tf.train.SessionRunHook):
-    """Ends the loop in good order once a signal has come, so that a last checkpoint is saved."""
-
-    def __init__(self, stop: _Stop):
-        self._stop = stop
-
-    def after_run(self, run_context: Any, run_values: Any) -> None:
-        self._stop.has_begun = True
-        if self._stop.by:
-            run_context.request_stop()
-
-
-class _ProgressHook(tf.train.SessionRunHook):
-    """Tells `on_step` of each step. The pace leaves out the first step, which sets up the graph."""
-
-    def __init__(self, model: Any, num_steps: int, on_step: Callable[[Progress], None]):
-        self._model, self._num_steps, self._on_step = model, num_steps, on_step
-        self._first: tuple[int, float] | None = None
-
-    def before_run(self, run_context: Any) -> Any:
-        return tf.train.SessionRunArgs(self._model.loss)
-
-    def after_run(self, run_context: Any, run_values: Any) -> None:
-        # Read after the step: during the step, the count may be the old or the new one.
-        step, now = int(run_context.session.run(self._model.global_step)), time.monotonic()
-        self._first = self._first or (step, now)
-        steps, seconds = step - self._first[0], now - self._first[1]
-        pace = steps / seconds if seconds else 0.0
-        left = (self._num_steps - step) / pace if pace and self._num_steps else math.inf
-        self._on_step(Progress(step, self._num_steps, float(run_values.results), pace, left))

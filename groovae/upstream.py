@@ -22,6 +22,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from groovae.errors import GroovaeError
+from groovae.files import sync
 
 MAGENTA_INSTALL = "pip install --no-deps magenta==2.1.4"
 DEBUG = os.environ.get("GROOVAE_DEBUG", "0") not in ("", "0")
@@ -121,6 +122,7 @@ with _silence():
     pretty_midi = _import("pretty_midi")
 
 MusicVAE: Any = magenta_configs.MusicVAE
+Saver: Any = tf.train.Saver
 tfds: Any = magenta_data.tfds  # TensorFlow Datasets
 
 
@@ -143,6 +145,22 @@ def keep_freed_memory() -> None:
         if mallopt(mmap_threshold, 1 << 30) or mallopt(mmap_threshold, 1 << 25):
             mallopt(trim_threshold, -1)  # never
             mallopt(top_pad, 1 << 28)
+
+
+class DurableSaver(Saver):
+    """A Saver whose newest checkpoint is on the disk before an older one is removed.
+
+    TensorFlow leaves it to the system's cache, so that a power cut can take the new one when the
+    old one is gone already.
+    """
+
+    def _MaybeDeleteOldCheckpoints(self, meta_graph_suffix: str = "meta") -> None:
+        if self._checkpoints_to_be_deleted and "://" not in self.last_checkpoints[-1]:
+            folder, name = os.path.split(self.last_checkpoints[-1])
+            written = [file for file in os.listdir(folder) if file.startswith(f"{name}.")]
+            for path in [*(os.path.join(folder, file) for file in written), folder]:
+                sync(path)
+        super()._MaybeDeleteOldCheckpoints(meta_graph_suffix)
 
 
 def _step_by_step(rnn_loop: Any) -> Any:

@@ -86,10 +86,12 @@ def run(command: Sequence[str | Path], log: Path) -> Run:
     return Run(started, seconds, peak_mb, watch.own_mb)
 
 
-def probe(python: Path, task: str, log: Path, *arguments: str | Path) -> list[dict[str, Any]]:
-    """What a task of benchmark_probe.py tells, and under `run` in the last line how it ran."""
+def probe(
+    python: Path, task: str, log: Path, *arguments: str | Path, script: Path = PROBE
+) -> list[dict[str, Any]]:
+    """What a task of the script tells, and under `run` in the last line how it ran."""
     result = log.with_suffix(".json")
-    ran = run([python, PROBE, task, result, *arguments], log)
+    ran = run([python, script, task, result, *arguments], log)
     return [*map(json.loads, result.read_text().splitlines()), {"run": ran}]
 
 

@@ -2,6 +2,7 @@
 
 import itertools
 from collections import Counter
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -10,11 +11,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from groovae import cache, configs
-from groovae.batches import order, training_batches, training_dataset
+from groovae.batches import evaluation_batches, order, training_batches
 from groovae.cache import CachedWindows
 from groovae.configs import CONFIG_MAP
 from groovae.records import find
-from groovae.upstream import magenta_configs, tf
+from groovae.upstream import magenta_configs
 
 NOTE_DROPOUT = "groovae_2bar_tap_fixed_velocity_note_dropout"
 BATCH_SIZE = 40  # five batches are the 200 windows of the fixture `records`
@@ -28,7 +29,7 @@ def take(count: int, windows: CachedWindows, batch_size: int = BATCH_SIZE, seed:
     return list(itertools.islice(training_batches(windows, batch_size, seed), count))
 
 
-def rows(batches: list[tuple[np.ndarray, ...]]) -> list[bytes]:
+def rows(batches: Iterable[tuple[np.ndarray, ...]]) -> list[bytes]:
     """Each window as bytes: its inputs, outputs and controls."""
     windows = (window for batch in batches for window in zip(*batch[:3], strict=True))
     return [np.concatenate(window, axis=-1).astype(np.float32).tobytes() for window in windows]
@@ -81,21 +82,39 @@ def test_an_epoch_holds_each_of_magentas_windows_once(records: Path, name: str) 
 
 
 @pytest.mark.parametrize("name", sorted(CONFIG_MAP))
-def test_a_batch_in_the_graph_is_the_batch(records: Path, name: str) -> None:
+def test_batches_go_on_from_any_number(records: Path, name: str) -> None:
     windows = load(records, name)
-    with tf.Graph().as_default(), tf.Session() as session:
-        dataset = training_dataset(windows, 3, seed=7, start_step=2)
-        batch = tf.data.make_one_shot_iterator(dataset).get_next()
-        found = [session.run(batch) for _ in range(4)]
-    expected = list(itertools.islice(training_batches(windows, 3, seed=7), 6))[2:]
-    for ours, theirs in zip(found, expected, strict=True):
+    whole = list(itertools.islice(training_batches(windows, 3, seed=7), 6))
+    resumed = list(itertools.islice(training_batches(windows, 3, seed=7, first=2), 4))
+    for ours, theirs in zip(resumed, whole[2:], strict=True):
         for array, other in zip(ours, theirs, strict=True):
             np.testing.assert_array_equal(array, other)
-    inputs, outputs, controls, lengths = found[0]
+    inputs, outputs, controls, lengths = whole[0]
     steps = CONFIG_MAP[name].hparams.max_seq_len
     assert inputs.shape == outputs.shape == (3, steps, 27)
     assert controls.shape == (3, steps, 9 if name == "groovae_2bar_hits_control_tfds" else 0)
     assert (lengths.dtype, list(lengths)) == (np.int32, [steps] * 3)
+
+
+@pytest.mark.parametrize("workers", [1, 2, 3])
+def test_workers_share_the_batches_that_one_would_have_got(records: Path, workers: int) -> None:
+    windows = load(records)
+    shares = [
+        itertools.islice(training_batches(windows, 8, seed=5, first=k, every=workers), 4)
+        for k in range(workers)
+    ]
+    dealt = [batch for round_ in zip(*shares, strict=True) for batch in round_]
+    alone = list(itertools.islice(training_batches(windows, 8, seed=5), 4 * workers))
+    assert rows(dealt) == rows(alone)
+
+
+@pytest.mark.parametrize("batch_size", [7, 40, 200, 999])
+def test_an_evaluation_sees_each_window_once_in_order(records: Path, batch_size: int) -> None:
+    windows = load(records)
+    batches = list(evaluation_batches(windows, batch_size))
+    assert [len(batch.lengths) for batch in batches[:-1]] == [batch_size] * (len(batches) - 1)
+    outputs = np.concatenate([batch.outputs for batch in batches])
+    np.testing.assert_array_equal(outputs, windows.outputs(np.arange(200)))
 
 
 def test_note_dropout_is_drawn_anew_in_each_epoch_and_again_by_the_seed(records: Path) -> None:
@@ -108,14 +127,3 @@ def test_note_dropout_is_drawn_anew_in_each_epoch_and_again_by_the_seed(records:
         for shown, whole in zip(inputs, outputs, strict=True):
             by_outputs.setdefault(whole.tobytes(), set()).add(shown.tobytes())
     assert np.mean([len(shown) > 1 for shown in by_outputs.values()]) > 0.9
-
-
-def test_the_windows_are_not_in_the_graph(records: Path) -> None:
-    sizes = []
-    for hop_bars in (1, 4):
-        with tf.Graph().as_default() as graph:
-            dataset = training_dataset(load(records, hop_bars=hop_bars), BATCH_SIZE, seed=1)
-            tf.data.make_one_shot_iterator(dataset).get_next()
-            sizes.append(len(graph.as_graph_def().SerializeToString()))
-    assert abs(sizes[0] - sizes[1]) < 16  # the generator's running number may have more digits
-    assert max(sizes) < 20_000

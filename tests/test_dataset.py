@@ -6,6 +6,7 @@ import hashlib
 import io
 import re
 import stat
+import tempfile
 import threading
 import zipfile
 from collections.abc import Iterator
@@ -15,9 +16,10 @@ from pathlib import Path
 import pytest
 from conftest import Groovae, assert_one_line
 
-from groovae import dataset
-from groovae.dataset import GROOVE, Archive, download
+from groovae import dataset, fetch
+from groovae.dataset import GROOVE, download
 from groovae.errors import GroovaeError, UsageError
+from groovae.fetch import RemoteFile
 
 INFO = "drummer,session\n"
 
@@ -75,11 +77,11 @@ def zip_of(*members: tuple[str, str], mode: int = stat.S_IFREG | 0o644) -> bytes
 GOOD = zip_of(("groove/", ""), ("groove/info.csv", INFO), ("groove/d1/s1/a.mid", "MThd" * 20_000))
 
 
-def archive_of(content: bytes, url: str) -> Archive:
-    return Archive(url, len(content), hashlib.sha256(content).hexdigest(), "groove")
+def archive_of(content: bytes, url: str) -> RemoteFile:
+    return RemoteFile(url, hashlib.sha256(content).hexdigest(), len(content))
 
 
-def assert_fails(tmp_path: Path, archive: Archive, message: str) -> None:
+def assert_fails(tmp_path: Path, archive: RemoteFile, message: str) -> None:
     with pytest.raises(GroovaeError, match=message):
         download(tmp_path / "groove", archive)
     assert list(tmp_path.iterdir()) == [], "nothing is left behind"
@@ -124,7 +126,28 @@ def test_no_more_is_fetched_than_is_expected(tmp_path: Path, server: Server) -> 
     done: list[int] = []
     with pytest.raises(GroovaeError, match="not the expected file"):
         download(tmp_path / "groove", archive_of(GOOD, server.serve(b"x" * 5_000_000)), done.append)
-    assert done[-1] <= len(GOOD) + dataset.CHUNK_BYTES
+    assert done[-1] <= len(GOOD) + fetch.CHUNK_BYTES
+
+
+def test_no_more_is_fetched_than_any_file_has_where_the_length_is_not_known(
+    tmp_path: Path, server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fetch, "MAX_BYTES", len(GOOD))
+    done: list[int] = []
+    archive = dataclasses.replace(archive_of(GOOD, server.serve(b"x" * 5_000_000)), size=None)
+    with pytest.raises(GroovaeError, match="not the expected file"):
+        download(tmp_path / "groove", archive, done.append)
+    assert done[-1] <= len(GOOD) + fetch.CHUNK_BYTES
+    download(tmp_path / "groove", dataclasses.replace(archive, url=server.serve(GOOD)))
+
+
+def test_a_disk_without_room_is_one_error(
+    tmp_path: Path, server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    archive = archive_of(GOOD, server.serve(GOOD))
+    with open("/dev/full", "w+b") as full:
+        monkeypatch.setattr(tempfile, "TemporaryFile", lambda: full)
+        assert_fails(tmp_path, archive, r"cannot write a temporary file: No space left.* TMPDIR")
 
 
 @pytest.mark.parametrize(

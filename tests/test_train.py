@@ -1,6 +1,7 @@
 """Training: Magenta's graph and checkpoints, resuming, and every way in which it cannot work."""
 
 import dataclasses
+import itertools
 import json
 import os
 import re
@@ -24,13 +25,16 @@ from conftest import (
     write_records,
 )
 
-import groovae.train
-from groovae import configs
-from groovae.batches import training_dataset
+import groovae.hooks
+from groovae import cache, configs
+from groovae.batches import Batch, training_batches
 from groovae.checkpoints import find_checkpoint
 from groovae.errors import GroovaeError, UsageError
 from groovae.generate import load_model
-from groovae.train import Options, Progress, _clipped_gradients, train
+from groovae.graph import _clipped_gradients, feed
+from groovae.hooks import Progress
+from groovae.records import find
+from groovae.train import Options, train
 from groovae.upstream import tf
 
 BARS_3_4 = "X:1\nM:3/4\nL:1/4\nQ:120\nK:C\n" + "CDE|" * 8 + "\n"
@@ -75,18 +79,20 @@ def test_training_goes_on_where_it_stopped(trained: Path, records: Path, tmp_pat
 def test_a_resumed_training_gets_the_batches_it_would_have_got(
     records: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    started: list[tuple[int, int, int]] = []
+    fed: list[np.ndarray] = []
 
-    def spy(windows: Any, batch_size: int, seed: int, start_step: int) -> Any:
-        started.append((batch_size, seed, start_step))
-        return training_dataset(windows, batch_size, seed, start_step)
+    def spy(inputs: Any, batch: Batch) -> Any:
+        fed.append(batch.outputs)
+        return feed(inputs, batch)
 
-    monkeypatch.setattr(groovae.train, "training_dataset", spy)
+    monkeypatch.setattr(groovae.hooks, "feed", spy)
     for num_steps in (2, 5):
         train(
             Options(str(tmp_path), str(records), hparams=TINY_HPARAMS, num_steps=num_steps, seed=6)
         )
-    assert started == [(8, 6, 0), (8, 6, 2)]
+    windows = cache.load(find(records), configs.layout("groovae_4bar"), tmp_path)
+    expected = itertools.islice(training_batches(windows, 8, seed=6), 5)
+    np.testing.assert_array_equal(fed, [batch.outputs for batch in expected])
 
 
 def test_a_notes_policy_and_a_hop_reach_the_windows(groovae: Groovae, tmp_path: Path):
@@ -210,7 +216,7 @@ def test_every_groovae_config_trains(config: str, records: Path, tmp_path: Path)
 def test_clipping(extra: str, records: Path, tmp_path: Path):
     hparams = f"{TINY_HPARAMS},{extra}"
     options = Options(str(tmp_path), str(records), hparams=hparams, num_steps=2, seed=1)
-    first = train(options).checkpoint.removesuffix("-2") + "-0"
+    first = str(train(options).checkpoint).removesuffix("-2") + "-0"
     moved = [
         name
         for name, _ in tf.train.list_variables(first)
@@ -267,8 +273,8 @@ def test_no_windows_is_an_error_with_the_reason(groovae: Groovae, tmp_path: Path
         (["--config=groovae_9bar"], 2, ["groovae_9bar", "groovae_4bar"]),
         (["--hparams=zsize=3"], 2, ["zsize", "z_size"]),
         (["--num_steps=-1"], 2, ["num_steps"]),
-        (["--num_sync_workers=1000"], 2, ["512", "1000"]),
-        (["--num_sync_workers=2"], 2, ["--master"]),
+        (["--num_sync_workers=1000"], 2, ["TF_CONFIG"]),
+        (["--num_sync_workers=2"], 2, ["TF_CONFIG", "--master"]),
         (["--num_ps_tasks=1"], 2, ["--master"]),
         (["--task=1"], 2, ["--master"]),
     ],

@@ -25,10 +25,11 @@ from groovae.errors import GroovaeError, UsageError
 
 COMMANDS = {
     "demo": "everything at once on embedded drum patterns: data, training, a groove",
-    "download": "fetch the Groove MIDI Dataset and check it",
+    "download": "fetch the Groove MIDI Dataset, or a checkpoint by Google, and check it",
     "info": "what a Groove MIDI Dataset folder holds",
     "preprocess": "a folder of MIDI files to a TFRecord of NoteSequences",
     "train": "train a GrooVAE model, or go on training it",
+    "evaluate": "the losses of a trained model on records",
     "sample": "draw grooves from a trained model, as MIDI",
 }
 
@@ -131,6 +132,41 @@ def define_hparams(values: flags.FlagValues, help_text: str) -> None:
 
 def define_config(values: flags.FlagValues, help_text: str) -> None:
     flags.DEFINE_string("config", "groovae_4bar", help_text, flag_values=values)
+
+
+def define_checkpoint(values: flags.FlagValues) -> None:
+    """Which trained model: the same flags wherever one is read."""
+    flags.DEFINE_string(
+        "checkpoint",
+        ".train",
+        "A training folder, the prefix of a checkpoint, such as .train/model.ckpt-400, or a .tar.",
+        flag_values=values,
+    )
+    flags.DEFINE_string(
+        "config", None, "Config of a checkpoint without a config.json.", flag_values=values
+    )
+    define_hparams(values, "Its hparams, name=value,...; likewise.")
+
+
+def define_tfds(values: flags.FlagValues, purpose: str) -> None:
+    flags.DEFINE_string(
+        "tfds_name",
+        None,
+        f"A TensorFlow Datasets set to {purpose} on instead of --examples_path, such as "
+        "groove/4bar-midionly.",
+        flag_values=values,
+    )
+    flags.DEFINE_string(
+        "tfds_data_dir",
+        None,
+        "Where TensorFlow Datasets keeps its sets; ~/tensorflow_datasets by default.",
+        flag_values=values,
+    )
+
+
+def check_one_set(values: Any) -> None:
+    if values.tfds_name and values["examples_path"].present:
+        raise UsageError("--tfds_name and --examples_path name two sets; give one of them")
 
 
 def define_layout(values: flags.FlagValues) -> None:

@@ -17,7 +17,7 @@ from typing import Any
 from absl import flags
 
 from groovae.cli import (
-    define_hparams,
+    define_checkpoint,
     define_seed,
     define_temperature,
     need_arguments,
@@ -34,12 +34,7 @@ def define_flags(values: flags.FlagValues) -> None:
         "The MIDI file to write; several are numbered, as in drum_4bar-01.mid.",
         flag_values=values,
     )
-    flags.DEFINE_string(
-        "checkpoint",
-        ".train",
-        "A training folder, or the prefix of a checkpoint, as .train/model.ckpt-400.",
-        flag_values=values,
-    )
+    define_checkpoint(values)
     define_temperature(values)
     flags.DEFINE_integer(
         "num_outputs", 1, "How many grooves to draw.", flag_values=values, lower_bound=1
@@ -56,10 +51,6 @@ def define_flags(values: flags.FlagValues) -> None:
         upper_bound=MAX_TEMPO_QPM,
     )
     define_seed(values, None, "For the same grooves again; random by default, and printed.")
-    flags.DEFINE_string(
-        "config", None, "Config of a checkpoint without a config.json.", flag_values=values
-    )
-    define_hparams(values, "name=value,...: hparams of a checkpoint without a config.json.")
     flags.DEFINE_bool(
         "json", False, "Print the files and what they hold as JSON.", flag_values=values
     )

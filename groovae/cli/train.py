@@ -2,19 +2,28 @@
 
 Usage: groovae train [--flags]
 
-Trains on a TFRecord made by `groovae preprocess`, and leaves checkpoints, TensorBoard event files
-and config.json in --train_dir. Run it again with the same flags to go on from the newest
-checkpoint; Ctrl-C saves one and leaves. Where TensorBoard is installed, `tensorboard
+Trains on a TFRecord made by `groovae preprocess`, and leaves checkpoints, metrics.csv, TensorBoard
+event files and config.json in --train_dir. Run it again with the same flags to go on from the
+newest whole checkpoint; Ctrl-C saves one and leaves. Where TensorBoard is installed, `tensorboard
 --logdir=.train` draws the curves.
+
+With --eval_examples_path each checkpoint is evaluated, TRAIN_DIR/eval gets the curve, and
+TRAIN_DIR/best keeps the checkpoint of the least validation loss, for `groovae sample
+--checkpoint=.train/best`.
 
 Examples:
   groovae train --num_steps=50000
   groovae train --flagfile=configs/groovae_4bar.flags
   groovae train --hparams=batch_size=128,learning_rate=0.0005 --train_dir=runs/small_batch
-  groovae train --config=groovae_2bar_humanize --examples_path='data_dir/*.tfrecord'"""
+  groovae train --config=groovae_2bar_humanize --examples_path='data_dir/*.tfrecord'
+  groovae train --examples_path=data_dir/music-train.tfrecord \
+      --eval_examples_path=data_dir/music-validation.tfrecord --early_stop_patience=20
+  groovae train --init_checkpoint=data_dir/checkpoints/groovae_4bar.tar --train_dir=runs/mine"""
 
 import math
+import os
 import shlex
+import shutil
 import sys
 from typing import TYPE_CHECKING, Any
 
@@ -22,17 +31,20 @@ from absl import flags
 from tqdm import tqdm
 
 from groovae.cli import (
+    check_one_set,
     define_config,
     define_hparams,
     define_layout,
     define_seed,
+    define_tfds,
     need_arguments,
     say,
 )
-from groovae.errors import UsageError
+from groovae.cluster import from_environment
 
 if TYPE_CHECKING:
-    from groovae.train import Progress
+    from groovae.evaluate import Evaluation
+    from groovae.hooks import Progress
 
 
 def define_flags(values: flags.FlagValues) -> None:
@@ -50,17 +62,34 @@ def define_flags(values: flags.FlagValues) -> None:
         values, "name=value,... to merge with the config's; of several, a later one wins."
     )
     define_layout(values)
+    define_tfds(values, "train")
     flags.DEFINE_string(
-        "tfds_name",
+        "init_checkpoint",
         None,
-        "A TensorFlow Datasets set to train on instead of --examples_path, such as "
-        "groove/4bar-midionly.",
+        "Start a new training from the weights of this one: a training folder, a prefix, or a .tar "
+        "by Google; step and optimizer start anew.",
         flag_values=values,
     )
     flags.DEFINE_string(
-        "tfds_data_dir",
+        "eval_examples_path",
         None,
-        "Where TensorFlow Datasets keeps its sets; ~/tensorflow_datasets by default.",
+        "A TFRecord, or a quoted glob of them, to evaluate each checkpoint on; its windows do not "
+        "overlap.",
+        flag_values=values,
+    )
+    flags.DEFINE_integer(
+        "eval_every",
+        1,
+        "Evaluate each so many checkpoints.",
+        lower_bound=1,
+        flag_values=values,
+    )
+    flags.DEFINE_integer(
+        "early_stop_patience",
+        0,
+        "Stop after so many evaluations without a lower validation loss, be they by this process "
+        "or by `groovae evaluate --watch`; 0: never.",
+        lower_bound=0,
         flag_values=values,
     )
     flags.DEFINE_integer(
@@ -96,6 +125,13 @@ def define_flags(values: flags.FlagValues) -> None:
         lower_bound=1,
         flag_values=values,
     )
+    flags.DEFINE_integer(
+        "save_checkpoint_steps",
+        0,
+        "Steps between checkpoints; 0: by seconds.",
+        lower_bound=0,
+        flag_values=values,
+    )
     flags.DEFINE_bool(
         "cache_dataset",
         True,
@@ -124,22 +160,37 @@ def define_flags(values: flags.FlagValues) -> None:
 
 def run(values: Any, positional: list[str]) -> int:
     need_arguments(positional)
-    if values.tfds_name and values["examples_path"].present:
-        raise UsageError("--tfds_name and --examples_path name two sets; give one of them")
+    check_one_set(values)
+    cluster = from_environment()
+    if cluster and cluster.is_ps:
+        from groovae.distributed import serve
+
+        serve(cluster, say)
+        return 0
     from groovae.train import Options, train
 
     options = Options(**{name: values[name].value for name in Options.__dataclass_fields__})
     with Display() as display:
-        result = train(options, display.say, display.on_step)
+        result = train(options, display.say, display.on_step, display.on_evaluation, cluster)
+    if result.checkpoint is None:
+        say("this worker is done")
+        return 128 + result.stopped_by if result.stopped_by else 0
     if result.stopped_by:
         say(
             f"stopped by {result.stopped_by.name} at step {result.step:,}, saved as "
-            f"{result.checkpoint}; the same command continues there"
+            f"{result.checkpoint}; the same command goes on there"
         )
         return 128 + result.stopped_by
+    if result.stopped_early:
+        say(f"stopped early at step {result.step:,}: the validation loss falls no more")
+    checkpoint = values.train_dir
+    if result.best:
+        step, loss = result.best
+        checkpoint = os.path.join(values.train_dir, "best")
+        say(f"the best by validation is step {step:,}, loss {loss:.2f}, kept in {checkpoint}")
     sample = "groovae sample"
-    if values.train_dir != values["train_dir"].default:
-        sample += f" --checkpoint={shlex.quote(values.train_dir)}"
+    if checkpoint != values["train_dir"].default:
+        sample += f" --checkpoint={shlex.quote(checkpoint)}"
     say(f"step {result.step:,} is saved as {result.checkpoint}; now: {sample}")
     return 0
 
@@ -161,23 +212,28 @@ class Display:
         tqdm.write(line, file=sys.stderr)
 
     def on_step(self, progress: "Progress") -> None:
-        from groovae.train import LOG_EVERY_STEPS
+        from groovae.hooks import LOG_EVERY_STEPS
 
         is_due = progress.step % LOG_EVERY_STEPS == 0 or progress.step == progress.num_steps
         if is_due or self._bar is None:
             self.say(_line(progress))
-        if self._bar is None:  # only now, since its clock starts at once and its count where we are
-            total = progress.num_steps or None
-            self._bar = tqdm(
-                total=total, initial=progress.step, unit="step", disable=None, leave=False
-            )
-        self._bar.set_description_str(f"loss {progress.loss:.2f}", refresh=False)
-        self._bar.update(progress.step - self._bar.n)
+        if self._bar is None:  # only now, since the clock of a bar starts at once
+            self._bar = tqdm(bar_format="{desc}", disable=None, leave=False)
+        columns = shutil.get_terminal_size().columns
+        self._bar.set_description_str(_line(progress)[: columns - 1], refresh=False)
+        self._bar.update()
+
+    def on_evaluation(self, evaluation: "Evaluation") -> None:
+        self.say(str(evaluation))
 
 
 def _line(progress: "Progress") -> str:
     of = f"/{progress.num_steps:,}" if progress.num_steps else ""
-    line = f"step {progress.step:,}{of}  loss {progress.loss:.2f}"
+    scalars = progress.scalars
+    line = (
+        f"step {progress.step:,}{of}  loss {progress.loss:.2f}  "
+        f"reconstruction {scalars['losses/r_loss']:.2f}  KL {scalars['losses/kl_bits']:.1f} bits"
+    )
     if progress.steps_per_second:
         line += f"  {progress.steps_per_second:.2f} steps/s"
     if math.isfinite(progress.seconds_left):

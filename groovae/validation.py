@@ -1,0 +1,189 @@
+"""Validation of a training as it goes: its curve, its best checkpoint, and when to stop.
+
+A training folder holds
+
+    eval/metrics.csv       the losses of each evaluated checkpoint, a row a checkpoint
+    eval/events.out...     the same for TensorBoard
+    best/                  a checkpoint folder of its own: the one of the least validation loss so
+                           far, its config.json, and its losses as evaluation.json
+
+It does not matter who evaluates, the training itself or `groovae evaluate --watch` beside it: when
+to stop is decided by eval/metrics.csv alone.
+"""
+
+import json
+import os
+import shutil
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from groovae import configs
+from groovae.checkpoints import find_checkpoint, step_of
+from groovae.curve import FILE, Curve
+from groovae.errors import GroovaeError
+from groovae.evaluate import Evaluation, Evaluator
+from groovae.files import only_one, replacing, write_json
+from groovae.upstream import tf
+
+POLL_SECONDS = 2.0
+EVALUATION_FILE = "evaluation.json"
+
+
+class Validation:
+    """The validation of one training folder. One process at a time keeps it.
+
+    Attributes:
+      best: Step and loss of the best checkpoint, or None where there is none yet.
+    """
+
+    def __init__(self, train_dir: Path, evaluator: Evaluator):
+        self._train_dir, self._evaluator = train_dir, evaluator
+        self._eval_dir, self._best_dir = train_dir / "eval", train_dir / "best"
+        self._eval_dir.mkdir(parents=True, exist_ok=True)
+        self._curve = Curve(self._eval_dir / FILE)
+        # Two event files of a folder must not be made within the same second.
+        self._writer = tf.summary.FileWriter(str(self._eval_dir), filename_suffix=f".{os.getpid()}")
+        self.best = read_best(self._best_dir)
+
+    def cut(self, last_step: int) -> None:
+        """Forgets the curve after a step that the training goes on from."""
+        self._curve.cut(last_step)
+
+    def has(self, step: int) -> bool:
+        """Whether the checkpoint of a step was evaluated."""
+        return any(row["step"] == step for row in self._curve.rows)
+
+    def add(self, checkpoint: str) -> Evaluation:
+        """Evaluates a checkpoint, adds it to the curve, and keeps it if it is the best so far.
+
+        Raises:
+          GroovaeError: the checkpoint is damaged, gone, or another model's; or the disk is full.
+        """
+        evaluation = self._evaluator.evaluate(checkpoint)
+        loss = evaluation.losses["loss"]
+        if self.best is None or loss < self.best[1]:
+            _keep(checkpoint, evaluation, self._train_dir, self._best_dir)
+            self.best = (evaluation.step, loss)
+        self._curve.append({"step": evaluation.step, **evaluation.losses})
+        values = [tf.Summary.Value(tag=k, simple_value=v) for k, v in evaluation.losses.items()]
+        self._writer.add_summary(tf.Summary(value=values), evaluation.step)
+        self._writer.flush()
+        return evaluation
+
+
+def evaluations_since_best(train_dir: Path) -> int:
+    """How many evaluations have gone by since the least validation loss, by eval/metrics.csv."""
+    rows = Curve(train_dir / "eval" / FILE).rows
+    best = min(range(len(rows)), key=lambda number: rows[number]["loss"], default=0)
+    return max(0, len(rows) - 1 - best)
+
+
+def has_waited(train_dir: Path, patience: int) -> bool:
+    """Whether so many evaluations have gone by without a lower loss; 0 never stops."""
+    return bool(patience) and evaluations_since_best(train_dir) >= patience
+
+
+def watch(
+    train_dir: Path,
+    evaluator: Callable[[], Evaluator],
+    patience: int = 0,
+    say: Callable[[str], None] = lambda line: None,
+    on_evaluation: Callable[[Evaluation], None] = lambda evaluation: None,
+) -> tuple[int, float] | None:
+    """Evaluates each new checkpoint of a training that another process does.
+
+    Ends once the training's last step is evaluated, or `patience` evaluations on end were no
+    better.
+
+    Args:
+      train_dir: The training folder.
+      evaluator: Makes the evaluator, once there is a checkpoint.
+      patience: Evaluations without a lower loss after which to end; 0 for never.
+      say: Gets lines of talk.
+      on_evaluation: Called after each evaluation.
+
+    Returns:
+      Step and loss of the best checkpoint.
+
+    Raises:
+      GroovaeError: another process evaluates this training already.
+    """
+    if not find_checkpoint(train_dir):
+        say(f"waiting for the first checkpoint in {train_dir}")
+        while not find_checkpoint(train_dir):
+            time.sleep(POLL_SECONDS)
+    with only_one(train_dir / "eval", "evaluates this training"):
+        validation = Validation(train_dir, evaluator())
+        while True:
+            _catch_up(train_dir, validation, say, on_evaluation)
+            if has_waited(train_dir, patience) or _is_done(train_dir, validation):
+                return validation.best
+            time.sleep(POLL_SECONDS)
+
+
+def _catch_up(
+    train_dir: Path,
+    validation: Validation,
+    say: Callable[[str], None],
+    on_evaluation: Callable[[Evaluation], None],
+) -> None:
+    """Evaluates the newest checkpoint, if it was not."""
+    checkpoint = find_checkpoint(train_dir)
+    if checkpoint and not validation.has(step_of(checkpoint)):
+        try:
+            on_evaluation(validation.add(checkpoint))
+        except GroovaeError as error:
+            if find_checkpoint(train_dir) == checkpoint and Path(f"{checkpoint}.index").exists():
+                raise
+            say(f"passed over, as the training has removed it: {error}")
+
+
+def _is_done(train_dir: Path, validation: Validation) -> bool:
+    saved = configs.read_config(train_dir) or {}
+    return validation.has(saved.get("num_steps") or -1)
+
+
+def read_best(best_dir: Path) -> tuple[int, float] | None:
+    """Step and loss of the checkpoint in a folder `best/`, or None where there is none."""
+    try:
+        evaluation = json.loads((best_dir / EVALUATION_FILE).read_text("utf-8"))
+        step, loss = int(evaluation["step"]), float(evaluation["losses"]["loss"])
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise GroovaeError(
+            f"cannot read {best_dir / EVALUATION_FILE} ({error}); remove {best_dir}"
+        ) from error
+    return (step, loss) if (best_dir / f"model.ckpt-{step}.index").exists() else None
+
+
+def _keep(checkpoint: str, evaluation: Evaluation, train_dir: Path, best_dir: Path) -> None:
+    """Puts a checkpoint into `best_dir` in the place of the one there.
+
+    The new one is whole before evaluation.json names it, and the old one goes last.
+    """
+    name = Path(checkpoint).name
+    # The index comes last: without it, the other files are not a checkpoint.
+    files = sorted(train_dir.glob(f"{name}.*"), key=lambda file: file.suffix == ".index")
+    for file in files:
+        with replacing(best_dir / file.name) as temporary:
+            _link(file, temporary)
+    if (train_dir / configs.CONFIG_FILE).exists():
+        with replacing(best_dir / configs.CONFIG_FILE) as temporary:
+            shutil.copyfile(train_dir / configs.CONFIG_FILE, temporary)
+    kept = {**evaluation.as_dict(), "checkpoint": name}
+    write_json(best_dir / EVALUATION_FILE, kept)
+    tf.train.update_checkpoint_state(str(best_dir), name)
+    for old in best_dir.glob("model.ckpt-*"):
+        if not old.name.startswith(f"{name}."):
+            old.unlink()
+
+
+def _link(file: Path, temporary: Path) -> None:
+    """A second name takes no room, where the file system has such; TensorFlow never edits files."""
+    temporary.unlink()
+    try:
+        os.link(file, temporary)
+    except OSError:
+        shutil.copyfile(file, temporary)

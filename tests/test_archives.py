@@ -1,0 +1,439 @@
+"""Checkpoints as `.tar`: one of Google's kind just works, and a hostile one writes nothing."""
+
+import io
+import itertools
+import multiprocessing
+import os
+import random
+import shutil
+import signal
+import tarfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import TINY_HPARAMS, Groovae, assert_one_line
+
+from groovae import archives
+from groovae.archives import unpacked
+from groovae.checkpoints import check_readable, find_checkpoint
+from groovae.errors import GroovaeError
+from groovae.generate import load_model
+
+STEP_3 = ("model.ckpt-3.index", "model.ckpt-3.data-00000-of-00001", "model.ckpt-3.meta")
+
+
+@pytest.fixture(autouse=True)
+def cache_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """No test may come near the cache of the one who runs it."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    return tmp_path / "cache"
+
+
+@pytest.fixture
+def packed(trained: Path, tmp_path: Path) -> Path:
+    """An archive as Google's are: one checkpoint in a folder, and no config.json."""
+    return pack(tmp_path / "groovae_4bar.tar", trained, "groovae_4bar/")
+
+
+def pack(path: Path, train_dir: Path, folder: str, *more: str) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    mode = "w:gz" if path.suffix in (".gz", ".tgz") else "w"
+    with tarfile.open(path, mode) as tar:  # type: ignore[call-overload]
+        for name in (*STEP_3, *more):
+            tar.add(train_dir / name, folder + name)
+    return path
+
+
+def tar_of(*members: tuple[tarfile.TarInfo, bytes]) -> bytes:
+    file = io.BytesIO()
+    with tarfile.open(fileobj=file, mode="w") as tar:
+        for info, content in members:
+            info.size = len(content)
+            tar.addfile(info, io.BytesIO(content))
+    return file.getvalue()
+
+
+def a_member(name: str, kind: bytes = tarfile.REGTYPE, to: str = "") -> tarfile.TarInfo:
+    info = tarfile.TarInfo(name)
+    info.type, info.linkname = kind, to
+    return info
+
+
+def snapshot(folder: Path) -> dict[str, bytes | None]:
+    return {
+        str(path.relative_to(folder)): path.read_bytes() if path.is_file() else None
+        for path in sorted(folder.rglob("*"))
+    }
+
+
+def assert_refused(folder: Path, content: bytes, message: str) -> None:
+    """The archive is one error, and nothing is there that was not before."""
+    path = folder / "in" / "x.tar"
+    path.parent.mkdir(exist_ok=True)
+    path.write_bytes(content)
+    before = snapshot(folder)
+    with pytest.raises(GroovaeError, match=message) as error:
+        unpacked(path)
+    assert "\n" not in str(error.value)
+    assert snapshot(folder) == before
+
+
+# What is taken
+
+
+@pytest.mark.parametrize("folder", ["", "./", "groovae_4bar/", "a/b/c/"])
+@pytest.mark.parametrize("suffix", [".tar", ".tar.gz", ".tgz"])
+def test_a_checkpoint_at_any_depth(trained: Path, tmp_path: Path, folder: str, suffix: str) -> None:
+    path = pack(tmp_path / f"x.y{suffix}", trained, folder, "config.json")
+    prefix = unpacked(path)
+    assert prefix.name == "model.ckpt-3"
+    assert prefix.parent.parent == tmp_path
+    assert prefix.parent.name.startswith("x.y.unpacked-")
+    names = {*STEP_3, "config.json"}
+    assert snapshot(prefix.parent) == {name: (trained / name).read_bytes() for name in names}
+    check_readable(str(prefix))
+
+
+def test_other_files_are_left_in_it(trained: Path, tmp_path: Path) -> None:
+    (path := tmp_path / "train.tar").touch()
+    with tarfile.open(path, "w") as tar:
+        tar.add(trained, "train")
+        tar.addfile(a_member("train/._model.ckpt-9.index"))
+        tar.addfile(a_member("train/._model.ckpt-9.data-00000-of-00001"))
+        tar.addfile(a_member(".data-00000-of-00001"))
+        tar.addfile(a_member("config.json"))
+    prefix = unpacked(path)
+    assert set(snapshot(prefix.parent)) == {*STEP_3, "config.json"}
+    assert (prefix.parent / "config.json").read_bytes() == (trained / "config.json").read_bytes()
+
+
+def test_of_several_the_greatest_step(trained: Path, tmp_path: Path) -> None:
+    with tarfile.open(tmp_path / "x.tar", "w") as tar:
+        for step in (9, 10, 11, 2):
+            for suffix in (".index", ".data-00000-of-00001"):
+                if (step, suffix) != (11, ".index"):  # not whole
+                    tar.add(trained / f"model.ckpt-3{suffix}", f"a/model.ckpt-{step}{suffix}")
+    prefix = unpacked(tmp_path / "x.tar")
+    assert prefix.name == "model.ckpt-10"
+    assert len(snapshot(prefix.parent)) == 2
+
+
+def test_all_shards_belong_to_a_checkpoint(tmp_path: Path) -> None:
+    shards = [f"model.ckpt-7.data-{i:05}-of-00003" for i in range(3)]
+    members = [(a_member(name), name.encode()) for name in ("model.ckpt-7.index", *shards)]
+    assert_refused(tmp_path, tar_of(*members[:3]), "no whole checkpoint")
+    assert_refused(tmp_path, tar_of(*members[1:]), "no whole checkpoint")
+    (tmp_path / "x.tar").write_bytes(tar_of(*members))
+    assert set(snapshot(unpacked(tmp_path / "x.tar").parent)) == {"model.ckpt-7.index", *shards}
+
+
+def test_a_second_use_unpacks_nothing(packed: Path) -> None:
+    prefix = unpacked(packed)
+    before = {path: path.stat().st_ino for path in prefix.parent.iterdir()}
+    assert unpacked(packed) == prefix
+    assert {path: path.stat().st_ino for path in prefix.parent.iterdir()} == before
+
+
+def test_another_archive_of_the_same_name_is_another_checkpoint(
+    trained: Path, packed: Path
+) -> None:
+    first, when = unpacked(packed), packed.stat()
+    pack(packed, trained, "groovae_5bar/")
+    assert packed.stat().st_size == when.st_size
+    os.utime(packed, ns=(when.st_atime_ns, when.st_mtime_ns))
+    second = unpacked(packed)
+    assert second.parent != first.parent
+    assert snapshot(second.parent) == snapshot(first.parent)
+
+
+def test_what_somebody_removed_comes_back(packed: Path) -> None:
+    prefix = unpacked(packed)
+    before = snapshot(prefix.parent)
+    for name in STEP_3[:2]:
+        (prefix.parent / name).unlink()
+        assert unpacked(packed) == prefix
+        assert snapshot(prefix.parent) == before
+    shutil.rmtree(prefix.parent)
+    assert unpacked(packed) == prefix
+    assert snapshot(prefix.parent) == before
+
+
+def test_the_cache_takes_what_cannot_lie_beside(
+    packed: Path, cache_home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Whoever may do anything may write into a folder that says no.
+    monkeypatch.setattr(os, "access", lambda path, mode: Path(path) != packed.parent)
+    before = set(packed.parent.iterdir())
+    prefix = unpacked(packed)
+    assert prefix.parent.parent == cache_home / "groovae"
+    assert set(packed.parent.iterdir()) == before | {cache_home}
+    monkeypatch.undo()
+    monkeypatch.setenv("XDG_CACHE_HOME", str(cache_home))
+    assert unpacked(packed) == prefix, "it serves even where the folder may be written to again"
+    monkeypatch.delenv("XDG_CACHE_HOME")
+    monkeypatch.setenv("HOME", str(packed.parent))
+    assert archives._folders(packed, "0" * 64)[1].parent == packed.parent / ".cache" / "groovae"
+
+
+def test_several_at_once_do_not_disturb_each_other(packed: Path) -> None:
+    for _ in range(10):
+        with multiprocessing.get_context("fork").Pool(4) as pool:
+            prefixes = set(pool.map(unpacked, [packed] * 4, chunksize=1))
+        assert prefixes == {unpacked(packed)}
+        (prefix,) = prefixes
+        assert set(snapshot(prefix.parent)) == set(STEP_3)
+        shutil.rmtree(prefix.parent)
+
+
+# What is refused
+
+GOOD = [(a_member("m-1.index"), b"i"), (a_member("m-1.data-00000-of-00001"), b"d")]
+OUTSIDE, LINK, NEITHER = "lies outside", "is a link", "is neither a file nor a folder"
+HOSTILE = {
+    "above": (a_member("../evil.index"), OUTSIDE),
+    "up and out": (a_member("a/../../evil.index"), OUTSIDE),
+    "up and in": (a_member("a/../evil.index"), OUTSIDE),
+    "absolute": (a_member("/evil.index"), OUTSIDE),
+    "backslash": (a_member("..\\evil.index"), OUTSIDE),
+    "folder above": (a_member("../evil", tarfile.DIRTYPE), OUTSIDE),
+    "symlink": (a_member("evil", tarfile.SYMTYPE, "/etc"), LINK),
+    "symlink in the way": (a_member("m-1.meta", tarfile.SYMTYPE, "../evil"), LINK),
+    "hard link": (a_member("m-1.meta", tarfile.LNKTYPE, "/etc/passwd"), LINK),
+    "hard link within": (a_member("m-1.meta", tarfile.LNKTYPE, "m-1.index"), LINK),
+    "character device": (a_member("m-1.meta", tarfile.CHRTYPE), NEITHER),
+    "block device": (a_member("m-1.meta", tarfile.BLKTYPE), NEITHER),
+    "fifo": (a_member("m-1.meta", tarfile.FIFOTYPE), NEITHER),
+    "unknown": (a_member("m-1.meta", b"Z"), NEITHER),
+    "twice": (a_member("m-1.index"), "is there twice"),
+    "twice, dotted": (a_member("./m-1.index"), "is there twice"),
+    "two lines": (a_member("m-1\n.meta"), "has a name that is not text"),
+    "no UTF-8": (a_member("m-\udcff.meta"), "has a name that is not text"),
+}
+
+
+@pytest.mark.parametrize("first", [False, True])
+@pytest.mark.parametrize(("member", "message"), HOSTILE.values(), ids=HOSTILE)
+def test_a_hostile_member_is_refused_before_anything_is_written(
+    tmp_path: Path, member: tarfile.TarInfo, message: str, first: bool
+) -> None:
+    members = [(member, b""), *GOOD] if first else [*GOOD, (member, b"")]
+    # What comes first is no duplicate yet; the one after it is.
+    assert_refused(tmp_path, tar_of(*members), message)
+    assert not Path("/evil.index").exists()
+
+
+def test_a_sparse_file_is_refused(tmp_path: Path) -> None:
+    content = tar_of((a_member("m-1.meta", tarfile.GNUTYPE_SPARSE), b""), *GOOD)
+    assert_refused(tmp_path, content, NEITHER)
+
+
+def test_an_absurd_size_is_refused_without_reading_it(tmp_path: Path) -> None:
+    huge = a_member("m-1.index")
+    huge.size = archives.MAX_UNPACKED_BYTES + 1
+    assert_refused(tmp_path, huge.tobuf(), "too large to unpack")
+
+
+@pytest.mark.parametrize("size", [-1, -(1 << 40)])
+def test_a_negative_size_is_refused(tmp_path: Path, size: int) -> None:
+    header = a_member("m-1.index")
+    header.size = size
+    content = tar_of(*GOOD[:1]).rstrip(b"\0").ljust(1024, b"\0") + header.tobuf(tarfile.GNU_FORMAT)
+    assert_refused(tmp_path, content + bytes(1024), "too large|not a tar archive|cut off")
+
+
+def test_an_absurd_sum_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    content = tar_of(*GOOD, (a_member("notes"), b"n" * 10))
+    monkeypatch.setattr(archives, "MAX_UNPACKED_BYTES", 11)
+    assert_refused(tmp_path, content, "too large to unpack")
+    monkeypatch.setattr(archives, "MAX_UNPACKED_BYTES", 12)
+    assert unpacked(tmp_path / "in" / "x.tar").name == "m-1"
+
+
+def test_too_many_members_are_refused(tmp_path: Path) -> None:
+    many = [(a_member(f"{i}"), b"") for i in range(archives.MAX_MEMBERS - 1)]
+    assert_refused(tmp_path, tar_of(*many, *GOOD), "too large to unpack")
+    assert_refused(tmp_path, tar_of(*many), "no whole checkpoint")
+
+
+@pytest.mark.parametrize("kind", archives.HEADER_TYPES)
+def test_a_header_that_would_fill_the_memory_is_refused(
+    tmp_path: Path, kind: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    record_bytes = archives.MAX_HEADER_BYTES + 1
+    if kind in (tarfile.GNUTYPE_LONGNAME, tarfile.GNUTYPE_LONGLINK):
+        record = b"a" * (record_bytes - 1) + b"\0"
+    else:
+        record = b"%d comment=" % record_bytes
+        record = record.ljust(record_bytes - 1, b"a") + b"\n"
+    header = a_member("././@Header", kind)
+    header.size = record_bytes
+    padding = bytes(-record_bytes % 512)
+    content = header.tobuf() + record + padding + tar_of((a_member("notes"), b""), *GOOD)
+    assert_refused(tmp_path, content, "not a tar archive")
+    monkeypatch.setattr(archives, "MAX_HEADER_BYTES", record_bytes)
+    assert unpacked(tmp_path / "in" / "x.tar").name == "m-1"
+
+
+def test_headers_upon_headers_are_refused(tmp_path: Path) -> None:
+    header = a_member("x", tarfile.XHDTYPE)
+    assert_refused(tmp_path, header.tobuf() * 5000 + tar_of(*GOOD), "not a tar archive")
+
+
+# What is damaged
+
+
+@pytest.mark.parametrize("content", [b"", b"no tar at all", b"PK\3\4" * 999, b"\x1f\x8b" * 300])
+def test_what_is_no_tar_is_refused(tmp_path: Path, content: bytes) -> None:
+    assert_refused(tmp_path, content, "not a tar archive, or it is cut off or damaged; fetch")
+
+
+@pytest.mark.parametrize("content", [tar_of(), tar_of((a_member("notes.txt"), b"hello"))])
+def test_an_archive_without_a_checkpoint_is_refused(tmp_path: Path, content: bytes) -> None:
+    assert_refused(tmp_path, content, r"no whole checkpoint .*NAME\.index")
+
+
+def test_a_file_that_cannot_be_read_is_one_error(tmp_path: Path) -> None:
+    with pytest.raises(GroovaeError, match=r"cannot read .*x\.tar: No such file"):
+        unpacked(tmp_path / "x.tar")
+    with pytest.raises(GroovaeError, match=r"cannot read .*: Is a directory"):
+        unpacked(tmp_path)
+
+
+def test_an_archive_cut_off_anywhere_is_refused(trained: Path, tmp_path: Path) -> None:
+    path = pack(tmp_path / "whole.tar", trained, "m/", "config.json")
+    content = path.read_bytes()
+    path.unlink()
+    end = len(content.rstrip(b"\0"))
+    cuts = {*range(0, end, 512), *range(100, end, 5003), end}
+    assert len(cuts) > 50
+    for cut in sorted(cuts):
+        assert_refused(tmp_path, content[:cut], "not a tar archive, or it is cut off")
+
+
+def test_a_compressed_archive_cut_off_anywhere_is_refused(trained: Path, tmp_path: Path) -> None:
+    content = pack(tmp_path / "whole.tgz", trained, "m/", "config.json").read_bytes()
+    (tmp_path / "whole.tgz").unlink()
+    cuts = [*range(0, len(content), 512), *range(len(content) - 10, len(content))]
+    for cut in cuts:
+        assert_refused(tmp_path, content[:cut], "not a tar archive, or it is cut off")
+
+
+@pytest.mark.parametrize("suffix", [".tar", ".tgz"])
+def test_a_damaged_archive_is_one_error_or_harmless(
+    trained: Path, tmp_path: Path, suffix: str
+) -> None:
+    """Of 300 archives with some bytes changed, each is refused, or gives a checkpoint beside it."""
+    content = pack(tmp_path / "in" / f"whole{suffix}", trained, "m/", "config.json").read_bytes()
+    outside, path, draw = snapshot(tmp_path), tmp_path / "in" / "x.tar", random.Random(4)
+    errors: list[str] = []
+    for _ in range(300):
+        damaged = bytearray(content)
+        for _ in range(draw.randint(1, 8)):
+            # Half of them in the headers, which are some of the bytes only.
+            where = draw.choice([draw.randrange(len(content)), draw.randrange(512)])
+            damaged[where] = draw.randrange(256)
+        path.write_bytes(damaged)
+        try:
+            prefix = unpacked(path)
+            assert prefix.parent.parent == path.parent
+            shutil.rmtree(prefix.parent)
+        except GroovaeError as error:
+            errors.append(str(error))
+        path.unlink()
+        assert snapshot(tmp_path) == outside
+    assert len(errors) > 100
+    assert not [error for error in errors if "\n" in error]
+
+
+# What goes wrong while it is unpacked
+
+
+def test_a_full_disk_leaves_nothing(
+    packed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = snapshot(tmp_path)
+
+    def full(*_: object) -> Iterator[bytes]:
+        yield b"some bytes"
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(archives, "_chunks", full)
+    with pytest.raises(GroovaeError, match=r"cannot write .*: No space left"):
+        unpacked(packed)
+    assert snapshot(tmp_path) == before
+
+
+def unpack_and_die(path: Path, at: int) -> None:
+    """Unpacks, and is killed at the `at`-th opening, syncing or renaming of a file."""
+    calls = itertools.count(1)
+
+    def counted(function: Callable[..., Any]) -> Callable[..., Any]:
+        def count(*arguments: Any, **more: Any) -> Any:
+            if next(calls) == at:
+                os.kill(os.getpid(), signal.SIGKILL)
+            return function(*arguments, **more)
+
+        return count
+
+    for module, name in ((os, "open"), (os, "replace"), (os, "fsync"), (tarfile, "open")):
+        setattr(module, name, counted(getattr(module, name)))
+    archives.open = counted(open)  # type: ignore[attr-defined]
+    unpacked(path)
+
+
+def test_killed_at_any_moment_it_is_unpacked_the_next_time(
+    packed: Path, trained: Path, tmp_path: Path
+) -> None:
+    whole = {name: (trained / name).read_bytes() for name in STEP_3}
+    for at in range(1, 200):
+        process = multiprocessing.get_context("fork").Process(
+            target=unpack_and_die, args=(packed, at)
+        )
+        process.start()
+        process.join()
+        prefix = unpacked(packed)
+        assert snapshot(prefix.parent) == whole
+        shutil.rmtree(prefix.parent)
+        assert list(tmp_path.iterdir()) == [packed]
+        if process.exitcode == 0:
+            break
+        assert process.exitcode == -signal.SIGKILL
+    assert 20 < at < 199
+
+
+# From the outside
+
+
+def test_find_checkpoint_takes_an_archive(packed: Path) -> None:
+    assert find_checkpoint(packed) == str(unpacked(packed))
+    assert find_checkpoint(f"{packed}x") is None
+
+
+def test_config_json_in_the_archive_counts(trained: Path, tmp_path: Path) -> None:
+    model = load_model(pack(tmp_path / "x.tar", trained, "x/", "config.json"))
+    assert model.config.hparams.z_size == 4
+
+
+def test_sample_from_an_archive(
+    groovae: Groovae, packed: Path, trained: Path, tmp_path: Path
+) -> None:
+    flags = ["--config=groovae_4bar", f"--hparams={TINY_HPARAMS}", "--seed=5"]
+    for out, checkpoint in (("a.mid", "groovae_4bar.tar"), ("b.mid", trained)):
+        result = groovae("sample", f"--checkpoint={checkpoint}", f"--out={out}", *flags)
+        assert result.returncode == 0, result.stderr
+    assert (tmp_path / "a.mid").read_bytes() == (tmp_path / "b.mid").read_bytes()
+
+
+def test_sample_from_a_hostile_archive_is_one_line(groovae: Groovae, tmp_path: Path) -> None:
+    (path := tmp_path / "x.tar").write_bytes(tar_of(*GOOD, (a_member("../evil"), b"evil")))
+    result = groovae("sample", "--checkpoint=x.tar")
+    assert_one_line(result, 1, "x.tar: a member lies outside the folder: '../evil'")
+    assert list(tmp_path.iterdir()) == [path]
+    assert not (tmp_path.parent / "evil").exists()
+
+
+def test_an_archive_that_is_not_there_says_where_googles_come_from(groovae: Groovae) -> None:
+    result = groovae("sample", "--checkpoint=groovae_4bar.tar")
+    assert_one_line(result, 1, "groovae_4bar.tar", "groovae download --checkpoint=")
