@@ -122,12 +122,14 @@ def load(
     if not keep:
         say(f"making the windows of {examples.name}")
         return _make_unnamed(examples, layout, key, Path(fallback_dir), workers)
-    path = _path(examples, layout, Path(fallback_dir))
-    windows = _open(path, layout, say)
-    if windows is None or windows.key != key:
-        say(f"making the windows of {examples.name}, to keep in {path}")
-        windows = _make(examples, layout, key, path, workers)
-    return windows
+    paths = _paths(examples, layout, Path(fallback_dir))
+    for path in paths:
+        windows = _open(path, layout, say)
+        if windows is not None and windows.key == key:
+            return windows
+    path = next((path for path in paths if os.access(path.parent, os.W_OK)), paths[-1])
+    say(f"making the windows of {examples.name}, to keep in {path}")
+    return _make(examples, layout, key, path, workers)
 
 
 def _key(examples: Examples, layout: Layout) -> str:
@@ -137,16 +139,17 @@ def _key(examples: Examples, layout: Layout) -> str:
     return hashlib.sha256(json.dumps(everything).encode()).hexdigest()
 
 
-def _path(examples: Examples, layout: Layout, fallback_dir: Path) -> Path:
-    """One place for each set of files and each layout, so that the old file is replaced."""
+def _paths(examples: Examples, layout: Layout, fallback_dir: Path) -> list[Path]:
+    """One place for each set of files and each layout, so that the old file is replaced.
+
+    Beside the records, and for those in a folder that cannot be written to, `fallback_dir`.
+    """
     names = [os.path.basename(file) for file in examples.files]
     what = hashlib.sha256(json.dumps([names, layout.grid_options()]).encode()).hexdigest()[:8]
     beside = Path(examples.files[0])
     name = f"{beside.name}.windows-{what}.npy"
     is_local = "://" not in examples.files[0]
-    if is_local and os.access(beside.parent, os.W_OK):
-        return beside.with_name(name)
-    return fallback_dir / name
+    return [*([beside.with_name(name)] if is_local else []), fallback_dir / name]
 
 
 def _open(path: Path, layout: Layout, say: Callable[[str], None]) -> CachedWindows | None:

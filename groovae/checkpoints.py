@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from groovae.errors import GroovaeError, first_line
 from groovae.upstream import tf
 
@@ -45,8 +47,7 @@ def find_checkpoint(path: str | os.PathLike[str]) -> str | None:
         return latest
     # The file named `checkpoint` did not come along, or it names the place that the folder was
     # moved or copied from.
-    prefixes = [str(index)[: -len(".index")] for index in path.glob("*.index")]
-    return max(prefixes, key=step_of, default=None)
+    return max(all_checkpoints(path), key=step_of, default=None)
 
 
 def need_checkpoint(path: str | os.PathLike[str]) -> str:
@@ -76,6 +77,11 @@ def step_of(checkpoint: str) -> int:
     return int(match.group(1)) if match else 0
 
 
+def all_checkpoints(folder: Path) -> list[str]:
+    """The prefixes of all checkpoints in a folder, by their step."""
+    return sorted((str(index)[: -len(".index")] for index in folder.glob("*.index")), key=step_of)
+
+
 def newest_whole(train_dir: Path, say: Callable[[str], None]) -> str | None:
     """The newest checkpoint of a training folder that can be read, or None where there is none.
 
@@ -85,16 +91,15 @@ def newest_whole(train_dir: Path, say: Callable[[str], None]) -> str | None:
       GroovaeError: there are checkpoints, and none of them can be read.
     """
     newest = find_checkpoint(train_dir)
-    others = {str(index)[: -len(".index")] for index in train_dir.glob("*.index")} - {newest}
     candidates = [newest] if newest else []
-    candidates += sorted(others, key=step_of, reverse=True)
+    candidates += [other for other in reversed(all_checkpoints(train_dir)) if other != newest]
     for checkpoint in candidates:
         try:
             check_readable(checkpoint)
             return checkpoint
         except GroovaeError as error:
             failure = error
-            say(f"warning: passed over {checkpoint}, which is damaged or incomplete")
+            say(f"warning: passed over: {error}")
     if candidates:
         raise failure
     return None
@@ -123,7 +128,7 @@ class Start:
     unused: list[str]
 
     def __str__(self) -> str:
-        slots = [name for name in self.unused if re.search(r"/Adam(_\d+)?$|^beta\d_power$", name)]
+        slots = [name for name in self.unused if _is_optimizers(name)]
         others = [name for name in self.unused if name not in slots]
         left = [f"{len(slots)} of its optimizer, which starts anew"] if slots else []
         text = f"all {len(self.values)} variables of the model come from {self.checkpoint}"
@@ -162,6 +167,11 @@ def check_fits(checkpoint: str, variables: Iterable[Any], config_name: str) -> N
     wrong += [name for name in shapes if name not in here and name.endswith("lstm_cell/bias")]
     if not wrong:
         return
+    if all(map(_is_optimizers, wrong)):
+        raise GroovaeError(
+            f"{checkpoint}: it has no state of the optimizer to go on from; begin a training in "
+            "another --train_dir with --init_checkpoint and this one"
+        )
     behind = [
         hparam
         for hparam, pattern in _SHAPED_BY.items()
@@ -182,9 +192,14 @@ def check_readable(checkpoint: str) -> None:
     try:
         reader = tf.train.load_checkpoint(checkpoint)
         for name in reader.get_variable_to_shape_map():
-            reader.get_tensor(name)
+            if not np.isfinite(reader.get_tensor(name)).all():
+                raise ValueError(f"{name} holds what is no number")
     except (tf.errors.OpError, IndexError, RuntimeError, ValueError) as error:
         raise damaged(checkpoint, error) from error
+
+
+def _is_optimizers(name: str) -> bool:
+    return bool(re.search(r"/Adam(_\d+)?$|^beta\d_power$", name))
 
 
 def damaged(checkpoint: str, error: Exception) -> GroovaeError:

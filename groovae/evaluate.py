@@ -21,6 +21,7 @@ The reconstruction loss is the sum of the last three, times the steps of a windo
 
 import contextlib
 import copy
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -65,18 +66,21 @@ class Data:
     unmapped_pitches: str = "drop"
     all_notes: bool = False
 
-    def load(self, config: Any, fallback_dir: Path, say: Say) -> CachedWindows:
-        """The windows, cut for a config.
+    def examples(self) -> records.Examples:
+        """The records; raises a GroovaeError where there are none."""
+        if self.tfds_name:
+            return records.from_tfds(self.tfds_name, self.tfds_data_dir, self.split)
+        return records.find(self.examples_path)
+
+    def load(self, config: Any, fallback_dir: Path, say: Say, keep: bool = True) -> CachedWindows:
+        """The windows, cut for a config; see `cache.load` for the other arguments.
 
         Raises:
           GroovaeError: there is none, or the records cannot be read.
         """
         layout = configs.layout(config, self.hop_bars, self.unmapped_pitches, self.all_notes)
-        if self.tfds_name:
-            examples = records.from_tfds(self.tfds_name, self.tfds_data_dir, self.split)
-        else:
-            examples = records.find(self.examples_path)
-        windows = cache.load(examples, layout, fallback_dir, say)
+        examples = self.examples()
+        windows = cache.load(examples, layout, fallback_dir, say, keep)
         say(windows.report.told_of(examples.name))
         if not len(windows):
             raise GroovaeError(f"{examples.name}: no window to evaluate on: {windows.report}")
@@ -106,18 +110,23 @@ class Evaluation:
 
 
 class Evaluator:
-    """Evaluates one checkpoint after the other of one model on the same windows."""
+    """Evaluates one checkpoint after the other of one model on the same windows.
+
+    Attributes:
+      data: The account of these windows, by which others are told from them.
+    """
 
     def __init__(self, config_name: str, config: Any, windows: CachedWindows):
         """Takes a Config that was not built yet; the graphs are built when they are needed."""
         self._name, self._config, self._windows = config_name, config, windows
         self._sessions: dict[int, _Session] = {}
+        self.data = windows.report.as_dict()
 
     def evaluate(self, checkpoint: str) -> Evaluation:
         """The means of all losses over all windows.
 
         Raises:
-          GroovaeError: the checkpoint is damaged, gone, or another model's.
+          GroovaeError: the checkpoint is damaged, gone, another model's, or spoilt.
         """
         sums: dict[str, float] = {}
         fresh: set[int] = set()
@@ -130,6 +139,11 @@ class Evaluator:
             for name, loss in session.losses(batch).items():
                 sums[name] = sums.get(name, 0.0) + size * loss
         means = {name: sums[name] / len(self._windows) for name in LOSSES}
+        if not math.isfinite(means["loss"]):
+            raise GroovaeError(
+                f"{checkpoint}: its losses are no numbers, as its training has failed; "
+                "take an older one"
+            )
         return Evaluation(checkpoint, step_of(checkpoint), self._name, len(self._windows), means)
 
     def _session(self, batch_size: int) -> "_Session":

@@ -108,7 +108,8 @@ def only_one(folder: str | os.PathLike[str], does: str) -> Iterator[None]:
         path.parent.mkdir(parents=True, exist_ok=True)
         handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
     try:
-        _lock_or_raise(handle, path, f"{folder}: another process {does}")
+        with _as_groovae_error(path):
+            _lock_or_raise(handle, path, f"{folder}: another process {does}")
         try:
             yield
         finally:

@@ -35,6 +35,7 @@ class Progress:
       steps_per_second: The pace of the last `PACE_STEPS` steps, 0 at the first.
       windows_per_second: The same in windows.
       seconds_left: At this pace; infinite where it is not known.
+      is_recorded: Whether metrics.csv got it: each 100th step, and the last of `num_steps`.
     """
 
     step: int
@@ -44,6 +45,7 @@ class Progress:
     steps_per_second: float
     windows_per_second: float
     seconds_left: float
+    is_recorded: bool
 
     @property
     def loss(self) -> float:
@@ -118,9 +120,11 @@ class Telling(tf.train.SessionRunHook):
         self._windows_per_step = windows_per_step
         self._train_dir, self._curve = train_dir, Curve(train_dir / FILE)
         self._seen: collections.deque[tuple[int, float]] = collections.deque(maxlen=PACE_STEPS + 1)
+        self._step = 0
 
     def after_create_session(self, session: Any, coord: Any) -> None:
-        self._curve.cut(int(session.run(self._graph.global_step)))
+        self._step = int(session.run(self._graph.global_step))
+        self._curve.cut(self._step)
 
     def before_run(self, run_context: Any) -> Any:
         return tf.train.SessionRunArgs([self._graph.train_op, self._graph.scalars])
@@ -128,14 +132,19 @@ class Telling(tf.train.SessionRunHook):
     def after_run(self, run_context: Any, run_values: Any) -> None:
         step, scalars = run_values.results
         progress = self._progress(int(step), {name: float(x) for name, x in scalars.items()})
-        if progress.step % LOG_EVERY_STEPS == 0 or progress.step == self._num_steps:
+        if progress.is_recorded:
             self._record(progress)
         self._on_step(progress)
 
     def _progress(self, step: int, scalars: dict[str, float]) -> Progress:
-        # From the second step on: the first sets up the graph.
+        # The pace counts from the end of the first step, which sets up the graph.
         self._seen.append((step, time.monotonic()))
         (first, began), (_, now) = self._seen[0], self._seen[-1]
+        # Other replicas do steps as well, so that a hundredth one may be theirs.
+        is_due = step // LOG_EVERY_STEPS > self._step // LOG_EVERY_STEPS or (
+            0 < self._num_steps <= step
+        )
+        self._step = step
         pace = (step - first) / (now - began) if step > first else 0.0
         return Progress(
             step,
@@ -144,7 +153,8 @@ class Telling(tf.train.SessionRunHook):
             scalars,
             pace,
             pace * self._windows_per_step,
-            (self._num_steps - step) / pace if pace and self._num_steps else math.inf,
+            max(0, self._num_steps - step) / pace if pace and self._num_steps else math.inf,
+            is_due,
         )
 
     def _record(self, progress: Progress) -> None:
@@ -153,6 +163,19 @@ class Telling(tf.train.SessionRunHook):
         writer = tf.summary.FileWriterCache.get(str(self._train_dir))
         writer.add_summary(tf.Summary(value=values), progress.step)
         self._curve.append({"step": progress.step, **progress.scalars, **ours})
+
+
+class Saving(tf.train.CheckpointSaverHook):
+    """Saves checkpoints, and counts the seconds to the next one from the end of the last.
+
+    TensorFlow counts from its beginning, so that with evaluations that take as long, each step
+    would get a checkpoint.
+    """
+
+    def _save(self, session: Any, step: int) -> bool:
+        should_stop = super()._save(session, step)
+        self._timer.update_last_triggered_step(step)
+        return bool(should_stop)
 
 
 class Listener(tf.train.CheckpointSaverListener):

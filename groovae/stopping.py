@@ -33,7 +33,8 @@ def stop_signals(say: Callable[[str], None]) -> Iterator[Stop]:
     def note(number: int, frame: Any) -> None:
         restore()
         if not stop.has_begun:
-            raise KeyboardInterrupt
+            signal.raise_signal(number)
+            return
         stop.by = signal.Signals(number)
         say("stopping after this step; once more stops at once")
 

@@ -28,6 +28,7 @@ from groovae import cache, configs, distributed, records
 from groovae.account import Report
 from groovae.cache import CachedWindows
 from groovae.checkpoints import (
+    all_checkpoints,
     check_fits,
     find_checkpoint,
     need_checkpoint,
@@ -41,11 +42,11 @@ from groovae.errors import GroovaeError, first_line
 from groovae.evaluate import Data, Evaluation, Evaluator
 from groovae.files import only_one
 from groovae.graph import TrainingGraph, training_graph
-from groovae.hooks import Feeding, Guard, Listener, Progress, Spoilt, Telling, explained
+from groovae.hooks import Feeding, Guard, Listener, Progress, Saving, Spoilt, Telling, explained
 from groovae.replica import Replica, find_replica
 from groovae.stopping import Stop, Stopping, stop_signals
 from groovae.upstream import DurableSaver, keep_freed_memory, tf, tf_slim
-from groovae.validation import Validation, has_waited, read_best
+from groovae.validation import Validation, forget, has_waited, read_best
 
 
 @dataclasses.dataclass
@@ -151,6 +152,7 @@ def train(
     )
     config = _config(options, replica)
     windows = _windows(config, options, say)
+    keep_freed_memory()
     if not replica.is_chief:
         return _work(options, config, windows, replica, say)
     train_dir = Path(options.train_dir).expanduser()
@@ -158,7 +160,12 @@ def train(
         training = _Training(
             options, config, train_dir, windows, replica, say, on_step, on_evaluation
         )
-        result = training.run(target)
+        try:
+            result = training.run(target)
+        except KeyboardInterrupt:
+            if cluster:
+                distributed.finish(cluster, target)
+            raise
         if cluster and result.stopped_by != signal.SIGTERM:  # by which schedulers move processes
             distributed.finish(cluster, target)
         return result
@@ -187,20 +194,21 @@ class _Training:
         if saved and self.checkpoint:
             configs.check_same_model(saved, self.description, str(train_dir))
         self.started_at = step_of(self.checkpoint) if self.checkpoint else 0
+        forget(train_dir, self.started_at if self.checkpoint else None)
         self.seed = _seed(options.seed, saved, replica)
         self.validation: Validation | None = None
         self.saved_checkpoints = 0
 
     def run(self, target: str) -> Result:
         """Trains in sessions on `target`, if there is something left to do."""
-        if self._has_ended():
-            return self._result(Stop())
-        keep_freed_memory()
-        with (
-            self._validating(),
-            tf.Graph().as_default(),
-            stop_signals(self.say) as stop,
-        ):
+        with self._validating():
+            if self.started_at:  # its evaluation may have been interrupted
+                self._evaluate(self.started_at)
+            stop = Stop() if self._has_ended() else self._train(target)
+            return self._result(stop)
+
+    def _train(self, target: str) -> Stop:
+        with tf.Graph().as_default(), stop_signals(self.say) as stop:
             # Other numbers after a restart, or the same dropout would come first again.
             graph = _graph(self.config, self.replica, self.seed + self.started_at)
             scaffold = self._scaffold()
@@ -208,7 +216,7 @@ class _Training:
             self.say(self._plan())
             hooks = self._hooks(graph, scaffold, stop)
             _loop(graph, hooks, self.replica, target, self.train_dir, scaffold)
-        return self._result(stop)
+        return stop
 
     def _has_ended(self) -> bool:
         ends_at, patience = self.options.num_steps, self.options.early_stop_patience
@@ -238,13 +246,12 @@ class _Training:
             unmapped_pitches=options.unmapped_pitches,
             all_notes=options.all_notes,
         )
-        windows = data.load(self.config, self.train_dir, self.say)
+        windows = data.load(self.config, self.train_dir, self.say, options.cache_dataset)
         with (
             only_one(self.train_dir / "eval", "evaluates this training"),
             contextlib.closing(Evaluator(options.config, self.config, windows)) as evaluator,
         ):
             self.validation = Validation(self.train_dir, evaluator)
-            self.validation.cut(self.started_at)
             yield
 
     def _scaffold(self) -> Any:
@@ -279,8 +286,7 @@ class _Training:
         remove_torn(self.train_dir)
         latest = tf.train.latest_checkpoint(str(self.train_dir))
         if self.checkpoint and self.checkpoint != latest:
-            older = {str(index)[: -len(".index")] for index in self.train_dir.glob("*.index")}
-            kept = sorted((c for c in older if step_of(c) <= self.started_at), key=step_of)
+            kept = [c for c in all_checkpoints(self.train_dir) if step_of(c) <= self.started_at]
             tf.train.update_checkpoint_state(str(self.train_dir), self.checkpoint, kept)
         configs.save_config(self.train_dir, self.description, **self._about())
         _write_texts(self.train_dir, self.config, self.started_at)
@@ -319,7 +325,7 @@ class _Training:
         listener = Listener(
             functools.partial(self._after_save, stop), functools.partial(self._at_end, stop)
         )
-        saving = tf.train.CheckpointSaverHook(
+        saving = Saving(
             str(self.train_dir),
             save_secs=None if options.save_checkpoint_steps else options.save_checkpoint_secs,
             save_steps=options.save_checkpoint_steps or None,

@@ -17,13 +17,14 @@ import shutil
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from groovae import configs
 from groovae.checkpoints import find_checkpoint, step_of
 from groovae.curve import FILE, Curve
-from groovae.errors import GroovaeError
+from groovae.errors import GroovaeError, UsageError
 from groovae.evaluate import Evaluation, Evaluator
-from groovae.files import only_one, replacing, write_json
+from groovae.files import LOCK, only_one, replacing, write_json
 from groovae.upstream import tf
 
 POLL_SECONDS = 2.0
@@ -41,18 +42,20 @@ class Validation:
         self._train_dir, self._evaluator = train_dir, evaluator
         self._eval_dir, self._best_dir = train_dir / "eval", train_dir / "best"
         self._eval_dir.mkdir(parents=True, exist_ok=True)
-        self._curve = Curve(self._eval_dir / FILE)
         # Two event files of a folder must not be made within the same second.
         self._writer = tf.summary.FileWriter(str(self._eval_dir), filename_suffix=f".{os.getpid()}")
+        _check_same_data(self._best_dir, evaluator.data)
         self.best = read_best(self._best_dir)
 
-    def cut(self, last_step: int) -> None:
-        """Forgets the curve after a step that the training goes on from."""
-        self._curve.cut(last_step)
+    @property
+    def last_step(self) -> int:
+        """The step of the last checkpoint that was evaluated, -1 where none was."""
+        rows = _curve(self._train_dir).rows
+        return int(rows[-1]["step"]) if rows else -1
 
     def has(self, step: int) -> bool:
         """Whether the checkpoint of a step was evaluated."""
-        return any(row["step"] == step for row in self._curve.rows)
+        return any(row["step"] == step for row in _curve(self._train_dir).rows)
 
     def add(self, checkpoint: str) -> Evaluation:
         """Evaluates a checkpoint, adds it to the curve, and keeps it if it is the best so far.
@@ -63,18 +66,32 @@ class Validation:
         evaluation = self._evaluator.evaluate(checkpoint)
         loss = evaluation.losses["loss"]
         if self.best is None or loss < self.best[1]:
-            _keep(checkpoint, evaluation, self._train_dir, self._best_dir)
+            _keep(checkpoint, evaluation, self._evaluator.data, self._best_dir)
             self.best = (evaluation.step, loss)
-        self._curve.append({"step": evaluation.step, **evaluation.losses})
+        _curve(self._train_dir).append({"step": evaluation.step, **evaluation.losses})
         values = [tf.Summary.Value(tag=k, simple_value=v) for k, v in evaluation.losses.items()]
         self._writer.add_summary(tf.Summary(value=values), evaluation.step)
         self._writer.flush()
         return evaluation
 
 
+def forget(train_dir: Path, last_step: int | None) -> None:
+    """Forgets the evaluations after the step that a training goes on from; None where it begins.
+
+    Raises:
+      GroovaeError: a training begins where the best checkpoint of another one lies.
+    """
+    if last_step is None and (train_dir / "best").exists():
+        raise GroovaeError(
+            f"{train_dir / 'best'}: the best checkpoint of an earlier training is there; move it "
+            "away, or name another --train_dir"
+        )
+    _curve(train_dir).cut(-1 if last_step is None else last_step)
+
+
 def evaluations_since_best(train_dir: Path) -> int:
     """How many evaluations have gone by since the least validation loss, by eval/metrics.csv."""
-    rows = Curve(train_dir / "eval" / FILE).rows
+    rows = _curve(train_dir).rows
     best = min(range(len(rows)), key=lambda number: rows[number]["loss"], default=0)
     return max(0, len(rows) - 1 - best)
 
@@ -107,18 +124,25 @@ def watch(
       Step and loss of the best checkpoint.
 
     Raises:
+      UsageError: `train_dir` is a checkpoint and not a folder.
       GroovaeError: another process evaluates this training already.
     """
+    if train_dir.is_file() or Path(f"{train_dir}.index").exists():
+        raise UsageError(f"{train_dir} is one checkpoint; only the folder of a training is watched")
     if not find_checkpoint(train_dir):
         say(f"waiting for the first checkpoint in {train_dir}")
         while not find_checkpoint(train_dir):
             time.sleep(POLL_SECONDS)
     with only_one(train_dir / "eval", "evaluates this training"):
         validation = Validation(train_dir, evaluator())
+        is_alone = False
         while True:
             _catch_up(train_dir, validation, say, on_evaluation)
             if has_waited(train_dir, patience) or _is_done(train_dir, validation):
                 return validation.best
+            was_alone, is_alone = is_alone, not (train_dir / LOCK).exists()
+            if is_alone and not was_alone:
+                say(f"no training is at work in {train_dir}; waiting for one to go on")
             time.sleep(POLL_SECONDS)
 
 
@@ -141,38 +165,63 @@ def _catch_up(
 
 def _is_done(train_dir: Path, validation: Validation) -> bool:
     saved = configs.read_config(train_dir) or {}
-    return validation.has(saved.get("num_steps") or -1)
+    num_steps = saved.get("num_steps")
+    return bool(num_steps) and validation.last_step >= int(num_steps or 0)
+
+
+def _curve(train_dir: Path) -> Curve:
+    return Curve(train_dir / "eval" / FILE)
+
+
+def _check_same_data(best_dir: Path, data: dict[str, Any]) -> None:
+    """Losses on other windows are not to be compared with."""
+    if read_best(best_dir) and _read_evaluation(best_dir).get("data") != data:
+        raise GroovaeError(
+            f"{best_dir}: this checkpoint was chosen on other windows than those of now; evaluate "
+            "on the same records in the same way, or move eval/ and best/ away"
+        )
 
 
 def read_best(best_dir: Path) -> tuple[int, float] | None:
     """Step and loss of the checkpoint in a folder `best/`, or None where there is none."""
-    try:
-        evaluation = json.loads((best_dir / EVALUATION_FILE).read_text("utf-8"))
-        step, loss = int(evaluation["step"]), float(evaluation["losses"]["loss"])
-    except (FileNotFoundError, NotADirectoryError):
+    evaluation = _read_evaluation(best_dir)
+    if not evaluation or not (best_dir / f"model.ckpt-{evaluation['step']}.index").exists():
         return None
+    return evaluation["step"], evaluation["losses"]["loss"]
+
+
+def _read_evaluation(best_dir: Path) -> dict[str, Any]:
+    """What evaluation.json says, nothing where there is none."""
+    path = best_dir / EVALUATION_FILE
+    try:
+        evaluation = json.loads(path.read_text("utf-8"))
+        if not isinstance(evaluation["step"], int):
+            raise ValueError("its step is no number")
+        float(evaluation["losses"]["loss"])
+        return evaluation
+    except (FileNotFoundError, NotADirectoryError):
+        return {}
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise GroovaeError(
-            f"cannot read {best_dir / EVALUATION_FILE} ({error}); remove {best_dir}"
-        ) from error
-    return (step, loss) if (best_dir / f"model.ckpt-{step}.index").exists() else None
+        raise GroovaeError(f"cannot read {path} ({error}); remove {best_dir}") from error
 
 
-def _keep(checkpoint: str, evaluation: Evaluation, train_dir: Path, best_dir: Path) -> None:
+def _keep(checkpoint: str, evaluation: Evaluation, data: dict[str, Any], best_dir: Path) -> None:
     """Puts a checkpoint into `best_dir` in the place of the one there.
 
     The new one is whole before evaluation.json names it, and the old one goes last.
     """
-    name = Path(checkpoint).name
+    train_dir, name = Path(checkpoint).parent, Path(checkpoint).name
     # The index comes last: without it, the other files are not a checkpoint.
     files = sorted(train_dir.glob(f"{name}.*"), key=lambda file: file.suffix == ".index")
+    if not files or files[-1].suffix != ".index":
+        raise GroovaeError(f"{checkpoint}: it is gone before it could be kept")
     for file in files:
         with replacing(best_dir / file.name) as temporary:
             _link(file, temporary)
     if (train_dir / configs.CONFIG_FILE).exists():
         with replacing(best_dir / configs.CONFIG_FILE) as temporary:
             shutil.copyfile(train_dir / configs.CONFIG_FILE, temporary)
-    kept = {**evaluation.as_dict(), "checkpoint": name}
+    kept = {**evaluation.as_dict(), "checkpoint": name, "data": data}
     write_json(best_dir / EVALUATION_FILE, kept)
     tf.train.update_checkpoint_state(str(best_dir), name)
     for old in best_dir.glob("model.ckpt-*"):

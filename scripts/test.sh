@@ -3,7 +3,7 @@
 # requirements.txt that matches the lock, ruff, mypy, pytest. All of them run; one closing line
 # says which failed.
 #
-#   bash scripts/test.sh                          in .venv
+#   bash scripts/test.sh                          in .venv, tests on all cores
 #   bash scripts/test.sh -x tests/test_midi.py    arguments go to pytest; paths are the repository's
 #   bash scripts/test.sh --all-pythons [ARGS...]  instead: the fast tests alone, on every Python
 #                                                 3.10 to 3.13 found, each in .venvs/3.X (3 GB)
@@ -38,7 +38,7 @@ fast_tests_in() ( # PYTHON ENVIRONMENT PYTEST ARGS...
   export UV_PYTHON=$1 UV_PROJECT_ENVIRONMENT=$2
   shift 2
   make_environment --group dev
-  PATH=$UV_PROJECT_ENVIRONMENT/bin:$PATH pytest -m "not slow" "$@"
+  PATH=$UV_PROJECT_ENVIRONMENT/bin:$PATH pytest --numprocesses=auto --dist=worksteal -m "not slow" "$@"
 )
 
 if [ "${1:-}" = --all-pythons ]; then
@@ -64,7 +64,7 @@ else
   check "ruff check" ruff check groovae scripts tests # named, as .venvs is not always git's to ignore
   check "ruff format" ruff format --check groovae scripts tests
   check "mypy" mypy
-  check "pytest" pytest "$@"
+  check "pytest" pytest --numprocesses=auto --dist=worksteal "$@"
 fi
 
 [ -z "$failed" ] || fail "FAILED: $failed"

@@ -61,7 +61,7 @@ def test_a_half_written_checkpoint_is_passed_over(
     assert steps == [3, 4]
     passed_over = [line for line in lines if "passed over" in line]
     assert len(passed_over) == 1
-    assert "model.ckpt-3, which is damaged" in passed_over[0]
+    assert "model.ckpt-3: this checkpoint is damaged" in passed_over[0]
 
 
 def test_a_flipped_bit_is_noticed(five: Path, tmp_path: Path) -> None:
@@ -73,6 +73,34 @@ def test_a_flipped_bit_is_noticed(five: Path, tmp_path: Path) -> None:
     lines: list[str] = []
     assert newest_whole(train_dir, lines.append) == str(train_dir / "model.ckpt-1")
     assert len(lines) == 2
+
+
+def saved(train_dir: Path, step: int, variables: dict[str, np.ndarray]) -> None:
+    """A checkpoint of these values, and of no others."""
+    with tf.Graph().as_default(), tf.Session() as session:
+        saver = tf.train.Saver([tf.Variable(value, name=name) for name, value in variables.items()])
+        session.run(tf.global_variables_initializer())
+        saver.save(session, str(train_dir / "model.ckpt"), step, write_meta_graph=False)
+
+
+def test_one_with_values_that_are_no_numbers_is_passed_over(five: Path, tmp_path: Path) -> None:
+    train_dir = shutil.copytree(five, tmp_path / "train")
+    spoilt = values(need_checkpoint(five))
+    spoilt["encoder/mu/bias"][0] = np.nan
+    saved(train_dir, 3, spoilt)
+    lines: list[str] = []
+    assert newest_whole(train_dir, lines.append) == str(train_dir / "model.ckpt-2")
+    assert "encoder/mu/bias" in lines[0]
+
+
+def test_one_without_the_optimizer_is_a_start_and_not_to_go_on_from(
+    five: Path, records: Path, tmp_path: Path
+) -> None:
+    model = {name: x for name, x in values(need_checkpoint(five)).items() if "Adam" not in name}
+    saved(tmp_path, 3, {name: x for name, x in model.items() if "_power" not in name})
+    options = Options(str(tmp_path), str(records), hparams=TINY_HPARAMS, num_steps=9)
+    with pytest.raises(GroovaeError, match=r"no state of the optimizer.*--init_checkpoint"):
+        train(options)
 
 
 def test_without_any_whole_one_it_says_so_and_changes_nothing(

@@ -1,6 +1,8 @@
-"""metrics.csv: what a kill tears is dropped, and what comes again is said once."""
+"""metrics.csv: what was appended is read again, and what comes again is said once."""
 
 import csv
+import resource
+import signal
 from pathlib import Path
 
 import numpy as np
@@ -41,27 +43,6 @@ def test_it_is_a_table_that_others_read(tmp_path: Path) -> None:
         assert list(csv.reader(file)) == [["step", "loss"], ["0", "0"], ["1", "0.5"]]
 
 
-def test_a_row_torn_at_any_byte_is_left_out(tmp_path: Path) -> None:
-    path = tmp_path / "metrics.csv"
-    filled(path, range(8, 12))
-    whole = path.read_bytes()
-    ends = [n + 1 for n, byte in enumerate(whole) if byte == ord("\n")]
-    for size in range(len(whole)):
-        path.write_bytes(whole[:size])
-        whole_lines = sum(end <= size for end in ends)
-        assert len(Curve(path).rows) == max(0, whole_lines - 1)
-
-
-def test_a_curve_that_was_torn_goes_on_whole(tmp_path: Path) -> None:
-    path = tmp_path / "metrics.csv"
-    filled(path, range(3))
-    path.write_bytes(path.read_bytes()[:-2])
-    curve = Curve(path)
-    curve.cut(last_step=5)
-    curve.append({"step": 2, "loss": 7})
-    assert [(row["step"], row["loss"]) for row in Curve(path).rows] == [(0, 0), (1, 0.5), (2, 7)]
-
-
 def test_what_comes_after_a_step_is_forgotten(tmp_path: Path) -> None:
     curve = filled(tmp_path / "metrics.csv", range(9))
     curve.cut(last_step=4)
@@ -69,13 +50,31 @@ def test_what_comes_after_a_step_is_forgotten(tmp_path: Path) -> None:
     assert Curve(tmp_path / "metrics.csv").rows == curve.rows
 
 
-def test_other_columns_begin_a_new_table(tmp_path: Path) -> None:
-    curve = filled(tmp_path / "metrics.csv", range(3))
-    curve.append({"step": 3, "loss": 1, "more": 2})
-    assert Curve(tmp_path / "metrics.csv").rows == curve.rows == [{"step": 3, "loss": 1, "more": 2}]
+def test_rows_may_have_columns_of_their_own(tmp_path: Path) -> None:
+    curve = filled(tmp_path / "metrics.csv", range(2))
+    curve.append({"step": 2, "more": 2})
+    assert (tmp_path / "metrics.csv").read_text() == "step,loss,more\n0,0,\n1,0.5,\n2,,2\n"
+    assert Curve(tmp_path / "metrics.csv").rows == curve.rows
+    assert curve.rows[0] == {"step": 0, "loss": 0}
 
 
-@pytest.mark.parametrize("text", ["a,b\n1,2\n", "step,loss\n1,x\n", "step\n1,2\n", "\x00\n\xff\n"])
+def test_a_row_that_cannot_be_written_leaves_the_table_as_it_was(tmp_path: Path) -> None:
+    curve = filled(tmp_path / "metrics.csv", range(2))
+    before = (tmp_path / "metrics.csv").read_text()
+    limit = resource.getrlimit(resource.RLIMIT_FSIZE)
+    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (10, limit[1]))
+    try:
+        with pytest.raises(GroovaeError, match=r"metrics\.csv"):
+            curve.append({"step": 2, "loss": 1})
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limit)
+        signal.signal(signal.SIGXFSZ, handler)
+    assert (tmp_path / "metrics.csv").read_text() == before
+    assert [row["step"] for row in curve.rows] == [0, 1]
+
+
+@pytest.mark.parametrize("text", ["a,b\n1,2\n", "step,loss\n1,x\n", "\x00\n\xff\n"])
 def test_something_else_is_one_error(text: str, tmp_path: Path) -> None:
     (tmp_path / "metrics.csv").write_text(text)
     with pytest.raises(GroovaeError, match="remove it"):

@@ -55,7 +55,7 @@ def an_example(**features: bytes) -> bytes:
     example = tf.train.Example()
     for name, value in features.items():
         example.features.feature[name].bytes_list.value.append(value)
-    return example.SerializeToString()
+    return example.SerializeToString(deterministic=True)
 
 
 @pytest.mark.parametrize(

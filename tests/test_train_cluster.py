@@ -138,7 +138,9 @@ def test_a_worker_and_a_chief_that_were_killed_come_back(records: Path, tmp_path
 
 
 def test_a_lost_parameter_server_ends_all_with_a_line(records: Path, tmp_path: Path) -> None:
-    with Processes(tmp_path, *flags_for(records, num_steps=1_000_000)) as processes:
+    with Processes(
+        tmp_path, *flags_for(records, num_steps=10**6, save_checkpoint_steps=5)
+    ) as processes:
         processes.wait_for_step(1)
         processes.kill("ps0")
         codes = processes.exit_codes()

@@ -1,16 +1,23 @@
 """Validation: the curve, the best checkpoint, early stopping, and a second process that watches."""
 
 import json
+import os
 import shutil
 import subprocess
 import sys
 import threading
-import time
 from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import ROOT, TINY_HPARAMS, Groovae, assert_one_line
+from conftest import (
+    ROOT,
+    TINY_HPARAMS,
+    Groovae,
+    a_groove,
+    assert_one_line,
+    write_records,
+)
 
 from groovae import configs
 from groovae.checkpoints import find_checkpoint, need_checkpoint, step_of
@@ -19,14 +26,25 @@ from groovae.errors import GroovaeError
 from groovae.evaluate import Data, Evaluation, Evaluator
 from groovae.generate import load_model
 from groovae.train import Options, Result, train
-from groovae.validation import Validation, evaluations_since_best, has_waited, watch
+from groovae.validation import (
+    Validation,
+    _keep,
+    evaluations_since_best,
+    has_waited,
+    read_best,
+    watch,
+)
 
 
 def options(train_dir: Path, records: Path, **more: Any) -> Options:
-    every = {"save_checkpoint_steps": 2, "seed": 1, "num_steps": 6, "hparams": TINY_HPARAMS}
-    return Options(
-        str(train_dir), str(records), eval_examples_path=str(records), **{**every, **more}
-    )
+    every = {
+        "eval_examples_path": str(records),
+        "save_checkpoint_steps": 2,
+        "seed": 1,
+        "num_steps": 6,
+        "hparams": TINY_HPARAMS,
+    }
+    return Options(str(train_dir), str(records), **{**every, **more})
 
 
 @pytest.fixture(scope="module")
@@ -139,6 +157,57 @@ def test_a_best_that_a_kill_left_halfway_is_made_again(
     assert find_checkpoint(train_dir / "best") == str(train_dir / "best" / "model.ckpt-2")
 
 
+def test_a_new_training_does_not_begin_over_anothers_best(
+    validated: tuple[Path, Result], records: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(validated[0] / "best", tmp_path / "best")
+    with pytest.raises(GroovaeError, match="best checkpoint of an earlier training is there"):
+        train(options(tmp_path, records))
+
+
+def test_an_old_curve_does_not_stop_a_new_training(records: Path, tmp_path: Path) -> None:
+    write_curve(tmp_path, 1, 2, 3, 4)
+    patient = Options(
+        str(tmp_path), str(records), hparams=TINY_HPARAMS, num_steps=4, early_stop_patience=1
+    )
+    result = train(patient)
+    assert (result.step, result.stopped_early) == (4, False)
+
+
+def test_losses_on_other_windows_are_not_compared(
+    validated: tuple[Path, Result], records: Path, tmp_path: Path
+) -> None:
+    train_dir = shutil.copytree(validated[0], tmp_path / "train")
+    other = write_records(tmp_path / "other.tfrecord", a_groove(8))
+    with pytest.raises(GroovaeError, match="best: this checkpoint was chosen on other windows"):
+        train(options(train_dir, records, num_steps=8, eval_examples_path=str(other)))
+
+
+def test_a_checkpoint_that_was_not_evaluated_is_at_the_next_start(
+    validated: tuple[Path, Result], records: Path, tmp_path: Path
+) -> None:
+    train_dir = shutil.copytree(validated[0], tmp_path / "train")
+    for name in ("eval", "best"):
+        shutil.rmtree(train_dir / name)
+    result = train(options(train_dir, records))  # it is at its last step already
+    assert result.best
+    assert result.best[0] == 6
+    assert [row["step"] for row in Curve(train_dir / "eval" / "metrics.csv").rows] == [6]
+
+
+def test_a_checkpoint_that_is_gone_does_not_replace_the_best(
+    validated: tuple[Path, Result], records: Path, tmp_path: Path
+) -> None:
+    train_dir = shutil.copytree(validated[0], tmp_path / "train")
+    evaluation = evaluator(records, train_dir).evaluate(str(train_dir / "model.ckpt-2"))
+    (train_dir / "model.ckpt-2.index").unlink()
+    before = read_best(train_dir / "best")
+    with pytest.raises(GroovaeError, match="gone before it could be kept"):
+        _keep(str(train_dir / "model.ckpt-2"), evaluation, {}, train_dir / "best")
+    assert before
+    assert read_best(train_dir / "best") == before
+
+
 # In a second process
 
 
@@ -165,7 +234,7 @@ def test_a_watch_beside_a_training_has_it_stop_early(
             f"--examples_path={records}",
         ],
         cwd=tmp_path,
-        env={**__import__("os").environ, "PYTHONPATH": str(ROOT)},
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
         stderr=subprocess.PIPE,
         text=True,
     )
@@ -217,6 +286,12 @@ def test_only_one_process_keeps_the_validation(
 
 
 def test_patience_without_a_watch_is_a_wrong_call(groovae: Groovae) -> None:
-    began = time.monotonic()
     assert_one_line(groovae("evaluate", "--early_stop_patience=2"), 2, "--watch")
-    assert time.monotonic() - began < 60
+
+
+def test_only_a_folder_is_watched(groovae: Groovae, trained: Path, records: Path) -> None:
+    prefix = trained / "model.ckpt-3"
+    result = groovae("evaluate", "--watch", f"--checkpoint={prefix}", f"--examples_path={records}")
+    assert_one_line(result, 2, "model.ckpt-3 is one checkpoint")
+    result = groovae("evaluate", "--watch", "--examples_path=nowhere.tfrecord")
+    assert_one_line(result, 1, "nowhere.tfrecord")

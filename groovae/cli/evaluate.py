@@ -104,6 +104,7 @@ def _watch(values: Any, data: "Data") -> None:
     from groovae.validation import watch
 
     train_dir = Path(values.checkpoint).expanduser()
+    data.examples()  # or a wrong name would be found when the first checkpoint is there
 
     def evaluator() -> Evaluator:
         name, config = configs.config_of(train_dir, values.config, values.hparams)

@@ -174,7 +174,7 @@ def run(values: Any, positional: list[str]) -> int:
         result = train(options, display.say, display.on_step, display.on_evaluation, cluster)
     if result.checkpoint is None:
         say("this worker is done")
-        return 128 + result.stopped_by if result.stopped_by else 0
+        return 0
     if result.stopped_by:
         say(
             f"stopped by {result.stopped_by.name} at step {result.step:,}, saved as "
@@ -212,10 +212,7 @@ class Display:
         tqdm.write(line, file=sys.stderr)
 
     def on_step(self, progress: "Progress") -> None:
-        from groovae.hooks import LOG_EVERY_STEPS
-
-        is_due = progress.step % LOG_EVERY_STEPS == 0 or progress.step == progress.num_steps
-        if is_due or self._bar is None:
+        if progress.is_recorded or self._bar is None:
             self.say(_line(progress))
         if self._bar is None:  # only now, since the clock of a bar starts at once
             self._bar = tqdm(bar_format="{desc}", disable=None, leave=False)
