@@ -189,13 +189,17 @@ class _Training:
         self.windows, self.replica = windows, replica
         self.say, self.on_step, self.on_evaluation = say, on_step, on_evaluation
         self.description = configs.describe(options.config, config)
-        saved = configs.read_config(train_dir)
+        saved = configs.read_config(train_dir) or {}
         self.checkpoint = newest_whole(train_dir, say)
         if saved and self.checkpoint:
             configs.check_same_model(saved, self.description, str(train_dir))
         self.started_at = step_of(self.checkpoint) if self.checkpoint else 0
         forget(train_dir, self.started_at if self.checkpoint else None)
         self.seed = _seed(options.seed, saved, replica)
+        # Once begun, a training has started from what it has started from.
+        self.init_checkpoint = (
+            saved.get("init_checkpoint") if self.checkpoint else options.init_checkpoint
+        )
         self.validation: Validation | None = None
         self.saved_checkpoints = 0
 
@@ -293,11 +297,12 @@ class _Training:
 
     def _about(self) -> dict[str, Any]:
         """What `config.json` says beside the model."""
-        names = ("hop_bars", "unmapped_pitches", "all_notes", "init_checkpoint", "num_steps")
+        names = ("hop_bars", "unmapped_pitches", "all_notes", "num_steps")
         return {
             "train_examples_path": self.config.train_examples_path,
             "tfds_name": self.config.tfds_name,
             **{name: getattr(self.options, name) for name in names},
+            "init_checkpoint": self.init_checkpoint,
             "seed": self.seed,
             "windows": self.windows.report.as_dict(),
         }
@@ -374,7 +379,7 @@ def _work(
     say: Callable[[str], None],
 ) -> Result:
     """Trains as a worker, which neither saves nor tells, until the chief ends the training."""
-    seed = _seed(options.seed, None, replica)
+    seed = _seed(options.seed, {}, replica)
     with replica.target(say) as target, tf.Graph().as_default():
         graph = _graph(config, replica, seed)
         hooks = _step_hooks(graph, config, options, windows, replica, seed)
@@ -447,14 +452,14 @@ def _config(options: Options, replica: Replica) -> Any:
     return configs.update_config(config, source)
 
 
-def _seed(given: int | None, saved: dict[str, Any] | None, replica: Replica) -> int:
+def _seed(given: int | None, saved: dict[str, Any], replica: Replica) -> int:
     """The seed that was given, or that the training began with, or a new one."""
     if given is not None:
         return given
     agreed = replica.default_seed()
     if agreed is not None:
         return agreed
-    drawn = saved.get("seed") if saved else None
+    drawn = saved.get("seed")
     return drawn if isinstance(drawn, int) else secrets.randbelow(2**31)
 
 

@@ -33,7 +33,14 @@ COMMANDS = {
     "sample": "draw grooves from a trained model, as MIDI",
 }
 
-WIDTH = 100
+# Names of files, flags and checkpoints stay whole.
+HELP_TEXT = textwrap.TextWrapper(
+    100,
+    initial_indent=" " * 6,
+    subsequent_indent=" " * 6,
+    break_long_words=False,
+    break_on_hyphens=False,
+)
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -269,6 +276,6 @@ def _help(command: Any, values: flags.FlagValues) -> str:
         default = (flag.default_as_str or "").strip("'") if flag.default != [] else ""
         text = flag.help.partition(";\n")[0]  # absl adds that a flag may be repeated
         text += f" (default: {default})" if default else ""
-        lines += textwrap.wrap(text, WIDTH, initial_indent=" " * 6, subsequent_indent=" " * 6)
+        lines += HELP_TEXT.wrap(text)
     lines += ["  --flagfile=FILE", "      Read flags from a file, one a line; configs/ holds some."]
     return "\n".join(lines)
