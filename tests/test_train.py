@@ -283,14 +283,6 @@ def test_a_wrong_call_is_one_line(groovae: Groovae, flags: list[str], code: int,
     assert_one_line(groovae("train", *flags), code, *words)
 
 
-def test_a_damaged_checkpoint_is_one_error(trained: Path, records: Path, tmp_path: Path):
-    train_dir = shutil.copytree(trained, tmp_path / "train")
-    data = train_dir / "model.ckpt-3.data-00000-of-00001"
-    data.write_bytes(data.read_bytes()[:100])
-    with pytest.raises(GroovaeError, match=r"model\.ckpt-3: this checkpoint is damaged"):
-        train(Options(str(train_dir), str(records), hparams=TINY_HPARAMS, num_steps=9))
-
-
 def test_a_copied_folder_goes_on_from_its_own_checkpoint(records: Path, tmp_path: Path):
     """Magenta's state file holds absolute paths, which lead back to where the folder came from."""
     options = Options(str(tmp_path / "a"), str(records), hparams=TINY_HPARAMS, num_steps=1)
