@@ -17,7 +17,7 @@ class Stop:
 
 
 @contextlib.contextmanager
-def stop_signals(say: Callable[[str], None]) -> Iterator[Stop]:
+def stop_signals() -> Iterator[Stop]:
     """Turns the first SIGINT or SIGTERM into a wish to stop after the step that runs.
 
     A second one acts at once, and so does the first where no step runs yet: there is nothing to
@@ -35,8 +35,7 @@ def stop_signals(say: Callable[[str], None]) -> Iterator[Stop]:
         if not stop.has_begun:
             signal.raise_signal(number)
             return
-        stop.by = signal.Signals(number)
-        say("stopping after this step; once more stops at once")
+        stop.by = signal.Signals(number)  # and no word: a line may be half-written just now
 
     if threading.current_thread() is threading.main_thread():
         for number in (signal.SIGINT, signal.SIGTERM):
@@ -48,12 +47,13 @@ def stop_signals(say: Callable[[str], None]) -> Iterator[Stop]:
 
 
 class Stopping(tf.train.SessionRunHook):
-    """Ends the loop once a signal has come."""
+    """Ends the loop once a signal has come, and says so."""
 
-    def __init__(self, stop: Stop):
-        self._stop = stop
+    def __init__(self, stop: Stop, say: Callable[[str], None]):
+        self._stop, self._say = stop, say
 
     def after_run(self, run_context: Any, run_values: Any) -> None:
         self._stop.has_begun = True
         if self._stop.by:
+            self._say(f"stopping by {self._stop.by.name}; once more stops at once")
             run_context.request_stop()

@@ -212,7 +212,7 @@ class _Training:
             return self._result(stop)
 
     def _train(self, target: str) -> Stop:
-        with tf.Graph().as_default(), stop_signals(self.say) as stop:
+        with tf.Graph().as_default(), stop_signals() as stop:
             # Other numbers after a restart, or the same dropout would come first again.
             graph = _graph(self.config, self.replica, self.seed + self.started_at)
             scaffold = self._scaffold()
@@ -338,7 +338,7 @@ class _Training:
             listeners=[listener],
         )
         step_hooks = _step_hooks(graph, self.config, options, self.windows, self.replica, self.seed)
-        return [*step_hooks, telling, Stopping(stop), saving]
+        return [*step_hooks, telling, Stopping(stop, self.say), saving]
 
     def _after_save(self, stop: Stop, step: int) -> bool:
         """Evaluates if it is time to, unless one is told to stop; returns whether to stop early."""

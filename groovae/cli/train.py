@@ -217,7 +217,8 @@ class Display:
         if self._bar is None:  # only now, since the clock of a bar starts at once
             self._bar = tqdm(bar_format="{desc}", disable=None, leave=False)
         columns = shutil.get_terminal_size().columns
-        self._bar.set_description_str(_line(progress)[: columns - 1], refresh=False)
+        live = _line(progress).replace("reconstruction", "recon").replace("  ", " ")
+        self._bar.set_description_str(live[: columns - 1], refresh=False)
         self._bar.update()
 
     def on_evaluation(self, evaluation: "Evaluation") -> None:
