@@ -4,7 +4,7 @@ import os
 import re
 import shlex
 import shutil
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -143,11 +143,9 @@ def read_start(checkpoint: str, variables: Iterable[Any], config_name: str) -> S
     """
     variables = list(variables)
     check_fits(checkpoint, variables, config_name)
-    check_readable(checkpoint)
-    reader = tf.train.load_checkpoint(checkpoint)
-    values = {name: reader.get_tensor(name) for name in sorted(v.op.name for v in variables)}
-    unused = sorted(set(reader.get_variable_to_shape_map()) - set(values))
-    return Start(checkpoint, values, unused)
+    everything = dict(_values(checkpoint))
+    values = {name: everything.pop(name) for name in sorted(v.op.name for v in variables)}
+    return Start(checkpoint, values, sorted(everything))
 
 
 def check_fits(checkpoint: str, variables: Iterable[Any], config_name: str) -> None:
@@ -157,10 +155,7 @@ def check_fits(checkpoint: str, variables: Iterable[Any], config_name: str) -> N
       GroovaeError: the index is damaged, or it belongs to another model; the message names a
         variable, both shapes, and the hparams behind them.
     """
-    try:
-        shapes = dict(tf.train.list_variables(checkpoint))
-    except (tf.errors.OpError, ValueError) as error:
-        raise damaged(checkpoint, error) from error
+    shapes = shapes_in(checkpoint)
     here = {variable.op.name: variable.shape.as_list() for variable in variables}
     wrong = [name for name, shape in here.items() if shapes.get(name) != shape]
     # Those that are there alone count too: another number of layers.
@@ -187,13 +182,33 @@ def check_fits(checkpoint: str, variables: Iterable[Any], config_name: str) -> N
     )
 
 
+def shapes_in(checkpoint: str) -> dict[str, list[int]]:
+    """The shape of each variable in a checkpoint, by its index.
+
+    Raises:
+      GroovaeError: the index is damaged.
+    """
+    try:
+        return dict(tf.train.list_variables(checkpoint))
+    except (tf.errors.OpError, ValueError) as error:
+        raise damaged(checkpoint, error) from error
+
+
 def check_readable(checkpoint: str) -> None:
     """Reads all of a checkpoint, or raises the GroovaeError of a damaged one."""
+    for _ in _values(checkpoint):
+        pass
+
+
+def _values(checkpoint: str) -> Iterator[tuple[str, np.ndarray]]:
+    """Each variable in a checkpoint; raises the GroovaeError of a damaged one."""
     try:
         reader = tf.train.load_checkpoint(checkpoint)
         for name in reader.get_variable_to_shape_map():
-            if not np.isfinite(reader.get_tensor(name)).all():
+            value = reader.get_tensor(name)
+            if not np.isfinite(value).all():
                 raise ValueError(f"{name} holds what is no number")
+            yield name, value
     except (tf.errors.OpError, IndexError, RuntimeError, ValueError) as error:
         raise damaged(checkpoint, error) from error
 

@@ -28,9 +28,10 @@ from pathlib import Path
 from typing import Any
 
 from groovae import cache, configs, records
+from groovae.account import Report
 from groovae.batches import Batch, evaluation_batches
 from groovae.cache import CachedWindows
-from groovae.checkpoints import check_fits, damaged, need_checkpoint, step_of
+from groovae.checkpoints import check_fits, damaged, need_checkpoint, shapes_in, step_of
 from groovae.errors import GroovaeError
 from groovae.graph import evaluation_graph, feed
 from groovae.upstream import tf
@@ -44,9 +45,14 @@ LOSSES = (
 Say = Callable[[str], None]
 
 
+def _check_some(name: str, report: Report) -> None:
+    if not report.windows:
+        raise GroovaeError(f"{name}: no window to evaluate on: {report}")
+
+
 @dataclass
 class Data:
-    """Which windows to evaluate on; the defaults are those of `groovae evaluate`.
+    """Which windows to train or evaluate on; the defaults are those of `groovae evaluate`.
 
     Attributes:
       examples_path: A TFRecord of NoteSequences, or a glob of them.
@@ -72,18 +78,31 @@ class Data:
             return records.from_tfds(self.tfds_name, self.tfds_data_dir, self.split)
         return records.find(self.examples_path)
 
-    def load(self, config: Any, fallback_dir: Path, say: Say, keep: bool = True) -> CachedWindows:
-        """The windows, cut for a config; see `cache.load` for the other arguments.
+    def load(
+        self,
+        config: Any,
+        fallback_dir: Path,
+        say: Say,
+        keep: bool = True,
+        check: Callable[[str, Report], None] = _check_some,
+    ) -> CachedWindows:
+        """The windows, cut for a config, and their account told.
+
+        Args:
+          config: The config.
+          fallback_dir: See `cache.load`; likewise `keep`.
+          say: Gets each line that tells what is about to happen.
+          keep: Leave the windows' file for the next time.
+          check: Gets the records' name and the account, and raises where they do not do.
 
         Raises:
-          GroovaeError: there is none, or the records cannot be read.
+          GroovaeError: the records cannot be read, or by `check`, there are no windows.
         """
         layout = configs.layout(config, self.hop_bars, self.unmapped_pitches, self.all_notes)
         examples = self.examples()
         windows = cache.load(examples, layout, fallback_dir, say, keep)
         say(windows.report.told_of(examples.name))
-        if not len(windows):
-            raise GroovaeError(f"{examples.name}: no window to evaluate on: {windows.report}")
+        check(examples.name, windows.report)
         return windows
 
 
@@ -169,19 +188,16 @@ class _Session:
             self._session = tf.Session(graph=graph)
 
     def restore(self, checkpoint: str, config_name: str) -> None:
-        """Loads all variables; Google's checkpoints may lack the global step, then 0."""
+        """Loads all variables; a checkpoint without the global step has it in its name."""
         step = self._graph.global_step
-        try:
-            has_step = step.op.name in dict(tf.train.list_variables(checkpoint))
-        except (tf.errors.OpError, ValueError) as error:
-            raise damaged(checkpoint, error) from error
+        has_step = step.op.name in shapes_in(checkpoint)
         variables = [v for v in self._variables if has_step or v is not step]
         check_fits(checkpoint, variables, config_name)
         with self._session.graph.as_default():
-            saver = self._savers.setdefault(has_step, None) or tf.train.Saver(variables)
-            self._savers[has_step] = saver
+            if has_step not in self._savers:
+                self._savers[has_step] = tf.train.Saver(variables)
             try:
-                saver.restore(self._session, checkpoint)
+                self._savers[has_step].restore(self._session, checkpoint)
             except (tf.errors.OpError, ValueError) as error:
                 raise damaged(checkpoint, error) from error
             if not has_step:

@@ -24,14 +24,14 @@ class TrainingGraph:
 
     Attributes:
       train_op: Does one step; its value is the global step after it.
-      inputs: The placeholders of a batch.
+      inputs: The placeholders of a batch, by the model's name for them; None for what it has not.
       global_step: The variable that counts the steps.
       scalars: `TRAINING_SCALARS` of the step, as tensors.
       optimizer: The optimizer, which workers that step together have further use for.
     """
 
     train_op: Any
-    inputs: tuple[Any, ...]
+    inputs: dict[str, Any]
     global_step: Any
     scalars: dict[str, Any]
     optimizer: Any
@@ -42,23 +42,22 @@ class EvaluationGraph:
     """A graph that evaluates a batch.
 
     Attributes:
-      inputs: The placeholders of a batch.
+      inputs: The placeholders of a batch, as in a `TrainingGraph`.
       global_step: The variable that counts the steps, on which the weight of the KL cost depends.
       losses: By the name, the tensor whose value is the mean over the batch.
       reset: Run it ahead of each batch, as Magenta's means go on from batch to batch.
     """
 
-    inputs: tuple[Any, ...]
+    inputs: dict[str, Any]
     global_step: Any
     losses: dict[str, Any]
     reset: Any
 
 
-def feed(inputs: tuple[Any, ...], batch: Batch) -> dict[Any, Any]:
+def feed(inputs: dict[str, Any], batch: Batch) -> dict[Any, Any]:
     """The feed_dict of a batch; controls that the model does not have are left out."""
-    return {
-        tensor: value for tensor, value in zip(inputs, batch, strict=True) if tensor is not None
-    }
+    pairs = zip(inputs.values(), batch, strict=True)
+    return {tensor: value for tensor, value in pairs if tensor is not None}
 
 
 def training_graph(config: Any, num_sync_workers: int = 0) -> TrainingGraph:
@@ -73,7 +72,7 @@ def training_graph(config: Any, num_sync_workers: int = 0) -> TrainingGraph:
     """
     model = config.model
     inputs = _build(model, config, is_training=True)
-    optimizer = model.train(**_model_arguments(inputs))
+    optimizer = model.train(**inputs)
     if num_sync_workers:
         optimizer = tf.train.SyncReplicasOptimizer(optimizer, num_sync_workers)
     applied = optimizer.apply_gradients(
@@ -97,7 +96,7 @@ def evaluation_graph(config: Any) -> EvaluationGraph:
     """
     model = _AtMu(config.model.encoder, config.model.decoder)
     inputs = _build(model, config, is_training=False)
-    updates = model.eval(**_model_arguments(inputs))
+    updates = model.eval(**inputs)
     names = [summary.op.name for summary in tf.get_collection(tf.GraphKeys.SUMMARIES)]
     losses = dict(zip(names, updates, strict=True))
     return EvaluationGraph(inputs, model.global_step, losses, tf.local_variables_initializer())
@@ -115,7 +114,7 @@ class _AtMu(MusicVAE):
         return posterior
 
 
-def _build(model: Any, config: Any, is_training: bool) -> tuple[Any, ...]:
+def _build(model: Any, config: Any, is_training: bool) -> dict[str, Any]:
     """Builds the model and its placeholders, with the static shapes that it needs."""
     hparams, converter = config.hparams, config.data_converter
     try:
@@ -127,16 +126,12 @@ def _build(model: Any, config: Any, is_training: bool) -> tuple[Any, ...]:
         "output_sequence": converter.output_depth,
         "control_sequence": converter.control_depth,
     }
-    sequences = [
-        tf.placeholder(tf.float32, [hparams.batch_size, None, depth], name) if depth else None
+    sequences = {
+        name: tf.placeholder(tf.float32, [hparams.batch_size, None, depth], name) if depth else None
         for name, depth in depths.items()
-    ]
-    return (*sequences, tf.placeholder(tf.int32, [hparams.batch_size], "sequence_length"))
-
-
-def _model_arguments(inputs: tuple[Any, ...]) -> dict[str, Any]:
-    names = ("input_sequence", "output_sequence", "control_sequence", "sequence_length")
-    return dict(zip(names, inputs, strict=True))
+    }
+    lengths = tf.placeholder(tf.int32, [hparams.batch_size], "sequence_length")
+    return {**sequences, "sequence_length": lengths}
 
 
 def _clipped_gradients(gradients: list[tuple[Any, Any]], hparams: Any) -> list[tuple[Any, Any]]:

@@ -24,7 +24,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from groovae import cache, configs, distributed, records
+from groovae import configs, distributed
 from groovae.account import Report
 from groovae.cache import CachedWindows
 from groovae.checkpoints import (
@@ -463,18 +463,15 @@ def _seed(given: int | None, saved: dict[str, Any], replica: Replica) -> int:
     return drawn if isinstance(drawn, int) else secrets.randbelow(2**31)
 
 
-def _windows(config: Any, options: Options, say: Callable[[str], None]) -> cache.CachedWindows:
-    """The windows to train on, from their cache or made now, and their account."""
-    layout = configs.layout(config, options.hop_bars, options.unmapped_pitches, options.all_notes)
-    if options.tfds_name:
-        examples = records.from_tfds(options.tfds_name, options.tfds_data_dir)
-    else:
-        examples = records.find(options.examples_path)
+def _windows(config: Any, options: Options, say: Callable[[str], None]) -> CachedWindows:
+    """The windows to train on, of which there must be a batch."""
+
+    def check(name: str, report: Report) -> None:
+        _check_enough(name, report, config.hparams.batch_size)
+
+    shared = {name: getattr(options, name) for name in Data.__dataclass_fields__ if name != "split"}
     train_dir = Path(options.train_dir).expanduser()
-    windows = cache.load(examples, layout, train_dir, say, keep=options.cache_dataset)
-    say(windows.report.told_of(examples.name))
-    _check_enough(examples.name, windows.report, config.hparams.batch_size)
-    return windows
+    return Data(split="train", **shared).load(config, train_dir, say, options.cache_dataset, check)
 
 
 def _check_enough(name: str, report: Report, batch_size: int) -> None:

@@ -140,15 +140,16 @@ def _mark_call(
     setattr(owner, name, marked)
 
 
-def main(task: str, result: str, *arguments: str) -> Any:
+def run_task(tasks: dict[str, Any], task: str, result: str, *arguments: str) -> Any:
+    """Runs one of the tasks, with a function that adds a line to the file `result`."""
     with open(result, "w", buffering=1, encoding="utf-8") as file:
 
         def tell(**values: Any) -> None:
             file.write(json.dumps(values) + "\n")
 
-        tasks: dict[str, Any] = {"train": train, "convert": convert, "windows": windows}
         return tasks[task](tell, *arguments)
 
 
 if __name__ == "__main__":
-    sys.exit(main(*sys.argv[1:]))
+    TASKS = {"train": train, "convert": convert, "windows": windows}
+    sys.exit(run_task(TASKS, *sys.argv[1:]))

@@ -9,10 +9,11 @@ Magenta's summaries: `loss`, `losses/r_loss`, `losses/kl_bits` and so on.
 from __future__ import annotations
 
 import functools
-import json
 import sys
 from collections.abc import Callable, Iterator
 from typing import Any
+
+from benchmark_probe import run_task
 
 ALL_WINDOWS = 1_000_000  # or more
 DRAW_SEED = 0  # of z, where the losses are means over many draws
@@ -210,15 +211,6 @@ def _summaries(graph: Any) -> Iterator[tuple[str, Any]]:
             yield constant_value(tag).item().decode(), value
 
 
-def main(task: str, result: str, *arguments: str) -> Any:
-    with open(result, "w", buffering=1, encoding="utf-8") as file:
-
-        def tell(**values: Any) -> None:
-            file.write(json.dumps(values) + "\n")
-
-        tasks: dict[str, Any] = {"train": train, "golden": golden, "versions": versions}
-        return tasks[task](tell, *arguments)
-
-
 if __name__ == "__main__":
-    sys.exit(main(*sys.argv[1:]))
+    TASKS = {"train": train, "golden": golden, "versions": versions}
+    sys.exit(run_task(TASKS, *sys.argv[1:]))

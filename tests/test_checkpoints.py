@@ -138,6 +138,17 @@ def as_tar(train_dir: Path, path: Path) -> Path:
     return path
 
 
+def one_step_from(start: Path, records: Path, folder: Path, hparams: str) -> Options:
+    """A new training from the weights of another, in `folder`/train."""
+    return Options(
+        str(folder / "train"),
+        str(records),
+        hparams=hparams,
+        num_steps=1,
+        init_checkpoint=str(start),
+    )
+
+
 @pytest.mark.parametrize("kind", ["folder", "prefix", "tar"])
 def test_a_training_starts_from_the_weights_of_another(
     kind: str, five: Path, records: Path, tmp_path: Path
@@ -148,13 +159,7 @@ def test_a_training_starts_from_the_weights_of_another(
         "tar": as_tar(five, tmp_path / "model.tar"),
     }[kind]
     lines: list[str] = []
-    options = Options(
-        str(tmp_path / "train"),
-        str(records),
-        hparams=OTHER_RATE,
-        num_steps=1,
-        init_checkpoint=str(source),
-    )
+    options = one_step_from(source, records, tmp_path, OTHER_RATE)
     assert train(options, lines.append).step == 1
     start, theirs = values(str(tmp_path / "train" / "model.ckpt-0")), values(need_checkpoint(five))
     model = [n for n in theirs if "Adam" not in n and "_power" not in n and n != "global_step"]
@@ -172,13 +177,7 @@ def test_a_training_starts_from_the_weights_of_another(
 def test_native_magentas_checkpoint_is_a_start(native: Path, records: Path, tmp_path: Path) -> None:
     from conftest import SMALL_HPARAMS
 
-    options = Options(
-        str(tmp_path / "train"),
-        str(records),
-        hparams=SMALL_HPARAMS,
-        num_steps=1,
-        init_checkpoint=str(native / "checkpoint"),
-    )
+    options = one_step_from(native / "checkpoint", records, tmp_path, SMALL_HPARAMS)
     first: list[float] = []
     train(options, on_step=lambda progress: first.append(progress.loss))
     assert first[0] < 250  # from scratch it is over 500
@@ -230,12 +229,6 @@ def test_a_start_that_does_not_fit_is_one_line(
 def test_a_damaged_start_is_one_error(five: Path, records: Path, tmp_path: Path) -> None:
     source = shutil.copytree(five, tmp_path / "source")
     data_file(source, 3).write_bytes(b"x" * data_file(source, 3).stat().st_size)
-    options = Options(
-        str(tmp_path / "train"),
-        str(records),
-        hparams=TINY_HPARAMS,
-        num_steps=1,
-        init_checkpoint=str(source),
-    )
+    options = one_step_from(source, records, tmp_path, TINY_HPARAMS)
     with pytest.raises(GroovaeError, match=r"model\.ckpt-3: this checkpoint is damaged"):
         train(options)

@@ -5,7 +5,6 @@ together as `groovae train` does it.
 """
 
 import argparse
-import contextlib
 import json
 import os
 import signal
@@ -20,6 +19,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from processes import ALL, TIMEOUT_SECONDS, Processes, free_ports
 
 from groovae import distributed
 from groovae.cluster import Cluster, from_environment
@@ -28,7 +28,6 @@ from groovae.synchronous import SyncHook
 from groovae.upstream import tf, tf_slim
 
 BATCH_SIZE = 12
-TIMEOUT_SECONDS = 600  # five processes that import TensorFlow on a busy machine
 
 
 # The program of each process
@@ -122,36 +121,15 @@ def play(options: argparse.Namespace) -> None:
 # Its processes
 
 
-class Processes:
-    """A cluster of 1 ps, 1 chief and 2 workers, each in a folder of its own, of its name."""
+class Regressions(Processes):
+    """Each in a folder of its own, of its name."""
 
     def __init__(self, folder: Path, *flags: str):
+        super().__init__()
         self._folder, self._flags = folder, flags
-        chief, first, second, ps = (f"127.0.0.1:{port}" for port in free_ports(4))
-        self._cluster = {"chief": [chief], "worker": [first, second], "ps": [ps]}
-        self._running: dict[str, subprocess.Popen[bytes]] = {}
 
-    def __enter__(self) -> "Processes":
-        for name in ("ps0", "chief0", "worker0", "worker1"):
-            self.start(name)
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        for process in self._running.values():
-            process.kill()
-            process.wait()
-
-    def start(self, name: str) -> None:
-        task = {"type": name[:-1], "index": int(name[-1])}
-        config = json.dumps({"cluster": self._cluster, "task": task})
-        self._running[name] = start(self._folder / name, *self._flags, TF_CONFIG=config)
-
-    def kill(self, name: str) -> None:
-        self._running[name].kill()
-        self._running[name].wait()
-
-    def signal(self, name: str, number: signal.Signals) -> None:
-        self._running[name].send_signal(number)
+    def launch(self, name: str, tf_config: str) -> "subprocess.Popen[bytes]":
+        return start(self._folder / name, *self._flags, TF_CONFIG=tf_config)
 
     def curve(self, name: str) -> list[tuple[int, float]]:
         """(step, loss) of each step that the replica has done, over all its lives."""
@@ -163,12 +141,8 @@ class Processes:
     def wait_for_steps(self, name: str, more: int) -> None:
         wanted = len(self.curve(name)) + more
         while len(self.curve(name)) < wanted:
-            assert self._running[name].poll() is None, self.errors(name)
+            assert self.is_running(name), self.errors(name)
             time.sleep(0.05)
-
-    def codes(self, *names: str) -> dict[str, int]:
-        """The exit codes, once all have ended."""
-        return {name: self._running[name].wait(TIMEOUT_SECONDS) for name in names}
 
 
 def start(folder: Path, *flags: str, **env: str) -> "subprocess.Popen[bytes]":
@@ -184,20 +158,11 @@ def read_curve(folder: Path) -> list[tuple[int, float]]:
     return [tuple(json.loads(line)) for line in lines if line.endswith("\n")]
 
 
-def free_ports(count: int) -> list[int]:
-    with contextlib.ExitStack() as stack:
-        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for one in sockets:
-            one.bind(("127.0.0.1", 0))
-        return [one.getsockname()[1] for one in sockets]
-
-
 def last_step(folder: Path) -> int:
     checkpoint = tf.train.latest_checkpoint(str(folder / "train"))
     return int(checkpoint.rpartition("-")[2]) if checkpoint else 0
 
 
-ALL = ("chief0", "worker0", "worker1", "ps0")
 ENDED_WELL = dict.fromkeys(ALL, 0)
 # What asynchronous replicas do then is in test_train_cluster.py.
 SYNC = ("--sync", "--num_steps=80", "--step_seconds=0.1")
@@ -208,7 +173,7 @@ SYNC = ("--sync", "--num_steps=80", "--step_seconds=0.1")
 
 def test_steps_together_are_the_steps_of_one_process(tmp_path: Path) -> None:
     alone = start(tmp_path / "alone", "--sync", "--num_steps=20")
-    with Processes(tmp_path, "--sync", "--num_steps=20") as processes:
+    with Regressions(tmp_path, "--sync", "--num_steps=20") as processes:
         assert processes.codes(*ALL) == ENDED_WELL, processes.errors("chief0")
         curves = [dict(processes.curve(name)) for name in ("chief0", "worker0", "worker1")]
     assert alone.wait(TIMEOUT_SECONDS) == 0
@@ -220,7 +185,7 @@ def test_steps_together_are_the_steps_of_one_process(tmp_path: Path) -> None:
 
 
 def test_only_the_chief_writes_and_no_one_chatters(tmp_path: Path) -> None:
-    with Processes(tmp_path, "--num_steps=30") as processes:
+    with Regressions(tmp_path, "--num_steps=30") as processes:
         assert processes.codes(*ALL) == ENDED_WELL, processes.errors("chief0")
         assert last_step(tmp_path / "chief0") >= 30
         for name in ("worker0", "worker1", "ps0"):
@@ -233,7 +198,7 @@ def test_only_the_chief_writes_and_no_one_chatters(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_a_worker_that_was_killed_joins_again(tmp_path: Path) -> None:
-    with Processes(tmp_path, *SYNC) as processes:
+    with Regressions(tmp_path, *SYNC) as processes:
         processes.wait_for_steps("worker1", 5)
         processes.kill("worker1")
         processes.start("worker1")
@@ -244,7 +209,7 @@ def test_a_worker_that_was_killed_joins_again(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_a_chief_that_was_killed_goes_on_from_its_checkpoint(tmp_path: Path) -> None:
-    with Processes(tmp_path, *SYNC) as processes:
+    with Regressions(tmp_path, *SYNC) as processes:
         processes.wait_for_steps("chief0", 15)
         processes.kill("chief0")
         before = len(processes.curve("chief0"))
@@ -258,7 +223,7 @@ def test_a_chief_that_was_killed_goes_on_from_its_checkpoint(tmp_path: Path) -> 
 
 @pytest.mark.slow
 def test_a_lost_parameter_server_ends_everyone(tmp_path: Path) -> None:
-    with Processes(tmp_path, "--sync", "--num_steps=100000", "--step_seconds=0.1") as processes:
+    with Regressions(tmp_path, "--sync", "--num_steps=100000", "--step_seconds=0.1") as processes:
         processes.wait_for_steps("worker1", 5)
         processes.kill("ps0")
         names = ("chief0", "worker0", "worker1")
@@ -271,7 +236,7 @@ def test_a_lost_parameter_server_ends_everyone(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_a_parameter_server_may_come_back_at_once(tmp_path: Path) -> None:
-    with Processes(tmp_path, *SYNC) as processes:
+    with Regressions(tmp_path, *SYNC) as processes:
         processes.wait_for_steps("chief0", 15)
         processes.kill("ps0")
         processes.start("ps0")
@@ -282,7 +247,7 @@ def test_a_parameter_server_may_come_back_at_once(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_who_waits_for_a_killed_worker_hears_ctrl_c(tmp_path: Path) -> None:
     """In a synchronous step the others wait within TensorFlow, where Python does not hear it."""
-    with Processes(tmp_path, "--sync", "--num_steps=100000") as processes:
+    with Regressions(tmp_path, "--sync", "--num_steps=100000") as processes:
         processes.wait_for_steps("worker1", 5)
         processes.kill("worker1")
         steps = -1
@@ -302,7 +267,7 @@ def test_a_training_that_is_over_ends_who_comes_late(tmp_path: Path) -> None:
     flags = ("--num_steps=3",)
     alone = start(tmp_path / "chief0", *flags)
     assert alone.wait(TIMEOUT_SECONDS) == 0
-    with Processes(tmp_path, *flags) as processes:
+    with Regressions(tmp_path, *flags) as processes:
         assert processes.codes(*ALL) == ENDED_WELL, processes.errors("worker0")
         assert processes.curve("worker0") == processes.curve("worker1") == []
 

@@ -1,73 +1,42 @@
 """`groovae train` as a cluster of real processes on loopback: 1 ps, 1 chief, 2 workers."""
 
+import dataclasses
 import json
 import os
-import signal
-import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from conftest import ROOT, SMALL_HPARAMS
+from processes import ALL, TIMEOUT_SECONDS, Processes, free_ports
 
 from groovae.checkpoints import find_checkpoint, step_of
 from groovae.curve import Curve
 from groovae.train import Options, train
 
-TIMEOUT_SECONDS = 600  # five processes that import TensorFlow on a busy machine
-NAMES = ("ps0", "chief0", "worker0", "worker1")
 # Small enough for four processes, large enough to learn.
 HPARAMS = SMALL_HPARAMS.replace("batch_size=64", "batch_size=48")
 
 
-class Processes:
-    """The processes of a cluster, in one folder."""
+class Trainings(Processes):
+    """`groovae train`, all in one folder."""
 
     def __init__(self, folder: Path, *flags: object):
+        super().__init__()
         self._folder, self._flags = folder, [str(flag) for flag in flags]
-        ps, chief, *workers = (f"127.0.0.1:{port}" for port in free_ports(4))
-        self._cluster = {"ps": [ps], "chief": [chief], "worker": workers}
-        self._running: dict[str, subprocess.Popen[bytes]] = {}
 
-    def __enter__(self) -> "Processes":
-        for name in NAMES:
-            self.start(name)
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        for process in self._running.values():
-            process.kill()
-            process.wait()
-
-    def start(self, name: str) -> None:
-        task = {"type": name[:-1], "index": int(name[-1])}
+    def launch(self, name: str, tf_config: str) -> "subprocess.Popen[bytes]":
         with open(self._folder / f"{name}.log", "ab") as log:
-            self._running[name] = subprocess.Popen(
+            return subprocess.Popen(
                 [sys.executable, "-m", "groovae", "train", *self._flags],
                 cwd=self._folder,
-                env={
-                    **os.environ,
-                    "PYTHONPATH": str(ROOT),
-                    "TF_CONFIG": json.dumps({"cluster": self._cluster, "task": task}),
-                },
+                env={**os.environ, "PYTHONPATH": str(ROOT), "TF_CONFIG": tf_config},
                 stdout=log,
                 stderr=log,
             )
-
-    def kill(self, name: str) -> None:
-        self._running[name].kill()
-        assert self._running[name].wait() == -signal.SIGKILL
-
-    def exit_codes(self) -> dict[str, int]:
-        """Waits for the end of all."""
-        return {name: self._running[name].wait(TIMEOUT_SECONDS) for name in NAMES if self._at(name)}
-
-    def _at(self, name: str) -> bool:
-        return self._running[name].returncode is None
 
     def log(self, name: str) -> str:
         return (self._folder / f"{name}.log").read_text()
@@ -77,19 +46,12 @@ class Processes:
         deadline = time.monotonic() + TIMEOUT_SECONDS
         while not self.step() >= step:
             assert time.monotonic() < deadline, self.log("chief0")
-            assert self._running["chief0"].poll() is None, self.log("chief0")
+            assert self.is_running("chief0"), self.log("chief0")
             time.sleep(0.2)
 
     def step(self) -> int:
         checkpoint = find_checkpoint(self._folder / ".train")
         return step_of(checkpoint) if checkpoint else 0
-
-
-def free_ports(count: int) -> Iterator[int]:
-    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    for one in sockets:
-        yield one.getsockname()[1]
-        one.close()
 
 
 def curve(train_dir: Path) -> dict[float, float]:
@@ -105,8 +67,8 @@ def flags_for(records: Path, **more: Any) -> list[str]:
 def test_steps_together_follow_the_curve_of_one_process(records: Path, tmp_path: Path) -> None:
     options = {"num_steps": 60, "save_checkpoint_steps": 20, "eval_examples_path": str(records)}
     flags = flags_for(records, num_sync_workers=3, **options)
-    with Processes(tmp_path, *flags) as processes:
-        assert set(processes.exit_codes().values()) == {0}, processes.log("chief0")
+    with Trainings(tmp_path, *flags) as processes:
+        assert set(processes.codes(*ALL).values()) == {0}, processes.log("chief0")
         assert "48 windows a step" in processes.log("chief0")
         said = [processes.log(name) for name in ("ps0", "worker0", "worker1")]
     train(Options(str(tmp_path / "alone"), str(records), hparams=HPARAMS, seed=1, **options))  # type: ignore[arg-type]
@@ -121,7 +83,7 @@ def test_steps_together_follow_the_curve_of_one_process(records: Path, tmp_path:
 def test_a_worker_and_a_chief_that_were_killed_come_back(records: Path, tmp_path: Path) -> None:
     num_steps = 600
     flags = flags_for(records, num_steps=num_steps, save_checkpoint_steps=20)
-    with Processes(tmp_path, *flags) as processes:
+    with Trainings(tmp_path, *flags) as processes:
         processes.wait_for_step(20)
         processes.kill("worker1")
         processes.start("worker1")
@@ -129,8 +91,8 @@ def test_a_worker_and_a_chief_that_were_killed_come_back(records: Path, tmp_path
         processes.kill("chief0")
         step = processes.step()
         processes.start("chief0")
-        codes = processes.exit_codes()
-        assert codes == dict.fromkeys(NAMES, 0), processes.log("chief0")
+        codes = processes.codes(*ALL)
+        assert codes == dict.fromkeys(ALL, 0), processes.log("chief0")
         assert f"from step {step:,} to step {num_steps}" in processes.log("chief0")
     assert processes.step() >= num_steps
     rows = Curve(tmp_path / ".train" / "metrics.csv").rows
@@ -138,12 +100,12 @@ def test_a_worker_and_a_chief_that_were_killed_come_back(records: Path, tmp_path
 
 
 def test_a_lost_parameter_server_ends_all_with_a_line(records: Path, tmp_path: Path) -> None:
-    with Processes(
+    with Trainings(
         tmp_path, *flags_for(records, num_steps=10**6, save_checkpoint_steps=5)
     ) as processes:
         processes.wait_for_step(1)
         processes.kill("ps0")
-        codes = processes.exit_codes()
+        codes = processes.codes("chief0", "worker0", "worker1")
         assert codes == {"chief0": 1, "worker0": 1, "worker1": 1}
         for name in codes:
             last = processes.log(name).strip().splitlines()[-1]
@@ -176,15 +138,7 @@ def test_magentas_own_flags_train_on_a_server_that_runs_elsewhere(
             num_ps_tasks=1,
         )
         assert train(options).step == 5
-        together = Options(
-            str(tmp_path / "train"),
-            str(records),
-            hparams=HPARAMS,
-            num_steps=7,
-            master=f"grpc://{worker}",
-            num_ps_tasks=1,
-            num_sync_workers=1,
-        )
+        together = dataclasses.replace(options, num_steps=7, num_sync_workers=1)
         assert train(together).step == 7
     finally:
         for server in servers:

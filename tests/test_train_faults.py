@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conftest import ROOT, TINY_HPARAMS, Groovae, assert_one_line
+from conftest import ROOT, TINY_HPARAMS, Groovae, assert_one_line, small_disk
 
 from groovae.checkpoints import need_checkpoint, newest_whole, step_of
 from groovae.curve import Curve
@@ -135,15 +135,8 @@ def test_a_new_checkpoint_is_on_the_disk_before_an_old_one_is_removed(
 @pytest.fixture
 def disk(tmp_path: Path) -> Iterator[Path]:
     """A file system of 40 MiB; only root can make one."""
-    disk = tmp_path / "disk"
-    disk.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=40m", "tmpfs", str(disk)]
-    try:
-        subprocess.run(mount, check=True, capture_output=True)
-    except (OSError, subprocess.CalledProcessError):
-        pytest.skip("cannot mount a file system here")
-    yield disk
-    subprocess.run(["umount", "--lazy", str(disk)], check=True)
+    with small_disk(tmp_path / "disk", "40m") as disk:
+        yield disk
 
 
 @pytest.mark.parametrize("free_bytes", [8_192, 120_000])

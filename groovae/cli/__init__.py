@@ -155,7 +155,14 @@ def define_checkpoint(values: flags.FlagValues) -> None:
     define_hparams(values, "Its hparams, name=value,...; likewise.")
 
 
-def define_tfds(values: flags.FlagValues, purpose: str) -> None:
+def define_examples(values: flags.FlagValues, default: str, purpose: str) -> None:
+    """Which records: the same flags wherever a model meets data."""
+    flags.DEFINE_string(
+        "examples_path",
+        default,
+        "A TFRecord of NoteSequences, or a quoted glob of them.",
+        flag_values=values,
+    )
     flags.DEFINE_string(
         "tfds_name",
         None,

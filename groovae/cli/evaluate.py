@@ -24,8 +24,8 @@ from absl import flags
 from groovae.cli import (
     check_one_set,
     define_checkpoint,
+    define_examples,
     define_layout,
-    define_tfds,
     need_arguments,
     print_json,
     say,
@@ -49,13 +49,7 @@ LABELS = {
 
 def define_flags(values: flags.FlagValues) -> None:
     define_checkpoint(values)
-    flags.DEFINE_string(
-        "examples_path",
-        "data_dir/music-validation.tfrecord",
-        "A TFRecord of NoteSequences, or a quoted glob of them.",
-        flag_values=values,
-    )
-    define_tfds(values, "evaluate")
+    define_examples(values, "data_dir/music-validation.tfrecord", "evaluate")
     flags.DEFINE_enum(
         "split",
         "validation",

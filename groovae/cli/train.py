@@ -33,10 +33,10 @@ from tqdm import tqdm
 from groovae.cli import (
     check_one_set,
     define_config,
+    define_examples,
     define_hparams,
     define_layout,
     define_seed,
-    define_tfds,
     need_arguments,
     say,
 )
@@ -48,12 +48,7 @@ if TYPE_CHECKING:
 
 
 def define_flags(values: flags.FlagValues) -> None:
-    flags.DEFINE_string(
-        "examples_path",
-        "data_dir/music.tfrecord",
-        "A TFRecord of NoteSequences, or a quoted glob of them.",
-        flag_values=values,
-    )
+    define_examples(values, "data_dir/music.tfrecord", "train")
     flags.DEFINE_string(
         "train_dir", ".train", "Folder for checkpoints, events, config.json.", flag_values=values
     )
@@ -62,7 +57,6 @@ def define_flags(values: flags.FlagValues) -> None:
         values, "name=value,... to merge with the config's; of several, a later one wins."
     )
     define_layout(values)
-    define_tfds(values, "train")
     flags.DEFINE_string(
         "init_checkpoint",
         None,
