@@ -73,15 +73,15 @@ def test_killed_at_any_moment_it_goes_on(records: Path, tmp_path: Path) -> None:
         assert process.exitcode == (0 if is_last else -signal.SIGKILL)
         last = newest_whole(train_dir, lambda line: None)
         assert last
-        assert step_of(last) >= reached  # no checkpoint is ever lost
+        assert step_of(last) > reached  # no checkpoint is ever lost
         reached = step_of(last)
-    assert reached > KILLS
     assert reached == num_steps
     _assert_tidy(train_dir)
 
 
 def _wait_for_a_step(process: Any, train_dir: Path, reached: int) -> None:
-    while process.is_alive() and not list(train_dir.glob(f"model.ckpt-{reached + 1}*")):
+    """Until a checkpoint is whole: its index comes last, and parts may be left of a kill before."""
+    while process.is_alive() and not (train_dir / f"model.ckpt-{reached + 1}.index").exists():
         time.sleep(0.01)
 
 
