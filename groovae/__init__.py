@@ -21,6 +21,7 @@ _PUBLIC = {
     "convert_directory": "groovae.preprocess",
     "get_config": "groovae.configs",
     "load_model": "groovae.generate",
+    "read_sequence": "groovae.conversion",
     "update_config": "groovae.configs",
     "write_midi": "groovae.midi",
     "write_sequence": "groovae.midi",

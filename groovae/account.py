@@ -76,20 +76,21 @@ class Report:
             lines.append(
                 f"{self.bars_lost:,} of {self.bars:,} bars left out: no whole window covers them"
             )
-        return [*lines, *self._note_lines()]
+        return [*lines, *self.note_lines()]
 
     def told_of(self, what: str) -> str:
         """The lines below each other, the first one after what they are told of."""
         return f"{what}: " + "\n  ".join(self.lines())
 
-    def _note_lines(self) -> Iterable[str]:
+    def note_lines(self, see: str = "--unmapped_pitches") -> Iterable[str]:
+        """A line for each way in which notes were lost; `see` names the flag about pitches."""
         of = f"of {self.notes:,} notes"
         if self.not_drums:
             yield f"{self.not_drums:,} {of} left out: not drums (--all_notes takes them for drums)"
         if self.unmapped_pitches:
             yield (
                 f"{self.unmapped_pitches.total():,} {of} left out: no drum class holds pitch "
-                f"{_pitches(self.unmapped_pitches)} (see --unmapped_pitches)"
+                f"{_pitches(self.unmapped_pitches)} (see {see})"
             )
         if self.moved_pitches:
             yield (

@@ -29,8 +29,9 @@ from groovae import __version__
 from groovae.account import Report
 from groovae.errors import GroovaeError
 from groovae.files import replacing
+from groovae.grid import Layout, to_grid
 from groovae.records import Examples
-from groovae.windows import Layout, Source, to_grid
+from groovae.windows import Source
 
 FORMAT = 1
 RECORD = np.dtype(

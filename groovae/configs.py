@@ -22,6 +22,8 @@ from typing import Any
 from groovae import __version__
 from groovae.errors import GroovaeError, UsageError
 from groovae.files import write_json
+from groovae.grid import Layout
+from groovae.pretrained import config_in
 from groovae.upstream import (
     MusicVAE,
     lstm_models,
@@ -29,7 +31,6 @@ from groovae.upstream import (
     magenta_data,
     merge_hparams,
 )
-from groovae.windows import Layout
 
 Config: Any = magenta_configs.Config
 HParams: Any = magenta_configs.HParams
@@ -203,18 +204,29 @@ def read_config(train_dir: Path) -> dict[str, Any] | None:
         ) from error
 
 
-def config_of(train_dir: Path, name: str | None, hparams: str | Sequence[str]) -> tuple[str, Any]:
+def config_of(
+    train_dir: Path,
+    name: str | None,
+    hparams: str | Sequence[str],
+    default: str = "groovae_4bar",
+) -> tuple[str, Any]:
     """The configuration that a checkpoint in `train_dir` was trained with: its name, and itself.
 
     What `config.json` says holds; `name` and `hparams` serve a folder without one, such as a
-    checkpoint by Magenta, and where both are there they must agree about the model.
+    checkpoint by Magenta, and where both are there they must agree about the model. Google's are
+    known; without anything it is `default`.
 
     Raises:
       UsageError: `name` or `hparams` contradict `config.json`, which names the difference.
     """
     saved = read_config(train_dir)
     if saved is None:
-        name = name or "groovae_4bar"
+        known = config_in(train_dir)
+        if known and name not in (None, known):
+            raise UsageError(
+                f"{train_dir}: this is Google's {known}, not {name}; leave out --config"
+            )
+        name = name or known or default
         return name, get_config(name, hparams)
     name = name or saved["config"]
     config = get_config(name)

@@ -16,10 +16,10 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from groovae.account import Report
-from groovae.errors import UsageError
+from groovae.errors import GroovaeError, UsageError
 from groovae.folder import KINDS, printable, suffix_of
-from groovae.upstream import TooMuch, converter_script, tf
-from groovae.windows import Layout, measure
+from groovae.grid import Layout, measure
+from groovae.upstream import TooMuch, converter_script, note_seq, tf
 
 CONVERTERS: dict[str, Callable[[str, str, str], Any]] = {
     "MIDI": converter_script.convert_midi,
@@ -98,6 +98,33 @@ def convert_file(root: str, file: str, limits: Limits, layout: Layout | None) ->
         for sequence in sequences:
             _take(sequence, limits, layout, result)
     return result
+
+
+def read_sequence(path: str | os.PathLike[str], limits: Limits = Limits()) -> Any:
+    """Reads one music file, MIDI, MusicXML or ABC, as `preprocess` does.
+
+    Returns:
+      A NoteSequence, whose `filename` is the path as it was given.
+
+    Raises:
+      GroovaeError: there is no such file, or none that can be read, or it holds several tunes.
+    """
+    name = os.fspath(path)
+    if suffix_of(name) is None:
+        raise GroovaeError(
+            f"{name}: not a music file by its suffix; groovae reads {', '.join(KINDS)}"
+        )
+    folder, file = os.path.split(os.path.abspath(os.path.expanduser(name)))
+    converted = convert_file(folder, file, limits, None)
+    for reason, detail in converted.skipped:
+        raise GroovaeError(f"{printable(name)}: {reason} ({detail})")
+    if len(converted.records) > 1:
+        raise GroovaeError(
+            f"{printable(name)}: {len(converted.records)} tunes in it; give one alone"
+        )
+    sequence = note_seq.NoteSequence.FromString(converted.records[0])
+    sequence.filename = printable(name)
+    return sequence
 
 
 def _check_file(path: str, limits: Limits) -> None:

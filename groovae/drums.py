@@ -1,17 +1,67 @@
-"""The drum classes of GrooVAE, and where percussion without a class of its own would be played.
+"""The drum classes of GrooVAE, their pitches, and where percussion without a class would be played.
 
 A GrooVAE window has nine lanes, in the order of Magenta's `ROLAND_DRUM_PITCH_CLASSES`. A MIDI pitch
 that belongs to none of them (a clap, a cowbell) is left out by default; with the policy `nearest`
 it goes to the lane that `PERCUSSION` names, what a drummer without that instrument would hit:
 shakers and other timekeepers go to the hi-hat, bells to the ride's bell, wood and hand claps to the
 snare drum and its rim, hand drums to the toms by their pitch. Only the whistles have no place.
+
+A drum map says which pitches a class has, where grooves are written and read: `gm`, `roland`, or a
+JSON file of class names with a pitch or a list of pitches each, the first of which is written and
+all of which are read:
+
+    {"kick": 35, "closed hi-hat": [42, 44]}
+
+Classes that the file leaves out keep the pitches of `gm`, less those that it gives to another one.
 """
+
+import collections
+import difflib
+import json
+import reprlib
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from groovae.errors import GroovaeError, UsageError, first_line
 
 CLASS_NAMES = (
     *("kick", "snare", "closed hi-hat", "open hi-hat"),
     *("low tom", "mid tom", "high tom", "crash", "ride"),
 )
 KICK, SNARE, CLOSED_HIHAT, OPEN_HIHAT, LOW_TOM, MID_TOM, HIGH_TOM, CRASH, RIDE = range(9)
+
+# The pitches of each class, in the order of CLASS_NAMES.
+DrumMap = tuple[tuple[int, ...], ...]
+
+DRUM_MAPS: dict[str, DrumMap] = {
+    # Magenta's REDUCED_DRUM_PITCH_CLASSES: nearly all percussion of General MIDI has a class.
+    "gm": (
+        (36, 35),
+        (38, 27, 28, 31, 32, 33, 34, 37, 39, 40, 56, 65, 66, 75, 85),
+        (42, 44, 54, 68, 69, 70, 71, 73, 78, 80, 22),
+        (46, 67, 72, 74, 79, 81, 26),
+        (45, 29, 41, 43, 61, 64, 84),
+        (48, 47, 60, 63, 77, 86, 87),
+        (50, 30, 62, 76, 83),
+        (49, 52, 55, 57, 58),
+        (51, 53, 59, 82),
+    ),
+    # The sets of Magenta's ROLAND_DRUM_PITCH_CLASSES. It writes the rims of the mid and the high
+    # tom; here the head of each drum comes first.
+    "roland": (
+        (36,),
+        (38, 37, 40),
+        (42, 22, 44),
+        (46, 26),
+        (43, 58),
+        (45, 47),
+        (48, 50),
+        (49, 52, 55, 57),
+        (51, 53, 59),
+    ),
+}
+GM = DRUM_MAPS["gm"]
 
 # General MIDI Level 2 percussion beyond the kit pieces that Roland's e-drums send: its name there,
 # and the class that `nearest` takes.
@@ -65,3 +115,100 @@ NEAREST = {pitch: drum for pitch, (_, drum) in PERCUSSION.items() if drum is not
 def pitch_name(pitch: int) -> str:
     """`39 (hand clap)`, or only the number where General MIDI has no name for it."""
     return f"{pitch} ({PERCUSSION[pitch][0]})" if pitch in PERCUSSION else str(pitch)
+
+
+def read_drum_map(name_or_file: str) -> DrumMap:
+    """The pitches of each class.
+
+    Args:
+      name_or_file: A key of `DRUM_MAPS`, or a JSON file as the module describes it.
+
+    Raises:
+      UsageError: there is neither such a map nor such a file.
+      GroovaeError: the file is no drum map, or leaves a class without a pitch.
+    """
+    if name_or_file in DRUM_MAPS:
+        return DRUM_MAPS[name_or_file]
+    given = _read_json(name_or_file)
+    try:
+        return _with_gm(_pitches_by_class(given))
+    except ValueError as error:
+        raise GroovaeError(f"{name_or_file}: {error}") from error
+
+
+def classes(drum_map: DrumMap) -> dict[int, int]:
+    """The class of each pitch that has one."""
+    return {pitch: drum for drum, pitches in enumerate(drum_map) for pitch in pitches}
+
+
+def _read_json(file: str) -> Any:
+    try:
+        text = Path(file).expanduser().read_bytes()
+    except FileNotFoundError as error:
+        hint = _did_you_mean(file, DRUM_MAPS)
+        raise UsageError(
+            f"there is neither a drum map nor a file called {file!r};{hint} "
+            f"take {', '.join(DRUM_MAPS)} or a JSON file"
+        ) from error
+    except (OSError, RuntimeError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise GroovaeError(f"cannot read the drum map {file}: {reason}") from error
+    try:
+        return json.loads(text, object_pairs_hook=_without_repeats)
+    except (ValueError, RecursionError) as error:
+        raise GroovaeError(f"{file}: cannot be read as JSON: {first_line(error)}") from error
+
+
+def _without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Of a name that comes twice, JSON would silently keep the last."""
+    for name, count in collections.Counter(name for name, _ in pairs).items():
+        if count > 1:
+            raise ValueError(f"{reprlib.repr(name)} is there twice")
+    return dict(pairs)
+
+
+def _pitches_by_class(given: Any) -> dict[int, tuple[int, ...]]:
+    """Checks what a file gives; raises ValueError with the rule that was broken."""
+    if not isinstance(given, dict):
+        raise ValueError('a drum map is an object such as {"kick": 35, "closed hi-hat": [42, 44]}')
+    pitches_of: dict[int, tuple[int, ...]] = {}
+    taken: dict[int, str] = {}
+    for name, value in given.items():
+        if name not in CLASS_NAMES:
+            hint = _did_you_mean(name, CLASS_NAMES)
+            raise ValueError(
+                f"no drum class is called {reprlib.repr(name)};{hint} "
+                f"there are {', '.join(CLASS_NAMES)}"
+            )
+        pitches = value if isinstance(value, list) else [value]
+        for pitch in pitches:
+            _check_pitch(name, pitch)
+            if taken.setdefault(pitch, name) != name:
+                raise ValueError(f"pitch {pitch} is in two classes, {taken[pitch]} and {name}")
+        pitches_of[CLASS_NAMES.index(name)] = tuple(dict.fromkeys(pitches))
+    return pitches_of
+
+
+def _check_pitch(name: str, pitch: Any) -> None:
+    if type(pitch) is not int or not 0 <= pitch <= 127:  # bool is a subclass of int
+        raise ValueError(
+            f"a pitch of {name} must be a whole number from 0 to 127, got {reprlib.repr(pitch)}"
+        )
+
+
+def _with_gm(given: dict[int, tuple[int, ...]]) -> DrumMap:
+    """Fills up with gm's pitches; raises ValueError where nothing is left for a class."""
+    taken = {pitch for pitches in given.values() for pitch in pitches}
+    drum_map = tuple(
+        given.get(drum, tuple(pitch for pitch in pitches if pitch not in taken))
+        for drum, pitches in enumerate(GM)
+    )
+    for name, pitches in zip(CLASS_NAMES, drum_map, strict=True):
+        if not pitches:
+            raise ValueError(f"no pitch is left for {name}; give it one")
+    return drum_map
+
+
+def _did_you_mean(name: str, among: Iterable[str]) -> str:
+    near = difflib.get_close_matches(name, among, n=1, cutoff=0.5)
+    return f" did you mean {near[0]}?" if near else ""

@@ -1,47 +1,89 @@
-"""Draws grooves from a trained checkpoint: a thin library over Magenta's `TrainedModel`.
+"""Plays a trained model: a thin library over Magenta's `TrainedModel`, with a method for each task.
 
-    from groovae.generate import load_model
-    model = load_model(".train", seed=7)
+    import groovae
+    model = groovae.load_model(".train", seed=7)
     grooves = model.sample(num_outputs=4, temperature=0.5, tempo_qpm=96)
+    take = groovae.read_sequence("take.mid")
+    groovae.write_sequence("again.mid", model.reconstruct(take))
 
-A groove is a NoteSequence at its own tempo, in 4/4. Its first hits may lie a little before time 0,
-where the model plays ahead of the beat; `groovae.midi.write_midi` keeps them.
+Grooves are NoteSequences, in and out (see grooves.py). One of any length is cut at its bar lines
+into pieces of the model's length, the last one filled up with silence. Each piece is encoded to a
+`z` of its own and decoded from it; what comes out is put together again and ends with the input's
+last bar. A piece without a hit stays empty.
+
+`temperature` says how much is left to chance, 0 nothing. Where a model draws hits, their logits are
+divided by it, as in Magenta: at 1 a drum is hit as often as the model has learned. Where the hits
+are given (`humanize`, `transfer`), the feel varies: z = mu + temperature * sigma * noise.
 """
 
+import dataclasses
 import math
 import os
 import secrets
-from collections.abc import Sequence
+import warnings
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from groovae import configs
-from groovae.checkpoints import check_fits, damaged, need_checkpoint
+from groovae import configs, latent, metrics
+from groovae.account import Report
+from groovae.checkpoints import need_checkpoint
+from groovae.drums import CLOSED_HIHAT, OPEN_HIHAT, read_drum_map
 from groovae.errors import GroovaeError, UsageError
-from groovae.upstream import SeededMusicVAE, TrainedModel, note_seq, tf
+from groovae.grid import Layout, Pieces, to_pieces
+from groovae.grooves import drums_of, from_tensors, of_notes, performed
+from groovae.network import Network
+from groovae.tasks import check_task, config_for
+from groovae.windows import to_controls, to_inputs
 
-MAX_BATCH_SIZE = 64
+MAX_BATCH_SIZE = 512
+
+ADVICE = {
+    "without drum notes": "--all_notes takes the notes of all channels for drums",
+    "with tempo changes": "write it at one tempo",
+    "with meter changes": "cut out a part that is in 4/4",
+    "not in 4/4": "the model has learned no other meter",
+}
 
 
 class GrooveModel:
-    """A trained GrooVAE model, ready to encode, decode and sample.
+    """A trained GrooVAE model, ready to play.
 
     Attributes:
       checkpoint: The prefix of the checkpoint it was loaded from.
       config_name: The key of `CONFIG_MAP`.
       config: Its configuration, with the hparams it was trained with.
+      layout: How it cuts a groove, by which pitches, and what its encoder gets to see.
       seed: What its random draws start from.
-      trained_model: Magenta's own `TrainedModel`, with all that it offers.
+      say: Gets a line on whatever is lost or stays empty.
     """
 
-    def __init__(self, checkpoint: str, config_name: str, config: Any, seed: int, batch_size: int):
-        self.checkpoint, self.config_name, self.seed = checkpoint, config_name, seed
-        self.config = configs.update_config(config, {"model": SeededMusicVAE(config.model, seed)})
-        self.trained_model = _load(checkpoint, config_name, self.config, batch_size)
-        self._converter = self.trained_model._config.data_converter
-        self._random = np.random.RandomState(seed)
+    def __init__(
+        self,
+        network: Network,
+        config_name: str,
+        config: Any,
+        layout: Layout,
+        seed: int,
+        say: Callable[[str], None],
+    ):
+        self._network = network
+        self.checkpoint, self.config_name, self.config = network.checkpoint, config_name, config
+        self.layout, self.seed, self.say = layout, seed, say
+        self.restart()
+
+    @property
+    def trained_model(self) -> Any:
+        """Magenta's own `TrainedModel`, with all that it offers."""
+        return self._network.trained_model
+
+    def restart(self) -> None:
+        """Starts the random draws anew from the seed: the same calls give the same grooves."""
+        self._random = np.random.RandomState(self.seed)
+
+    # Latents
 
     def sample(
         self,
@@ -49,15 +91,19 @@ class GrooveModel:
         bars: int = 4,
         temperature: float = 0.5,
         tempo_qpm: float = 120.0,
+        drift: float = 0.5,
     ) -> list[Any]:
-        """Draws grooves: `z` from the prior, decoded to `bars` bars of 16 steps.
+        """Draws grooves: `z` from the prior, decoded.
+
+        More bars than the model has are several pieces. Their latents are a chain (see
+        `latent.chain`): each is drawn from the prior and resembles its neighbours.
 
         Args:
           num_outputs: How many grooves, 1 or more.
           bars: Their length in bars of 4/4, 1 or more.
-          temperature: Over 0; the hits' logits are divided by it, so that near 0 a drum is hit
-            where that is likelier than not, and at 1 as often as the model learned.
+          temperature: 0 or more; see above.
           tempo_qpm: Quarters a minute to play them at.
+          drift: From one piece to the next: 0 for the same `z` all along, 1 for a new one.
 
         Returns:
           NoteSequences. A second call goes on drawing, so it gives other grooves.
@@ -65,40 +111,243 @@ class GrooveModel:
         Raises:
           UsageError: a value is out of range, or the model needs hits to follow.
         """
-        if num_outputs < 1:
-            raise UsageError(f"the number of outputs must be 1 or more, got {num_outputs}")
-        z = self._random.randn(num_outputs, self.config.hparams.z_size).astype(np.float32)
-        return self.decode(z, bars, temperature, tempo_qpm)
+        _check_count("number of outputs", num_outputs)
+        _check_count("number of bars", bars)
+        _check_share("drift", drift)
+        num_pieces = -(-bars // self.layout.split_bars)
+        z = latent.chain(num_outputs, num_pieces, self._z_size, drift, self._random)
+        piece_bars = min(bars, self.layout.split_bars)
+        tensors = self.decode_to_tensors(z.reshape(-1, self._z_size), piece_bars, temperature)
+        tensors = tensors.reshape(num_outputs, -1, self.layout.depth)
+        return [self._groove(tensor, bars, tempo_qpm) for tensor in tensors]
+
+    def encode(self, groove: Any) -> np.ndarray:
+        """The latent means `mu` of a groove, float32 [pieces, z_size]."""
+        return self._encode(self.cut(groove))[0]
 
     def decode(
         self, z: np.ndarray, bars: int = 4, temperature: float = 0.5, tempo_qpm: float = 120.0
     ) -> list[Any]:
         """Decodes latent vectors `z` [n, z_size] to n NoteSequences; see `sample`."""
         tensors = self.decode_to_tensors(z, bars, temperature)
-        sequences = self._converter.from_tensors(tensors)
-        return [_at_tempo(sequence, bars, tempo_qpm) for sequence in sequences]
+        return [self._groove(tensor, bars, tempo_qpm) for tensor in tensors]
 
     def decode_to_tensors(self, z: np.ndarray, bars: int, temperature: float) -> np.ndarray:
         """Decodes `z` [n, z_size] to float32 [n, 16 * bars, 27]: hits, velocities, offsets."""
-        if bars < 1:
-            raise UsageError(f"the number of bars must be 1 or more, got {bars}")
-        if not 0 < temperature < math.inf:
-            raise UsageError(
-                f"temperature must be over 0, got {temperature:g}; for the likeliest hits take 0.01"
-            )
-        if self._converter.control_depth:
-            raise UsageError(
-                f"{self.config_name} plays given hits and cannot draw a groove of its own; "
-                "take a checkpoint of another config"
-            )
-        length = bars * self._converter._steps_per_bar
-        tensors = np.array(self.trained_model.decode_to_tensors(z, length, temperature))
-        if not np.isfinite(tensors).all():
-            raise GroovaeError(
-                f"{self.checkpoint}: the model gives values that are not numbers; "
-                "its training has failed, name an older checkpoint"
-            )
+        check_task("sample", self.config_name, self.checkpoint)
+        _check_count("number of bars", bars)
+        thresholds = self._thresholds(len(z), bars * self.layout.steps_per_bar, temperature)
+        no_controls = np.zeros((*thresholds.shape[:2], 0), np.float32)
+        return self._network.decode(z, thresholds, no_controls)[0]
+
+    def cut(self, groove: Any) -> Pieces:
+        """What the model hears of a groove, in pieces; see `grid.to_pieces`.
+
+        Raises:
+          GroovaeError: it has no drums, is not in 4/4, or changes its tempo.
+        """
+        return self._cut(groove, self.layout)
+
+    def compare(self, reference: Any, estimate: Any) -> dict[str, float]:
+        """How near a groove comes to another, by what the model hears; see `metrics.compare`."""
+        heard = [self._steps(groove) for groove in (reference, estimate)]
+        steps = max(map(len, heard))
+        as_long = [np.pad(tensor, [(0, steps - len(tensor)), (0, 0)]) for tensor in heard]
+        return metrics.compare(as_long[0], as_long[1], reference.tempos[0].qpm)
+
+    # Whole grooves
+
+    def reconstruct(self, groove: Any, temperature: float = 0.0) -> Any:
+        """Encodes a groove and decodes it: what the model makes of it."""
+        check_task("reconstruct", self.config_name, self.checkpoint)
+        pieces = self.cut(groove)
+        return self._decoded(pieces, self._encode(pieces)[0], self._drawn(pieces, temperature))
+
+    def interpolate(
+        self, start: Any, end: Any, num_steps: int = 5, temperature: float = 0.0
+    ) -> list[Any]:
+        """Grooves on the way from one to another: `latent.slerp` between their latents.
+
+        The first and the last are the reconstructions of both, as long as the shorter one, and all
+        are at the tempo of the first. All are drawn by the same random numbers, so that nothing but
+        `z` makes them differ.
+
+        Args:
+          start: The groove to begin with.
+          end: The groove to end with.
+          num_steps: How many grooves, both ends included, 2 or more.
+          temperature: See above.
+        """
+        _check_count("number of steps", num_steps, at_least=2)
+        check_task("interpolate", self.config_name, self.checkpoint)
+        first, last = self._as_long(self.cut(start), self.cut(end))
+        from_z, to_z = self._encode(first)[0], self._encode(last)[0]
+        thresholds = self._drawn(first, temperature)
+        between = first._replace(outputs=np.maximum(first.outputs, last.outputs))
+        ways = [first, *[between] * (num_steps - 2), last._replace(tempo_qpm=first.tempo_qpm)]
+        return [
+            self._decoded(way, latent.slerp(from_z, to_z, share), thresholds)
+            for way, share in zip(ways, np.linspace(0, 1, num_steps), strict=True)
+        ]
+
+    def vary(
+        self, groove: Any, amount: float = 0.3, num_outputs: int = 1, temperature: float = 0.0
+    ) -> list[Any]:
+        """Neighbours of a groove in latent space: a `latent.step_away` from it.
+
+        Args:
+          groove: What is varied. All its pieces step the same way, so that what comes again in it
+            comes again in its variation.
+          amount: How far, from 0, the reconstruction, to 1, some other groove.
+          num_outputs: How many variations, each in another direction.
+          temperature: See above.
+        """
+        _check_count("number of outputs", num_outputs)
+        _check_share("amount", amount)
+        check_task("vary", self.config_name, self.checkpoint)
+        pieces = self.cut(groove)
+        mu, _ = self._encode(pieces)
+        thresholds = self._drawn(pieces, temperature)
+        return [
+            self._decoded(pieces, latent.step_away(mu, noise, amount), thresholds)
+            for noise in self._random.randn(num_outputs, self._z_size)
+        ]
+
+    # Tasks with models of their own
+
+    def humanize(self, groove: Any, temperature: float = 0.5) -> Any:
+        """Plays the hits of a stiff beat, and just those, with a drummer's timing and dynamics."""
+        check_task("humanize", self.config_name, self.checkpoint)
+        pieces = self._cut(groove, self.layout, keeps_notes=True)
+        return self._felt(groove, pieces, *self._encode(pieces), temperature)
+
+    def transfer(self, groove: Any, beat: Any, temperature: float = 0.0) -> Any:
+        """Plays the hits of `beat`, and just those, with the feel of `groove`.
+
+        Each piece of `groove` that has hits lends its feel to a piece of `beat`, in turn.
+        """
+        check_task("transfer", self.config_name, self.checkpoint)
+        feel, pieces = self.cut(groove), self._cut(beat, self.layout, keeps_notes=True)
+        mu, sigma = self._encode(feel)
+        turns = np.resize(_sounding(feel), len(pieces.outputs))
+        return self._felt(beat, pieces, mu[turns], sigma[turns], temperature)
+
+    def tap2drum(self, taps: Any, temperature: float = 0.5) -> Any:
+        """Plays a beat on the whole kit from a tapped rhythm.
+
+        Any drum is a tap, and so is any note where there are no drums. When they come counts, how
+        loud they are does not.
+        """
+        check_task("tap2drum", self.config_name, self.checkpoint)
+        pieces = self._cut(taps, _for_taps(self.layout, taps), keeps_notes=True)
+        thresholds = self._drawn(pieces, temperature)
+        return self._decoded(pieces, self._encode(pieces)[0], thresholds, as_hits=True)
+
+    def add_hihat(self, groove: Any, temperature: float = 0.5) -> Any:
+        """Plays a closed hi-hat to a groove, in place of its own; leaves the other drums alone."""
+        check_task("add_hihat", self.config_name, self.checkpoint)
+        pieces = self._cut(groove, self.layout, keeps_notes=True)
+        thresholds = latent.given(pieces.outputs[..., : self.layout.num_drums])
+        thresholds[..., CLOSED_HIHAT] = self._drawn(pieces, temperature)[..., CLOSED_HIHAT]
+        played = self._decoded(pieces, self._encode(pieces)[0], thresholds, as_hits=True)
+        hihat_pitch = self.layout.pitch_classes[CLOSED_HIHAT][0]
+        notes = [note for note in played.notes if note.pitch == hihat_pitch]
+        notes += [
+            note
+            for note, cell in drums_of(groove, pieces)
+            if cell < 0 or cell % self.layout.num_drums != CLOSED_HIHAT
+        ]
+        return of_notes(notes, pieces.bars, pieces.tempo_qpm)
+
+    # What they share
+
+    @property
+    def _z_size(self) -> int:
+        return self.config.hparams.z_size
+
+    def _cut(self, groove: Any, layout: Layout, keeps_notes: bool = False) -> Pieces:
+        """The pieces of a groove; what gets lost on the way is told, unless the notes are kept."""
+        name, report = groove.filename or "the groove", Report()
+        try:
+            pieces = to_pieces(groove, layout, report)
+        except GroovaeError as error:
+            reason = str(error)
+            advice = f"; {ADVICE[reason]}" if reason in ADVICE else ""
+            raise GroovaeError(f"{name}: cannot play a groove {reason}{advice}") from error
+        if keeps_notes:
+            report.unmapped_pitches.clear()
+            report.crowded = 0
+        for line in [*report.note_lines(see="--drum_map"), *_silent_bars(pieces, layout)]:
+            self.say(f"{name}: {line}")
+        return pieces
+
+    def _steps(self, groove: Any) -> np.ndarray:
+        """A groove as one tensor [steps, depth], of no steps where nothing is played."""
+        if not groove.notes:
+            return np.zeros((0, self.layout.depth), np.float32)
+        return to_pieces(groove, self.layout, Report()).outputs.reshape(-1, self.layout.depth)
+
+    def _encode(self, pieces: Pieces) -> tuple[np.ndarray, np.ndarray]:
+        """`mu` and `sigma`, float32 [n, z_size]; zeros for a piece without a hit."""
+        mu, sigma = np.zeros((2, len(pieces.outputs), self._z_size), np.float32)
+        sounding = _sounding(pieces)
+        outputs = pieces.outputs[sounding]
+        mu[sounding], sigma[sounding] = self._network.encode(
+            to_inputs(outputs, self.layout), to_controls(outputs, self.layout)
+        )
+        return mu, sigma
+
+    def _thresholds(self, num: int, steps: int, temperature: float) -> np.ndarray:
+        _check_temperature(temperature)
+        return latent.thresholds((num, steps, self.layout.num_drums), temperature, self._random)
+
+    def _drawn(self, pieces: Pieces, temperature: float) -> np.ndarray:
+        num, steps, _ = pieces.outputs.shape
+        return self._thresholds(num, steps, temperature)
+
+    def _play(
+        self, pieces: Pieces, z: np.ndarray, thresholds: np.ndarray, as_hits: bool = False
+    ) -> np.ndarray:
+        """Decodes a `z` for each piece to tensors like those of `pieces`; silence stays silence.
+
+        With `as_hits` velocities and offsets are those of a hit; see `latent.as_hits`.
+        """
+        tensors, sounding = np.zeros_like(pieces.outputs), _sounding(pieces)
+        controls = to_controls(pieces.outputs[sounding], self.layout)
+        decoded = self._network.decode(z[sounding], thresholds[sounding], controls)
+        tensors[sounding] = latent.as_hits(*decoded) if as_hits else decoded[0]
         return tensors
+
+    def _decoded(
+        self, pieces: Pieces, z: np.ndarray, thresholds: np.ndarray, as_hits: bool = False
+    ) -> Any:
+        """The groove that is decoded from a `z` for each piece."""
+        tensor = self._play(pieces, z, thresholds, as_hits).reshape(-1, self.layout.depth)
+        return self._groove(tensor, pieces.bars, pieces.tempo_qpm)
+
+    def _felt(
+        self, groove: Any, pieces: Pieces, mu: np.ndarray, sigma: np.ndarray, temperature: float
+    ) -> Any:
+        """The groove's own hits with the timing and dynamics that are decoded to them."""
+        _check_temperature(temperature)
+        z = mu + temperature * sigma * self._random.randn(*mu.shape)
+        thresholds = latent.given(pieces.outputs[..., : self.layout.num_drums])
+        return performed(groove, pieces, self._play(pieces, z, thresholds, as_hits=True))
+
+    def _as_long(self, first: Pieces, last: Pieces) -> tuple[Pieces, Pieces]:
+        """Both cut to the pieces of the shorter one, and to the same number of bars."""
+        num = min(len(first.outputs), len(last.outputs))
+        bars = min(max(first.bars, last.bars), num * self.layout.split_bars)
+        if len(first.outputs) != len(last.outputs):
+            self.say(f"the grooves have {first.bars} and {last.bars} bars: the first {bars} count")
+        shorter = [one._replace(outputs=one.outputs[:num], bars=bars) for one in (first, last)]
+        return shorter[0], shorter[1]
+
+    def _groove(self, tensor: np.ndarray, bars: int, tempo_qpm: float) -> Any:
+        """`bars` bars of a tensor [steps, depth] as a NoteSequence."""
+        tensor = tensor[: bars * self.layout.steps_per_bar]
+        converter = self.trained_model._config.data_converter
+        return from_tensors(tensor, converter, bars, tempo_qpm, self.layout.pitch_classes)
 
 
 def load_model(
@@ -107,54 +356,84 @@ def load_model(
     hparams: str | Sequence[str] = "",
     seed: int | None = None,
     batch_size: int = 1,
+    drum_map: str = "gm",
+    all_notes: bool = False,
+    task: str = "sample",
+    say: Callable[[str], None] = warnings.warn,
 ) -> GrooveModel:
     """Loads a checkpoint with the configuration it was trained with.
 
     Args:
-      checkpoint: A training folder, whose newest checkpoint is taken, or a checkpoint's prefix.
-      config: A key of `CONFIG_MAP`; needed only where `config.json` does not lie beside it.
+      checkpoint: A training folder, whose newest checkpoint is taken, a checkpoint's prefix, or a
+        `.tar`.
+      config: A key of `CONFIG_MAP`; needed only where `config.json` does not lie beside it, and the
+        model is not one for `task`.
       hparams: `name=value,...`; likewise.
-      seed: For `z` and the hits; the same seed, batch size and calls give the same grooves. Drawn
-        where it is None.
-      batch_size: How many grooves to decode at a time.
+      seed: For all that is drawn; the same seed and calls give the same grooves. Drawn where it is
+        None.
+      batch_size: How many pieces to decode at a time, up to 512.
+      drum_map: The pitches of drums in MIDI: `gm`, `roland` or a file; see `drums.read_drum_map`.
+      all_notes: Take the notes of all channels for drums.
+      task: What the model shall do, by the name of the method.
+      say: Gets a line on whatever is lost or stays empty.
 
     Raises:
       GroovaeError: no checkpoint there, or it is damaged or another model's.
-      UsageError: unknown config or hparams, or they contradict `config.json`.
+      UsageError: unknown config, hparams or drum map, or they contradict `config.json`, or the
+        model is for another task.
     """
     if seed is not None and not 0 <= seed < 2**31:
         raise UsageError(f"the seed must lie between 0 and 2**31 - 1, got {seed}")
+    pitches = read_drum_map(drum_map)
     prefix = need_checkpoint(checkpoint)
-    name, full_config = configs.config_of(Path(prefix).parent, config, hparams)
+    folder = Path(prefix).parent
+    name, full_config = configs.config_of(folder, config, hparams, config_for(task))
+    check_task(task, name, str(checkpoint))
+    layout = dataclasses.replace(
+        configs.layout(full_config, all_notes=all_notes),
+        pitch_classes=pitches,
+        max_note_dropout_probability=None,
+    )
     seed = secrets.randbelow(2**31) if seed is None else seed
-    return GrooveModel(prefix, name, full_config, seed, min(max(1, batch_size), MAX_BATCH_SIZE))
+    network = Network(prefix, name, full_config, min(max(1, batch_size), MAX_BATCH_SIZE))
+    return GrooveModel(network, name, full_config, layout, seed, say)
 
 
-def _load(checkpoint: str, config_name: str, config: Any, batch_size: int) -> Any:
-    """Magenta's `TrainedModel`, with an error that fits into a line where it fills a screen."""
-    try:
-        model = TrainedModel(config, batch_size, checkpoint)
-    except tf.errors.OpError as error:
-        if error.op is not None:
-            _check_graph(checkpoint, error.op.graph, config_name)
-        raise damaged(checkpoint, error) from error
-    _check_graph(checkpoint, model._sess.graph, config_name)
-    return model
+def _for_taps(layout: Layout, taps: Any) -> Layout:
+    """Reads pitches that no drum has as taps too, and all notes where there are no drums."""
+    pitches = [list(drum) for drum in layout.pitch_classes]
+    pitches[OPEN_HIHAT] += sorted(set(range(128)) - set(layout.class_of))
+    all_notes = layout.all_notes or not any(note.is_drum for note in taps.notes)
+    return dataclasses.replace(
+        layout, pitch_classes=tuple(map(tuple, pitches)), all_notes=all_notes
+    )
 
 
-def _check_graph(checkpoint: str, graph: Any, config_name: str) -> None:
-    check_fits(checkpoint, graph.get_collection(tf.GraphKeys.GLOBAL_VARIABLES), config_name)
+def _sounding(pieces: Pieces) -> np.ndarray:
+    """The indices of the pieces that have hits."""
+    return np.flatnonzero(pieces.outputs.any(axis=(1, 2)))
 
 
-def _at_tempo(sequence: Any, bars: int, tempo_qpm: float) -> Any:
-    """The sequence at `tempo_qpm`, in 4/4 and `bars` bars long; Magenta puts 120 qpm on all."""
-    stretched = note_seq.NoteSequence()
-    stretched.CopyFrom(sequence)
-    stretch = sequence.tempos[0].qpm / tempo_qpm
-    for note in stretched.notes:
-        note.start_time *= stretch
-        note.end_time *= stretch
-    stretched.tempos[0].qpm = tempo_qpm
-    stretched.time_signatures.add(numerator=4, denominator=4)
-    stretched.total_time = bars * 4 * 60 / tempo_qpm
-    return stretched
+def _silent_bars(pieces: Pieces, layout: Layout) -> list[str]:
+    """A line on the pieces without a hit, if there are any."""
+    silent = set(range(len(pieces.outputs))) - set(_sounding(pieces).tolist())
+    if not silent:
+        return []
+    bars = [f"{i * layout.split_bars + 1} to {(i + 1) * layout.split_bars}" for i in sorted(silent)]
+    more = f" and {len(bars) - 5} more places" if len(bars) > 5 else ""
+    return [f"no drum is hit in bars {', '.join(bars[:5])}{more}; they stay empty"]
+
+
+def _check_count(what: str, value: int, at_least: int = 1) -> None:
+    if value < at_least:
+        raise UsageError(f"the {what} must be {at_least} or more, got {value}")
+
+
+def _check_share(what: str, value: float) -> None:
+    if not 0 <= value <= 1:
+        raise UsageError(f"{what} must lie between 0 and 1, got {value:g}")
+
+
+def _check_temperature(temperature: float) -> None:
+    if not 0 <= temperature < math.inf:
+        raise UsageError(f"temperature must be 0 or more, got {temperature:g}")

@@ -23,8 +23,8 @@ from groovae.conversion import Converted, Limits, convert_file
 from groovae.errors import GroovaeError, UsageError
 from groovae.files import json_text, replacing_all
 from groovae.folder import each_once, find_music, printable, suffix_of
+from groovae.grid import Layout
 from groovae.upstream import tf
-from groovae.windows import Layout
 from groovae.workers import TIMEOUT_SECONDS, Lost, available_cores, ordered_map
 
 SPLITS = ("train", "validation", "test")

@@ -1,10 +1,10 @@
 """Google's pretrained GrooVAE checkpoints, about 61.5 MB each, by the Magenta team.
 
     groovae download --checkpoint=groovae_4bar
-    groovae sample --checkpoint=data_dir/checkpoints/groovae_4bar.tar --config=groovae_4bar
+    groovae sample --checkpoint=data_dir/checkpoints/groovae_4bar.tar
 
 They are the table "Pre-trained Checkpoints" of Magenta's music_vae/README.md, trained on the Groove
-MIDI Dataset. The archives carry no `config.json`, so `--config` goes with them.
+MIDI Dataset. The archives carry no `config.json`; they are known by their SHA-256.
 """
 
 import dataclasses
@@ -77,7 +77,7 @@ def download(
       say: Gets the line that says what is done.
 
     Returns:
-      Where the archive is; `groovae.load_model` takes it, with `CHECKPOINTS[name].config`.
+      Where the archive is; `groovae.load_model` takes it.
 
     Raises:
       UsageError: no such checkpoint, or the address is none.
@@ -103,6 +103,17 @@ def download(
     ):
         shutil.copyfileobj(file, sink)
     return path
+
+
+def config_in(folder: Path) -> str | None:
+    """The config of a checkpoint by Google, by the folder that it is unpacked in, or None.
+
+    See `groovae.archives`: the folder has its name from the archive's SHA-256.
+    """
+    for one in CHECKPOINTS.values():
+        if folder.name.endswith(f".unpacked-{one.archive.sha256[:16]}"):
+            return one.config
+    return None
 
 
 def _path(name: str, dest: str) -> Path:

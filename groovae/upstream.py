@@ -193,22 +193,6 @@ def read_records(file: str) -> Iterator[bytes]:
         raise tf.errors.DataLossError(None, None, f"truncated record at {end}")
 
 
-class SeededMusicVAE(MusicVAE):
-    """A MusicVAE whose hits can be drawn again.
-
-    `TrainedModel` makes its graph for itself and gives it no seed. The model is built inside of
-    that graph: the place to set one.
-    """
-
-    def __init__(self, model: Any, seed: int):
-        super().__init__(model.encoder, model.decoder)
-        self._seed = seed
-
-    def build(self, hparams: Any, output_depth: int, is_training: bool) -> None:
-        tf.set_random_seed(self._seed)
-        super().build(hparams, output_depth, is_training)
-
-
 def _parse_abc_bytes(parse: Any) -> Any:
     """Magenta hands note_seq's ABC parser bytes, which it cannot read: no ABC file converts."""
 

@@ -18,15 +18,19 @@ nothing else run; the ratios of one run count, not seconds of two.
   first_step   from the start of `train` to the end of its first step, for the full model: native,
                groovae for the first time on these records, and groovae once more
   steps        seconds a step and peak memory, in the same trainings
+  sample       from the start of the process to its end: one groove of four bars as a MIDI file, by
+               `groovae sample` and by Magenta's `music_vae_generate`, and where the time goes; and
+               sequences a second that a warm model decodes in batches of 512
   memory       whether `preprocess` and `train` need more memory for more files: copies of short
                files under other names, and a tiny model, as neither changes what must stay flat
 
-Native and groovae take turns, and the order turns around from round to round. Both trainings run
-through `benchmark_probe.py`, which marks the same moments in code that both share. Bytecode is
-compiled and files are in the page cache before the clock starts. Memory is that of the process and
-all below it, looked at ten times a second: RSS, or the sum of PSS, which counts shared pages once,
-where there are workers. "Own memory" leaves out mapped files, which the system takes back when it
-wants. With `--work` in a memory file system, though, mapped files are memory: take a disk.
+Native and groovae take turns, and the order turns around from round to round. Trainings and
+samplings run through `benchmark_probe.py`, which marks the same moments in code that both share.
+Bytecode is compiled and files are in the page cache before the clock starts. Memory is that of the
+process and all below it, looked at ten times a second: RSS, or the sum of PSS, which counts shared
+pages once, where there are workers. "Own memory" leaves out mapped files, which the system takes
+back when it wants. With `--work` in a memory file system, though, mapped files are memory: take a
+disk.
 
 The table goes to stdout, talk to stderr. Exit code: 0, or 1 if something failed, or, with
 `--require`, 3 if a target was missed.
@@ -52,6 +56,7 @@ from statistics import median
 from typing import Any
 
 from benchmark_run import PROBE, ROOT, Failure, Run, busy_elsewhere, make_native, probe, run
+from benchmark_table import Section, show
 
 CONFIG = "groovae_4bar"
 TINY_MODEL = "--hparams=batch_size=64,enc_rnn_size=[8],dec_rnn_size=[8,8],z_size=4"
@@ -61,6 +66,13 @@ SHORT_FILE_BYTES = 1000  # enough for the four bars that make a window
 # The moments that benchmark_probe.py marks, and what lies between them.
 MARKS = ("imported", "graph", "session", "ready", "step")
 PHASES = ("import", "windows", "graph", "session", "warm-up", "step")
+# Of sampling: each phase ends with the mark of its name, the last one with the process. One that
+# a program does not pass through takes no time.
+SAMPLE_PHASES = ("import", "graph", "restore", "decode", "write")
+
+# Neither the steps of a training nor its batch size change how long sampling takes.
+ONE_STEP = ("--num_steps=1", "--hparams=batch_size=8")
+DECODED = 512
 
 # What the figures must reach. Flat and linear leave room for the noise of a machine.
 PREPROCESS_FASTER = 2.2
@@ -69,84 +81,10 @@ WINDOWS_FASTER = 10.0
 FIRST_START_FASTER = 2.5
 SECOND_START_FASTER = 2.8
 STEPS_AS_FAST = 0.97
+COLD_START_FASTER = 2.5
+DECODE_AS_FAST = 1.0
 MEMORY_AT_MOST = 1.0
 FLAT = 1.1
-
-
-# --- what comes out ---
-
-
-@dataclasses.dataclass(frozen=True)
-class Row:
-    """One comparison. `ratio` says how much better groovae is, or for memory how much it takes."""
-
-    what: str
-    unit: str
-    base: float
-    groovae: float
-    ratio: float
-    at_least: float | None = None
-    at_most: float | None = None
-
-    @property
-    def target(self) -> str:
-        if self.at_least is not None:
-            return f"at least {self.at_least:g}"
-        return "" if self.at_most is None else f"at most {self.at_most:g}"
-
-    @property
-    def is_missed(self) -> bool:
-        too_little = self.at_least is not None and self.ratio < self.at_least
-        return too_little or (self.at_most is not None and self.ratio > self.at_most)
-
-    @property
-    def verdict(self) -> str:
-        return ("MISSED" if self.is_missed else "ok") if self.target else ""
-
-
-@dataclasses.dataclass
-class Section:
-    """A table: rows against one base, and what else is worth knowing, line by line."""
-
-    name: str
-    base: str
-    rows: list[Row] = dataclasses.field(default_factory=list)
-    notes: list[str] = dataclasses.field(default_factory=list)
-    phases: dict[str, dict[str, float]] = dataclasses.field(default_factory=dict)
-
-    def add(self, what: str, unit: str, base: float, groovae: float, **target: float) -> None:
-        """A row of times or memory: less is better."""
-        ratio = groovae / base if "at_most" in target or unit == "MB" else base / groovae
-        self.rows.append(Row(what, unit, base, groovae, ratio, **target))
-
-    def as_dict(self) -> dict[str, Any]:
-        rows = [
-            {**dataclasses.asdict(row), "target": row.target, "verdict": row.verdict}
-            for row in self.rows
-        ]
-        return {**dataclasses.asdict(self), "rows": rows}
-
-
-def show(section: Section) -> None:
-    width = max([len(row.what) for row in section.rows] + [30])
-    print(f"\n== {section.name} (base: {section.base})\n")
-    print(f"{'':{width}} {'base':>9} {'groovae':>9}      {'ratio':>6}  target")
-    for row in section.rows:
-        digits = 0 if row.unit == "MB" else 2
-        print(
-            f"{row.what:{width}} {row.base:>9.{digits}f} {row.groovae:>9.{digits}f} {row.unit:4} "
-            f"{row.ratio:>6.2f}  {row.target:14}{row.verdict}".rstrip()
-        )
-    if section.phases:
-        show_phases(section.phases)
-    for note in section.notes:
-        print(note)
-
-
-def show_phases(phases: dict[str, dict[str, float]]) -> None:
-    print(f"\n{'where the seconds go':22}" + "".join(f"{name:>9}" for name in PHASES))
-    for who, seconds in phases.items():
-        print(f"{who:22}" + "".join(f"{seconds[name]:>9.1f}" for name in PHASES))
 
 
 def say(line: str) -> None:
@@ -176,12 +114,13 @@ class Bench:
             )
         if not self.python.is_file():
             raise Failure(f"{self.python}: no such Python; `bash scripts/demo.sh` makes it")
-        ours = "import groovae.train, groovae.preprocess"
+        ours = "import groovae.train, groovae.preprocess, groovae.generate, groovae.cli.sample"
         run([self.python, "-c", ours], self.work / "import_groovae.log")
-        if set(self.options.sections) & {"preprocess", "first_step", "steps"}:
+        if set(self.options.sections) & {"preprocess", "first_step", "steps", "sample"}:
             self.native = make_native(self.options.native_env.absolute(), self.options.python38)
-            theirs = "import magenta.models.music_vae.music_vae_train"
-            run([self.native, "-c", theirs], self.work / "import_native.log")
+            for script in ("train", "generate"):  # in one process their flags clash
+                theirs = f"import magenta.models.music_vae.music_vae_{script}"
+                run([self.native, "-c", theirs], self.work / "import_native.log")
 
     def rounds(self) -> Iterator[tuple[int, int]]:
         """The number of each round, and 1 or -1 for the order to go through a list in."""
@@ -205,6 +144,34 @@ class Bench:
         say("making the records")
         self.preprocess(self.groove, output)
         return output
+
+    @functools.cached_property
+    def checkpoint(self) -> Path:
+        """A checkpoint of the full model, from which both sample."""
+        folder = self.work / "checkpoint"
+        shutil.rmtree(folder, ignore_errors=True)
+        say("training a step for a checkpoint")
+        command = [self.python, "-m", "groovae", "train", f"--config={CONFIG}", *ONE_STEP]
+        files = [f"--train_dir={folder}", f"--examples_path={self.records}"]
+        run([*command, *files], self.work / "checkpoint.log")
+        forget_windows(self.records)
+        return max(folder.glob("model.ckpt-*.index")).with_suffix("")
+
+    def sample(self, who: str, log: Path) -> tuple[Run, dict[str, float]]:
+        """Samples one groove in a process of its own: how it ran, and the seconds of each phase."""
+        folder = log.with_suffix("")
+        shutil.rmtree(folder, ignore_errors=True)
+        if who == "native":
+            flags = [f"--config={CONFIG}", f"--checkpoint_file={self.checkpoint}", "--mode=sample"]
+            flags += ["--num_outputs=1", f"--output_dir={folder}"]
+        else:
+            flags = [f"--checkpoint={self.checkpoint}", f"--out={folder / 'groove.mid'}"]
+        python = self.native if who == "native" else self.python
+        *told, last = probe(python, "sample", log, who, *flags)
+        written = len([*folder.glob("*.mid")])
+        if written != 1:
+            raise Failure(f"{who} wrote {written} MIDI files instead of one; see {log}")
+        return last["run"], sample_phases(told, last["run"])
 
     def train(self, who: str, log: Path, records: Path, *flags: str) -> "Training":
         folder = log.with_suffix("")
@@ -387,6 +354,56 @@ def steps_section(bench: Bench) -> Iterator[Section]:
     yield section
 
 
+def sample_section(bench: Bench) -> Iterator[Section]:
+    section = Section("sample", "native Magenta")
+    programs = ("native", "groovae")
+    runs: dict[str, list[Run]] = {who: [] for who in programs}
+    phases: dict[str, list[dict[str, float]]] = {who: [] for who in programs}
+    rates: dict[str, list[float]] = {who: [] for who in programs}
+    shares: dict[str, float] = {}
+    checkpoint = bench.checkpoint
+    for number, order in bench.rounds():
+        for who in programs[::order]:
+            say(f"round {number}: sample, {who}")
+            ran, seconds = bench.sample(who, bench.work / f"sample_{who}.log")
+            runs[who].append(ran)
+            phases[who].append(seconds)
+        for who in programs[::order]:
+            say(f"round {number}: decode, {who}")
+            python = bench.native if who == "native" else bench.python
+            arguments = (who, checkpoint, CONFIG, str(DECODED))
+            told, _ = probe(python, "decode", bench.work / f"decode_{who}.log", *arguments)
+            rates[who] += [DECODED / seconds for seconds in told["seconds"]]
+            shares[who] = told["hits"]
+    if abs(shares["native"] - shares["groovae"]) > 0.01:
+        raise Failure(f"they decode to other grooves: the shares of steps with a hit are {shares}")
+    cold = (median([ran.seconds for ran in runs[who]]) for who in programs)
+    section.add("one groove, whole command", "s", *cold, at_least=COLD_START_FASTER)
+    peaks = (max(ran.peak_mb for ran in runs[who]) for who in programs)
+    section.add("one groove, peak memory", "MB", *peaks)
+    rate = (median(rates[who]) for who in programs)
+    section.add(f"decoded in batches of {DECODED}", "/s", *rate, at_least=DECODE_AS_FAST)
+    for who in programs:
+        section.phases[who] = {
+            name: median([seconds[name] for seconds in phases[who]]) for name in SAMPLE_PHASES
+        }
+    section.notes.append(
+        f"medians of {len(rates['native'])} warm batches of four bars each; import: up to the "
+        "model; write: all after the last decoding, the end of the process included"
+    )
+    yield section
+
+
+def sample_phases(told: list[dict[str, Any]], ran: Run) -> dict[str, float]:
+    at = {line["mark"]: line["at"] - ran.started for line in told}  # the last of each
+    at[SAMPLE_PHASES[-1]] = ran.seconds
+    phases, before = {}, 0.0
+    for name in SAMPLE_PHASES:
+        phases[name] = max(0.0, at.get(name, before) - before)
+        before += phases[name]
+    return phases
+
+
 def memory_section(bench: Bench) -> Iterator[Section]:
     sources = short_files(bench.groove)
     folder = bench.work / "copies"
@@ -446,6 +463,7 @@ SECTIONS: dict[str, Callable[[Bench], Iterator[Section]]] = {
     "windows": windows_section,
     "first_step": first_step_section,
     "steps": steps_section,
+    "sample": sample_section,
     "memory": memory_section,
 }
 

@@ -17,6 +17,8 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+DECODINGS = 5
+
 
 def train(tell: Callable[..., None], program: str, *arguments: str) -> Any:
     """Runs the training command of a program with its own arguments, and marks its phases."""
@@ -44,6 +46,72 @@ def train(tell: Callable[..., None], program: str, *arguments: str) -> Any:
     from groovae.cli import main
 
     return main(["train", *arguments])
+
+
+def sample(tell: Callable[..., None], program: str, *arguments: str) -> Any:
+    """Runs the sampling command of a program with its own arguments, and marks its phases."""
+
+    def mark(name: str) -> None:
+        tell(mark=name, at=time.monotonic())
+
+    _AfterImport(
+        "magenta.models.music_vae.trained_model",
+        lambda module: _mark_call(module.TrainedModel, "__init__", lambda: mark("import"), None),
+    )
+    _AfterImport(
+        "tensorflow.python.training.saver",
+        lambda module: _mark_call(
+            module.Saver, "restore", lambda: mark("graph"), lambda: mark("restore")
+        ),
+    )
+    _AfterImport(
+        "tensorflow.python.client.session",
+        lambda module: _mark_call(module.BaseSession, "run", None, lambda: mark("decode")),
+    )
+    if program == "native":
+        from magenta.models.music_vae import music_vae_generate
+
+        sys.argv = ["music_vae_generate", *arguments]
+        return music_vae_generate.console_entry_point()
+    from groovae.cli import main
+
+    return main(["sample", *arguments])
+
+
+def decode(
+    tell: Callable[..., None], program: str, checkpoint: str, config: str, batch_size: str
+) -> None:
+    """Times a warm model that decodes a batch of latents to four bars each, again and again."""
+    import numpy as np
+
+    # Both programs draw the hits at random, so of what comes out only the share of hits compares.
+    z = np.random.RandomState(0).randn(int(batch_size), 256).astype(np.float32)
+    if program == "native":
+        decoder = _native_decoder(checkpoint, config, len(z))
+    else:
+        from groovae.generate import load_model
+
+        model = load_model(checkpoint, batch_size=len(z), seed=0)
+
+        def decoder(z: Any) -> Any:
+            return model.decode_to_tensors(z, bars=4, temperature=0.5)
+
+    hits = np.asarray(decoder(z))[..., :9]  # which also warms it up
+    seconds = []
+    for _ in range(DECODINGS):
+        started = time.perf_counter()
+        decoder(z)
+        seconds.append(time.perf_counter() - started)
+    tell(seconds=seconds, hits=float(hits.mean()))
+
+
+def _native_decoder(checkpoint: str, config: str, batch_size: int) -> Callable[[Any], Any]:
+    import tensorflow.compat.v1 as tf
+    from magenta.models.music_vae import TrainedModel, configs
+
+    tf.disable_v2_behavior()
+    model = TrainedModel(configs.CONFIG_MAP[config], batch_size, checkpoint)
+    return lambda z: model.decode_to_tensors(z, length=64, temperature=0.5)
 
 
 def convert(tell: Callable[..., None], folder: str, output: str, config: str, workers: str) -> None:
@@ -151,5 +219,11 @@ def run_task(tasks: dict[str, Any], task: str, result: str, *arguments: str) -> 
 
 
 if __name__ == "__main__":
-    TASKS = {"train": train, "convert": convert, "windows": windows}
+    TASKS = {
+        "train": train,
+        "sample": sample,
+        "decode": decode,
+        "convert": convert,
+        "windows": windows,
+    }
     sys.exit(run_task(TASKS, *sys.argv[1:]))

@@ -19,7 +19,8 @@ from conftest import ROOT, TINY_HPARAMS, Groovae, a_groove, write_records
 from groovae import cache, configs, records
 from groovae.cache import CachedWindows
 from groovae.errors import GroovaeError
-from groovae.windows import Layout, measure, to_windows
+from groovae.grid import Layout, measure
+from groovae.windows import to_windows
 
 FOUR_BARS = configs.layout("groovae_4bar")
 EVERY_BAR = configs.layout("groovae_4bar", hop_bars=1)

@@ -1,45 +1,54 @@
 """Drum notes to MIDI: whatever goes in, each hit is in the file, at its time, and nothing else."""
 
+import csv
 import io
 import math
+import re
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import mido
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 import groovae
 from groovae.errors import GroovaeError, UsageError
-from groovae.midi import (
-    TICKS_PER_QUARTER,
-    Note,
-    numbered,
-    to_midi,
-    write_midi,
-    write_sequence,
-)
+from groovae.midi import Note, numbered, to_midi, write_midi, write_sequence
 
 # Few pitches and some times that come again and again, so that hits meet, overlap and coincide.
 times = st.floats(-1, 30) | st.sampled_from([-1.0, 0.0, 0.5, 0.5 + 1e-4, 30.0])
 pitches = st.sampled_from([36, 38, 42]) | st.integers(0, 127)
 velocities = st.integers(0, 127)
 grooves = st.lists(st.builds(Note, times, times, pitches, velocities), max_size=40)
-tempos = st.floats(20, 400)
+tempos = st.floats(4, 400)
 
 BEAT = [Note(0.0, 0.1, 36, 100), Note(0.5, 0.6, 38, 90)]
 
 
 def saved(
-    notes: Sequence[Note], tempo_qpm: float = 120.0, length_seconds: float = 0.0
+    notes: Sequence[Note],
+    tempo_qpm: float = 120.0,
+    length_seconds: float = 0.0,
+    pickup: bool = False,
 ) -> mido.MidiFile:
     """The file as another program reads it."""
-    midi, _ = to_midi(notes, tempo_qpm, length_seconds)
+    midi, _ = to_midi(notes, tempo_qpm, length_seconds, pickup)
     file = io.BytesIO()
     midi.save(file=file)
     return mido.MidiFile(file=io.BytesIO(file.getvalue()))
+
+
+def ticks_per_second(midi: mido.MidiFile, tempo_qpm: float) -> float:
+    return midi.ticks_per_beat * tempo_qpm / 60
+
+
+def ticks_of(midi: mido.MidiFile) -> int:
+    """How long it is."""
+    return sum(message.time for message in midi.tracks[0])
 
 
 def hits(midi: mido.MidiFile) -> list[tuple[int, int, int, int]]:
@@ -77,30 +86,29 @@ def test_every_hit_is_there_and_none_is_silent(notes: list[Note], tempo_qpm: flo
     assert written == Counter((note.pitch, max(1, note.velocity)) for note in notes)
 
 
-@given(grooves, tempos)
+@given(grooves, tempos, st.booleans())
 def test_a_hit_starts_in_its_place_or_a_tick_after_one_that_took_it(
-    notes: list[Note], tempo_qpm: float
+    notes: list[Note], tempo_qpm: float, pickup: bool
 ) -> None:
-    ticks_per_second = TICKS_PER_QUARTER * tempo_qpm / 60
+    midi = saved(notes, tempo_qpm, pickup=pickup)
+    _, moved_ms = to_midi(notes, tempo_qpm, pickup=pickup)
     pitch_before = start_before = -1
-    for (pitch, start, _, _), note in zip(
-        hits(saved(notes, tempo_qpm)), in_order(notes), strict=True
-    ):
-        place = (note.start_time + shift_seconds(notes)) * ticks_per_second
+    for (pitch, start, _, _), note in zip(hits(midi), in_order(notes), strict=True):
+        place = (note.start_time + moved_ms / 1000) * ticks_per_second(midi, tempo_qpm)
         taken = pitch == pitch_before and start == start_before + 1 and start > place
         assert abs(start - place) <= 0.5001 or taken
         pitch_before, start_before = pitch, start
 
 
-@given(grooves, tempos)
+@given(grooves, tempos, st.booleans())
 def test_a_hit_ends_in_its_place_unless_the_next_one_cuts_it(
-    notes: list[Note], tempo_qpm: float
+    notes: list[Note], tempo_qpm: float, pickup: bool
 ) -> None:
-    ticks_per_second = TICKS_PER_QUARTER * tempo_qpm / 60
-    written = hits(saved(notes, tempo_qpm))
-    starts = {(pitch, start) for pitch, start, _, _ in written}
-    for (pitch, start, end, _), note in zip(written, in_order(notes), strict=True):
-        place = (note.end_time + shift_seconds(notes)) * ticks_per_second
+    midi = saved(notes, tempo_qpm, pickup=pickup)
+    _, moved_ms = to_midi(notes, tempo_qpm, pickup=pickup)
+    starts = {(pitch, start) for pitch, start, _, _ in hits(midi)}
+    for (pitch, start, end, _), note in zip(hits(midi), in_order(notes), strict=True):
+        place = (note.end_time + moved_ms / 1000) * ticks_per_second(midi, tempo_qpm)
         is_cut = (pitch, end) in starts and end <= max(place + 0.5001, start + 1)
         is_shortest = end == start + 1 and end > place
         assert abs(end - place) <= 0.5001 or is_cut or is_shortest
@@ -113,8 +121,8 @@ def test_one_track_one_tempo_one_meter_one_channel(notes: list[Note], tempo_qpm:
     (tempo,) = (message for message in track if message.type == "set_tempo")
     (meter,) = (message for message in track if message.type == "time_signature")
     assert midi.type == 0
-    assert midi.ticks_per_beat == TICKS_PER_QUARTER
-    assert abs(tempo.tempo - 60_000_000 / tempo_qpm) <= 1
+    assert midi.ticks_per_beat < 2**15  # the header has no room for more
+    assert abs(tempo.tempo - 60_000_000 / tempo_qpm) <= 0.5
     assert (meter.numerator, meter.denominator) == (4, 4)
     assert {message.channel for message in track if not message.is_meta} <= {9}
     assert track[-1].type == "end_of_track"
@@ -124,29 +132,57 @@ def test_one_track_one_tempo_one_meter_one_channel(notes: list[Note], tempo_qpm:
 def test_the_file_is_as_long_as_asked(
     notes: list[Note], tempo_qpm: float, length_seconds: float
 ) -> None:
-    ticks = sum(message.time for message in saved(notes, tempo_qpm, length_seconds).tracks[0])
-    assert ticks >= length_seconds * TICKS_PER_QUARTER * tempo_qpm / 60 - 0.5001
+    midi = saved(notes, tempo_qpm, length_seconds)
+    assert ticks_of(midi) >= length_seconds * ticks_per_second(midi, tempo_qpm) - 0.5001
 
 
-@given(tempos, st.integers(1, 64))
-def test_a_loop_is_whole_bars_to_the_tick(tempo_qpm: float, bars: int) -> None:
-    midi = saved(BEAT[:1], tempo_qpm, bars * 240 / tempo_qpm)
-    assert sum(message.time for message in midi.tracks[0]) == bars * 4 * TICKS_PER_QUARTER
+@given(tempos, st.integers(1, 64), st.booleans())
+def test_a_loop_is_whole_bars_to_the_tick(tempo_qpm: float, bars: int, pickup: bool) -> None:
+    midi = saved(BEAT[:1], tempo_qpm, bars * 240 / tempo_qpm, pickup)
+    assert ticks_of(midi) == bars * 4 * midi.ticks_per_beat
 
 
 @given(grooves)
 def test_moved_ms_is_how_early_the_first_hit_is(notes: list[Note]) -> None:
     _, moved_ms = to_midi(notes)
-    assert moved_ms == 1000 * shift_seconds(notes)
+    assert moved_ms == pytest.approx(1000 * shift_seconds(notes), rel=1e-12)
+
+
+@given(grooves, tempos)
+def test_where_no_hit_is_early_nothing_moves(notes: list[Note], tempo_qpm: float) -> None:
     late = [note._replace(start_time=abs(note.start_time)) for note in notes]
-    assert to_midi(late)[1] == 0
+    (plain, moved_ms), (picked_up, moved_by_bars_ms) = (
+        to_midi(late, tempo_qpm, 4.0, pickup) for pickup in (False, True)
+    )
+    assert moved_ms == moved_by_bars_ms == 0
+    assert plain.tracks == picked_up.tracks
 
 
-@given(
-    st.lists(st.integers(-1000, 30_000), min_size=1, max_size=20, unique=True), st.floats(32, 300)
-)
-def test_times_are_right_to_half_a_millisecond(milliseconds: list[int], tempo_qpm: float) -> None:
+@given(grooves, tempos, st.integers(1, 8))
+def test_a_pickup_is_the_fewest_whole_bars_and_the_loop_stays_whole(
+    notes: list[Note], tempo_qpm: float, bars: int
+) -> None:
+    short = [note._replace(end_time=0.0) for note in notes if note.start_time < 0]
+    length_seconds = bars * 240 / tempo_qpm
+    midi, moved_ms = to_midi(short, tempo_qpm, length_seconds, pickup=True)
+    bar_ticks = 4 * midi.ticks_per_beat
+    moved_ticks = moved_ms / 1000 * ticks_per_second(midi, tempo_qpm)
+    moved_bars = round(moved_ticks / bar_ticks)
+    assert moved_ticks == pytest.approx(moved_bars * bar_ticks)
+    first = min((start for _, start, _, _ in hits(midi)), default=0)
+    assert moved_bars == 0 or first < bar_ticks
+    # Hits that meet may come after time 0, each by a tick.
+    assert 0 <= ticks_of(midi) - (bars + moved_bars) * bar_ticks <= len(short)
+
+
+@given(st.data(), st.floats(4, 1000))
+def test_times_are_right_to_half_a_millisecond_in_the_first_100_bars(
+    data: st.DataObject, tempo_qpm: float
+) -> None:
     """Seconds as a player counts them, from ticks and the rounded tempo of the file."""
+    bar_ms = 240_000 / tempo_qpm
+    anywhere = st.integers(-round(bar_ms / 4), round(99.5 * bar_ms / 4))
+    milliseconds = data.draw(st.lists(anywhere, min_size=1, max_size=20, unique=True))
     places = sorted(4 * ms / 1000 for ms in milliseconds)
     notes = [Note(place, place + 0.05, 38, 80) for place in places]
     now, starts = 0.0, []
@@ -182,8 +218,26 @@ def test_an_early_hit_moves_all_hits_alike() -> None:
     assert [start for _, start, _, _ in hits(midi)] == [0, 1920]
 
 
+@pytest.mark.parametrize(("early_seconds", "bars"), [(0.01, 1), (2.0, 1), (2.001, 2), (1e-9, 0)])
+def test_a_pickup_moves_all_hits_by_whole_bars(early_seconds: float, bars: int) -> None:
+    early = [note._replace(start_time=note.start_time - early_seconds) for note in BEAT]
+    midi, moved_ms = to_midi(early, 120, 8.0, pickup=True)
+    assert moved_ms == 2000 * bars
+    first = bars * 7680 - round(early_seconds * 3840)
+    assert [start for _, start, _, _ in hits(midi)] == [first, first + 1920]
+    assert ticks_of(midi) == (4 + bars) * 7680
+
+
+@pytest.mark.parametrize(
+    ("tempo_qpm", "ticks"), [(1000, 1920), (120, 1920), (53, 1920), (52, 3840), (4, 30720)]
+)
+def test_slow_tempos_have_finer_ticks(tempo_qpm: float, ticks: int) -> None:
+    assert saved(BEAT, tempo_qpm).ticks_per_beat == ticks
+
+
 def test_no_notes_are_a_file_of_silence() -> None:
     assert saved([], length_seconds=8.0).length == 8.0
+    assert saved([], length_seconds=-8.0).length == 0.0
 
 
 # Files
@@ -205,23 +259,71 @@ def test_a_tempo_out_of_range_is_refused(tmp_path: Path, tempo_qpm: float) -> No
     assert (tmp_path / "old.mid").read_bytes() == b"old"
 
 
-@pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf, 2e4, -2e4, 1e300])
-@pytest.mark.parametrize("where", ["start", "end", "length"])
-def test_a_time_that_midi_cannot_hold_is_refused(tmp_path: Path, bad: float, where: str) -> None:
+@pytest.mark.parametrize(
+    ("field", "bad", "words"),
+    [
+        *(
+            (field, bad, "a time is not a finite number, or too far away")
+            for field in ("start_time", "end_time", "length")
+            for bad in (math.nan, math.inf, -math.inf, 2e4, -2e4, 1e300, np.float32("nan"))
+        ),
+        *(
+            ("pitch", bad, "a pitch is not a whole number from 0 to 127")
+            for bad in (-1, 128, 36.5, math.nan, math.inf, "36", None)
+        ),
+        *(
+            ("velocity", bad, "a velocity is not a finite number")
+            for bad in (math.nan, math.inf, -math.inf, np.float32("nan"), "90", None)
+        ),
+    ],
+)
+@pytest.mark.parametrize("pickup", [False, True])
+def test_what_midi_cannot_hold_is_refused(
+    tmp_path: Path, field: str, bad: Any, words: str, pickup: bool
+) -> None:
     (tmp_path / "old.mid").write_bytes(b"old")
-    note = Note(bad if where == "start" else 0.0, bad if where == "end" else 1.0, 36, 90)
-    with pytest.raises(GroovaeError, match="not a finite number"):
-        write_midi(tmp_path / "old.mid", [*BEAT, note], 120, bad if where == "length" else 0.0)
+    notes, length_seconds = [*BEAT, BEAT[0]], 0.0
+    if field == "length":
+        length_seconds = bad
+    else:
+        notes[2] = notes[2]._replace(**{field: bad})
+    with pytest.raises(GroovaeError, match=f"cannot write MIDI: {words}: {re.escape(str(bad))}"):
+        write_midi(tmp_path / "old.mid", notes, 120, length_seconds, pickup)
     assert (tmp_path / "old.mid").read_bytes() == b"old"
     assert list(tmp_path.iterdir()) == [tmp_path / "old.mid"]
 
 
-@pytest.mark.parametrize("tempo_qpm", [4, 1000])
-def test_the_longest_times_fit_into_28_bits(tempo_qpm: float) -> None:
-    longest_seconds = 60 / tempo_qpm * 2**26 / TICKS_PER_QUARTER
+def test_numbers_of_numpy_are_numbers() -> None:
+    note = Note(np.float32(0.5), np.float64(1.0), np.int64(36), np.float32(90))
+    assert hits(saved([note])) == [(36, 1920, 3840, 90)]
+
+
+@given(st.lists(st.floats(-10, 10, width=32), max_size=20), tempos, st.booleans())
+def test_times_in_float32_are_as_good(starts: list[float], tempo_qpm: float, pickup: bool) -> None:
+    notes = [Note(start, start + 0.1, 36, 90) for start in starts]
+    coarse = [note._replace(start_time=np.float32(note.start_time)) for note in notes]
+    assert (
+        saved(coarse, tempo_qpm, 0.0, pickup).tracks == saved(notes, tempo_qpm, 0.0, pickup).tracks
+    )
+
+
+@pytest.mark.parametrize(
+    ("velocity", "written"), [(-3, 1), (0, 1), (0.4, 1), (127, 127), (300, 127)]
+)
+def test_a_velocity_becomes_the_nearest_that_midi_has(velocity: Any, written: int) -> None:
+    assert hits(saved([Note(0.0, 0.5, 36, velocity)])) == [(36, 0, 1920, written)]
+
+
+@pytest.mark.parametrize(("tempo_qpm", "ticks_per_quarter"), [(4, 30720), (1000, 1920)])
+@pytest.mark.parametrize("pickup", [False, True])
+def test_the_longest_times_fit_into_28_bits(
+    tempo_qpm: float, ticks_per_quarter: int, pickup: bool
+) -> None:
+    longest_seconds = 60 / tempo_qpm * 2**26 / ticks_per_quarter
     notes = [Note(-longest_seconds, 0, 36, 90), Note(longest_seconds, 0, 36, 90)]
-    midi = saved(notes, tempo_qpm)
-    assert [start for _, start, _, _ in hits(midi)] == [0, 2**27]
+    midi = saved(notes, tempo_qpm, longest_seconds, pickup)
+    (_, first, _, _), (_, last, _, _) = hits(midi)
+    assert last - first == 2**27
     assert max(message.time for message in midi.tracks[0]) < 2**28
 
 
@@ -275,3 +377,84 @@ def test_a_note_sequence_without_a_tempo_is_at_120(tmp_path: Path) -> None:
 
     write_sequence(tmp_path / "groove.mid", note_seq.NoteSequence())
     assert mido.MidiFile(tmp_path / "groove.mid").tracks == saved([], 120).tracks
+
+
+# Real grooves, as the model says them
+
+
+@pytest.fixture(scope="module")
+def test_grooves(gmd: Path) -> list[Any]:
+    """The 526 windows of the test split as Magenta decodes them, at the tempo they were played."""
+    from groovae import configs
+    from groovae.upstream import read_midi
+    from groovae.windows import to_windows
+
+    layout = configs.layout("groovae_4bar")
+    converter = configs.get_config("groovae_4bar").data_converter
+    converter.set_mode("infer")
+    grooves = []
+    with open(gmd / "info.csv", newline="") as file:
+        played = [
+            gmd / row["midi_filename"] for row in csv.DictReader(file) if row["split"] == "test"
+        ]
+    for path in played:
+        windows = to_windows(read_midi(path.read_bytes()), layout)
+        for groove, source in zip(
+            converter.from_tensors(windows.outputs), windows.sources, strict=True
+        ):
+            grooves.append(at_tempo(groove, source.tempo_qpm))
+    return grooves
+
+
+def at_tempo(groove: Any, tempo_qpm: float) -> Any:
+    """Magenta decodes all grooves to 120 qpm."""
+    for note in groove.notes:
+        note.start_time *= 120 / tempo_qpm
+        note.end_time *= 120 / tempo_qpm
+    groove.tempos[0].qpm = tempo_qpm
+    groove.total_time = 4 * 240 / tempo_qpm
+    return groove
+
+
+@pytest.mark.parametrize("pickup", [False, True])
+def test_every_hit_of_gmd_survives_the_file_to_the_tick(
+    tmp_path: Path, test_grooves: list[Any], pickup: bool
+) -> None:
+    from groovae.upstream import read_midi
+
+    assert len(test_grooves) == 526
+    assert sum(len(groove.notes) for groove in test_grooves) == 39_561
+    early = 0
+    for groove in test_grooves:
+        moved_ms = write_sequence(tmp_path / "groove.mid", groove, pickup)
+        assert moved_ms == pytest.approx(told_ms(groove, pickup), rel=1e-9)
+        assert_same_hits(groove, read_midi((tmp_path / "groove.mid").read_bytes()), moved_ms)
+        early += moved_ms > 0
+    assert early == (351 if pickup else 352)  # one is early by less than half a tick
+
+
+def told_ms(groove: Any, pickup: bool) -> float:
+    """How much later the groove must begin; a hit less than half a tick early needs no pickup."""
+    tempo_qpm = groove.tempos[0].qpm
+    early_seconds = max(0.0, -min(note.start_time for note in groove.notes))
+    if not pickup:
+        return 1000 * early_seconds
+    return 240_000 / tempo_qpm if early_seconds > 30 / tempo_qpm / 1920 else 0.0
+
+
+def assert_same_hits(groove: Any, read: Any, moved_ms: float) -> None:
+    tempo_qpm = groove.tempos[0].qpm
+    assert [tempo.qpm for tempo in read.tempos] == pytest.approx([tempo_qpm], rel=2e-6)
+    assert [(meter.numerator, meter.denominator) for meter in read.time_signatures] == [(4, 4)]
+    tick = 60 / tempo_qpm / read.ticks_per_quarter
+    wanted, found = in_order(groove.notes), in_order(read.notes)
+    assert all(note.is_drum for note in read.notes)
+    assert [(note.pitch, note.velocity) for note in found] == [
+        (note.pitch, max(1, note.velocity)) for note in wanted
+    ]
+    starts = np.array([note.start_time for note in wanted]) + moved_ms / 1000
+    ends = np.array([note.end_time for note in wanted]) + moved_ms / 1000
+    is_cut = np.diff([note.pitch for note in wanted], append=-1) == 0
+    ends[is_cut] = np.minimum(ends, np.roll(starts, -1))[is_cut]
+    np.testing.assert_allclose([note.start_time for note in found], starts, rtol=0, atol=tick)
+    np.testing.assert_allclose([note.end_time for note in found], ends, rtol=0, atol=tick)

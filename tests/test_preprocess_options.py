@@ -20,9 +20,9 @@ from groovae.cli import main
 from groovae.conversion import Limits
 from groovae.dataset import INFO_COLUMNS
 from groovae.errors import GroovaeError, UsageError
+from groovae.grid import measure
 from groovae.preprocess import SPLITS, Options, convert_directory, convert_splits
 from groovae.upstream import note_seq
-from groovae.windows import measure
 
 GROOVES = {f"{i:02}.mid": i + 1 for i in range(10)}
 SPLIT_OF = {

@@ -9,10 +9,9 @@ import os
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
-from conftest import TINY_HPARAMS, assert_one_line
+from conftest import assert_one_line
 from google.protobuf import text_format
 
 from groovae import configs, upstream
@@ -143,17 +142,6 @@ def test_tensorflow_still_reads_no_records_in_what_is_no_tfrecord(tmp_path: Path
     assert list(tf.python_io.tf_record_iterator(str(tmp_path / "short"))) == []
     with pytest.raises(tf.errors.DataLossError):
         list(upstream.read_records(str(tmp_path / "short")))
-
-
-def test_trained_model_still_makes_its_graph_without_a_seed(trained: Path):
-    config = configs.get_config("groovae_4bar", TINY_HPARAMS)
-    assert _graph_of(config, trained).seed is None
-    seeded = upstream.SeededMusicVAE(config.model, 7)
-    assert _graph_of(configs.update_config(config, {"model": seeded}), trained).seed == 7
-
-
-def _graph_of(config: Any, checkpoint: Path) -> Any:
-    return upstream.TrainedModel(config, 1, str(checkpoint))._sess.graph
 
 
 def test_without_magenta_the_program_says_the_line_to_run():

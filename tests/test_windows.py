@@ -18,8 +18,9 @@ from groovae.account import Report
 from groovae.configs import CONFIG_MAP
 from groovae.drums import NEAREST
 from groovae.errors import GroovaeError, UsageError
+from groovae.grid import Layout, measure
 from groovae.upstream import magenta_data, note_seq
-from groovae.windows import Layout, Windows, measure, to_inputs, to_windows
+from groovae.windows import Windows, to_inputs, to_windows
 
 UNKNOWN_PITCHES = sorted(set(range(128)) - set(KNOWN_PITCHES))
 ANY_TIME = st.one_of(st.floats(-99, 99), st.sampled_from([math.nan, math.inf, -math.inf]))

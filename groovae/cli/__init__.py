@@ -31,6 +31,13 @@ COMMANDS = {
     "train": "train a GrooVAE model, or go on training it",
     "evaluate": "the losses of a trained model on records",
     "sample": "draw grooves from a trained model, as MIDI",
+    "reconstruct": "encode a groove and decode it: what the model makes of it",
+    "interpolate": "grooves on the way from one to another",
+    "vary": "neighbours of a groove",
+    "humanize": "play a stiff beat with a drummer's timing and dynamics",
+    "tap2drum": "play a beat on the whole kit from a tapped rhythm",
+    "add_hihat": "play a hi-hat to a groove",
+    "transfer": "play the hits of one beat with the feel of another",
 }
 
 # Names of files, flags and checkpoints stay whole.
@@ -201,6 +208,10 @@ def define_layout(values: flags.FlagValues) -> None:
         "the class that a drummer would use instead, or stop.",
         flag_values=values,
     )
+    define_all_notes(values)
+
+
+def define_all_notes(values: flags.FlagValues) -> None:
     flags.DEFINE_bool(
         "all_notes",
         False,
@@ -215,17 +226,12 @@ def define_seed(values: flags.FlagValues, default: int | None, help_text: str) -
     )
 
 
-def define_temperature(values: flags.FlagValues) -> None:
-    flags.DEFINE_float(
-        "temperature",
-        0.5,
-        "Over 0. Low: the likeliest hits; 1: as the model learned it; high: wild.",
-        flag_values=values,
-    )
+def define_temperature(values: flags.FlagValues, default: float, help_text: str) -> None:
+    flags.DEFINE_float("temperature", default, help_text, flag_values=values)
     flags.register_validator(
         "temperature",
-        lambda temperature: 0 < temperature < math.inf,
-        "must be over 0; for the likeliest hits take 0.01",
+        lambda temperature: 0 <= temperature < math.inf,
+        "must be 0 or more, where 0 leaves nothing to chance",
         values,
     )
 

@@ -30,7 +30,7 @@ def define_flags(values: flags.FlagValues) -> None:
     flags.DEFINE_integer(
         "num_steps", DEFAULT_NUM_STEPS, "Steps to train.", lower_bound=1, flag_values=values
     )
-    define_temperature(values)
+    define_temperature(values, 0.5, "How much is left to chance in the grooves.")
     define_seed(values, 1, "For training and grooves.")
 
 

@@ -29,6 +29,7 @@ from tqdm import tqdm
 from groovae.cli import need_arguments, say
 from groovae.fetch import Progress
 from groovae.pretrained import CHECKPOINTS, DEST
+from groovae.tasks import trained_for
 
 DATASET_DEST = "data_dir/groove"
 
@@ -83,10 +84,9 @@ def _download_checkpoint(values: Any) -> None:
 
 
 def _next_step(name: str, path: str) -> str:
-    config = CHECKPOINTS[name].config
-    if name == "groovae_2bar_hits_control":  # It plays given hits, so `sample` has none for it.
-        return f"now, in Python: groovae.load_model({path!r}, {config!r})"
-    return f"now: groovae sample --checkpoint={shlex.quote(path)} --config={config}"
+    task = trained_for(CHECKPOINTS[name].config) or "sample"
+    inputs = {"sample": "", "transfer": " --groove=A.mid --beat=B.mid"}.get(task, " IN.mid")
+    return f"now: groovae {task}{inputs} --checkpoint={shlex.quote(path)}"
 
 
 @contextlib.contextmanager

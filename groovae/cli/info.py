@@ -40,7 +40,7 @@ def run(values: Any, positional: list[str]) -> None:
 def _show_records(path: str, values: Any) -> None:
     from groovae import configs, records
     from groovae.account import Report
-    from groovae.windows import measure
+    from groovae.grid import measure
 
     layout = configs.layout(
         values.config, values.hop_bars, values.unmapped_pitches, values.all_notes

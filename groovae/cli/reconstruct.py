@@ -1,0 +1,49 @@
+"""groovae reconstruct: encode a groove and decode it, to hear what the model makes of it.
+
+Usage: groovae reconstruct IN.mid [--out=OUT.mid] [--flags]
+       groovae reconstruct DIR [--out=OUT_DIR] [--flags]
+
+Reads a music file of any length, at its own tempo, and writes its reconstruction, which shows how
+much of a groove the model keeps: share of hits, timing and velocity of both are compared and
+printed. With a folder it does so for each music file in it.
+
+Examples:
+  groovae reconstruct take.mid --png
+  groovae reconstruct ../groove/drummer1/session1 --out=again --drum_map=roland --json"""
+
+from typing import Any
+
+from absl import flags
+
+from groovae.cli import define_temperature, need_arguments
+from groovae.cli.takes import Take, define_input, define_output, play_all
+
+
+def define_flags(values: flags.FlagValues) -> None:
+    define_temperature(
+        values, 0.0, "How much is left to chance in the hits: 0 for the likeliest ones."
+    )
+    define_input(values)
+    define_output(
+        values,
+        None,
+        "The MIDI file to write, IN-reconstruct.mid by default; for a folder the folder to write.",
+    )
+
+
+def run(values: Any, positional: list[str]) -> int:
+    (source,) = need_arguments(positional, "IN.mid")
+
+    def play(model: Any, groove: Any) -> Take:
+        again = model.reconstruct(groove, values.temperature)
+        scores = model.compare(groove, again)
+        return Take([again], [_told(scores)], {"scores": scores})
+
+    return play_all(values, source, "reconstruct", play)
+
+
+def _told(scores: dict[str, float]) -> str:
+    return (
+        "hits: F1 {hit_f1:.2f} (precision {hit_precision:.2f}, recall {hit_recall:.2f}); where "
+        "both hit, timing is off by {timing_mae_ms:.1f} ms, velocity by {velocity_mae:.1f} of 127"
+    ).format(**scores)

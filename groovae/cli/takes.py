@@ -1,0 +1,243 @@
+"""What the commands that play share: a model, music files to play from, and what is left of it.
+
+A take is what a command makes of one input: a file and its grooves. Where the input is a folder,
+each music file in it is a take, written to the same place in another folder by one model, and the
+draws start anew from the seed for each, so that it comes out as it would alone. A file that cannot
+be played is told, counted and left out.
+"""
+
+import collections
+import dataclasses
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from absl import flags
+
+from groovae.account import listed
+from groovae.cli import define_all_notes, define_checkpoint, define_seed, print_json, say
+from groovae.errors import GroovaeError, UsageError
+from groovae.files import write_json
+from groovae.folder import each_once, find_music, printable
+from groovae.midi import numbered, write_sequence
+
+if TYPE_CHECKING:
+    from groovae.generate import GrooveModel
+
+REPORT_FILE = "report.json"
+BATCH_SIZE = 8  # pieces of a file that are decoded at a time
+
+
+@dataclasses.dataclass
+class Take:
+    """The grooves that were made of one input, and what there is to say of it.
+
+    Attributes:
+      grooves: NoteSequences.
+      lines: For a person.
+      about: For machines.
+    """
+
+    grooves: list[Any]
+    lines: list[str] = dataclasses.field(default_factory=list)
+    about: dict[str, Any] = dataclasses.field(default_factory=dict)
+
+
+Play = Callable[["GrooveModel", Any], Take]
+
+
+def define_input(values: flags.FlagValues) -> None:
+    """For a command that plays from music files."""
+    define_all_notes(values)
+
+
+def define_output(values: flags.FlagValues, out: str | None, out_help: str) -> None:
+    """Which model plays, and how its grooves are written, shown and heard."""
+    flags.DEFINE_string("out", out, out_help, flag_values=values)
+    define_checkpoint(values)
+    define_seed(values, None, "For the same grooves again; random by default, and printed.")
+    flags.DEFINE_string(
+        "drum_map",
+        "gm",
+        "The pitches of drums in MIDI, read and written: gm, roland, or a JSON file such as "
+        '{"kick": 36, "snare": [38, 40]}, of which the first is written.',
+        flag_values=values,
+    )
+    flags.DEFINE_bool(
+        "pickup",
+        False,
+        "Where the first hit is ahead of the beat, begin with an empty bar, so that all stays on "
+        "the grid of a sequencer; else the groove starts that much later.",
+        flag_values=values,
+    )
+    flags.DEFINE_bool("png", False, "Also a picture, beside the MIDI file.", flag_values=values)
+    flags.DEFINE_bool("wav", False, "Also the sound, beside the MIDI file.", flag_values=values)
+    flags.DEFINE_bool("play", False, "Play it on this machine.", flag_values=values)
+    flags.DEFINE_string(
+        "soundfont",
+        None,
+        "An .sf2 file for the sound; a small one is built in.",
+        flag_values=values,
+    )
+    flags.DEFINE_bool("preview", True, "Show the groove as text.", flag_values=values)
+    flags.DEFINE_bool(
+        "json", False, "Print the files and what they hold as JSON.", flag_values=values
+    )
+
+
+def load(values: Any, task: str, batch_size: int = BATCH_SIZE) -> "GrooveModel":
+    """The model that the flags name, fit for the task."""
+    from groovae.generate import load_model
+
+    model = load_model(
+        values.checkpoint,
+        values.config,
+        values.hparams,
+        seed=values.seed,
+        batch_size=batch_size,
+        drum_map=values.drum_map,
+        all_notes="all_notes" in values and values.all_notes,
+        task=task,
+        say=say,
+    )
+    say(f"{model.config_name} from {model.checkpoint}, seed {model.seed}")
+    return model
+
+
+def read(path: str) -> Any:
+    """The groove in a music file."""
+    from groovae.conversion import read_sequence
+
+    return read_sequence(path)
+
+
+def play_all(values: Any, source: str, task: str, play: Play, count: int = 1) -> int:
+    """Plays a music file, or each one in a folder, and writes `count` grooves of each.
+
+    Returns:
+      The exit code: 1 where nothing in a folder could be played.
+    """
+    source = os.path.expanduser(source)
+    if os.path.isdir(source):
+        return _play_folder(values, source, task, play, count)
+    paths = numbered(values.out or f"{Path(source).stem}-{task}.mid", count)
+    check_apart([source], paths)
+    groove = read(source)
+    model = load(values, task)
+    outputs = deliver(values, model, paths, take := play(model, groove), source)
+    if values.json:
+        print_json({**about(model), "source": source, **take.about, "outputs": outputs})
+    return 0
+
+
+def deliver(
+    values: Any, model: "GrooveModel", paths: list[Path], take: Take, source: str = ""
+) -> list[dict[str, Any]]:
+    """Writes the grooves of a take, as MIDI and whatever else is wanted, and tells of them."""
+    for line in take.lines:
+        say(line)
+    outputs = []
+    for path, groove in zip(paths, take.grooves, strict=True):
+        moved_ms = write_sequence(path, groove, values.pickup)
+        outputs.append({"file": str(path), "hits": len(groove.notes), "moved_ms": moved_ms})
+        say(_describe(outputs[-1], values.pickup))
+        _show(values, model, path, groove)
+        if not values.json:
+            print(path, flush=True)
+    return outputs
+
+
+def about(model: "GrooveModel") -> dict[str, Any]:
+    """Where grooves come from, for JSON."""
+    return {"checkpoint": model.checkpoint, "config": model.config_name, "seed": model.seed}
+
+
+def _show(values: Any, model: "GrooveModel", path: Path, groove: Any) -> None:
+    """The groove as text, picture and sound."""
+    drum_map = model.layout.pitch_classes
+    if values.preview:
+        from groovae.render import preview
+
+        say(preview(groove, drum_map, shutil.get_terminal_size((100, 24)).columns))
+    if values.png:
+        from groovae.render import draw
+
+        draw(path.with_suffix(".png"), groove, drum_map, title=path.stem)
+    if values.wav:
+        from groovae.sound import write_wav
+
+        write_wav(path.with_suffix(".wav"), groove, drum_map, values.soundfont)
+    if values.play:
+        from groovae.sound import play
+
+        play(groove, drum_map, values.soundfont)
+
+
+def _describe(output: dict[str, Any], pickup: bool) -> str:
+    line = f"{output['file']}: {output['hits']} hits"
+    if not output["hits"]:
+        return f"{line}; the model is silent, train it longer or raise --temperature"
+    if output["moved_ms"] and pickup:
+        return f"{line}, after an empty bar, since a hit is played before the beat"
+    if output["moved_ms"]:
+        line += f", starts {output['moved_ms']:.1f} ms late to keep a hit played before the beat"
+    return line
+
+
+def _play_folder(values: Any, source: str, task: str, play: Play, count: int) -> int:
+    folder = Path(values.out or f"{Path(os.path.abspath(source)).name}-{task}").expanduser()
+    if folder.is_file():
+        raise UsageError(f"{folder}: this is a file, and {source} is a folder; name a folder")
+    root = os.path.abspath(source)
+    files, _ = each_once(root, find_music(root).files)
+    targets = {file: numbered(folder / Path(file).with_suffix(".mid"), count) for file in files}
+    check_apart(
+        [os.path.join(root, file) for file in files], [p for one in targets.values() for p in one]
+    )
+    values.preview = False
+    model = load(values, task)
+    takes: list[dict[str, Any]] = []
+    skipped: list[dict[str, str]] = []
+    for file, paths in targets.items():
+        try:
+            model.restart()
+            take = play(model, read(os.path.join(root, file)))
+            outputs = deliver(values, model, paths, take)
+            takes.append({"source": printable(file), **take.about, "outputs": outputs})
+        except GroovaeError as error:
+            say(f"left out: {error}")
+            skipped.append({"source": printable(file), "reason": _reason(str(error))})
+    return _close_folder(values, folder, {**about(model), "takes": takes, "skipped": skipped})
+
+
+def _close_folder(values: Any, folder: Path, report: dict[str, Any]) -> int:
+    """Tells and keeps what became of the files of a folder; the exit code."""
+    done, skipped = len(report["takes"]), report["skipped"]
+    write_json(folder / REPORT_FILE, report)
+    line = f"played {done} of {done + len(skipped)} files to {folder}"
+    if skipped:
+        line += f"; left out: {listed(collections.Counter(one['reason'] for one in skipped))}"
+    say(f"{line}; the report is {folder / REPORT_FILE}")
+    if values.json:
+        print_json(report)
+    return 0 if done else 1
+
+
+def _reason(message: str) -> str:
+    """What an error says of a file, without its name, details and advice."""
+    return message.partition(": ")[2].partition(";")[0].partition(" (")[0] or message
+
+
+def check_apart(sources: list[str], targets: list[Path]) -> None:
+    """Checks that nothing is written over what is read, and no two outputs have one name."""
+    read_from = {os.path.realpath(source) for source in sources}
+    seen: set[str] = set()
+    for target in targets:
+        real = os.path.realpath(target)
+        if real in read_from:
+            raise UsageError(f"{target}: this is an input; name another --out")
+        if real in seen:
+            raise UsageError(f"{target}: two inputs would be written here; play them one by one")
+        seen.add(real)

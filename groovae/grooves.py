@@ -1,0 +1,103 @@
+"""Grooves as NoteSequences: what a model's tensors become, and what becomes of a player's notes.
+
+A groove is a NoteSequence of drum notes at one tempo, in 4/4, `total_time` of whole bars long. Its
+first hits may lie a little before time 0, where they are played ahead of the beat;
+`groovae.midi.write_midi` keeps them.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from groovae.drums import DrumMap
+from groovae.grid import Pieces
+from groovae.upstream import note_seq
+
+
+def from_tensors(
+    tensors: np.ndarray, converter: Any, bars: int, tempo_qpm: float, drum_map: DrumMap
+) -> Any:
+    """The groove that a tensor says, by Magenta's `GrooveConverter.from_tensors`.
+
+    Args:
+      tensors: float32 [steps, depth]: hits, velocities, offsets.
+      converter: The GrooveConverter of the model.
+      bars: How long the groove is, in bars of 4/4.
+      tempo_qpm: The tempo to play it at; Magenta puts 120 on all.
+      drum_map: The first pitch of each drum class is the one that is written.
+    """
+    (decoded,) = converter.from_tensors([tensors])
+    stretch = decoded.tempos[0].qpm / tempo_qpm
+    class_of = {pitches[0]: drum for drum, pitches in enumerate(converter.pitch_classes)}
+    for note in decoded.notes:
+        note.start_time *= stretch
+        note.end_time *= stretch
+        note.pitch = drum_map[class_of[note.pitch]][0]
+    return of_notes(decoded.notes, bars, tempo_qpm)
+
+
+def of_notes(notes: Sequence[Any], bars: int, tempo_qpm: float) -> Any:
+    """A groove of these notes."""
+    groove = note_seq.NoteSequence(total_time=bars * 4 * 60 / tempo_qpm)
+    groove.tempos.add(qpm=tempo_qpm)
+    groove.time_signatures.add(numerator=4, denominator=4)
+    groove.notes.extend(notes)
+    return groove
+
+
+def drums_of(groove: Any, pieces: Pieces) -> list[tuple[Any, int]]:
+    """A copy of each note of a groove that is played as a drum, and its cell (see `Pieces`)."""
+    found = []
+    for note, cell in zip(groove.notes, pieces.cells.tolist(), strict=True):
+        if note.is_drum or cell >= 0:
+            drum = note_seq.NoteSequence.Note()
+            drum.CopyFrom(note)
+            drum.is_drum = True
+            found.append((drum, cell))
+    return found
+
+
+def performed(groove: Any, pieces: Pieces, tensors: np.ndarray) -> Any:
+    """The drums of a groove, in the timing and dynamics that tensors say.
+
+    A hit that shares its step and drum with a louder one, as in a flam or a roll, moves along with
+    it and keeps its share of the velocity. A drum without a class stays as it is.
+
+    Args:
+      groove: Whose hits are played.
+      pieces: What it was cut into.
+      tensors: float32 of the shape of `pieces.outputs`.
+    """
+    step_seconds = pieces.step_seconds
+    velocities, offsets = _by_cell(tensors)
+    old_velocities, old_offsets = _by_cell(pieces.outputs)
+    drums = drums_of(groove, pieces)
+    for note, cell in drums:
+        if cell >= 0:
+            later_seconds = (old_offsets[cell] - offsets[cell]) / 2 * step_seconds
+            note.start_time += later_seconds
+            note.end_time += later_seconds
+            louder = velocities[cell] / max(old_velocities[cell], 1 / 127)
+            note.velocity = int(np.clip(round(note.velocity * louder), 1, 127))
+    return of_notes([note for note, _ in drums], pieces.bars, pieces.tempo_qpm)
+
+
+def joined(grooves: Sequence[Any]) -> Any:
+    """Grooves of one tempo, one after another, as one groove."""
+    whole = note_seq.NoteSequence()
+    whole.CopyFrom(grooves[0])
+    for groove in grooves[1:]:
+        first = len(whole.notes)
+        whole.notes.extend(groove.notes)
+        for note in whole.notes[first:]:
+            note.start_time += whole.total_time
+            note.end_time += whole.total_time
+        whole.total_time += groove.total_time
+    return whole
+
+
+def _by_cell(tensors: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Velocities and offsets, each as one float64 array by step * drums + drum."""
+    _, velocities, offsets = np.split(tensors.astype(np.float64), 3, axis=-1)
+    return velocities.reshape(-1), offsets.reshape(-1)
