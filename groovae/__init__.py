@@ -19,12 +19,17 @@ _PUBLIC = {
     "GroovaeError": "groovae.errors",
     "UsageError": "groovae.errors",
     "convert_directory": "groovae.preprocess",
+    "draw": "groovae.render",
+    "figure": "groovae.render",
     "get_config": "groovae.configs",
     "load_model": "groovae.generate",
+    "play": "groovae.sound",
+    "preview": "groovae.render",
     "read_sequence": "groovae.conversion",
     "update_config": "groovae.configs",
     "write_midi": "groovae.midi",
     "write_sequence": "groovae.midi",
+    "write_wav": "groovae.sound",
 }
 
 __all__ = ["__version__", *_PUBLIC]

@@ -11,6 +11,7 @@ Set the environment variable GROOVAE_DEBUG=1 (the flag `--debug`) to see all tha
 import contextlib
 import ctypes
 import functools
+import gc
 import importlib
 import io
 import os
@@ -103,9 +104,28 @@ def _notebooks() -> types.ModuleType:
     return stand_in
 
 
+@contextlib.contextmanager
+def _uncollected() -> Iterator[None]:
+    """Leaves out of garbage collection, for good, what is imported meanwhile.
+
+    It is a million objects that stay to the end. To look through them again and again takes half a
+    second while they come, and a whole one when Python ends.
+    """
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.freeze()
+        if was_enabled:
+            gc.enable()
+
+
 _prepare_environment()
-with _silence():
-    tf = _import("tensorflow.compat.v1")
+with _silence(), _uncollected():
+    with _in_place_of("pandas", None):  # which Keras only asks whether its input is one of
+        tf = _import("tensorflow.compat.v1")
+        _import("tf_keras")
     tf.logging.set_verbosity(tf.logging.INFO if DEBUG else tf.logging.FATAL)
     tf.disable_v2_behavior()
     with _in_place_of("note_seq.notebook_utils", _notebooks()):
