@@ -115,6 +115,8 @@ def read_sequence(path: str | os.PathLike[str], limits: Limits = Limits()) -> An
             f"{name}: not a music file by its suffix; groovae reads {', '.join(KINDS)}"
         )
     folder, file = os.path.split(os.path.abspath(os.path.expanduser(name)))
+    if not os.path.exists(os.path.join(folder, file)):
+        raise GroovaeError(f"{printable(name)}: there is no such file")
     converted = convert_file(folder, file, limits, None)
     for reason, detail in converted.skipped:
         raise GroovaeError(f"{printable(name)}: {reason} ({detail})")

@@ -184,7 +184,11 @@ class GrooveModel:
         from_z, to_z = self._encode(first)[0], self._encode(last)[0]
         thresholds = self._drawn(first, temperature)
         between = first._replace(outputs=np.maximum(first.outputs, last.outputs))
-        ways = [first, *[between] * (num_steps - 2), last._replace(tempo_qpm=first.tempo_qpm)]
+        ways = [
+            first,
+            *[between] * (num_steps - 2),
+            last._replace(tempo_qpm=first.tempo_qpm, meter=first.meter),
+        ]
         return [
             self._decoded(way, latent.slerp(from_z, to_z, share), thresholds)
             for way, share in zip(ways, np.linspace(0, 1, num_steps), strict=True)
@@ -257,7 +261,7 @@ class GrooveModel:
             for note, cell in drums_of(groove, pieces)
             if cell < 0 or cell % self.layout.num_drums != CLOSED_HIHAT
         ]
-        return of_notes(notes, pieces.bars, pieces.tempo_qpm)
+        return of_notes(notes, pieces.bars, pieces.tempo_qpm, pieces.meter)
 
     # What they share
 
@@ -323,7 +327,7 @@ class GrooveModel:
     ) -> Any:
         """The groove that is decoded from a `z` for each piece."""
         tensor = self._play(pieces, z, thresholds, as_hits).reshape(-1, self.layout.depth)
-        return self._groove(tensor, pieces.bars, pieces.tempo_qpm)
+        return self._groove(tensor, pieces.bars, pieces.tempo_qpm, pieces.meter)
 
     def _felt(
         self, groove: Any, pieces: Pieces, mu: np.ndarray, sigma: np.ndarray, temperature: float
@@ -343,11 +347,13 @@ class GrooveModel:
         shorter = [one._replace(outputs=one.outputs[:num], bars=bars) for one in (first, last)]
         return shorter[0], shorter[1]
 
-    def _groove(self, tensor: np.ndarray, bars: int, tempo_qpm: float) -> Any:
+    def _groove(
+        self, tensor: np.ndarray, bars: int, tempo_qpm: float, meter: tuple[int, int] = (4, 4)
+    ) -> Any:
         """`bars` bars of a tensor [steps, depth] as a NoteSequence."""
         tensor = tensor[: bars * self.layout.steps_per_bar]
         converter = self.trained_model._config.data_converter
-        return from_tensors(tensor, converter, bars, tempo_qpm, self.layout.pitch_classes)
+        return from_tensors(tensor, converter, bars, tempo_qpm, self.layout.pitch_classes, meter)
 
 
 def load_model(

@@ -137,6 +137,7 @@ class Pieces(NamedTuple):
       bars: How many bars there are; n windows may hold more.
       tempo_qpm: The tempo, in quarter notes a minute.
       step_seconds: How long a step takes at it.
+      meter: Numerator and denominator: 4/4, or another way to write it.
       cells: For each note of the sequence step * drums + drum, or -1 where it has no class.
     """
 
@@ -144,6 +145,7 @@ class Pieces(NamedTuple):
     bars: int
     tempo_qpm: float
     step_seconds: float
+    meter: tuple[int, int]
     cells: np.ndarray
 
 
@@ -203,7 +205,9 @@ def to_pieces(sequence: Any, layout: Layout, report: Report) -> Pieces:
     cells[notes.indices] = steps * layout.num_drums + notes.drums
     shape = (num_windows, layout.window_steps, layout.depth)
     step_seconds = 60.0 / tempo_qpm / layout.steps_per_quarter
-    return Pieces(outputs.reshape(shape), bars, tempo_qpm, step_seconds, cells)
+    meters = [(meter.numerator, meter.denominator) for meter in sequence.time_signatures]
+    meter = meters[0] if meters else (layout.quarters_per_bar, 4)
+    return Pieces(outputs.reshape(shape), bars, tempo_qpm, step_seconds, meter, cells)
 
 
 class _Notes(NamedTuple):

@@ -1,8 +1,8 @@
 """Grooves as NoteSequences: what a model's tensors become, and what becomes of a player's notes.
 
-A groove is a NoteSequence of drum notes at one tempo, in 4/4, `total_time` of whole bars long. Its
-first hits may lie a little before time 0, where they are played ahead of the beat;
-`groovae.midi.write_midi` keeps them.
+A groove is a NoteSequence of drum notes at one tempo, in 4/4 or what is as long (2/2, 8/8), and
+`total_time` of whole bars. Its first hits may lie a little before time 0, where they are played
+ahead of the beat; `groovae.midi.write_midi` keeps them.
 """
 
 from collections.abc import Sequence
@@ -16,16 +16,22 @@ from groovae.upstream import note_seq
 
 
 def from_tensors(
-    tensors: np.ndarray, converter: Any, bars: int, tempo_qpm: float, drum_map: DrumMap
+    tensors: np.ndarray,
+    converter: Any,
+    bars: int,
+    tempo_qpm: float,
+    drum_map: DrumMap,
+    meter: tuple[int, int] = (4, 4),
 ) -> Any:
     """The groove that a tensor says, by Magenta's `GrooveConverter.from_tensors`.
 
     Args:
       tensors: float32 [steps, depth]: hits, velocities, offsets.
       converter: The GrooveConverter of the model.
-      bars: How long the groove is, in bars of 4/4.
+      bars: How long the groove is.
       tempo_qpm: The tempo to play it at; Magenta puts 120 on all.
       drum_map: The first pitch of each drum class is the one that is written.
+      meter: 4/4, or another way to write it.
     """
     (decoded,) = converter.from_tensors([tensors])
     stretch = decoded.tempos[0].qpm / tempo_qpm
@@ -34,14 +40,16 @@ def from_tensors(
         note.start_time *= stretch
         note.end_time *= stretch
         note.pitch = drum_map[class_of[note.pitch]][0]
-    return of_notes(decoded.notes, bars, tempo_qpm)
+    return of_notes(decoded.notes, bars, tempo_qpm, meter)
 
 
-def of_notes(notes: Sequence[Any], bars: int, tempo_qpm: float) -> Any:
+def of_notes(
+    notes: Sequence[Any], bars: int, tempo_qpm: float, meter: tuple[int, int] = (4, 4)
+) -> Any:
     """A groove of these notes."""
     groove = note_seq.NoteSequence(total_time=bars * 4 * 60 / tempo_qpm)
     groove.tempos.add(qpm=tempo_qpm)
-    groove.time_signatures.add(numerator=4, denominator=4)
+    groove.time_signatures.add(numerator=meter[0], denominator=meter[1])
     groove.notes.extend(notes)
     return groove
 
@@ -80,7 +88,7 @@ def performed(groove: Any, pieces: Pieces, tensors: np.ndarray) -> Any:
             note.end_time += later_seconds
             louder = velocities[cell] / max(old_velocities[cell], 1 / 127)
             note.velocity = int(np.clip(round(note.velocity * louder), 1, 127))
-    return of_notes([note for note, _ in drums], pieces.bars, pieces.tempo_qpm)
+    return of_notes([note for note, _ in drums], pieces.bars, pieces.tempo_qpm, pieces.meter)
 
 
 def joined(grooves: Sequence[Any]) -> Any:

@@ -66,6 +66,7 @@ def write_midi(
     tempo_qpm: float = 120.0,
     length_seconds: float = 0.0,
     pickup: bool = False,
+    meter: tuple[int, int] = (4, 4),
 ) -> float:
     """Writes drum notes to a MIDI file, atomically.
 
@@ -74,7 +75,8 @@ def write_midi(
       notes: Drum notes in any order, their times in seconds at `tempo_qpm`.
       tempo_qpm: Quarters a minute, 4 to 1000.
       length_seconds: The file lasts at least this long, so that a loop keeps its last rest.
-      pickup: Move a groove with early hits later by whole bars of 4/4.
+      pickup: Move a groove with early hits later by whole bars of four quarters.
+      meter: The time signature, 4/4 or another way to write it, as 2/2.
 
     Returns:
       By how many milliseconds the groove was moved later, 0 if nothing lay before the start.
@@ -84,7 +86,7 @@ def write_midi(
       GroovaeError: a time or velocity is not a finite number, a time is too far away for MIDI, a
         pitch is not a whole number from 0 to 127, or the file cannot be written.
     """
-    midi, moved_ms = to_midi(notes, tempo_qpm, length_seconds, pickup)
+    midi, moved_ms = to_midi(notes, tempo_qpm, length_seconds, pickup, meter)
     with replacing(path) as temporary:
         midi.save(temporary)
     return moved_ms
@@ -93,7 +95,9 @@ def write_midi(
 def write_sequence(path: str | os.PathLike[str], sequence: Any, pickup: bool = False) -> float:
     """Writes a NoteSequence of drums at its own tempo, and as long as it is; see `write_midi`."""
     tempo_qpm = sequence.tempos[0].qpm if sequence.tempos else 120.0
-    return write_midi(path, sequence.notes, tempo_qpm, sequence.total_time, pickup)
+    meters = [(meter.numerator, meter.denominator) for meter in sequence.time_signatures]
+    meter = meters[0] if meters else (4, 4)
+    return write_midi(path, sequence.notes, tempo_qpm, sequence.total_time, pickup, meter)
 
 
 def numbered(path: str | os.PathLike[str], count: int) -> list[Path]:
@@ -121,6 +125,7 @@ def to_midi(
     tempo_qpm: float = 120.0,
     length_seconds: float = 0.0,
     pickup: bool = False,
+    meter: tuple[int, int] = (4, 4),
 ) -> tuple[mido.MidiFile, float]:
     """`write_midi` without the file: the `mido.MidiFile`, and the milliseconds it was moved."""
     if not MIN_TEMPO_QPM <= tempo_qpm <= MAX_TEMPO_QPM:
@@ -140,7 +145,7 @@ def to_midi(
     spans = _spans(checked, moved_ticks, ticks_per_second)
     end_tick = max([0, round(length_ticks), *(end for _, end, _, _ in spans)])
     midi = mido.MidiFile(type=0, ticks_per_beat=ticks_per_quarter)
-    midi.tracks.append(_track(spans, tempo_qpm, end_tick))
+    midi.tracks.append(_track(spans, tempo_qpm, meter, end_tick))
     return midi, moved_ticks / ticks_per_second * 1000
 
 
@@ -197,14 +202,17 @@ def _spans(
 
 
 def _track(
-    spans: Sequence[tuple[int, int, int, int]], tempo_qpm: float, end_tick: int
+    spans: Sequence[tuple[int, int, int, int]],
+    tempo_qpm: float,
+    meter: tuple[int, int],
+    end_tick: int,
 ) -> mido.MidiTrack:
     """One track with absolute ticks turned into deltas; a note off goes before a note on."""
     events = [(start, 1, pitch, velocity) for start, _, pitch, velocity in spans]
     events += [(end, 0, pitch, 0) for _, end, pitch, _ in spans]
     track = mido.MidiTrack()
     track.append(mido.MetaMessage("set_tempo", tempo=mido.bpm2tempo(tempo_qpm)))
-    track.append(mido.MetaMessage("time_signature", numerator=4, denominator=4))
+    track.append(mido.MetaMessage("time_signature", numerator=meter[0], denominator=meter[1]))
     now = 0
     for tick, is_on, pitch, velocity in sorted(events):
         kind = "note_on" if is_on else "note_off"

@@ -11,6 +11,7 @@ Examples:
   groovae reconstruct take.mid --png
   groovae reconstruct ../groove/drummer1/session1 --out=again --drum_map=roland --json"""
 
+import math
 from typing import Any
 
 from absl import flags
@@ -37,13 +38,16 @@ def run(values: Any, positional: list[str]) -> int:
     def play(model: Any, groove: Any) -> Take:
         again = model.reconstruct(groove, values.temperature)
         scores = model.compare(groove, again)
-        return Take([again], [_told(scores)], {"scores": scores})
+        # JSON has no NaN.
+        numbers = {name: None if math.isnan(score) else score for name, score in scores.items()}
+        return Take([again], [_told(scores)], {"scores": numbers})
 
     return play_all(values, source, "reconstruct", play)
 
 
 def _told(scores: dict[str, float]) -> str:
-    return (
-        "hits: F1 {hit_f1:.2f} (precision {hit_precision:.2f}, recall {hit_recall:.2f}); where "
-        "both hit, timing is off by {timing_mae_ms:.1f} ms, velocity by {velocity_mae:.1f} of 127"
-    ).format(**scores)
+    hits = "hits: F1 {hit_f1:.2f} (precision {hit_precision:.2f}, recall {hit_recall:.2f})"
+    both = "where both hit, timing is off by {timing_mae_ms:.1f} ms, velocity by {velocity_mae:.1f}"
+    if math.isnan(scores["timing_mae_ms"]):
+        return f"{hits}; no hit in common".format(**scores)
+    return f"{hits}; {both} of 127".format(**scores)

@@ -126,14 +126,14 @@ def play_all(values: Any, source: str, task: str, play: Play, count: int = 1) ->
     check_apart([source], paths)
     groove = read(source)
     model = load(values, task)
-    outputs = deliver(values, model, paths, take := play(model, groove), source)
+    played = _play_one(values, model, groove, play, paths)
     if values.json:
-        print_json({**about(model), "source": source, **take.about, "outputs": outputs})
+        print_json({**about(model), "source": source, **played})
     return 0
 
 
 def deliver(
-    values: Any, model: "GrooveModel", paths: list[Path], take: Take, source: str = ""
+    values: Any, model: "GrooveModel", paths: list[Path], take: Take
 ) -> list[dict[str, Any]]:
     """Writes the grooves of a take, as MIDI and whatever else is wanted, and tells of them."""
     for line in take.lines:
@@ -186,6 +186,21 @@ def _describe(output: dict[str, Any], pickup: bool) -> str:
     return line
 
 
+def _play_one(
+    values: Any, model: "GrooveModel", groove: Any, play: Play, paths: list[Path]
+) -> dict[str, Any]:
+    """Plays and delivers one input; what there is to say of it, for JSON."""
+    lost: list[str] = []
+
+    def tell(line: str) -> None:
+        say(line)
+        lost.append(line)
+
+    model.say = tell
+    take = play(model, groove)
+    return {"lost": lost, **take.about, "outputs": deliver(values, model, paths, take)}
+
+
 def _play_folder(values: Any, source: str, task: str, play: Play, count: int) -> int:
     folder = Path(values.out or f"{Path(os.path.abspath(source)).name}-{task}").expanduser()
     if folder.is_file():
@@ -203,9 +218,10 @@ def _play_folder(values: Any, source: str, task: str, play: Play, count: int) ->
     for file, paths in targets.items():
         try:
             model.restart()
-            take = play(model, read(os.path.join(root, file)))
-            outputs = deliver(values, model, paths, take)
-            takes.append({"source": printable(file), **take.about, "outputs": outputs})
+            groove = read(os.path.join(root, file))
+            takes.append(
+                {"source": printable(file), **_play_one(values, model, groove, play, paths)}
+            )
         except GroovaeError as error:
             say(f"left out: {error}")
             skipped.append({"source": printable(file), "reason": _reason(str(error))})

@@ -1,0 +1,131 @@
+"""All bars of a sequence in pieces: nothing before, between or after gets lost or moves."""
+
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from conftest import a_groove
+from hypothesis import given
+from hypothesis import strategies as st
+
+from groovae import configs
+from groovae.account import Report
+from groovae.drums import CLOSED_HIHAT, KICK, SNARE
+from groovae.errors import GroovaeError
+from groovae.grid import Pieces, to_pieces
+from groovae.upstream import note_seq
+from groovae.windows import to_windows
+
+FOUR_BARS = configs.layout("groovae_4bar")
+BAR_SECONDS = 2.0  # at 120 qpm
+
+
+def pieces_of(sequence: Any, **policy: Any) -> tuple[Pieces, Report]:
+    report = Report()
+    return to_pieces(sequence, configs.layout("groovae_4bar", **policy), report), report
+
+
+@pytest.mark.parametrize("bars", [1, 3, 4, 5, 7, 8, 9])
+def test_every_bar_is_there_and_the_last_piece_is_filled_up(bars: int) -> None:
+    pieces, report = pieces_of(a_groove(bars=bars))
+    num = math.ceil(bars / 4)
+    assert pieces.outputs.shape == (num, 64, 27)
+    assert pieces.outputs.dtype == np.float32
+    assert pieces.bars == bars
+    assert not pieces.outputs.reshape(-1, 27)[16 * bars :].any()
+    assert (report.sequences, report.used, report.windows, report.bars) == (1, 1, num, bars)
+    whole = to_windows(a_groove(bars=bars), FOUR_BARS)
+    np.testing.assert_array_equal(pieces.outputs[: len(whole.outputs)], whole.outputs)
+
+
+def test_pieces_of_a_performance_are_its_windows(gmd: Path) -> None:
+    path = gmd / "drummer1" / "session1" / "1_funk_80_beat_4-4.mid"
+    sequence = note_seq.midi_file_to_note_sequence(str(path))
+    pieces, _ = pieces_of(sequence)
+    windows = to_windows(sequence, FOUR_BARS)
+    assert len(windows.outputs) == 7
+    np.testing.assert_array_equal(pieces.outputs[: len(windows.outputs)], windows.outputs)
+    assert pieces.tempo_qpm == pytest.approx(80, abs=0.01)
+
+
+@given(st.integers(0, 9))
+def test_the_first_bar_is_the_one_at_time_0_even_if_empty(empty_bars: int) -> None:
+    pieces, _ = pieces_of(a_groove(bars=2, first_at=empty_bars * BAR_SECONDS))
+    steps = pieces.outputs.reshape(-1, 27)
+    assert pieces.bars == empty_bars + 2
+    assert not steps[: 16 * empty_bars].any()
+    assert steps[16 * empty_bars].any()
+
+
+@pytest.mark.parametrize("qpm", [30.0, 97.3, 240.0])
+def test_steps_are_16ths_of_the_tempo(qpm: float) -> None:
+    pieces, _ = pieces_of(a_groove(bars=1, tempos=[(0, qpm)]))
+    assert pieces.tempo_qpm == qpm
+    assert pieces.step_seconds == pytest.approx(60 / qpm / 4)
+
+
+def test_cells_say_where_each_note_went() -> None:
+    sequence = note_seq.NoteSequence()
+    rows = [
+        (0.0, 36, 80, True),
+        (0.02, 36, 90, True),  # the same 16th, and louder
+        (0.5, 20, 70, True),  # no class
+        (0.5, 38, 70, False),  # no drum
+        (2.26, 42, 70, True),
+        (0.49, 38, 60, True),
+    ]
+    for start, pitch, velocity, is_drum in rows:
+        sequence.notes.add(
+            start_time=start, end_time=start + 0.1, pitch=pitch, velocity=velocity, is_drum=is_drum
+        )
+    pieces, report = pieces_of(sequence)
+    late = (16 + 2) * 9 + CLOSED_HIHAT
+    assert pieces.cells.tolist() == [KICK, KICK, -1, -1, late, 4 * 9 + SNARE]
+    hits, velocities, offsets = np.split(pieces.outputs.reshape(-1, 27), 3, axis=-1)
+    assert np.flatnonzero(hits).tolist() == [KICK, 4 * 9 + SNARE, late]
+    assert velocities[0, KICK] == np.float32(90 / 127)
+    assert offsets[0, KICK] == pytest.approx(-0.02 / 0.125 * 2)
+    assert offsets[4, SNARE] == pytest.approx(0.01 / 0.125 * 2)
+    assert (report.crowded, report.not_drums, dict(report.unmapped_pitches)) == (1, 1, {20: 1})
+    everything, _ = pieces_of(sequence, all_notes=True)
+    assert everything.cells[3] == 4 * 9 + SNARE
+
+
+@pytest.mark.parametrize(
+    ("sequence", "reason"),
+    [
+        (a_groove(bars=0), "without drum notes"),
+        (a_groove(is_drum=False), "without drum notes"),
+        (a_groove(pitch=20), "without drum notes"),
+        (a_groove(meters=[(0, 3, 4)]), "not in 4/4"),
+        (a_groove(meters=[(0, 6, 8)]), "not in 4/4"),
+        (a_groove(meters=[(0, 4, 4), (4, 3, 4)]), "with meter changes"),
+        (a_groove(tempos=[(0, 120), (2, 121)]), "with tempo changes"),
+        (a_groove(tempos=[(0, 0)]), "with an impossible tempo or time"),
+        (a_groove(first_at=math.nan), "with an impossible tempo or time"),
+        (a_groove(first_at=-1.0), "with notes at negative times"),
+        (a_groove(first_at=1e7), "longer than 1,000,000 steps"),
+    ],
+)
+def test_what_cannot_be_cut_says_why_and_is_counted(sequence: Any, reason: str) -> None:
+    report = Report()
+    with pytest.raises(GroovaeError, match=f"^{reason}$"):
+        to_pieces(sequence, FOUR_BARS, report)
+    assert report.unused == {reason: 1}
+    assert (report.sequences, report.used, report.windows) == (1, 0, 0)
+
+
+@pytest.mark.parametrize("meter", [(4, 4), (2, 2), (8, 8)])
+def test_other_names_of_4_4_are_4_4(meter: tuple[int, int]) -> None:
+    pieces, _ = pieces_of(a_groove(bars=5, meters=[(0, *meter)]))
+    assert pieces.bars == 5
+
+
+def test_a_hit_just_ahead_of_a_bar_belongs_to_it() -> None:
+    sequence = a_groove(bars=1)
+    sequence.notes.add(start_time=1.95, end_time=2.05, pitch=36, velocity=99, is_drum=True)
+    pieces, _ = pieces_of(sequence)
+    assert pieces.bars == 2
+    assert pieces.outputs[0, 16, 18 + KICK] == pytest.approx(0.05 / 0.125 * 2)
