@@ -50,11 +50,13 @@ def find_checkpoint(path: str | os.PathLike[str]) -> str | None:
     return max(all_checkpoints(path), key=step_of, default=None)
 
 
-def need_checkpoint(path: str | os.PathLike[str]) -> str:
-    """`find_checkpoint`, or a GroovaeError that says what to do."""
+def need_checkpoint(path: str | os.PathLike[str], how_to_get: str | None = None) -> str:
+    """`find_checkpoint`, or a GroovaeError that says what to do: `how_to_get` one, if it is given."""
     found = find_checkpoint(path)
     if found is not None:
         return found
+    if how_to_get:
+        raise GroovaeError(f"{path}: no such checkpoint; {how_to_get}")
     if str(path).endswith((".tar", ".tgz", ".gz")):
         raise GroovaeError(
             f"{path}: there is no such archive to unpack; Google's come with "

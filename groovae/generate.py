@@ -20,7 +20,7 @@ import dataclasses
 import math
 import os
 import secrets
-import warnings
+import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -28,24 +28,20 @@ from typing import Any
 import numpy as np
 
 from groovae import configs, latent, metrics
-from groovae.account import Report
 from groovae.checkpoints import need_checkpoint
-from groovae.drums import CLOSED_HIHAT, OPEN_HIHAT, read_drum_map
-from groovae.errors import GroovaeError, UsageError
-from groovae.grid import Layout, Pieces, to_pieces
+from groovae.drums import CLOSED_HIHAT, DRUM_MAPS, read_drum_map
+from groovae.errors import UsageError
+from groovae.grid import DEFAULT_QPM, Layout, Pieces
 from groovae.grooves import drums_of, from_tensors, of_notes, performed
+from groovae.midi import MAX_TEMPO_QPM, MIN_TEMPO_QPM
 from groovae.network import Network
-from groovae.tasks import check_task, config_for
+from groovae.pieces import as_long, as_steps, cut, for_taps, sounding
+from groovae.tasks import CONFIGS, check_task, config_for, how_to_get
 from groovae.windows import to_controls, to_inputs
 
 MAX_BATCH_SIZE = 512
 
-ADVICE = {
-    "without drum notes": "--all_notes takes the notes of all channels for drums",
-    "with tempo changes": "write it at one tempo",
-    "with meter changes": "cut out a part that is in 4/4",
-    "not in 4/4": "the model has learned no other meter",
-}
+MAX_BARS = 8000  # as many as a MIDI file holds
 
 
 class GrooveModel:
@@ -112,12 +108,19 @@ class GrooveModel:
           UsageError: a value is out of range, or the model needs hits to follow.
         """
         _check_count("number of outputs", num_outputs)
-        _check_count("number of bars", bars)
+        _check_bars(bars)
         _check_share("drift", drift)
-        num_pieces = -(-bars // self.layout.split_bars)
-        z = latent.chain(num_outputs, num_pieces, self._z_size, drift, self._random)
-        piece_bars = min(bars, self.layout.split_bars)
-        tensors = self.decode_to_tensors(z.reshape(-1, self._z_size), piece_bars, temperature)
+        check_task("sample", self.config_name, self.checkpoint)
+        num_pieces, piece_bars = (
+            -(-bars // self.layout.split_bars),
+            min(bars, self.layout.split_bars),
+        )
+        z, thresholds = [], []
+        # One groove after another, so that the first is the same however many there are.
+        for _ in range(num_outputs):
+            z.append(latent.chain(num_pieces, self._z_size, drift, self._random))
+            thresholds.append(self._thresholds(num_pieces, piece_bars, temperature))
+        tensors = self._decode(np.concatenate(z), np.concatenate(thresholds))
         tensors = tensors.reshape(num_outputs, -1, self.layout.depth)
         return [self._groove(tensor, bars, tempo_qpm) for tensor in tensors]
 
@@ -126,19 +129,32 @@ class GrooveModel:
         return self._encode(self.cut(groove))[0]
 
     def decode(
-        self, z: np.ndarray, bars: int = 4, temperature: float = 0.5, tempo_qpm: float = 120.0
+        self,
+        z: np.ndarray,
+        bars: int | None = None,
+        temperature: float = 0.5,
+        tempo_qpm: float = 120.0,
     ) -> list[Any]:
-        """Decodes latent vectors `z` [n, z_size] to n NoteSequences; see `sample`."""
+        """Decodes latents to grooves, one each; see `sample`.
+
+        Args:
+          z: [n, z_size].
+          bars: Their length; the model's own where it is None. Of longer grooves than it was
+            trained on a model knows little.
+          temperature: 0 or more; see above.
+          tempo_qpm: Quarters a minute to play them at.
+        """
+        bars = self.layout.split_bars if bars is None else bars
         tensors = self.decode_to_tensors(z, bars, temperature)
         return [self._groove(tensor, bars, tempo_qpm) for tensor in tensors]
 
     def decode_to_tensors(self, z: np.ndarray, bars: int, temperature: float) -> np.ndarray:
         """Decodes `z` [n, z_size] to float32 [n, 16 * bars, 27]: hits, velocities, offsets."""
         check_task("sample", self.config_name, self.checkpoint)
-        _check_count("number of bars", bars)
-        thresholds = self._thresholds(len(z), bars * self.layout.steps_per_bar, temperature)
-        no_controls = np.zeros((*thresholds.shape[:2], 0), np.float32)
-        return self._network.decode(z, thresholds, no_controls)[0]
+        _check_bars(bars)
+        if z.ndim != 2 or not len(z) or z.shape[1] != self._z_size:
+            raise UsageError(f"z must be of the shape [n, {self._z_size}], got {list(z.shape)}")
+        return self._decode(z, self._thresholds(len(z), bars, temperature))
 
     def cut(self, groove: Any) -> Pieces:
         """What the model hears of a groove, in pieces; see `grid.to_pieces`.
@@ -146,14 +162,15 @@ class GrooveModel:
         Raises:
           GroovaeError: it has no drums, is not in 4/4, or changes its tempo.
         """
-        return self._cut(groove, self.layout)
+        return cut(groove, self.layout, self.say)
 
     def compare(self, reference: Any, estimate: Any) -> dict[str, float]:
         """How near a groove comes to another, by what the model hears; see `metrics.compare`."""
-        heard = [self._steps(groove) for groove in (reference, estimate)]
+        heard = [as_steps(groove, self.layout) for groove in (reference, estimate)]
         steps = max(map(len, heard))
-        as_long = [np.pad(tensor, [(0, steps - len(tensor)), (0, 0)]) for tensor in heard]
-        return metrics.compare(as_long[0], as_long[1], reference.tempos[0].qpm)
+        as_long_as_both = [np.pad(one, [(0, steps - len(one)), (0, 0)]) for one in heard]
+        tempo_qpm = reference.tempos[0].qpm if reference.tempos else DEFAULT_QPM
+        return metrics.compare(as_long_as_both[0], as_long_as_both[1], tempo_qpm)
 
     # Whole grooves
 
@@ -168,9 +185,9 @@ class GrooveModel:
     ) -> list[Any]:
         """Grooves on the way from one to another: `latent.slerp` between their latents.
 
-        The first and the last are the reconstructions of both, as long as the shorter one, and all
-        are at the tempo of the first. All are drawn by the same random numbers, so that nothing but
-        `z` makes them differ.
+        The first and the last are the reconstructions of both. All are as long as the shorter one,
+        at the tempo of the first, and drawn by the same random numbers, so that nothing but `z`
+        makes them differ.
 
         Args:
           start: The groove to begin with.
@@ -180,7 +197,7 @@ class GrooveModel:
         """
         _check_count("number of steps", num_steps, at_least=2)
         check_task("interpolate", self.config_name, self.checkpoint)
-        first, last = self._as_long(self.cut(start), self.cut(end))
+        first, last = as_long(self.cut(start), self.cut(end), self.layout, self.say)
         from_z, to_z = self._encode(first)[0], self._encode(last)[0]
         thresholds = self._drawn(first, temperature)
         between = first._replace(outputs=np.maximum(first.outputs, last.outputs))
@@ -222,7 +239,7 @@ class GrooveModel:
     def humanize(self, groove: Any, temperature: float = 0.5) -> Any:
         """Plays the hits of a stiff beat, and just those, with a drummer's timing and dynamics."""
         check_task("humanize", self.config_name, self.checkpoint)
-        pieces = self._cut(groove, self.layout, keeps_notes=True)
+        pieces = cut(groove, self.layout, self.say, keeps_notes=True)
         return self._felt(groove, pieces, *self._encode(pieces), temperature)
 
     def transfer(self, groove: Any, beat: Any, temperature: float = 0.0) -> Any:
@@ -231,9 +248,9 @@ class GrooveModel:
         Each piece of `groove` that has hits lends its feel to a piece of `beat`, in turn.
         """
         check_task("transfer", self.config_name, self.checkpoint)
-        feel, pieces = self.cut(groove), self._cut(beat, self.layout, keeps_notes=True)
+        feel, pieces = self.cut(groove), cut(beat, self.layout, self.say, keeps_notes=True)
         mu, sigma = self._encode(feel)
-        turns = np.resize(_sounding(feel), len(pieces.outputs))
+        turns = np.resize(sounding(feel), len(pieces.outputs))
         return self._felt(beat, pieces, mu[turns], sigma[turns], temperature)
 
     def tap2drum(self, taps: Any, temperature: float = 0.5) -> Any:
@@ -243,25 +260,29 @@ class GrooveModel:
         loud they are does not.
         """
         check_task("tap2drum", self.config_name, self.checkpoint)
-        pieces = self._cut(taps, _for_taps(self.layout, taps), keeps_notes=True)
+        pieces = cut(taps, for_taps(self.layout, taps), self.say, keeps_notes=True)
         thresholds = self._drawn(pieces, temperature)
         return self._decoded(pieces, self._encode(pieces)[0], thresholds, as_hits=True)
 
     def add_hihat(self, groove: Any, temperature: float = 0.5) -> Any:
-        """Plays a closed hi-hat to a groove, in place of its own; leaves the other drums alone."""
+        """Plays a closed hi-hat to a groove, in place of its own; leaves the other drums alone.
+
+        What else has the class of the closed hi-hat, such as a tambourine, is another drum: the
+        model does not hear it, and it stays.
+        """
         check_task("add_hihat", self.config_name, self.checkpoint)
-        pieces = self._cut(groove, self.layout, keeps_notes=True)
+        pieces = cut(groove, self.layout, self.say, keeps_notes=True)
         thresholds = latent.given(pieces.outputs[..., : self.layout.num_drums])
         thresholds[..., CLOSED_HIHAT] = self._drawn(pieces, temperature)[..., CLOSED_HIHAT]
         played = self._decoded(pieces, self._encode(pieces)[0], thresholds, as_hits=True)
-        hihat_pitch = self.layout.pitch_classes[CLOSED_HIHAT][0]
-        notes = [note for note in played.notes if note.pitch == hihat_pitch]
-        notes += [
-            note
-            for note, cell in drums_of(groove, pieces)
-            if cell < 0 or cell % self.layout.num_drums != CLOSED_HIHAT
-        ]
-        return of_notes(notes, pieces.bars, pieces.tempo_qpm, pieces.meter)
+        written = self.layout.pitch_classes[CLOSED_HIHAT][0]
+        hihats = {written, *DRUM_MAPS["roland"][CLOSED_HIHAT]}
+        drums = drums_of(groove, pieces)
+        others = [note for note, cell in drums if cell < 0 or note.pitch not in hihats]
+        if len(others) < len(drums):
+            self.say(f"{len(drums) - len(others):,} hits of its own hi-hat are replaced")
+        hihat = [note for note in played.notes if note.pitch == written]
+        return of_notes([*others, *hihat], pieces.bars, pieces.tempo_qpm, pieces.meter)
 
     # What they share
 
@@ -269,45 +290,29 @@ class GrooveModel:
     def _z_size(self) -> int:
         return self.config.hparams.z_size
 
-    def _cut(self, groove: Any, layout: Layout, keeps_notes: bool = False) -> Pieces:
-        """The pieces of a groove; what gets lost on the way is told, unless the notes are kept."""
-        name, report = groove.filename or "the groove", Report()
-        try:
-            pieces = to_pieces(groove, layout, report)
-        except GroovaeError as error:
-            reason = str(error)
-            advice = f"; {ADVICE[reason]}" if reason in ADVICE else ""
-            raise GroovaeError(f"{name}: cannot play a groove {reason}{advice}") from error
-        if keeps_notes:
-            report.unmapped_pitches.clear()
-            report.crowded = 0
-        for line in [*report.note_lines(see="--drum_map"), *_silent_bars(pieces, layout)]:
-            self.say(f"{name}: {line}")
-        return pieces
-
-    def _steps(self, groove: Any) -> np.ndarray:
-        """A groove as one tensor [steps, depth], of no steps where nothing is played."""
-        if not groove.notes:
-            return np.zeros((0, self.layout.depth), np.float32)
-        return to_pieces(groove, self.layout, Report()).outputs.reshape(-1, self.layout.depth)
-
     def _encode(self, pieces: Pieces) -> tuple[np.ndarray, np.ndarray]:
         """`mu` and `sigma`, float32 [n, z_size]; zeros for a piece without a hit."""
         mu, sigma = np.zeros((2, len(pieces.outputs), self._z_size), np.float32)
-        sounding = _sounding(pieces)
-        outputs = pieces.outputs[sounding]
-        mu[sounding], sigma[sounding] = self._network.encode(
+        heard = sounding(pieces)
+        outputs = pieces.outputs[heard]
+        mu[heard], sigma[heard] = self._network.encode(
             to_inputs(outputs, self.layout), to_controls(outputs, self.layout)
         )
         return mu, sigma
 
-    def _thresholds(self, num: int, steps: int, temperature: float) -> np.ndarray:
+    def _thresholds(self, num: int, bars: int, temperature: float) -> np.ndarray:
+        """For hits that are drawn, [num, steps, drums]."""
         _check_temperature(temperature)
-        return latent.thresholds((num, steps, self.layout.num_drums), temperature, self._random)
+        shape = (num, bars * self.layout.steps_per_bar, self.layout.num_drums)
+        return latent.thresholds(shape, temperature, self._random)
 
     def _drawn(self, pieces: Pieces, temperature: float) -> np.ndarray:
-        num, steps, _ = pieces.outputs.shape
-        return self._thresholds(num, steps, temperature)
+        return self._thresholds(len(pieces.outputs), self.layout.split_bars, temperature)
+
+    def _decode(self, z: np.ndarray, thresholds: np.ndarray) -> np.ndarray:
+        """Decodes without controls."""
+        no_controls = np.zeros((*thresholds.shape[:2], 0), np.float32)
+        return self._network.decode(z, thresholds, no_controls)[0]
 
     def _play(
         self, pieces: Pieces, z: np.ndarray, thresholds: np.ndarray, as_hits: bool = False
@@ -316,10 +321,10 @@ class GrooveModel:
 
         With `as_hits` velocities and offsets are those of a hit; see `latent.as_hits`.
         """
-        tensors, sounding = np.zeros_like(pieces.outputs), _sounding(pieces)
-        controls = to_controls(pieces.outputs[sounding], self.layout)
-        decoded = self._network.decode(z[sounding], thresholds[sounding], controls)
-        tensors[sounding] = latent.as_hits(*decoded) if as_hits else decoded[0]
+        tensors, heard = np.zeros_like(pieces.outputs), sounding(pieces)
+        controls = to_controls(pieces.outputs[heard], self.layout)
+        decoded = self._network.decode(z[heard], thresholds[heard], controls)
+        tensors[heard] = latent.as_hits(*decoded) if as_hits else decoded[0]
         return tensors
 
     def _decoded(
@@ -338,22 +343,22 @@ class GrooveModel:
         thresholds = latent.given(pieces.outputs[..., : self.layout.num_drums])
         return performed(groove, pieces, self._play(pieces, z, thresholds, as_hits=True))
 
-    def _as_long(self, first: Pieces, last: Pieces) -> tuple[Pieces, Pieces]:
-        """Both cut to the pieces of the shorter one, and to the same number of bars."""
-        num = min(len(first.outputs), len(last.outputs))
-        bars = min(max(first.bars, last.bars), num * self.layout.split_bars)
-        if len(first.outputs) != len(last.outputs):
-            self.say(f"the grooves have {first.bars} and {last.bars} bars: the first {bars} count")
-        shorter = [one._replace(outputs=one.outputs[:num], bars=bars) for one in (first, last)]
-        return shorter[0], shorter[1]
-
     def _groove(
         self, tensor: np.ndarray, bars: int, tempo_qpm: float, meter: tuple[int, int] = (4, 4)
     ) -> Any:
         """`bars` bars of a tensor [steps, depth] as a NoteSequence."""
+        if not MIN_TEMPO_QPM <= tempo_qpm <= MAX_TEMPO_QPM:
+            raise UsageError(
+                f"tempo must lie between {MIN_TEMPO_QPM:g} and {MAX_TEMPO_QPM:g} bpm, "
+                f"got {tempo_qpm:g}"
+            )
         tensor = tensor[: bars * self.layout.steps_per_bar]
         converter = self.trained_model._config.data_converter
         return from_tensors(tensor, converter, bars, tempo_qpm, self.layout.pitch_classes, meter)
+
+
+def _to_stderr(line: str) -> None:
+    print(line, file=sys.stderr)
 
 
 def load_model(
@@ -364,8 +369,8 @@ def load_model(
     batch_size: int = 1,
     drum_map: str = "gm",
     all_notes: bool = False,
-    task: str = "sample",
-    say: Callable[[str], None] = warnings.warn,
+    task: str | None = None,
+    say: Callable[[str], None] = _to_stderr,
 ) -> GrooveModel:
     """Loads a checkpoint with the configuration it was trained with.
 
@@ -380,8 +385,8 @@ def load_model(
       batch_size: How many pieces to decode at a time, up to 512.
       drum_map: The pitches of drums in MIDI: `gm`, `roland` or a file; see `drums.read_drum_map`.
       all_notes: Take the notes of all channels for drums.
-      task: What the model shall do, by the name of the method.
-      say: Gets a line on whatever is lost or stays empty.
+      task: What the model shall do, by the name of the method; one that cannot is refused.
+      say: Gets a line on whatever is lost or stays empty; it goes to stderr by default.
 
     Raises:
       GroovaeError: no checkpoint there, or it is damaged or another model's.
@@ -391,10 +396,11 @@ def load_model(
     if seed is not None and not 0 <= seed < 2**31:
         raise UsageError(f"the seed must lie between 0 and 2**31 - 1, got {seed}")
     pitches = read_drum_map(drum_map)
-    prefix = need_checkpoint(checkpoint)
+    prefix = need_checkpoint(checkpoint, how_to_get(task) if task in CONFIGS else None)
     folder = Path(prefix).parent
     name, full_config = configs.config_of(folder, config, hparams, config_for(task))
-    check_task(task, name, str(checkpoint))
+    if task is not None:
+        check_task(task, name, str(checkpoint))
     layout = dataclasses.replace(
         configs.layout(full_config, all_notes=all_notes),
         pitch_classes=pitches,
@@ -405,34 +411,14 @@ def load_model(
     return GrooveModel(network, name, full_config, layout, seed, say)
 
 
-def _for_taps(layout: Layout, taps: Any) -> Layout:
-    """Reads pitches that no drum has as taps too, and all notes where there are no drums."""
-    pitches = [list(drum) for drum in layout.pitch_classes]
-    pitches[OPEN_HIHAT] += sorted(set(range(128)) - set(layout.class_of))
-    all_notes = layout.all_notes or not any(note.is_drum for note in taps.notes)
-    return dataclasses.replace(
-        layout, pitch_classes=tuple(map(tuple, pitches)), all_notes=all_notes
-    )
-
-
-def _sounding(pieces: Pieces) -> np.ndarray:
-    """The indices of the pieces that have hits."""
-    return np.flatnonzero(pieces.outputs.any(axis=(1, 2)))
-
-
-def _silent_bars(pieces: Pieces, layout: Layout) -> list[str]:
-    """A line on the pieces without a hit, if there are any."""
-    silent = set(range(len(pieces.outputs))) - set(_sounding(pieces).tolist())
-    if not silent:
-        return []
-    bars = [f"{i * layout.split_bars + 1} to {(i + 1) * layout.split_bars}" for i in sorted(silent)]
-    more = f" and {len(bars) - 5} more places" if len(bars) > 5 else ""
-    return [f"no drum is hit in bars {', '.join(bars[:5])}{more}; they stay empty"]
-
-
 def _check_count(what: str, value: int, at_least: int = 1) -> None:
     if value < at_least:
         raise UsageError(f"the {what} must be {at_least} or more, got {value}")
+
+
+def _check_bars(bars: int) -> None:
+    if not 1 <= bars <= MAX_BARS:
+        raise UsageError(f"the number of bars must lie between 1 and {MAX_BARS:,}, got {bars:,}")
 
 
 def _check_share(what: str, value: float) -> None:

@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from groovae.account import Report
-from groovae.drums import NEAREST, pitch_name
+from groovae.drums import NEAREST, classes, pitch_name
 from groovae.errors import GroovaeError
 
 UNMAPPED_PITCHES = ("drop", "nearest", "error")
@@ -85,8 +85,7 @@ class Layout:
     @functools.cached_property
     def class_of(self) -> dict[int, int]:
         """The drum class of each pitch that has one."""
-        classes = enumerate(self.pitch_classes)
-        return {pitch: drum for drum, pitches in classes for pitch in pitches}
+        return classes(self.pitch_classes)
 
     @functools.cached_property
     def nearest_class_of(self) -> dict[int, int]:

@@ -33,7 +33,8 @@ def from_tensors(
       drum_map: The first pitch of each drum class is the one that is written.
       meter: 4/4, or another way to write it.
     """
-    (decoded,) = converter.from_tensors([tensors])
+    # It counts steps in the type of the tensor, and float32 gets coarse as they get many.
+    (decoded,) = converter.from_tensors([tensors.astype(np.float64)])
     stretch = decoded.tempos[0].qpm / tempo_qpm
     class_of = {pitches[0]: drum for drum, pitches in enumerate(converter.pitch_classes)}
     for note in decoded.notes:
@@ -69,8 +70,9 @@ def drums_of(groove: Any, pieces: Pieces) -> list[tuple[Any, int]]:
 def performed(groove: Any, pieces: Pieces, tensors: np.ndarray) -> Any:
     """The drums of a groove, in the timing and dynamics that tensors say.
 
-    A hit that shares its step and drum with a louder one, as in a flam or a roll, moves along with
-    it and keeps its share of the velocity. A drum without a class stays as it is.
+    Hits that share a step and a drum, as in a flam or a roll, move together: the one nearest to the
+    grid goes where the tensors say, and the loudest gets their velocity; the others keep their
+    distance from the one and their share of the other. A drum without a class stays as it is.
 
     Args:
       groove: Whose hits are played.
@@ -79,11 +81,12 @@ def performed(groove: Any, pieces: Pieces, tensors: np.ndarray) -> Any:
     """
     step_seconds = pieces.step_seconds
     velocities, offsets = _by_cell(tensors)
-    old_velocities, old_offsets = _by_cell(pieces.outputs)
+    old_velocities, _ = _by_cell(pieces.outputs)
     drums = drums_of(groove, pieces)
+    late_steps = _late_steps(drums, pieces)
     for note, cell in drums:
         if cell >= 0:
-            later_seconds = (old_offsets[cell] - offsets[cell]) / 2 * step_seconds
+            later_seconds = (-offsets[cell] / 2 - late_steps[cell]) * step_seconds
             note.start_time += later_seconds
             note.end_time += later_seconds
             louder = velocities[cell] / max(old_velocities[cell], 1 / 127)
@@ -103,6 +106,27 @@ def joined(grooves: Sequence[Any]) -> Any:
             note.end_time += whole.total_time
         whole.total_time += groove.total_time
     return whole
+
+
+def moved(groove: Any, later_seconds: float) -> Any:
+    """The groove, that much later."""
+    later = note_seq.NoteSequence()
+    later.CopyFrom(groove)
+    for note in later.notes:
+        note.start_time += later_seconds
+        note.end_time += later_seconds
+    later.total_time += later_seconds
+    return later
+
+
+def _late_steps(drums: Sequence[tuple[Any, int]], pieces: Pieces) -> dict[int, float]:
+    """By how much the hit of each cell is late that is nearest to the grid, in steps."""
+    num_drums = pieces.outputs.shape[-1] // 3
+    late_steps: dict[int, float] = {}
+    for note, cell in drums:
+        late = note.start_time / pieces.step_seconds - cell // num_drums
+        late_steps[cell] = min(late, late_steps.get(cell, late), key=abs)
+    return late_steps
 
 
 def _by_cell(tensors: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -19,18 +19,15 @@ def step_away(z: np.ndarray, noise: np.ndarray, length: float) -> np.ndarray:
     return math.sqrt(1 - length**2) * z + length * noise
 
 
-def chain(
-    num_chains: int, num_links: int, z_size: int, drift: float, rng: np.random.RandomState
-) -> np.ndarray:
-    """Latents [num_chains, num_links, z_size], each a step of length `drift` from the one before.
+def chain(num_links: int, z_size: int, drift: float, rng: np.random.RandomState) -> np.ndarray:
+    """Latents [num_links, z_size], each a step of length `drift` from the one before.
 
     The correlation of two links is sqrt(1 - drift^2) to the power of their distance.
     """
-    noise = rng.randn(num_links, num_chains, z_size)
-    links = [noise[0]]
-    for step in noise[1:]:
-        links.append(step_away(links[-1], step, drift))
-    return np.stack(links, axis=1)
+    links = rng.randn(num_links, z_size)
+    for i in range(1, num_links):
+        links[i] = step_away(links[i - 1], links[i], drift)
+    return links
 
 
 def slerp(start: np.ndarray, end: np.ndarray, share: float) -> np.ndarray:

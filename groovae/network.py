@@ -95,7 +95,7 @@ class Network:
                 "its training has failed, name an older checkpoint"
             )
         logits = outputs[..., : thresholds.shape[-1]]
-        return tensors, 1 / (1 + np.exp(-logits))
+        return tensors, 0.5 * (1 + np.tanh(logits / 2))  # the sigmoid, without an overflow
 
     def _decode_batch(
         self, z: np.ndarray, thresholds: np.ndarray, controls: np.ndarray

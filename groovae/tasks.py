@@ -16,9 +16,9 @@ CONFIGS = {
 PRESETS = {"groovae_4bar": "cpu"} | {configs[0]: task for task, configs in CONFIGS.items()}
 
 
-def config_for(task: str) -> str:
+def config_for(task: str | None) -> str:
     """The config that a task takes, where nothing says otherwise."""
-    return CONFIGS.get(task, [WHOLE_GROOVES])[0]
+    return CONFIGS[task][0] if task in CONFIGS else WHOLE_GROOVES
 
 
 def trained_for(config_name: str) -> str | None:
@@ -42,11 +42,18 @@ def check_task(task: str, config_name: str, checkpoint: str) -> None:
         fits = own_task in (None, "transfer")  # these hear all of a groove
     if fits:
         return
-    needed = config_for(task)
-    google = next(name for name, one in CHECKPOINTS.items() if one.config == needed)
     raise UsageError(
-        f"`{task}` takes a model of {needed}, and {checkpoint} holds {config_name}"
+        f"`{task}` takes a model of {config_for(task)}, and {checkpoint} holds {config_name}"
         + (f", which is for `{own_task}`" if own_task else "")
-        + f"; train one with `groovae train --flagfile=configs/{PRESETS[needed]}.flags`, or fetch "
+        + f"; {how_to_get(task)}"
+    )
+
+
+def how_to_get(task: str) -> str:
+    """The commands that get a model for a task."""
+    config = config_for(task)
+    google = next(name for name, one in CHECKPOINTS.items() if one.config == config)
+    return (
+        f"train one with `groovae train --flagfile=configs/{PRESETS[config]}.flags`, or fetch "
         f"Google's with `groovae download --checkpoint={google}`, and name it by --checkpoint"
     )

@@ -6,7 +6,9 @@ missing, the tests that need it skip.
 """
 
 import contextlib
+import fcntl
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -34,6 +36,11 @@ SMALL_HPARAMS = (
 )
 # As small as a model can be and still run all of its code.
 TINY_HPARAMS = "batch_size=8,enc_rnn_size=[8],dec_rnn_size=[8,8],z_size=4"
+# What learns most of a few performances within seconds.
+QUICK_HPARAMS = (
+    "batch_size=32,enc_rnn_size=[64],dec_rnn_size=[64],z_size=8,free_bits=0,max_beta=0.05,"
+    "dropout_keep_prob=1.0,learning_rate=0.01,decay_rate=0.995"
+)
 
 INFO_CSV = """\
 drummer,session,id,style,bpm,beat_type,time_signature,midi_filename,duration,split
@@ -126,6 +133,63 @@ def trained(records: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     train_dir = tmp_path_factory.mktemp("trained") / "train"
     train(Options(str(train_dir), str(records), hparams=TINY_HPARAMS, num_steps=3, seed=1))
     return train_dir
+
+
+@pytest.fixture(scope="session")
+def few_records(gmd: Path, shared_folder: Path) -> Path:
+    """A TFRecord of 24 long performances of the Groove MIDI Dataset."""
+    from groovae.preprocess import convert_directory
+
+    path = shared_folder / "few.tfrecord"
+    with only_once(path):
+        if not path.exists():
+            (shared_folder / "few").mkdir()
+            beats = sorted(gmd.glob("drummer1/session1/*_beat_4-4.mid"))
+            for beat in sorted(beats, key=lambda file: file.stat().st_size)[-24:]:
+                shutil.copy(beat, shared_folder / "few")
+            convert_directory(shared_folder / "few", path)
+    return path
+
+
+@pytest.fixture(scope="session")
+def taught(few_records: Path, shared_folder: Path) -> Callable[[str], Path]:
+    """The training folder of a small model that has learned a task, by the task's name."""
+    from groovae.tasks import config_for
+    from groovae.train import Options, train
+
+    def folder_of(task: str) -> Path:
+        options = Options(
+            str(shared_folder / config_for(task)),
+            str(few_records),
+            config=config_for(task),
+            hparams=QUICK_HPARAMS,
+            hop_bars=1,
+            num_steps=200,
+            seed=1,
+        )
+        with only_once(Path(options.train_dir)):
+            if not Path(options.train_dir, "model.ckpt-200.index").exists():
+                train(options)
+        return Path(options.train_dir)
+
+    return folder_of
+
+
+@pytest.fixture(scope="session")
+def shared_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One folder for all workers of a run by pytest-xdist, each of which has a base of its own."""
+    base = tmp_path_factory.getbasetemp()
+    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "shared"
+    folder.mkdir(exist_ok=True)
+    return folder
+
+
+@contextlib.contextmanager
+def only_once(path: Path) -> Iterator[None]:
+    """Who comes second waits until the first has made what is to be at `path`."""
+    with open(f"{path}.lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 @contextlib.contextmanager

@@ -13,7 +13,7 @@ from hypothesis.extra.numpy import arrays
 
 from groovae import configs
 from groovae.account import Report
-from groovae.drums import CLOSED_HIHAT, GM, HIGH_TOM, KICK, LOW_TOM, SNARE, read_drum_map
+from groovae.drums import CLOSED_HIHAT, GM, KICK, SNARE, read_drum_map
 from groovae.grid import Layout, Pieces, to_pieces
 from groovae.grooves import drums_of, from_tensors, joined, of_notes, performed
 from groovae.upstream import note_seq
@@ -117,6 +117,13 @@ def test_what_is_written_is_read_again(
     again = pieces_of(groove, layout)
     assert (again.bars, again.tempo_qpm) == (2, tempo_qpm)
     np.testing.assert_allclose(again.outputs[0], tensor, atol=1e-5)
+
+
+def test_a_hit_after_an_hour_is_as_exact_as_the_first(converter: Any) -> None:
+    tensor = np.zeros((30_000, 27), np.float32)
+    tensor[-1, [KICK, 9 + KICK, 18 + KICK]] = 1, 0.5, 0.1
+    (note,) = from_tensors(tensor, converter, 1875, 120, GM).notes
+    assert note.start_time == pytest.approx((29_999 - 0.05) * STEP_SECONDS, abs=1e-6)
 
 
 # Drums of a groove

@@ -14,6 +14,7 @@ NOTEBOOK = ROOT / "docs" / "quickstart.ipynb"
 
 @pytest.fixture(scope="module")
 def executed(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    pytest.importorskip("tinysoundfont")
     notebook = nbformat.read(NOTEBOOK, as_version=4)
     folder = tmp_path_factory.mktemp("notebook")
     # Somebody's own settings have nothing to say here, and would be written to.

@@ -2,6 +2,8 @@
 
 import hashlib
 import re
+import shlex
+import shutil
 import tarfile
 from collections.abc import Callable
 from pathlib import Path
@@ -10,9 +12,20 @@ import pytest
 from conftest import TINY_HPARAMS, Groovae, assert_one_line
 
 from groovae import cli, configs, pretrained
+from groovae.checkpoints import need_checkpoint
 from groovae.errors import GroovaeError, UsageError
 from groovae.fetch import RemoteFile
-from groovae.pretrained import CHECKPOINTS, Pretrained, download
+from groovae.midi import Note, write_midi
+from groovae.pretrained import CHECKPOINTS, Pretrained, config_in, download
+from groovae.tasks import check_task
+
+NEXT = {
+    "groovae_4bar": "sample",
+    "groovae_2bar_humanize": "humanize IN.mid",
+    "groovae_2bar_tap_fixed_velocity": "tap2drum IN.mid",
+    "groovae_2bar_add_closed_hh": "add_hihat IN.mid",
+    "groovae_2bar_hits_control": "transfer --groove=A.mid --beat=B.mid",
+}
 
 
 @pytest.fixture
@@ -134,19 +147,22 @@ def test_an_unknown_name_lists_the_five() -> None:
 
 
 def test_the_command_prints_the_path_and_says_what_is_next(
-    archive: Path, groovae: Groovae, capsys: pytest.CaptureFixture[str]
+    archive: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert cli.main(["download", "--checkpoint=groovae_4bar", "--dest=my model.tar"]) == 0
     out, err = capsys.readouterr()
     assert out == "my model.tar\n"
-    assert "groovae sample --checkpoint='my model.tar' --config=groovae_4bar" in err
-    path = Path("my model.tar").resolve()
-    flags = [f"--checkpoint={path}", "--config=groovae_4bar", f"--hparams={TINY_HPARAMS}"]
-    assert groovae("sample", *flags).returncode == 0
+    (next_step,) = re.findall("now: groovae (.*)", err)
+    assert next_step == "sample --checkpoint='my model.tar'"
+    # Google's has the config's own hparams, this one is tiny.
+    assert cli.main([*shlex.split(next_step), f"--hparams={TINY_HPARAMS}", "--nopreview"]) == 0
+    out, err = capsys.readouterr()
+    assert out == "drum_4bar.mid\n"
+    assert "groovae_4bar from my model.unpacked-" in err
 
 
 @pytest.mark.parametrize("name", CHECKPOINTS)
-def test_the_next_step_names_the_config(
+def test_the_next_step_is_the_command_that_it_is_for(
     name: str,
     archive: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -157,10 +173,57 @@ def test_the_next_step_names_the_config(
     monkeypatch.setitem(CHECKPOINTS, name, Pretrained(same, config))
     assert cli.main(["download", f"--checkpoint={name}"]) == 0
     out, err = capsys.readouterr()
-    assert out == f"{pretrained.DEST}/{name}.tar\n"
-    assert config in err.splitlines()[-1]
-    # `sample` draws a groove, hits and all; this model is given the hits.
-    assert ("groovae sample" in err) == (name != "groovae_2bar_hits_control")
+    path = f"{pretrained.DEST}/{name}.tar"
+    assert out == f"{path}\n"
+    task = NEXT[name].split()[0]
+    assert err.splitlines()[-1].endswith(f"now: groovae {NEXT[name]} --checkpoint={path}")
+    check_task(task, config, path)
+
+
+@pytest.mark.parametrize("name", CHECKPOINTS)
+def test_an_archive_by_google_is_known_by_its_sha256(
+    name: str, archive: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = CHECKPOINTS[name].config
+    for other in set(CHECKPOINTS) - {name}:
+        monkeypatch.delitem(CHECKPOINTS, other)
+    sha256 = hashlib.sha256(archive.read_bytes()).hexdigest()
+    listed = Pretrained(RemoteFile(archive.as_uri(), sha256), config)
+    monkeypatch.setitem(CHECKPOINTS, name, listed)
+    folder = Path(need_checkpoint(shutil.copy(archive, "renamed.tar"))).parent
+    assert config_in(folder) == config
+    for given in (None, config):
+        assert configs.config_of(folder, given, "")[0] == config
+    other = next(key for key in configs.CONFIG_MAP if key != config)
+    with pytest.raises(UsageError, match=f"this is Google's {config}, not {other}; leave out"):
+        configs.config_of(folder, other, "")
+
+
+def test_a_wrong_config_or_task_for_googles_is_one_line(
+    archive: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = download("groovae_4bar")
+    wrong = "--config=groovae_2bar_humanize"
+    assert cli.main(["sample", f"--checkpoint={path}", wrong]) == 2
+    assert "this is Google's groovae_4bar, not groovae_2bar_humanize" in capsys.readouterr().err
+    write_midi("a.mid", [Note(0, 0.1, 36, 80)])
+    assert cli.main(["humanize", "a.mid", f"--checkpoint={path}"]) == 2
+    assert f"{path} holds groovae_4bar; train one" in capsys.readouterr().err
+
+
+def test_another_archive_takes_its_config_from_the_flags(
+    archive: Path, trained: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The same checkpoint packed another way is not Google's file, so nobody knows what it is."""
+    with tarfile.open("mine.tar", "w") as mine:
+        for file in sorted(trained.glob("model.ckpt-3.*")):
+            mine.add(file, file.name)
+    assert config_in(Path(need_checkpoint("mine.tar")).parent) is None
+    write_midi("a.mid", [Note(0, 0.1, 36, 80)])
+    call = ["reconstruct", "a.mid", "--checkpoint=mine.tar", f"--hparams={TINY_HPARAMS}"]
+    assert cli.main([*call, "--nopreview"]) == 0, "of the command's own config"
+    assert cli.main([*call, "--config=groovae_2bar_humanize"]) == 2
+    assert "which is for `humanize`" in capsys.readouterr().err
 
 
 def test_the_command_refuses_another_file_than_googles(groovae: Groovae, tmp_path: Path) -> None:

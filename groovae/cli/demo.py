@@ -36,7 +36,9 @@ def define_flags(values: flags.FlagValues) -> None:
 
 def run(values: Any, positional: list[str]) -> int:
     need_arguments(positional)
+    from groovae.conversion import read_sequence
     from groovae.demo import run_demo
+    from groovae.render import preview
 
     with Display() as display:
         demo = run_demo(
@@ -50,6 +52,7 @@ def run(values: Any, positional: list[str]) -> int:
     if demo.stopped_by:
         say("stopped; the same command continues here")
         return 128 + demo.stopped_by
+    say(f"\nThe first of them:\n{preview(read_sequence(demo.grooves[0]))}")
     say("\nListen to these with any MIDI player or DAW:")
     for path in demo.grooves:
         print(path, flush=True)
@@ -66,7 +69,7 @@ def _what_next(directory: str) -> str:
         "  groovae sample --temperature=0.5 --out=drum_4bar.mid",
         "",
         "More from the model of the demo:",
-        f"  groovae sample --checkpoint={shlex.quote(f'{directory}/demo_train')} --num_outputs=8",
+        f"  groovae sample --checkpoint={shlex.quote(f'{directory}/demo_train')} --bars=16 --wav",
     ]
     if shutil.which("groovae") is None:
         activate = shlex.quote(str(Path(sys.executable).with_name("activate")))

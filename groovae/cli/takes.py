@@ -113,17 +113,27 @@ def read(path: str) -> Any:
     return read_sequence(path)
 
 
-def play_all(values: Any, source: str, task: str, play: Play, count: int = 1) -> int:
+def play_all(
+    values: Any, source: str, task: str, play: Play, count: int = 1, also_read: str = ""
+) -> int:
     """Plays a music file, or each one in a folder, and writes `count` grooves of each.
+
+    Args:
+      values: The flags of the command.
+      source: The file or folder.
+      task: What the model shall do.
+      play: Does it, for one file.
+      count: How many grooves it makes of one.
+      also_read: Another file that must not be written over.
 
     Returns:
       The exit code: 1 where nothing in a folder could be played.
     """
     source = os.path.expanduser(source)
     if os.path.isdir(source):
-        return _play_folder(values, source, task, play, count)
+        return _play_folder(values, source, task, play, count, also_read)
     paths = numbered(values.out or f"{Path(source).stem}-{task}.mid", count)
-    check_apart([source], paths)
+    check_apart([source, also_read], paths)
     groove = read(source)
     model = load(values, task)
     played = _play_one(values, model, groove, play, paths)
@@ -141,11 +151,12 @@ def deliver(
     outputs = []
     for path, groove in zip(paths, take.grooves, strict=True):
         moved_ms = write_sequence(path, groove, values.pickup)
-        outputs.append({"file": str(path), "hits": len(groove.notes), "moved_ms": moved_ms})
+        name = printable(str(path))
+        outputs.append({"file": name, "hits": len(groove.notes), "moved_ms": moved_ms})
         say(_describe(outputs[-1], values.pickup))
         _show(values, model, path, groove)
         if not values.json:
-            print(path, flush=True)
+            print(name, flush=True)
     return outputs
 
 
@@ -164,7 +175,7 @@ def _show(values: Any, model: "GrooveModel", path: Path, groove: Any) -> None:
     if values.png:
         from groovae.render import draw
 
-        draw(path.with_suffix(".png"), groove, drum_map, title=path.stem)
+        draw(path.with_suffix(".png"), groove, drum_map, title=printable(path.stem))
     if values.wav:
         from groovae.sound import write_wav
 
@@ -201,7 +212,9 @@ def _play_one(
     return {"lost": lost, **take.about, "outputs": deliver(values, model, paths, take)}
 
 
-def _play_folder(values: Any, source: str, task: str, play: Play, count: int) -> int:
+def _play_folder(
+    values: Any, source: str, task: str, play: Play, count: int, also_read: str
+) -> int:
     folder = Path(values.out or f"{Path(os.path.abspath(source)).name}-{task}").expanduser()
     if folder.is_file():
         raise UsageError(f"{folder}: this is a file, and {source} is a folder; name a folder")
@@ -209,7 +222,8 @@ def _play_folder(values: Any, source: str, task: str, play: Play, count: int) ->
     files, _ = each_once(root, find_music(root).files)
     targets = {file: numbered(folder / Path(file).with_suffix(".mid"), count) for file in files}
     check_apart(
-        [os.path.join(root, file) for file in files], [p for one in targets.values() for p in one]
+        [also_read, *(os.path.join(root, file) for file in files)],
+        [path for paths in targets.values() for path in paths],
     )
     values.preview = False
     model = load(values, task)
@@ -248,7 +262,7 @@ def _reason(message: str) -> str:
 
 def check_apart(sources: list[str], targets: list[Path]) -> None:
     """Checks that nothing is written over what is read, and no two outputs have one name."""
-    read_from = {os.path.realpath(source) for source in sources}
+    read_from = {os.path.realpath(os.path.expanduser(source)) for source in sources}
     seen: set[str] = set()
     for target in targets:
         real = os.path.realpath(target)

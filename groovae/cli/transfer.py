@@ -45,4 +45,4 @@ def run(values: Any, positional: list[str]) -> int:
     def play(model: Any, beat: Any) -> Take:
         return Take([model.transfer(feel, beat, values.temperature)])
 
-    return play_all(values, values.beat, "transfer", play)
+    return play_all(values, values.beat, "transfer", play, also_read=values.groove)
