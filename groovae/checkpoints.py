@@ -51,7 +51,7 @@ def find_checkpoint(path: str | os.PathLike[str]) -> str | None:
 
 
 def need_checkpoint(path: str | os.PathLike[str], how_to_get: str | None = None) -> str:
-    """`find_checkpoint`, or a GroovaeError that says what to do: `how_to_get` one, if it is given."""
+    """`find_checkpoint`, or a GroovaeError that says what to do; `how_to_get` one, where given."""
     found = find_checkpoint(path)
     if found is not None:
         return found

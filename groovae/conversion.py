@@ -9,6 +9,7 @@ import contextlib
 import dataclasses
 import logging
 import os
+import re
 import tempfile
 import warnings
 import zipfile
@@ -18,8 +19,8 @@ from typing import Any
 from groovae.account import Report
 from groovae.errors import GroovaeError, UsageError
 from groovae.folder import KINDS, printable, suffix_of
-from groovae.grid import Layout, measure
-from groovae.upstream import TooMuch, converter_script, note_seq, tf
+from groovae.grid import DEFAULT_QPM, Layout, measure
+from groovae.upstream import TooMuch, converter_script, mido, note_seq, tf
 
 CONVERTERS: dict[str, Callable[[str, str, str], Any]] = {
     "MIDI": converter_script.convert_midi,
@@ -100,33 +101,75 @@ def convert_file(root: str, file: str, limits: Limits, layout: Layout | None) ->
     return result
 
 
-def read_sequence(path: str | os.PathLike[str], limits: Limits = Limits()) -> Any:
+def read_sequence(
+    path: str | os.PathLike[str],
+    limits: Limits = Limits(),
+    say: Callable[[str], None] = lambda line: None,
+) -> Any:
     """Reads one music file, MIDI, MusicXML or ABC, as `preprocess` does.
 
+    Args:
+      path: The file.
+      limits: What it may be.
+      say: Gets a line on notes that are not read.
+
     Returns:
-      A NoteSequence, whose `filename` is the path as it was given.
+      A NoteSequence, whose `filename` is the path as it was given. A MIDI file's lasts to the end
+      of its longest track.
 
     Raises:
       GroovaeError: there is no such file, or none that can be read, or it holds several tunes.
     """
-    name = os.fspath(path)
-    if suffix_of(name) is None:
-        raise GroovaeError(
-            f"{name}: not a music file by its suffix; groovae reads {', '.join(KINDS)}"
+    name = printable(os.fspath(path))
+    folder, file = os.path.split(os.path.abspath(os.path.expanduser(os.fspath(path))))
+    real = os.path.join(folder, file)
+    if not os.path.isfile(real):
+        what = (
+            "this is a folder; name a file in it"
+            if os.path.isdir(real)
+            else "there is no such file"
         )
-    folder, file = os.path.split(os.path.abspath(os.path.expanduser(name)))
-    if not os.path.exists(os.path.join(folder, file)):
-        raise GroovaeError(f"{printable(name)}: there is no such file")
+        raise GroovaeError(f"{name}: {what}")
+    if suffix_of(file) is None:
+        raise GroovaeError(f"{name}: not music by its suffix; groovae reads {', '.join(KINDS)}")
+    with contextlib.suppress(OSError), open(real, "rb") as header:
+        if header.read(4) == b"MThd" and header.read(10)[8:9] >= b"\x80":
+            raise GroovaeError(
+                f"{name}: its times are SMPTE frames; write it with ticks per quarter note"
+            )
     converted = convert_file(folder, file, limits, None)
     for reason, detail in converted.skipped:
-        raise GroovaeError(f"{printable(name)}: {reason} ({detail})")
+        raise GroovaeError(f"{name}: {reason} ({_plainly(detail)})")
     if len(converted.records) > 1:
-        raise GroovaeError(
-            f"{printable(name)}: {len(converted.records)} tunes in it; give one alone"
-        )
+        raise GroovaeError(f"{name}: {len(converted.records)} tunes in it; give one alone")
     sequence = note_seq.NoteSequence.FromString(converted.records[0])
-    sequence.filename = printable(name)
+    sequence.filename = name
+    if KINDS[suffix_of(file) or ""] == "MIDI":
+        _take_from_midi(real, sequence, say)
     return sequence
+
+
+def _take_from_midi(path: str, sequence: Any, say: Callable[[str], None]) -> None:
+    """What note_seq leaves out: where the tracks end, and that notes without a length are lost."""
+    midi = mido.MidiFile(path)
+    ticks = max((sum(event.time for event in track) for track in midi.tracks), default=0)
+    tempo_qpm = sequence.tempos[0].qpm if sequence.tempos else DEFAULT_QPM
+    end_seconds = ticks / midi.ticks_per_beat * 60 / tempo_qpm
+    sequence.total_time = max(sequence.total_time, end_seconds)
+    events = (event for track in midi.tracks for event in track)
+    hits = sum(event.type == "note_on" and event.velocity > 0 for event in events)
+    if lost := hits - len(sequence.notes):
+        say(f"{sequence.filename}: {lost:,} of {hits:,} notes left out: they have no length or end")
+
+
+def _plainly(detail: str) -> str:
+    """What a MIDI parser says of a file, without its Python."""
+    match = re.fullmatch(r"Midi decoding error <class '(\w+)'>: (.*)", detail, re.DOTALL)
+    if not match:
+        return detail
+    if match[1] == "EOFError":
+        return "it ends too early"
+    return match[2] or match[1]
 
 
 def _check_file(path: str, limits: Limits) -> None:

@@ -22,6 +22,7 @@ from groovae.errors import GroovaeError
 
 UNMAPPED_PITCHES = ("drop", "nearest", "error")
 MAX_STEPS = 1_000_000  # 35 hours of 16ths at 120 qpm, and an array of 0.2 GB
+NO_CLASS, NO_DRUM = -1, -2
 DEFAULT_QPM = 120.0  # what MIDI and note_seq take where no tempo is given
 
 
@@ -137,7 +138,7 @@ class Pieces(NamedTuple):
       tempo_qpm: The tempo, in quarter notes a minute.
       step_seconds: How long a step takes at it.
       meter: Numerator and denominator: 4/4, or another way to write it.
-      cells: For each note of the sequence step * drums + drum, or -1 where it has no class.
+      cells: For each note of the sequence step * drums + drum, or NO_CLASS, or NO_DRUM.
     """
 
     outputs: np.ndarray
@@ -179,34 +180,40 @@ def to_grid(sequence: Any, layout: Layout, report: Report) -> Grid:
 
 
 def to_pieces(sequence: Any, layout: Layout, report: Report) -> Pieces:
-    """All of a sequence, cut at its bar lines; it begins with the bar at time 0, even if empty.
+    """All of a sequence, cut at its bar lines.
+
+    It begins with the bar at time 0, even if that is empty, and ends with the bar of its last hit,
+    or the whole bar next to its `total_time`, if that is later: a loop may end with rests.
 
     Raises:
       GroovaeError: it is nothing to cut into bars; the message is the reason, as `Report.unused`
         has it.
     """
-    report.sequences += 1
     notes = _drum_notes(sequence, layout, report)
     tempo_qpm, reason = _tempo(sequence, notes, layout)
     if reason:
-        report.unused[reason] += 1
         raise GroovaeError(reason)
+    step_seconds = 60.0 / tempo_qpm / layout.steps_per_quarter
     steps = _steps_of(notes.starts, layout, tempo_qpm)
-    bars = int(steps.max()) // layout.steps_per_bar + 1
+    length = round(sequence.total_time / step_seconds / layout.steps_per_bar)
+    bars = max(int(steps.max()) // layout.steps_per_bar + 1, length)
+    if bars * layout.steps_per_bar > MAX_STEPS:
+        raise GroovaeError(f"longer than {MAX_STEPS:,} steps")
     num_windows = -(-bars // layout.split_bars)
     kept = _loudest(steps, notes, layout)
-    report.used += 1
-    report.windows += num_windows
-    report.bars += bars
     report.crowded += len(steps) - len(kept)
     outputs = _fill(steps, notes, kept, num_windows * layout.split_bars, layout, tempo_qpm)
-    cells = np.full(len(sequence.notes), -1)
+    is_drum = [layout.all_notes or note.is_drum for note in sequence.notes]
+    cells = np.where(is_drum, NO_CLASS, NO_DRUM)
     cells[notes.indices] = steps * layout.num_drums + notes.drums
-    shape = (num_windows, layout.window_steps, layout.depth)
-    step_seconds = 60.0 / tempo_qpm / layout.steps_per_quarter
-    meters = [(meter.numerator, meter.denominator) for meter in sequence.time_signatures]
-    meter = meters[0] if meters else (layout.quarters_per_bar, 4)
-    return Pieces(outputs.reshape(shape), bars, tempo_qpm, step_seconds, meter, cells)
+    return Pieces(
+        outputs.reshape(num_windows, layout.window_steps, layout.depth),
+        bars,
+        tempo_qpm,
+        step_seconds,
+        _meter(sequence, layout),
+        cells,
+    )
 
 
 class _Notes(NamedTuple):
@@ -304,6 +311,13 @@ def _changes(marks: Any, value: Any, default: Any) -> bool:
     if ordered[0].time != 0 and value(ordered[0]) != default:
         return True
     return any(value(mark) != value(marks[0]) for mark in ordered[1:])
+
+
+def _meter(sequence: Any, layout: Layout) -> tuple[int, int]:
+    """Numerator and denominator, as the sequence writes them."""
+    for signature in sequence.time_signatures:
+        return signature.numerator, signature.denominator
+    return layout.quarters_per_bar, 4
 
 
 def _is_in_meter(signatures: Any, layout: Layout) -> bool:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from groovae.drums import DrumMap
-from groovae.grid import Pieces
+from groovae.grid import NO_DRUM, Pieces
 from groovae.upstream import note_seq
 
 
@@ -59,7 +59,7 @@ def drums_of(groove: Any, pieces: Pieces) -> list[tuple[Any, int]]:
     """A copy of each note of a groove that is played as a drum, and its cell (see `Pieces`)."""
     found = []
     for note, cell in zip(groove.notes, pieces.cells.tolist(), strict=True):
-        if note.is_drum or cell >= 0:
+        if cell != NO_DRUM:
             drum = note_seq.NoteSequence.Note()
             drum.CopyFrom(note)
             drum.is_drum = True

@@ -74,7 +74,8 @@ def write_midi(
       path: The file to write or replace.
       notes: Drum notes in any order, their times in seconds at `tempo_qpm`.
       tempo_qpm: Quarters a minute, 4 to 1000.
-      length_seconds: The file lasts at least this long, so that a loop keeps its last rest.
+      length_seconds: The file lasts at least this long, so that a loop keeps its last rest. No hit
+        that begins before its end rings on after it.
       pickup: Move a groove with early hits later by whole bars of four quarters.
       meter: The time signature, 4/4 or another way to write it, as 2/2.
 
@@ -93,17 +94,21 @@ def write_midi(
 
 
 def write_sequence(path: str | os.PathLike[str], sequence: Any, pickup: bool = False) -> float:
-    """Writes a NoteSequence of drums at its own tempo, and as long as it is; see `write_midi`."""
+    """Writes the drums of a NoteSequence at its own tempo, and as long as it is; see `write_midi`.
+
+    One without drums has all of its notes taken for such.
+    """
+    drums = [note for note in sequence.notes if note.is_drum] or sequence.notes
     tempo_qpm = sequence.tempos[0].qpm if sequence.tempos else 120.0
     meters = [(meter.numerator, meter.denominator) for meter in sequence.time_signatures]
     meter = meters[0] if meters else (4, 4)
-    return write_midi(path, sequence.notes, tempo_qpm, sequence.total_time, pickup, meter)
+    return write_midi(path, drums, tempo_qpm, sequence.total_time, pickup, meter)
 
 
 def numbered(path: str | os.PathLike[str], count: int) -> list[Path]:
     """`path` itself for one file; for several `take-01.mid`, `take-02.mid`, ... of `take.mid`.
 
-    `.mid` is added where there is no suffix.
+    `.mid` is added to a name that does not end with it, or with `.midi`.
 
     Raises:
       UsageError: `path` is a folder.
@@ -112,8 +117,8 @@ def numbered(path: str | os.PathLike[str], count: int) -> list[Path]:
     path = Path(path).expanduser()
     if name.endswith(os.sep) or path.is_dir():
         raise UsageError(f"{name}: this is a folder; name a file in it")
-    if not path.suffix:
-        path = path.with_suffix(".mid")
+    if path.suffix.lower() not in (".mid", ".midi"):
+        path = path.with_name(f"{path.name}.mid")
     if count == 1:
         return [path]
     width = max(2, len(str(count)))
@@ -142,8 +147,12 @@ def to_midi(
         bar_ticks = QUARTERS_PER_BAR * ticks_per_quarter
         moved_ticks = math.ceil(round(moved_ticks) / bar_ticks) * bar_ticks
         length_ticks += moved_ticks
-    spans = _spans(checked, moved_ticks, ticks_per_second)
-    end_tick = max([0, round(length_ticks), *(end for _, end, _, _ in spans)])
+    end_tick = max(0, round(length_ticks))
+    spans = [
+        (start, max(start + 1, min(end, end_tick)) if length_seconds else end, pitch, velocity)
+        for start, end, pitch, velocity in _spans(checked, moved_ticks, ticks_per_second)
+    ]
+    end_tick = max([end_tick, *(end for _, end, _, _ in spans)])
     midi = mido.MidiFile(type=0, ticks_per_beat=ticks_per_quarter)
     midi.tracks.append(_track(spans, tempo_qpm, meter, end_tick))
     return midi, moved_ticks / ticks_per_second * 1000
@@ -170,7 +179,7 @@ def _checked(note: NoteLike, ticks_per_second: float) -> Note:
         _in_reach(note.start_time, ticks_per_second),
         _in_reach(note.end_time, ticks_per_second),
         int(pitch),
-        min(127, max(1, int(velocity))),
+        min(127, max(1, round(velocity))),
     )
 
 

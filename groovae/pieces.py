@@ -46,12 +46,13 @@ def cut(
         pieces = to_pieces(groove, layout, report)
     except GroovaeError as error:
         reason = str(error)
-        advice = f"; {ADVICE[reason]}" if reason in ADVICE else ""
+        has_advice = reason in ADVICE and not (layout.all_notes and "drum" in reason)
+        advice = f"; {ADVICE[reason]}" if has_advice else ""
         raise GroovaeError(f"{name}: cannot play a groove {reason}{advice}") from error
     if not MIN_TEMPO_QPM <= pieces.tempo_qpm <= MAX_TEMPO_QPM:
         raise GroovaeError(
-            f"{name}: cannot play a groove at {pieces.tempo_qpm:g} bpm; MIDI files are written at "
-            f"{MIN_TEMPO_QPM:g} to {MAX_TEMPO_QPM:g}"
+            f"{name}: cannot play a groove at this tempo ({pieces.tempo_qpm:g} bpm); MIDI is "
+            f"written at {MIN_TEMPO_QPM:g} to {MAX_TEMPO_QPM:g}"
         )
     if keeps_notes:
         report.unmapped_pitches.clear()

@@ -73,17 +73,17 @@ class Hit(NamedTuple):
     velocity: int
 
 
-class Grid(NamedTuple):
+class Chart(NamedTuple):
     """A groove in 16ths of 4/4."""
 
     hits: list[Hit]
     bars: int
     tempo_qpm: float
 
-    def first(self, bars: int) -> "Grid":
+    def first(self, bars: int) -> "Chart":
         """Only so many bars."""
         hits = [hit for hit in self.hits if hit.step < bars * BAR_STEPS]
-        return Grid(hits, min(self.bars, bars), self.tempo_qpm)
+        return Chart(hits, min(self.bars, bars), self.tempo_qpm)
 
 
 def figure(groove: Any, drum_map: DrumMap = GM, title: str = "") -> Any:
@@ -159,7 +159,7 @@ def _headline(title: str, note: str) -> str:
     return f"{title if len(title) <= most else title[: most - 3] + '...'} {note}".strip()
 
 
-def _text(grid: Grid, width: int) -> list[str]:
+def _text(grid: Chart, width: int) -> list[str]:
     """The lanes, line by line, and what their letters say."""
     velocities = {hit[:2]: hit.velocity for hit in sorted(grid.hits, key=lambda h: h.velocity)}
     lanes = [i for i in (OTHER, *reversed(NOTATION)) if any(hit.lane == i for hit in grid.hits)]
@@ -192,7 +192,7 @@ def _bars(count: int) -> str:
     return f"{count:,} bar" if count == 1 else f"{count:,} bars"
 
 
-def _on_grid(groove: Any, drum_map: DrumMap) -> Grid:
+def _on_grid(groove: Any, drum_map: DrumMap) -> Chart:
     """As many bars as the groove is long, or more if hits need them."""
     qpm = groove.tempos[0].qpm if groove.tempos else DEFAULT_QPM
     steps_per_second = qpm / 60 * BEAT_STEPS
@@ -211,7 +211,7 @@ def _on_grid(groove: Any, drum_map: DrumMap) -> Grid:
         step = min(max(math.floor(place + 0.5), 0), bars * BAR_STEPS - 1)
         velocity = min(max(int(note.velocity), 1), 127)
         hits.append(Hit(lanes.get(note.pitch, OTHER), step, place - step, velocity))
-    return Grid(hits, bars, qpm)
+    return Chart(hits, bars, qpm)
 
 
 @contextlib.contextmanager

@@ -98,16 +98,28 @@ def write_wav(
     Raises:
       GroovaeError: as `render`, or the file cannot be written.
     """
+    font, score = check_ready(soundfont), _score(groove, drum_map)
+    with replacing(path) as temporary:
+        peak = _write(temporary, font, score, 1.0)
+        if peak > 1:
+            _write(temporary, font, score, 1 / peak)
+
+
+def check_ready(soundfont: FilePath | None = None) -> str:
+    """Checks that there is a synthesizer and a soundfont for it.
+
+    Returns:
+      The path of the soundfont.
+
+    Raises:
+      GroovaeError: tinysoundfont is not installed, or the soundfont is none.
+    """
     if importlib.util.find_spec("tinysoundfont") is None:
         raise GroovaeError(
             f"sound needs the package tinysoundfont: run `{INSTALL}` "
             "(on Python 3.13 this needs a C++ compiler)"
         )
-    font, score = _find_soundfont(soundfont), _score(groove, drum_map)
-    with replacing(path) as temporary:
-        peak = _write(temporary, font, score, 1.0)
-        if peak > 1:
-            _write(temporary, font, score, 1 / peak)
+    return _find_soundfont(soundfont)
 
 
 def play(groove: Any, drum_map: DrumMap = GM, soundfont: FilePath | None = None) -> None:

@@ -14,7 +14,7 @@ from groovae import configs
 from groovae.account import Report
 from groovae.drums import CLOSED_HIHAT, KICK, SNARE
 from groovae.errors import GroovaeError
-from groovae.grid import Pieces, to_pieces
+from groovae.grid import NO_CLASS, NO_DRUM, Pieces, to_pieces
 from groovae.upstream import note_seq
 from groovae.windows import to_windows
 
@@ -29,13 +29,12 @@ def pieces_of(sequence: Any, **policy: Any) -> tuple[Pieces, Report]:
 
 @pytest.mark.parametrize("bars", [1, 3, 4, 5, 7, 8, 9])
 def test_every_bar_is_there_and_the_last_piece_is_filled_up(bars: int) -> None:
-    pieces, report = pieces_of(a_groove(bars=bars))
+    pieces, _ = pieces_of(a_groove(bars=bars))
     num = math.ceil(bars / 4)
     assert pieces.outputs.shape == (num, 64, 27)
     assert pieces.outputs.dtype == np.float32
     assert pieces.bars == bars
     assert not pieces.outputs.reshape(-1, 27)[16 * bars :].any()
-    assert (report.sequences, report.used, report.windows, report.bars) == (1, 1, num, bars)
     whole = to_windows(a_groove(bars=bars), FOUR_BARS)
     np.testing.assert_array_equal(pieces.outputs[: len(whole.outputs)], whole.outputs)
 
@@ -82,7 +81,7 @@ def test_cells_say_where_each_note_went() -> None:
         )
     pieces, report = pieces_of(sequence)
     late = (16 + 2) * 9 + CLOSED_HIHAT
-    assert pieces.cells.tolist() == [KICK, KICK, -1, -1, late, 4 * 9 + SNARE]
+    assert pieces.cells.tolist() == [KICK, KICK, NO_CLASS, NO_DRUM, late, 4 * 9 + SNARE]
     hits, velocities, offsets = np.split(pieces.outputs.reshape(-1, 27), 3, axis=-1)
     assert np.flatnonzero(hits).tolist() == [KICK, 4 * 9 + SNARE, late]
     assert velocities[0, KICK] == np.float32(90 / 127)
@@ -109,12 +108,26 @@ def test_cells_say_where_each_note_went() -> None:
         (a_groove(first_at=1e7), "longer than 1,000,000 steps"),
     ],
 )
-def test_what_cannot_be_cut_says_why_and_is_counted(sequence: Any, reason: str) -> None:
-    report = Report()
+def test_what_cannot_be_cut_says_why(sequence: Any, reason: str) -> None:
     with pytest.raises(GroovaeError, match=f"^{reason}$"):
-        to_pieces(sequence, FOUR_BARS, report)
-    assert report.unused == {reason: 1}
-    assert (report.sequences, report.used, report.windows) == (1, 0, 0)
+        to_pieces(sequence, FOUR_BARS, Report())
+
+
+@pytest.mark.parametrize(
+    ("total_seconds", "bars"),
+    [(0, 3), (5, 3), (6, 3), (6.9, 3), (7.1, 4), (8, 4), (8.4, 4), (24, 12)],
+)
+def test_a_loop_may_end_with_rests(total_seconds: float, bars: int) -> None:
+    groove = a_groove(bars=3)
+    groove.total_time = total_seconds
+    assert pieces_of(groove)[0].bars == bars
+
+
+def test_rests_without_end_are_refused() -> None:
+    groove = a_groove(bars=3)
+    groove.total_time = 1e6
+    with pytest.raises(GroovaeError, match=r"longer than 1,000,000 steps"):
+        pieces_of(groove)
 
 
 @pytest.mark.parametrize("meter", [(4, 4), (2, 2), (8, 8)])

@@ -114,6 +114,14 @@ def test_a_hit_ends_in_its_place_unless_the_next_one_cuts_it(
         assert abs(end - place) <= 0.5001 or is_cut or is_shortest
 
 
+@given(st.floats(0, 7.99), st.floats(0, 20), tempos)
+def test_nothing_rings_on_after_the_end_of_a_loop(
+    start: float, length: float, tempo_qpm: float
+) -> None:
+    midi = saved([Note(start, start + length, 36, 90)], tempo_qpm, 8.0)
+    assert midi.length == pytest.approx(8.0, abs=0.002)
+
+
 @given(grooves, tempos)
 def test_one_track_one_tempo_one_meter_one_channel(notes: list[Note], tempo_qpm: float) -> None:
     midi = saved(notes, tempo_qpm)
@@ -428,7 +436,8 @@ def test_every_hit_of_gmd_survives_the_file_to_the_tick(
     for groove in test_grooves:
         moved_ms = write_sequence(tmp_path / "groove.mid", groove, pickup)
         assert moved_ms == pytest.approx(told_ms(groove, pickup), rel=1e-9)
-        assert_same_hits(groove, read_midi((tmp_path / "groove.mid").read_bytes()), moved_ms)
+        read = read_midi((tmp_path / "groove.mid").read_bytes())
+        assert_same_hits(groove, read, moved_ms, pickup)
         early += moved_ms > 0
     assert early == (351 if pickup else 352)  # one is early by less than half a tick
 
@@ -442,7 +451,7 @@ def told_ms(groove: Any, pickup: bool) -> float:
     return 240_000 / tempo_qpm if early_seconds > 30 / tempo_qpm / 1920 else 0.0
 
 
-def assert_same_hits(groove: Any, read: Any, moved_ms: float) -> None:
+def assert_same_hits(groove: Any, read: Any, moved_ms: float, pickup: bool) -> None:
     tempo_qpm = groove.tempos[0].qpm
     assert [tempo.qpm for tempo in read.tempos] == pytest.approx([tempo_qpm], rel=2e-6)
     assert [(meter.numerator, meter.denominator) for meter in read.time_signatures] == [(4, 4)]
@@ -454,6 +463,7 @@ def assert_same_hits(groove: Any, read: Any, moved_ms: float) -> None:
     ]
     starts = np.array([note.start_time for note in wanted]) + moved_ms / 1000
     ends = np.array([note.end_time for note in wanted]) + moved_ms / 1000
+    ends = np.minimum(ends, max(groove.total_time + (moved_ms / 1000 if pickup else 0), 0))
     is_cut = np.diff([note.pitch for note in wanted], append=-1) == 0
     ends[is_cut] = np.minimum(ends, np.roll(starts, -1))[is_cut]
     np.testing.assert_allclose([note.start_time for note in found], starts, rtol=0, atol=tick)

@@ -15,8 +15,8 @@ from typing import Any
 
 from absl import flags
 
-from groovae.cli import define_temperature, need_arguments
-from groovae.cli.takes import Take, define_input, define_output, play_all
+from groovae.cli import define_all_notes, define_temperature, need_arguments
+from groovae.cli.takes import Take, define_output, play_all
 
 
 def define_flags(values: flags.FlagValues) -> None:
@@ -24,9 +24,9 @@ def define_flags(values: flags.FlagValues) -> None:
         values,
         0.5,
         "How much is left to chance in the feel, since the hits are given: 0 for the likeliest "
-        "one, 1 for as many as the model has learned.",
+        "one, 1 for ones as different as the model has learned.",
     )
-    define_input(values)
+    define_all_notes(values)
     define_output(
         values,
         None,

@@ -14,12 +14,12 @@ from typing import Any
 
 from absl import flags
 
-from groovae.cli import define_temperature, need_arguments, print_json
+from groovae.cli import define_all_notes, define_temperature, need_arguments, print_json
 from groovae.cli.takes import (
     Take,
     about,
     check_apart,
-    define_input,
+    check_sound,
     define_output,
     deliver,
     load,
@@ -38,7 +38,7 @@ def define_flags(values: flags.FlagValues) -> None:
     define_temperature(
         values, 0.0, "How much is left to chance in the hits: 0 for the likeliest ones."
     )
-    define_input(values)
+    define_all_notes(values)
     define_output(values, "interpolate.mid", "The MIDI file to write.")
 
 
@@ -46,6 +46,7 @@ def run(values: Any, positional: list[str]) -> None:
     sources = need_arguments(positional, "A.mid", "B.mid")
     paths = numbered(values.out, values.num_steps if values.separate else 1)
     check_apart(sources, paths)
+    check_sound(values)
     start, end = (read(source) for source in sources)
     model = load(values, "interpolate")
     grooves = model.interpolate(start, end, values.num_steps, values.temperature)

@@ -20,8 +20,10 @@ from typing import Any
 from absl import flags
 
 from groovae.cli import define_temperature, need_arguments, print_json
-from groovae.cli.takes import Take, about, define_output, deliver, load
+from groovae.cli.takes import Take, about, check_sound, define_output, deliver, load
 from groovae.midi import MAX_TEMPO_QPM, MIN_TEMPO_QPM, numbered
+
+BARS_AT_ONCE = 8192  # of all grooves, to draw before they are written
 
 
 def define_flags(values: flags.FlagValues) -> None:
@@ -64,10 +66,14 @@ def define_flags(values: flags.FlagValues) -> None:
 def run(values: Any, positional: list[str]) -> None:
     need_arguments(positional)
     paths = numbered(values.out, values.num_outputs)
-    model = load(values, "sample", batch_size=values.num_outputs)
-    grooves = model.sample(
-        values.num_outputs, values.bars, values.temperature, values.bpm, values.drift
-    )
-    outputs = deliver(values, model, paths, Take(grooves))
+    check_sound(values)
+    pieces = values.num_outputs * -(-values.bars // 4)
+    model = load(values, "sample", batch_size=pieces)
+    outputs: list[dict[str, Any]] = []
+    at_once = max(1, BARS_AT_ONCE // values.bars)
+    for first in range(0, len(paths), at_once):
+        some = paths[first : first + at_once]
+        grooves = model.sample(len(some), values.bars, values.temperature, values.bpm, values.drift)
+        outputs += deliver(values, model, some, Take(grooves))
     if values.json:
         print_json({**about(model), "outputs": outputs})

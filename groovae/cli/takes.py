@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from absl import flags
 
 from groovae.account import listed
-from groovae.cli import define_all_notes, define_checkpoint, define_seed, print_json, say
+from groovae.cli import define_checkpoint, define_seed, print_json, say
 from groovae.errors import GroovaeError, UsageError
 from groovae.files import write_json
 from groovae.folder import each_once, find_music, printable
@@ -48,11 +48,6 @@ class Take:
 Play = Callable[["GrooveModel", Any], Take]
 
 
-def define_input(values: flags.FlagValues) -> None:
-    """For a command that plays from music files."""
-    define_all_notes(values)
-
-
 def define_output(values: flags.FlagValues, out: str | None, out_help: str) -> None:
     """Which model plays, and how its grooves are written, shown and heard."""
     flags.DEFINE_string("out", out, out_help, flag_values=values)
@@ -72,8 +67,8 @@ def define_output(values: flags.FlagValues, out: str | None, out_help: str) -> N
         "the grid of a sequencer; else the groove starts that much later.",
         flag_values=values,
     )
-    flags.DEFINE_bool("png", False, "Also a picture, beside the MIDI file.", flag_values=values)
-    flags.DEFINE_bool("wav", False, "Also the sound, beside the MIDI file.", flag_values=values)
+    flags.DEFINE_bool("png", False, "Also a picture, NAME.png.", flag_values=values)
+    flags.DEFINE_bool("wav", False, "Also the sound, NAME.wav.", flag_values=values)
     flags.DEFINE_bool("play", False, "Play it on this machine.", flag_values=values)
     flags.DEFINE_string(
         "soundfont",
@@ -106,15 +101,21 @@ def load(values: Any, task: str, batch_size: int = BATCH_SIZE) -> "GrooveModel":
     return model
 
 
-def read(path: str) -> Any:
+def read(path: str, tell: Callable[[str], None] = say) -> Any:
     """The groove in a music file."""
     from groovae.conversion import read_sequence
 
-    return read_sequence(path)
+    return read_sequence(path, say=tell)
 
 
 def play_all(
-    values: Any, source: str, task: str, play: Play, count: int = 1, also_read: str = ""
+    values: Any,
+    source: str,
+    task: str,
+    play: Play,
+    count: int = 1,
+    also_read: str = "",
+    check: Callable[["GrooveModel"], Any] = lambda model: None,
 ) -> int:
     """Plays a music file, or each one in a folder, and writes `count` grooves of each.
 
@@ -125,18 +126,23 @@ def play_all(
       play: Does it, for one file.
       count: How many grooves it makes of one.
       also_read: Another file that must not be written over.
+      check: Raises for what makes all files fail.
 
     Returns:
       The exit code: 1 where nothing in a folder could be played.
     """
     source = os.path.expanduser(source)
+    check_sound(values)
     if os.path.isdir(source):
-        return _play_folder(values, source, task, play, count, also_read)
+        return _play_folder(values, source, task, play, count, also_read, check)
     paths = numbered(values.out or f"{Path(source).stem}-{task}.mid", count)
     check_apart([source, also_read], paths)
-    groove = read(source)
+    lost: list[str] = []
+    groove = read(source, _telling(lost))
     model = load(values, task)
-    played = _play_one(values, model, groove, play, paths)
+    model.say = _telling(lost)
+    take = play(model, groove)
+    played = {"lost": lost, **take.about, "outputs": deliver(values, model, paths, take)}
     if values.json:
         print_json({**about(model), "source": source, **played})
     return 0
@@ -151,12 +157,12 @@ def deliver(
     outputs = []
     for path, groove in zip(paths, take.grooves, strict=True):
         moved_ms = write_sequence(path, groove, values.pickup)
-        name = printable(str(path))
-        outputs.append({"file": name, "hits": len(groove.notes), "moved_ms": moved_ms})
-        say(_describe(outputs[-1], values.pickup))
-        _show(values, model, path, groove)
+        output = {"file": printable(str(path)), "hits": len(groove.notes), "moved_ms": moved_ms}
+        say(_describe(output, values.pickup))
+        outputs.append({**output, **_show(values, model, path, groove, moved_ms)})
         if not values.json:
-            print(name, flush=True)
+            for kind in filter(outputs[-1].__contains__, ("file", "png", "wav")):
+                print(outputs[-1][kind], flush=True)
     return outputs
 
 
@@ -165,9 +171,21 @@ def about(model: "GrooveModel") -> dict[str, Any]:
     return {"checkpoint": model.checkpoint, "config": model.config_name, "seed": model.seed}
 
 
-def _show(values: Any, model: "GrooveModel", path: Path, groove: Any) -> None:
-    """The groove as text, picture and sound."""
-    drum_map = model.layout.pitch_classes
+def check_sound(values: Any) -> None:
+    """Checks what `--wav` and `--play` need, before anything is written."""
+    if values.wav or values.play:
+        from groovae.sound import check_ready
+
+        check_ready(values.soundfont)
+    elif values.soundfont:
+        raise UsageError("--soundfont is for --wav and --play; give one of them")
+
+
+def _show(
+    values: Any, model: "GrooveModel", path: Path, groove: Any, moved_ms: float
+) -> dict[str, str]:
+    """The groove as text, picture and sound; the files that were written, by their kind."""
+    drum_map, written = model.layout.pitch_classes, {}
     if values.preview:
         from groovae.render import preview
 
@@ -175,15 +193,19 @@ def _show(values: Any, model: "GrooveModel", path: Path, groove: Any) -> None:
     if values.png:
         from groovae.render import draw
 
-        draw(path.with_suffix(".png"), groove, drum_map, title=printable(path.stem))
-    if values.wav:
-        from groovae.sound import write_wav
+        written["png"] = path.with_suffix(".png")
+        draw(written["png"], groove, drum_map, title=printable(path.stem))
+    if values.wav or values.play:
+        from groovae.grooves import moved
+        from groovae.sound import play, write_wav
 
-        write_wav(path.with_suffix(".wav"), groove, drum_map, values.soundfont)
-    if values.play:
-        from groovae.sound import play
-
-        play(groove, drum_map, values.soundfont)
+        heard = moved(groove, moved_ms / 1000)  # as in the MIDI file
+        if values.wav:
+            written["wav"] = path.with_suffix(".wav")
+            write_wav(written["wav"], heard, drum_map, values.soundfont)
+        if values.play:
+            play(heard, drum_map, values.soundfont)
+    return {kind: printable(str(name)) for kind, name in written.items()}
 
 
 def _describe(output: dict[str, Any], pickup: bool) -> str:
@@ -197,49 +219,74 @@ def _describe(output: dict[str, Any], pickup: bool) -> str:
     return line
 
 
-def _play_one(
-    values: Any, model: "GrooveModel", groove: Any, play: Play, paths: list[Path]
-) -> dict[str, Any]:
-    """Plays and delivers one input; what there is to say of it, for JSON."""
-    lost: list[str] = []
+def _telling(lost: list[str]) -> Callable[[str], None]:
+    """Says a line, and keeps it."""
 
     def tell(line: str) -> None:
         say(line)
         lost.append(line)
 
-    model.say = tell
-    take = play(model, groove)
-    return {"lost": lost, **take.about, "outputs": deliver(values, model, paths, take)}
+    return tell
 
 
 def _play_folder(
-    values: Any, source: str, task: str, play: Play, count: int, also_read: str
+    values: Any,
+    source: str,
+    task: str,
+    play: Play,
+    count: int,
+    also_read: str,
+    check: Callable[["GrooveModel"], Any],
 ) -> int:
-    folder = Path(values.out or f"{Path(os.path.abspath(source)).name}-{task}").expanduser()
+    root = os.path.abspath(source)
+    folder = Path(values.out or f"{os.path.basename(root)}-{task}").expanduser()
     if folder.is_file():
         raise UsageError(f"{folder}: this is a file, and {source} is a folder; name a folder")
-    root = os.path.abspath(source)
-    files, _ = each_once(root, find_music(root).files)
-    targets = {file: numbered(folder / Path(file).with_suffix(".mid"), count) for file in files}
+    targets = _targets(root, folder, count)
     check_apart(
-        [also_read, *(os.path.join(root, file) for file in files)],
+        [also_read, *(os.path.join(root, file) for file in targets)],
         [path for paths in targets.values() for path in paths],
     )
     values.preview = False
     model = load(values, task)
+    check(model)
     takes: list[dict[str, Any]] = []
     skipped: list[dict[str, str]] = []
     for file, paths in targets.items():
+        lost: list[str] = []
+        model.say = _telling(lost)
+        model.restart()
         try:
-            model.restart()
-            groove = read(os.path.join(root, file))
-            takes.append(
-                {"source": printable(file), **_play_one(values, model, groove, play, paths)}
-            )
+            take = play(model, read(os.path.join(source, file), model.say))
         except GroovaeError as error:
             say(f"left out: {error}")
-            skipped.append({"source": printable(file), "reason": _reason(str(error))})
+            reason = _reason(str(error), os.path.join(source, file))
+            skipped.append({"source": printable(file), "reason": reason})
+            continue
+        outputs = deliver(values, model, paths, take)
+        takes.append({"source": printable(file), "lost": lost, **take.about, "outputs": outputs})
     return _close_folder(values, folder, {**about(model), "takes": takes, "skipped": skipped})
+
+
+def _targets(root: str, folder: Path, count: int) -> dict[str, list[Path]]:
+    """Where the music files below `root` go; what an earlier run has left in `folder` stays."""
+    own = os.path.realpath(folder)
+    files, _ = each_once(root, find_music(root).files)
+    targets: dict[str, list[Path]] = {}
+    taken: set[Path] = set()
+    for file in files:
+        if own != os.path.realpath(root) and _is_below(os.path.join(root, file), own):
+            continue
+        target = folder / Path(file).with_suffix(".mid")
+        if target in taken:  # as take.mid and take.midi
+            target = folder / f"{file}.mid"
+        taken.add(target)
+        targets[file] = numbered(target, count)
+    return targets
+
+
+def _is_below(path: str, folder: str) -> bool:
+    return os.path.commonpath([os.path.realpath(path), folder]) == folder
 
 
 def _close_folder(values: Any, folder: Path, report: dict[str, Any]) -> int:
@@ -255,9 +302,10 @@ def _close_folder(values: Any, folder: Path, report: dict[str, Any]) -> int:
     return 0 if done else 1
 
 
-def _reason(message: str) -> str:
+def _reason(message: str, path: str) -> str:
     """What an error says of a file, without its name, details and advice."""
-    return message.partition(": ")[2].partition(";")[0].partition(" (")[0] or message
+    text = message.removeprefix(f"{printable(path)}: ")
+    return text.partition(";")[0].partition(" (")[0]
 
 
 def check_apart(sources: list[str], targets: list[Path]) -> None:

@@ -15,8 +15,8 @@ from typing import Any
 
 from absl import flags
 
-from groovae.cli import define_temperature, need_arguments
-from groovae.cli.takes import Take, define_input, define_output, play_all
+from groovae.cli import define_all_notes, define_temperature, need_arguments
+from groovae.cli.takes import Take, define_output, play_all
 
 
 def define_flags(values: flags.FlagValues) -> None:
@@ -26,7 +26,7 @@ def define_flags(values: flags.FlagValues) -> None:
         "How much is left to chance in the hits. 0: the likeliest; 1: as many as the model has "
         "learned; more: wild.",
     )
-    define_input(values)
+    define_all_notes(values)
     define_output(
         values,
         None,

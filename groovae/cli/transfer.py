@@ -14,8 +14,8 @@ from typing import Any
 
 from absl import flags
 
-from groovae.cli import define_temperature, need_arguments
-from groovae.cli.takes import Take, define_input, define_output, play_all, read
+from groovae.cli import define_all_notes, define_temperature, need_arguments
+from groovae.cli.takes import Take, define_output, play_all, read
 from groovae.errors import UsageError
 
 
@@ -27,7 +27,7 @@ def define_flags(values: flags.FlagValues) -> None:
         0.0,
         "How much is left to chance in the feel, since the hits are given: 0 for the one of A.",
     )
-    define_input(values)
+    define_all_notes(values)
     define_output(
         values,
         None,
@@ -45,4 +45,7 @@ def run(values: Any, positional: list[str]) -> int:
     def play(model: Any, beat: Any) -> Take:
         return Take([model.transfer(feel, beat, values.temperature)])
 
-    return play_all(values, values.beat, "transfer", play, also_read=values.groove)
+    def check(model: Any) -> None:
+        model.cut(feel)
+
+    return play_all(values, values.beat, "transfer", play, also_read=values.groove, check=check)
