@@ -33,15 +33,13 @@ from groovae.drums import CLOSED_HIHAT, DRUM_MAPS, read_drum_map
 from groovae.errors import UsageError
 from groovae.grid import DEFAULT_QPM, Layout, Pieces
 from groovae.grooves import drums_of, from_tensors, of_notes, performed
-from groovae.midi import MAX_TEMPO_QPM, MIN_TEMPO_QPM
+from groovae.midi import MAX_BARS, MAX_TEMPO_QPM, MIN_TEMPO_QPM
 from groovae.network import Network
 from groovae.pieces import as_long, as_steps, cut, for_taps, sounding
 from groovae.tasks import CONFIGS, check_task, config_for, how_to_get
 from groovae.windows import to_controls, to_inputs
 
 MAX_BATCH_SIZE = 512
-
-MAX_BARS = 8000  # as many as a MIDI file holds
 
 
 class GrooveModel:

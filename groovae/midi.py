@@ -35,6 +35,7 @@ MAX_TICK_SECONDS = 0.6e-3
 QUARTERS_PER_BAR = 4
 DRUM_CHANNEL = 9
 MIN_TEMPO_QPM, MAX_TEMPO_QPM = 4.0, 1000.0  # the tempo event holds 24 bits of microseconds
+MAX_BARS = 8000  # of 4/4, at the usual tempos
 MAX_TICKS = 1 << 26  # a delta time holds 28 bits, and the groove may be moved by as much again
 
 

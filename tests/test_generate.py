@@ -409,6 +409,30 @@ def test_humanize_keeps_rolls_and_unknown_percussion(player: Player):
     assert (np.abs(apart - 0.5) < 1e-6).any(), "two hits of one 16th move together"
 
 
+@pytest.mark.parametrize("velocities", [(100, 60), (60, 100)])
+@pytest.mark.parametrize("first_step", [8.0, 8.5])
+def test_a_roll_stays_one(player: Player, velocities: tuple[int, int], first_step: float):
+    beat = a_beat()
+    for i in range(8):
+        hit(beat, first_step + i / 2, 45, velocity=velocities[i % 2])
+    played = player("humanize").humanize(beat, 0)
+    roll = [step for step, pitch, _ in told(played) if pitch == 45]
+    assert len(roll) == 8
+    # The one on the grid goes where the model says, and the one before it along with it.
+    assert np.sum(np.abs(np.diff(roll) - 0.5) < 1e-3) >= 3
+
+
+def test_what_shares_the_class_of_the_hihat_stays(player: Player):
+    lines: list[str] = []
+    model = player("add_hihat")
+    model.say = lines.append
+    beat = a_beat()  # with 32 hits of its own hi-hat
+    hit(beat, 3, 54, velocity=33)  # a tambourine
+    played = model.add_hihat(beat)
+    assert (3, 54, 33) in told(played)
+    assert lines == ["32 hits of its own hi-hat are replaced"]
+
+
 def test_humanize_hears_nothing_but_the_hits(player: Player):
     beat, played_by_hand = a_beat(), a_beat()
     for i, note in enumerate(played_by_hand.notes):

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import mido
+import numpy as np
 import pytest
 from music import write_track
 
@@ -542,3 +543,78 @@ def test_a_folder_that_is_a_model_of_its_own_needs_no_config(
     result = call("humanize", "a.mid", f"--checkpoint={copy}", "--nopreview")
     assert (result.code, result.out) == (0, "a-humanize.mid\n"), result.err
     assert "groovae_2bar_humanize from" in result.err
+
+
+# What a file says beside its notes
+
+
+def test_a_loop_keeps_its_rests(play: Call) -> None:
+    write_midi("loop.mid", [Note(i / 2, i / 2 + 0.1, 36, 90) for i in range(8)], 120, 8.0)
+    for again in ("once.mid", "twice.mid"):
+        assert play("humanize", "loop.mid", f"--out={again}").code == 0
+        assert mido.MidiFile(again).length == pytest.approx(8.0, abs=0.002)
+        Path("loop.mid").write_bytes(Path(again).read_bytes())
+
+
+def test_notes_without_a_length_are_told(play: Call) -> None:
+    kick, nothing = b"\x83\x60\x99\x24\x50\x83\x60\x89\x24\x00", b"\0\x99\x26\x50\0\x89\x26\x00"
+    write_track(Path("short.mid"), kick + nothing + kick)
+    result = play("humanize", "short.mid", "--json", "--out=again.mid")
+    assert result.json["lost"] == ["short.mid: 1 of 3 notes left out: they have no length or end"]
+    assert result.json["lost"][0] in result.err
+
+
+def test_frames_instead_of_beats_are_one_line(play: Call) -> None:
+    write_track(Path("film.mid"), b"\0\x99\x24\x50\x10\x89\x24\x00")
+    film = bytearray(Path("film.mid").read_bytes())
+    film[12:14] = b"\xe7\x28"  # 25 frames a second, 40 ticks each
+    Path("film.mid").write_bytes(film)
+    play("humanize", "film.mid").assert_one_line(1, "film.mid: its times are SMPTE frames")
+
+
+def test_the_sound_is_as_late_as_the_file(play: Call) -> None:
+    pytest.importorskip("tinysoundfont")
+    write_beat("a.mid")
+    for seed in range(20):
+        flags = ["--pickup", "--wav", f"--seed={seed}", "--temperature=1", "--json"]
+        output = play("humanize", "a.mid", "--out=b.mid", *flags).json["outputs"][0]
+        if output["moved_ms"]:
+            break
+    assert output["moved_ms"] == pytest.approx(2000)
+    with wave.open(output["wav"]) as sound:
+        samples = np.frombuffer(sound.readframes(sound.getnframes()), "<i2").reshape(-1, 2)
+        first_seconds = np.flatnonzero(samples.any(axis=1))[0] / sound.getframerate()
+    assert 1.9 < first_seconds <= 2.01
+
+
+def test_a_soundfont_is_looked_at_before_anything_is_written(play: Call) -> None:
+    pytest.importorskip("tinysoundfont")
+    write_beat("in/a.mid")
+    for source in ("in", "in/a.mid"):
+        call = ["humanize", source, "--out=new", "--soundfont=none.sf2"]
+        play(*call, "--wav").assert_one_line(1, "none.sf2")
+        play(*call).assert_one_line(2, "--soundfont is for --wav and --play")
+    assert [path.name for path in Path().iterdir()] == ["in"]
+
+
+def test_what_cannot_be_written_ends_the_folder(play: Call) -> None:
+    write_beat("in/a.mid")
+    write_beat("in/b.mid")
+    Path("file").touch()
+    result = play("humanize", "in", "--out=file/new")
+    result.assert_one_line(1, "file")
+    assert "left out" not in result.err
+
+
+def test_the_first_sample_does_not_depend_on_how_many_there_are(play: Call) -> None:
+    for count, out in ((1, "one.mid"), (3, "three.mid")):
+        play("sample", f"--num_outputs={count}", "--seed=5", "--bars=6", f"--out={out}")
+    assert Path("one.mid").read_bytes() == Path("three-01.mid").read_bytes()
+
+
+def test_a_model_that_is_not_there_comes_with_the_commands_that_get_it(call: Call) -> None:
+    write_beat("a.mid")
+    for flags in ([], ["--checkpoint=groovae_2bar_humanize.tar"]):
+        call("humanize", "a.mid", *flags).assert_one_line(
+            1, "--flagfile=configs/humanize.flags", "download --checkpoint=groovae_2bar_humanize"
+        )

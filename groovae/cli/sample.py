@@ -21,7 +21,7 @@ from absl import flags
 
 from groovae.cli import define_temperature, need_arguments, print_json
 from groovae.cli.takes import Take, about, check_sound, define_output, deliver, load
-from groovae.midi import MAX_TEMPO_QPM, MIN_TEMPO_QPM, numbered
+from groovae.midi import MAX_BARS, MAX_TEMPO_QPM, MIN_TEMPO_QPM, numbered
 
 BARS_AT_ONCE = 8192  # of all grooves, to draw before they are written
 
@@ -37,7 +37,12 @@ def define_flags(values: flags.FlagValues) -> None:
         "num_outputs", 1, "How many grooves to draw.", flag_values=values, lower_bound=1
     )
     flags.DEFINE_integer(
-        "bars", 4, "Bars of 4/4 in each groove.", flag_values=values, lower_bound=1
+        "bars",
+        4,
+        "Bars of 4/4 in each groove.",
+        flag_values=values,
+        lower_bound=1,
+        upper_bound=MAX_BARS,
     )
     flags.DEFINE_float(
         "drift",
