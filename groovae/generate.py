@@ -109,10 +109,8 @@ class GrooveModel:
         _check_bars(bars)
         _check_share("drift", drift)
         check_task("sample", self.config_name, self.checkpoint)
-        num_pieces, piece_bars = (
-            -(-bars // self.layout.split_bars),
-            min(bars, self.layout.split_bars),
-        )
+        num_pieces = -(-bars // self.layout.split_bars)
+        piece_bars = min(bars, self.layout.split_bars)
         z, thresholds = [], []
         # One groove after another, so that the first is the same however many there are.
         for _ in range(num_outputs):

@@ -15,7 +15,7 @@ from typing import Any
 from absl import flags
 
 from groovae.cli import define_all_notes, define_temperature, need_arguments
-from groovae.cli.takes import Take, define_output, play_all
+from groovae.cli.takes import Job, Take, define_output, play_all
 
 
 def define_flags(values: flags.FlagValues) -> None:
@@ -39,4 +39,4 @@ def run(values: Any, positional: list[str]) -> int:
     def play(model: Any, groove: Any) -> Take:
         return Take([model.add_hihat(groove, values.temperature)])
 
-    return play_all(values, source, "add_hihat", play)
+    return play_all(values, source, Job("add_hihat", play))

@@ -17,7 +17,7 @@ from typing import Any
 from absl import flags
 
 from groovae.cli import define_all_notes, define_temperature, need_arguments
-from groovae.cli.takes import Take, define_output, play_all
+from groovae.cli.takes import Job, Take, define_output, play_all
 
 
 def define_flags(values: flags.FlagValues) -> None:
@@ -42,7 +42,7 @@ def run(values: Any, positional: list[str]) -> int:
         numbers = {name: None if math.isnan(score) else score for name, score in scores.items()}
         return Take([again], [_told(scores)], {"scores": numbers})
 
-    return play_all(values, source, "reconstruct", play)
+    return play_all(values, source, Job("reconstruct", play))
 
 
 def _told(scores: dict[str, float]) -> str:

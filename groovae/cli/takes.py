@@ -45,7 +45,23 @@ class Take:
     about: dict[str, Any] = dataclasses.field(default_factory=dict)
 
 
-Play = Callable[["GrooveModel", Any], Take]
+@dataclasses.dataclass(frozen=True)
+class Job:
+    """What a command does with an input.
+
+    Attributes:
+      task: What the model shall do.
+      play: Does it, for one input.
+      count: How many grooves it makes of one.
+      also_read: Another file that must not be written over.
+      check: Raises for what would make all files of a folder fail.
+    """
+
+    task: str
+    play: Callable[["GrooveModel", Any], Take]
+    count: int = 1
+    also_read: str = ""
+    check: Callable[["GrooveModel"], object] = lambda model: None
 
 
 def define_output(values: flags.FlagValues, out: str | None, out_help: str) -> None:
@@ -108,25 +124,8 @@ def read(path: str, tell: Callable[[str], None] = say) -> Any:
     return read_sequence(path, say=tell)
 
 
-def play_all(
-    values: Any,
-    source: str,
-    task: str,
-    play: Play,
-    count: int = 1,
-    also_read: str = "",
-    check: Callable[["GrooveModel"], Any] = lambda model: None,
-) -> int:
-    """Plays a music file, or each one in a folder, and writes `count` grooves of each.
-
-    Args:
-      values: The flags of the command.
-      source: The file or folder.
-      task: What the model shall do.
-      play: Does it, for one file.
-      count: How many grooves it makes of one.
-      also_read: Another file that must not be written over.
-      check: Raises for what makes all files fail.
+def play_all(values: Any, source: str, job: Job) -> int:
+    """Plays a music file, or each one in a folder.
 
     Returns:
       The exit code: 1 where nothing in a folder could be played.
@@ -134,14 +133,14 @@ def play_all(
     source = os.path.expanduser(source)
     check_sound(values)
     if os.path.isdir(source):
-        return _play_folder(values, source, task, play, count, also_read, check)
-    paths = numbered(values.out or f"{Path(source).stem}-{task}.mid", count)
-    check_apart([source, also_read], paths)
+        return _play_folder(values, source, job)
+    paths = numbered(values.out or f"{Path(source).stem}-{job.task}.mid", job.count)
+    check_apart([source, job.also_read], paths)
     lost: list[str] = []
     groove = read(source, _telling(lost))
-    model = load(values, task)
+    model = load(values, job.task)
     model.say = _telling(lost)
-    take = play(model, groove)
+    take = job.play(model, groove)
     played = {"lost": lost, **take.about, "outputs": deliver(values, model, paths, take)}
     if values.json:
         print_json({**about(model), "source": source, **played})
@@ -229,54 +228,60 @@ def _telling(lost: list[str]) -> Callable[[str], None]:
     return tell
 
 
-def _play_folder(
-    values: Any,
-    source: str,
-    task: str,
-    play: Play,
-    count: int,
-    also_read: str,
-    check: Callable[["GrooveModel"], Any],
-) -> int:
-    root = os.path.abspath(source)
-    folder = Path(values.out or f"{os.path.basename(root)}-{task}").expanduser()
+def _play_folder(values: Any, source: str, job: Job) -> int:
+    name = os.path.basename(os.path.abspath(source))
+    folder = Path(values.out or f"{name}-{job.task}").expanduser()
     if folder.is_file():
         raise UsageError(f"{folder}: this is a file, and {source} is a folder; name a folder")
-    targets = _targets(root, folder, count)
+    targets = _targets(source, folder, job.count)
     check_apart(
-        [also_read, *(os.path.join(root, file) for file in targets)],
+        [job.also_read, *(os.path.join(source, file) for file in targets)],
         [path for paths in targets.values() for path in paths],
     )
     values.preview = False
-    model = load(values, task)
-    check(model)
-    takes: list[dict[str, Any]] = []
-    skipped: list[dict[str, str]] = []
+    model = load(values, job.task)
+    job.check(model)
+    report: dict[str, Any] = {**about(model), "takes": [], "skipped": []}
     for file, paths in targets.items():
-        lost: list[str] = []
-        model.say = _telling(lost)
-        model.restart()
-        try:
-            take = play(model, read(os.path.join(source, file), model.say))
-        except GroovaeError as error:
-            say(f"left out: {error}")
-            reason = _reason(str(error), os.path.join(source, file))
-            skipped.append({"source": printable(file), "reason": reason})
-            continue
-        outputs = deliver(values, model, paths, take)
-        takes.append({"source": printable(file), "lost": lost, **take.about, "outputs": outputs})
-    return _close_folder(values, folder, {**about(model), "takes": takes, "skipped": skipped})
+        _play_one(values, model, job, os.path.join(source, file), paths, report)
+    return _close_folder(values, folder, report)
 
 
-def _targets(root: str, folder: Path, count: int) -> dict[str, list[Path]]:
-    """Where the music files below `root` go; what an earlier run has left in `folder` stays."""
-    own = os.path.realpath(folder)
+def _play_one(
+    values: Any,
+    model: "GrooveModel",
+    job: Job,
+    path: str,
+    paths: list[Path],
+    report: dict[str, Any],
+) -> None:
+    """Plays a file of a folder, as it would be played alone, or leaves it out."""
+    lost: list[str] = []
+    model.say = _telling(lost)
+    model.restart()
+    try:
+        take = job.play(model, read(path, model.say))
+    except GroovaeError as error:
+        say(f"left out: {error}")
+        report["skipped"].append(
+            {"source": printable(path), "reason": _reason(str(error), printable(path))}
+        )
+        return
+    outputs = deliver(values, model, paths, take)
+    report["takes"].append(
+        {"source": printable(path), "lost": lost, **take.about, "outputs": outputs}
+    )
+
+
+def _targets(source: str, folder: Path, count: int) -> dict[str, list[Path]]:
+    """Where the music files below `source` go, but for what an earlier run left in `folder`."""
+    root, own = os.path.abspath(source), os.path.realpath(folder)
     files, _ = each_once(root, find_music(root).files)
+    if _is_below(own, os.path.realpath(root)):
+        files = [file for file in files if not _is_below(os.path.join(root, file), own)]
     targets: dict[str, list[Path]] = {}
     taken: set[Path] = set()
     for file in files:
-        if own != os.path.realpath(root) and _is_below(os.path.join(root, file), own):
-            continue
         target = folder / Path(file).with_suffix(".mid")
         if target in taken:  # as take.mid and take.midi
             target = folder / f"{file}.mid"
@@ -286,7 +291,8 @@ def _targets(root: str, folder: Path, count: int) -> dict[str, list[Path]]:
 
 
 def _is_below(path: str, folder: str) -> bool:
-    return os.path.commonpath([os.path.realpath(path), folder]) == folder
+    real = os.path.realpath(path)
+    return real != folder and os.path.commonpath([real, folder]) == folder
 
 
 def _close_folder(values: Any, folder: Path, report: dict[str, Any]) -> int:
@@ -302,9 +308,9 @@ def _close_folder(values: Any, folder: Path, report: dict[str, Any]) -> int:
     return 0 if done else 1
 
 
-def _reason(message: str, path: str) -> str:
+def _reason(message: str, name: str) -> str:
     """What an error says of a file, without its name, details and advice."""
-    text = message.removeprefix(f"{printable(path)}: ")
+    text = message.removeprefix(f"{name}: ")
     return text.partition(";")[0].partition(" (")[0]
 
 

@@ -15,7 +15,7 @@ from typing import Any
 from absl import flags
 
 from groovae.cli import define_all_notes, define_temperature, need_arguments
-from groovae.cli.takes import Take, define_output, play_all, read
+from groovae.cli.takes import Job, Take, define_output, play_all, read
 from groovae.errors import UsageError
 
 
@@ -48,4 +48,6 @@ def run(values: Any, positional: list[str]) -> int:
     def check(model: Any) -> None:
         model.cut(feel)
 
-    return play_all(values, values.beat, "transfer", play, also_read=values.groove, check=check)
+    return play_all(
+        values, values.beat, Job("transfer", play, also_read=values.groove, check=check)
+    )

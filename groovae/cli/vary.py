@@ -15,7 +15,7 @@ from typing import Any
 from absl import flags
 
 from groovae.cli import define_all_notes, define_temperature, need_arguments
-from groovae.cli.takes import Take, define_output, play_all
+from groovae.cli.takes import Job, Take, define_output, play_all
 
 
 def define_flags(values: flags.FlagValues) -> None:
@@ -48,4 +48,4 @@ def run(values: Any, positional: list[str]) -> int:
     def play(model: Any, groove: Any) -> Take:
         return Take(model.vary(groove, values.amount, values.num_outputs, values.temperature))
 
-    return play_all(values, source, "vary", play, values.num_outputs)
+    return play_all(values, source, Job("vary", play, values.num_outputs))
