@@ -280,11 +280,18 @@ def _blocks(soundfont: str, score: np.ndarray) -> Generator[np.ndarray, None, No
 
 def _failure(command: list[str]) -> str | None:
     """Runs a player; why it failed, or None if it did not."""
+    null, pipe = subprocess.DEVNULL, subprocess.PIPE
     try:
-        result = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True)
+        with subprocess.Popen(command, stdin=null, stdout=null, stderr=pipe) as player:
+            try:
+                _, talk = player.communicate()
+            except BaseException:
+                player.kill()
+                player.wait()  # On Ctrl-C Popen does not, and we may end before the player has.
+                raise
     except OSError as error:
         return error.strerror or str(error)
-    return _last_line(result.stderr) or "it failed" if result.returncode else None
+    return _last_line(talk) or "it failed" if player.returncode else None
 
 
 def _last_line(talk: bytes) -> str:

@@ -96,7 +96,8 @@ def test_a_worker_and_a_chief_that_were_killed_come_back(records: Path, tmp_path
         assert f"from step {step:,} to step {num_steps}" in processes.log("chief0")
     assert processes.step() >= num_steps
     rows = Curve(tmp_path / ".train" / "metrics.csv").rows
-    assert rows[-1]["loss"] < rows[0]["loss"]
+    # It has learned: for hits alone, a coin in each cell would cost 64 * 9 * ln 2 = 399.
+    assert rows[-1]["loss"] < 300
 
 
 def test_a_lost_parameter_server_ends_all_with_a_line(records: Path, tmp_path: Path) -> None:

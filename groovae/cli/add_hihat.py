@@ -26,11 +26,7 @@ def define_flags(values: flags.FlagValues) -> None:
         "has learned; more: wild.",
     )
     define_all_notes(values)
-    define_output(
-        values,
-        None,
-        "The MIDI file to write, IN-add_hihat.mid by default; for a folder the folder to write.",
-    )
+    define_output(values)
 
 
 def run(values: Any, positional: list[str]) -> int:

@@ -27,11 +27,7 @@ def define_flags(values: flags.FlagValues) -> None:
         "one, 1 for ones as different as the model has learned.",
     )
     define_all_notes(values)
-    define_output(
-        values,
-        None,
-        "The MIDI file to write, IN-humanize.mid by default; for a folder the folder to write.",
-    )
+    define_output(values)
 
 
 def run(values: Any, positional: list[str]) -> int:

@@ -16,6 +16,7 @@ from absl import flags
 
 from groovae.cli import define_all_notes, define_temperature, need_arguments, print_json
 from groovae.cli.takes import (
+    CHANCE_OF_HITS,
     Take,
     about,
     check_apart,
@@ -35,9 +36,7 @@ def define_flags(values: flags.FlagValues) -> None:
     flags.DEFINE_bool(
         "separate", False, "A numbered file for each groove, as in out-01.mid.", flag_values=values
     )
-    define_temperature(
-        values, 0.0, "How much is left to chance in the hits: 0 for the likeliest ones."
-    )
+    define_temperature(values, 0.0, CHANCE_OF_HITS)
     define_all_notes(values)
     define_output(values, "interpolate.mid", "The MIDI file to write.")
 

@@ -27,6 +27,11 @@ if TYPE_CHECKING:
     from groovae.generate import GrooveModel
 
 REPORT_FILE = "report.json"
+OUT_HELP = (
+    "The MIDI file to write, by default IN-COMMAND.mid, numbered where there are several; for a "
+    "folder the folder to write, by default DIR-COMMAND."
+)
+CHANCE_OF_HITS = "How much is left to chance in the hits: 0 for the likeliest ones."
 BATCH_SIZE = 8  # pieces of a file that are decoded at a time
 
 
@@ -64,7 +69,9 @@ class Job:
     check: Callable[["GrooveModel"], object] = lambda model: None
 
 
-def define_output(values: flags.FlagValues, out: str | None, out_help: str) -> None:
+def define_output(
+    values: flags.FlagValues, out: str | None = None, out_help: str = OUT_HELP
+) -> None:
     """Which model plays, and how its grooves are written, shown and heard."""
     flags.DEFINE_string("out", out, out_help, flag_values=values)
     define_checkpoint(values)

@@ -27,11 +27,7 @@ def define_flags(values: flags.FlagValues) -> None:
         "learned; more: wild.",
     )
     define_all_notes(values)
-    define_output(
-        values,
-        None,
-        "The MIDI file to write, IN-tap2drum.mid by default; for a folder the folder to write.",
-    )
+    define_output(values)
 
 
 def run(values: Any, positional: list[str]) -> int:

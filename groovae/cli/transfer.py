@@ -28,11 +28,7 @@ def define_flags(values: flags.FlagValues) -> None:
         "How much is left to chance in the feel, since the hits are given: 0 for the one of A.",
     )
     define_all_notes(values)
-    define_output(
-        values,
-        None,
-        "The MIDI file to write, B-transfer.mid by default; for a folder the folder to write.",
-    )
+    define_output(values)
 
 
 def run(values: Any, positional: list[str]) -> int:

@@ -15,7 +15,7 @@ from typing import Any
 from absl import flags
 
 from groovae.cli import define_all_notes, define_temperature, need_arguments
-from groovae.cli.takes import Job, Take, define_output, play_all
+from groovae.cli.takes import CHANCE_OF_HITS, Job, Take, define_output, play_all
 
 
 def define_flags(values: flags.FlagValues) -> None:
@@ -30,16 +30,9 @@ def define_flags(values: flags.FlagValues) -> None:
     flags.DEFINE_integer(
         "num_outputs", 1, "How many variations.", flag_values=values, lower_bound=1
     )
-    define_temperature(
-        values, 0.0, "How much is left to chance in the hits: 0 for the likeliest ones."
-    )
+    define_temperature(values, 0.0, CHANCE_OF_HITS)
     define_all_notes(values)
-    define_output(
-        values,
-        None,
-        "The MIDI file to write, IN-vary.mid by default; several are numbered. For a folder the "
-        "folder to write.",
-    )
+    define_output(values)
 
 
 def run(values: Any, positional: list[str]) -> int:
