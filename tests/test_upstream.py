@@ -169,24 +169,28 @@ def test_mido_still_asks_an_abstract_class_of_each_byte():
     assert result.returncode == 0, result.stderr
 
 
-def test_note_seq_and_tf_slim_still_import_what_they_seldom_need():
+def test_keras_note_seq_and_tf_slim_still_import_what_they_seldom_need():
     result = _python(
-        "import sys, note_seq, tf_slim\n"
-        "assert {'bokeh', 'IPython', 'sklearn'} <= set(sys.modules), 'no need to put them off'"
+        "import gc, sys, tf_keras\n"
+        "assert 'pandas' in sys.modules, 'no need to put it off'\n"
+        "import note_seq, tf_slim\n"
+        "assert {'bokeh', 'IPython', 'sklearn'} <= set(sys.modules), 'no need to put them off'\n"
+        "assert len(gc.get_objects()) > 200_000, 'no need to leave them out of collection'"
     )
     assert result.returncode == 0, result.stderr
 
 
 def test_what_is_put_off_still_comes_when_asked_for():
     result = _python(
-        "import sys\n"
+        "import gc, sys\n"
         "from groovae.upstream import note_seq, tf_slim\n"
-        "assert not {'bokeh', 'IPython', 'sklearn'} & set(sys.modules)\n"
+        "assert not {'bokeh', 'IPython', 'pandas', 'sklearn'} & set(sys.modules)\n"
+        "assert gc.isenabled() and len(gc.get_objects()) < 50_000 < gc.get_freeze_count()\n"
         "sequence = note_seq.NoteSequence(total_time=1)\n"
         "sequence.notes.add(pitch=36, velocity=90, end_time=1)\n"
         "note_seq.play_sequence(sequence)\n"  # prints what it would show in a notebook
         "assert {'bokeh', 'IPython'} <= set(sys.modules)\n"
-        "import note_seq.notebook_utils, sklearn.metrics\n"
+        "import note_seq.notebook_utils, pandas, sklearn.metrics\n"
         "assert note_seq.notebook_utils.colab_play"
     )
     assert result.returncode == 0, result.stderr
