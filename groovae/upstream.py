@@ -108,8 +108,8 @@ def _notebooks() -> types.ModuleType:
 def _uncollected() -> Iterator[None]:
     """Leaves out of garbage collection, for good, what is imported meanwhile.
 
-    It is half a million objects that stay to the end. To look through them again and again takes half a
-    second while they come, and a whole one when Python ends.
+    It is half a million objects that stay to the end. To look through them again and again takes
+    half a second while they come, and a whole one when Python ends.
     """
     was_enabled = gc.isenabled()
     gc.disable()
