@@ -19,7 +19,8 @@ from typing import Any
 from groovae.account import Report
 from groovae.errors import GroovaeError, UsageError
 from groovae.folder import KINDS, printable, suffix_of
-from groovae.grid import DEFAULT_QPM, Layout, measure
+from groovae.grid import Layout, measure
+from groovae.midi import tempo_of
 from groovae.upstream import TooMuch, converter_script, mido, note_seq, tf
 
 CONVERTERS: dict[str, Callable[[str, str, str], Any]] = {
@@ -153,8 +154,7 @@ def _take_from_midi(path: str, sequence: Any, say: Callable[[str], None]) -> Non
     """What note_seq leaves out: where the tracks end, and that notes without a length are lost."""
     midi = mido.MidiFile(path)
     ticks = max((sum(event.time for event in track) for track in midi.tracks), default=0)
-    tempo_qpm = sequence.tempos[0].qpm if sequence.tempos else DEFAULT_QPM
-    end_seconds = ticks / midi.ticks_per_beat * 60 / tempo_qpm
+    end_seconds = ticks / midi.ticks_per_beat * 60 / tempo_of(sequence)
     sequence.total_time = max(sequence.total_time, end_seconds)
     events = (event for track in midi.tracks for event in track)
     hits = sum(event.type == "note_on" and event.velocity > 0 for event in events)

@@ -31,9 +31,9 @@ from groovae import configs, latent, metrics
 from groovae.checkpoints import need_checkpoint
 from groovae.drums import CLOSED_HIHAT, DRUM_MAPS, read_drum_map
 from groovae.errors import UsageError
-from groovae.grid import DEFAULT_QPM, Layout, Pieces
+from groovae.grid import Layout, Pieces
 from groovae.grooves import drums_of, from_tensors, of_notes, performed
-from groovae.midi import MAX_BARS, MAX_TEMPO_QPM, MIN_TEMPO_QPM
+from groovae.midi import MAX_BARS, MAX_TEMPO_QPM, MIN_TEMPO_QPM, tempo_of
 from groovae.network import Network
 from groovae.pieces import as_long, as_steps, cut, for_taps, sounding
 from groovae.tasks import CONFIGS, check_task, config_for, how_to_get
@@ -165,8 +165,7 @@ class GrooveModel:
         heard = [as_steps(groove, self.layout) for groove in (reference, estimate)]
         steps = max(map(len, heard))
         as_long_as_both = [np.pad(one, [(0, steps - len(one)), (0, 0)]) for one in heard]
-        tempo_qpm = reference.tempos[0].qpm if reference.tempos else DEFAULT_QPM
-        return metrics.compare(as_long_as_both[0], as_long_as_both[1], tempo_qpm)
+        return metrics.compare(as_long_as_both[0], as_long_as_both[1], tempo_of(reference))
 
     # Whole grooves
 

@@ -19,11 +19,11 @@ import numpy as np
 from groovae.account import Report
 from groovae.drums import NEAREST, classes, pitch_name
 from groovae.errors import GroovaeError
+from groovae.midi import DEFAULT_QPM, meter_of, tempo_of
 
 UNMAPPED_PITCHES = ("drop", "nearest", "error")
 MAX_STEPS = 1_000_000  # 35 hours of 16ths at 120 qpm, and an array of 0.2 GB
 NO_CLASS, NO_DRUM = -1, -2
-DEFAULT_QPM = 120.0  # what MIDI and note_seq take where no tempo is given
 
 
 @dataclasses.dataclass(frozen=True)
@@ -211,7 +211,7 @@ def to_pieces(sequence: Any, layout: Layout, report: Report) -> Pieces:
         bars,
         tempo_qpm,
         step_seconds,
-        _meter(sequence, layout),
+        meter_of(sequence),
         cells,
     )
 
@@ -273,7 +273,7 @@ def _tempo(sequence: Any, notes: _Notes, layout: Layout) -> tuple[float, str]:
     which then returns nothing.
     """
     tempos, signatures = sequence.tempos, sequence.time_signatures
-    tempo_qpm = tempos[0].qpm if len(tempos) else DEFAULT_QPM
+    tempo_qpm = tempo_of(sequence)
     if not len(notes.starts):
         return tempo_qpm, "without drum notes"
     times = [event.time for event in sequence.control_changes]
@@ -311,13 +311,6 @@ def _changes(marks: Any, value: Any, default: Any) -> bool:
     if ordered[0].time != 0 and value(ordered[0]) != default:
         return True
     return any(value(mark) != value(marks[0]) for mark in ordered[1:])
-
-
-def _meter(sequence: Any, layout: Layout) -> tuple[int, int]:
-    """Numerator and denominator, as the sequence writes them."""
-    for signature in sequence.time_signatures:
-        return signature.numerator, signature.denominator
-    return layout.quarters_per_bar, 4
 
 
 def _is_in_meter(signatures: Any, layout: Layout) -> bool:

@@ -99,11 +99,7 @@ def joined(grooves: Sequence[Any]) -> Any:
     whole = note_seq.NoteSequence()
     whole.CopyFrom(grooves[0])
     for groove in grooves[1:]:
-        first = len(whole.notes)
-        whole.notes.extend(groove.notes)
-        for note in whole.notes[first:]:
-            note.start_time += whole.total_time
-            note.end_time += whole.total_time
+        whole.notes.extend(moved(groove, whole.total_time).notes)
         whole.total_time += groove.total_time
     return whole
 

@@ -39,9 +39,9 @@ from groovae.drums import (
 )
 from groovae.errors import GroovaeError
 from groovae.files import replacing
+from groovae.midi import tempo_of
 
 BAR_STEPS, BEAT_STEPS = 16, 4
-DEFAULT_QPM = 120.0
 LINE_BARS = 4
 MAX_BARS = 32
 MAX_TITLE = 70  # letters
@@ -194,7 +194,7 @@ def _bars(count: int) -> str:
 
 def _on_grid(groove: Any, drum_map: DrumMap) -> Chart:
     """As many bars as the groove is long, or more if hits need them."""
-    qpm = groove.tempos[0].qpm if groove.tempos else DEFAULT_QPM
+    qpm = tempo_of(groove)
     steps_per_second = qpm / 60 * BEAT_STEPS
     places = [note.start_time * steps_per_second for note in groove.notes]
     length = groove.total_time * steps_per_second
