@@ -1,0 +1,259 @@
+"""What needs no model: worked by hand, and the figures of the Groove MIDI Dataset."""
+
+import csv
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from groovae import cache, configs, records
+from groovae.baselines import Baseline, Baselines, fit
+from groovae.drums import CLOSED_HIHAT, KICK, RIDE, SNARE
+
+NAMES = [
+    *("on_grid", "mean", "bar_mean", "window_mean", "bar_median"),
+    *("most_common", "frequency", "nearest"),
+]
+Hit = tuple[int, int, float, float]
+
+
+def window(*hits: Hit, bars: int = 2) -> np.ndarray:
+    """One window of hits at (step, drum, velocity, offset): [1, 16 * bars, 27]."""
+    tensor = np.zeros((1, 16 * bars, 27), np.float32)
+    for step, drum, velocity, offset in hits:
+        tensor[0, step, [drum, 9 + drum, 18 + drum]] = 1, velocity, offset
+    return tensor
+
+
+def grooves(n: int, seed: int, share: float = 0.2) -> np.ndarray:
+    """Windows of two bars with hits at random."""
+    rng = np.random.RandomState(seed)
+    hits = rng.random_sample((n, 32, 9)) < share
+    felt = [rng.uniform(0.1, 1, hits.shape), rng.uniform(-1, 1, hits.shape)]
+    return np.concatenate([hits, *(hits * part for part in felt)], axis=-1).astype(np.float32)
+
+
+def by_name(baselines: Baselines, reference: np.ndarray) -> dict[str, Baseline]:
+    return {baseline.name: baseline for baseline in baselines.estimates(reference)}
+
+
+def hit(baseline: Baseline, step: int, drum: int) -> Any:
+    """Velocity and offset of a hit in the first window."""
+    assert baseline.estimate[0, step, drum] == 1
+    return pytest.approx(tuple(baseline.estimate[0, step, [9 + drum, 18 + drum]]), abs=1e-6)
+
+
+# Kicks at the first 16th of bars: (0.9, 0.1), (0.7, 0.3), (0.2, -0.1); a snare drum.
+TRAIN = np.concatenate(
+    [
+        window((0, KICK, 0.9, 0.1), (16, KICK, 0.7, 0.3)),
+        window((0, KICK, 0.2, -0.1), (20, SNARE, 0.6, 0.5)),
+    ]
+)
+REFERENCE = window((0, KICK, 1.0, 0.0), (16, KICK, 1.0, 0.0), (4, SNARE, 1.0, 0.0), (5, RIDE, 1, 0))
+
+
+def test_means_by_hand() -> None:
+    """Velocities: 2.4 / 4 of all, 1.8 / 3 of the kicks; offsets: 0.8 / 4 of all, 0.3 / 3."""
+    found = by_name(fit(TRAIN), REFERENCE)
+    for step, drum in [(0, KICK), (16, KICK), (4, SNARE), (5, RIDE)]:
+        assert hit(found["on_grid"], step, drum) == (0.6, 0)
+        assert hit(found["mean"], step, drum) == (0.6, 0.2)
+    for step in (0, 16):
+        assert hit(found["bar_mean"], step, KICK) == (0.6, 0.1)
+        assert hit(found["bar_median"], step, KICK) == (0.7, 0.1)
+    assert hit(found["bar_mean"], 4, SNARE) == (0.6, 0.5)
+    assert hit(found["window_mean"], 0, KICK) == (0.55, 0)
+    assert hit(found["window_mean"], 16, KICK) == (0.7, 0.3)
+
+
+def test_what_training_never_hits_is_played_as_all_hits_are() -> None:
+    """The snare drum is at step 20 of the window, but not at 4; there is no ride at all."""
+    found = by_name(fit(TRAIN), REFERENCE)
+    assert hit(found["window_mean"], 4, SNARE) == (0.6, 0.2)
+    assert hit(found["bar_mean"], 5, RIDE) == (0.6, 0.2)
+    assert hit(found["bar_median"], 5, RIDE) == (0.65, 0.2)  # 0.2, 0.6, 0.7, 0.9 and -0.1 to 0.5
+
+
+def test_those_for_timing_and_velocity_have_the_references_hits() -> None:
+    reference = grooves(5, 1)
+    for name, baseline in by_name(fit(grooves(9, 2)), reference).items():
+        assert baseline.estimate.shape == reference.shape
+        assert baseline.estimate.dtype == np.float32
+        assert baseline.label
+        hits, velocities, offsets = np.split(baseline.estimate, 3, axis=-1)
+        if "hits" not in baseline.speaks_for:
+            np.testing.assert_array_equal(hits, reference[..., :9], name)
+        assert not velocities[hits == 0].any(), name
+        assert not offsets[hits == 0].any(), name
+
+
+def test_each_speaks_for_what_it_is_a_guess_at() -> None:
+    spoken = {name: b.speaks_for for name, b in by_name(fit(TRAIN), REFERENCE).items()}
+    assert list(spoken) == NAMES
+    assert spoken["on_grid"] == ("timing",)
+    assert {spoken[name] for name in NAMES[1:5]} == {("timing", "velocity")}
+    assert spoken["most_common"] == spoken["frequency"] == ("hits",)
+    assert spoken["nearest"] == ("hits", "timing", "velocity")
+
+
+def test_the_most_common_pattern_whatever_its_velocities() -> None:
+    common = [window((3, KICK, v, -v)) for v in (0.2, 0.5, 0.8)]
+    train = np.concatenate([*(2 * [TRAIN[:1]]), *common])
+    fitted = fit(train)
+    assert fitted.most_common_count == 3
+    assert np.argwhere(fitted.most_common).tolist() == [[3, KICK]]
+    estimate = by_name(fitted, grooves(4, 1))["most_common"].estimate
+    assert (estimate[..., :9] == fitted.most_common).all()
+
+
+def test_the_threshold_of_frequency_by_hand() -> None:
+    """Of ten bars the kick has nine, the snare drum five, the ride one: 15 hits.
+
+    F1 is 18 / (10 + 15) with the kick alone, 28 / (20 + 15) = 0.8 with the snare drum, and 30 /
+    (30 + 15) = 0.67 with the ride; 0.49 is the highest share that leaves the snare drum in.
+    """
+    bars = [[(0, KICK, 0.5, 0.0)] * (i < 9) + [(4, SNARE, 0.5, 0.0)] * (i < 5) for i in range(10)]
+    bars[9].append((8, RIDE, 0.5, 0.0))
+    fitted = fit(np.concatenate([window(*hits, bars=1) for hits in bars]))
+    assert fitted.threshold == 0.49
+    assert np.argwhere(fitted.frequency).tolist() == [[0, KICK], [4, SNARE]]
+
+
+def test_frequent_hits_are_those_of_every_bar() -> None:
+    estimate = by_name(fit(TRAIN), REFERENCE)["frequency"].estimate
+    kick = np.flatnonzero(estimate[0, :, KICK])
+    np.testing.assert_array_equal(kick, [0, 16])
+
+
+def test_the_nearest_is_a_whole_training_window() -> None:
+    close = window((0, KICK, 0.4, 0.0), (4, SNARE, 0.3, 0.9), (6, CLOSED_HIHAT, 0.2, 0.0))
+    train = np.concatenate([TRAIN, close])
+    estimate = by_name(fit(train), REFERENCE)["nearest"].estimate
+    # F1 with the reference's 4 hits: 4/6, 2/6 and 4/7.
+    np.testing.assert_array_equal(estimate, train[:1])
+    np.testing.assert_array_equal(by_name(fit(train), train)["nearest"].estimate, train)
+
+
+@given(st.integers(0, 2**31), st.integers(1, 8))
+@settings(max_examples=25)
+def test_the_order_of_the_training_windows_says_nothing(seed: int, n: int) -> None:
+    train, reference = grooves(n, seed, 0.05), grooves(3, seed + 1, 0.05)
+    order = np.random.RandomState(seed).permutation(n)
+    one, other = by_name(fit(train), reference), by_name(fit(train[order]), reference)
+    for name in NAMES[:-1]:  # of windows that are equally near, the first one is the nearest
+        np.testing.assert_allclose(one[name].estimate, other[name].estimate, atol=1e-6)
+
+
+@given(st.integers(0, 2**31))
+@settings(max_examples=10)
+def test_on_what_they_were_fitted_to_finer_means_and_medians_are_nearer(seed: int) -> None:
+    train = grooves(6, seed)
+    hits, velocities = train[..., :9] > 0, train[..., 9:18]
+    found = {name: b.estimate[..., 9:18] for name, b in by_name(fit(train), train).items()}
+    squares = {name: np.sum(((found[name] - velocities) ** 2)[hits]) for name in NAMES[:5]}
+    errors = {name: np.sum(np.abs(found[name] - velocities)[hits]) for name in NAMES[:5]}
+    assert squares["window_mean"] <= squares["bar_mean"] + 1e-4
+    assert squares["bar_mean"] <= squares["mean"] + 1e-4
+    assert errors["bar_median"] <= errors["bar_mean"] + 1e-4
+
+
+def test_silence_is_learned_as_silence() -> None:
+    with pytest.warns(UserWarning, match="have no hits"):
+        fitted = fit(np.zeros((3, 32, 27), np.float32))
+    for name, baseline in by_name(fitted, REFERENCE).items():
+        assert np.isfinite(baseline.estimate).all()
+        own = "hits" not in baseline.speaks_for
+        np.testing.assert_array_equal(baseline.estimate[..., :9], own * REFERENCE[..., :9], name)
+        assert not baseline.estimate[..., 9:].any()
+
+
+def test_one_window_and_all_hits_are_enough() -> None:
+    train = np.ones((1, 16, 27), np.float32)
+    for baseline in fit(train).estimates(train):
+        expected = train.copy()
+        if baseline.name == "on_grid":
+            expected[..., 18:] = 0
+        np.testing.assert_array_equal(baseline.estimate, expected)
+    for baseline in fit(train).estimates(train[:0]):
+        assert baseline.estimate.shape == (0, 16, 27)
+
+
+def test_what_is_no_number_is_left_out_of_the_fit() -> None:
+    spoilt = np.concatenate([TRAIN, window((0, KICK, math.nan, math.inf))])
+    spoilt[2, 7, RIDE] = math.nan
+    fitted, whole = fit(spoilt), fit(TRAIN)
+    for name in ("mean", "bar_mean", "window_mean", "bar_median"):
+        for one, other in zip(getattr(fitted, name), getattr(whole, name), strict=True):
+            np.testing.assert_allclose(one, other)
+    reference = REFERENCE + np.where(np.arange(27) == RIDE, math.nan, 0).astype(np.float32)
+    for name, baseline in by_name(whole, reference).items():
+        assert np.isfinite(baseline.estimate).all(), name
+        assert not baseline.estimate[..., RIDE].any(), name
+
+
+def test_other_shapes_and_no_windows_are_refused() -> None:
+    with pytest.raises(ValueError, match="no window to fit"):
+        fit(np.zeros((0, 32, 27)))
+    with pytest.raises(ValueError, match="windows must be"):
+        fit(np.zeros((32, 27)))
+    with pytest.raises(ValueError, match="shapes differ"):
+        fit(TRAIN).estimates(np.zeros((1, 16, 27)))
+
+
+# The Groove MIDI Dataset, as DESIGN.md has it
+
+
+def gmd_windows(
+    gmd: Path, gmd_records: Path, folder: Path
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Windows of the train and of the test split, and the tempos of the latter."""
+    with open(gmd / "info.csv", newline="") as file:
+        split_of = {row["midi_filename"]: row["split"] for row in csv.DictReader(file)}
+    windows = cache.load(records.find(gmd_records), configs.layout("groovae_4bar"), folder)
+    sources = [windows.source(number) for number in range(len(windows))]
+    splits = np.array([split_of[source.filename] for source in sources])
+    train, test = (windows.outputs(np.flatnonzero(splits == name)) for name in ("train", "test"))
+    tempos = np.array([source.tempo_qpm for source in sources])
+    return train, test, tempos[splits == "test"]
+
+
+def errors(
+    reference: np.ndarray, estimate: np.ndarray, tempo_qpm: np.ndarray
+) -> tuple[float, float, float]:
+    """F1 of all hits, and of the shared ones the errors in ms and in 127ths, each a plain mean."""
+    hits, found = reference[..., :9] > 0.5, estimate[..., :9] > 0.5
+    shared = hits & found
+    off = np.abs(reference.astype(np.float64) - estimate)
+    half_step_ms = 60_000 / tempo_qpm[:, np.newaxis, np.newaxis] / 8
+    ms = (off[..., 18:] * half_step_ms)[shared].mean()
+    return 2 * shared.sum() / (hits.sum() + found.sum()), ms, 127 * off[..., 9:18][shared].mean()
+
+
+@pytest.mark.slow
+def test_gmd_gives_the_figures_of_the_design(gmd: Path, gmd_records: Path, tmp_path: Path) -> None:
+    train, test, tempos = gmd_windows(gmd, gmd_records, tmp_path)
+    assert (len(train), len(test), int(test[..., :9].sum())) == (4078, 526, 39561)
+    fitted = fit(train)
+    assert 127 * float(fitted.mean.velocities[0, 0]) == pytest.approx(70.6, abs=0.05)
+    assert fitted.most_common_count == 7
+    assert fitted.threshold == 0.24
+    found = {
+        name: errors(test, baseline.estimate, tempos)
+        for name, baseline in by_name(fitted, test).items()
+    }
+    timing = {name: round(ms, 2) for name, (_, ms, _) in found.items()}
+    velocity = {name: round(off, 2) for name, (_, _, off) in found.items()}
+    assert timing["on_grid"] == 22.52
+    assert (timing["mean"], velocity["mean"]) == (20.59, 30.19)
+    assert (timing["bar_mean"], velocity["bar_mean"]) == (20.94, 25.77)
+    assert velocity["window_mean"] == 25.60
+    assert (timing["bar_median"], velocity["bar_median"]) == (20.71, 24.70)
+    assert round(found["most_common"][0], 3) == 0.427
+    assert round(found["frequency"][0], 4) == 0.4867
+    assert round(found["nearest"][0], 4) == 0.7445
+    assert (round(timing["nearest"], 1), round(velocity["nearest"], 1)) == (22.4, 24.1)
