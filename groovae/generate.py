@@ -21,6 +21,7 @@ import math
 import os
 import secrets
 import sys
+import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -36,8 +37,8 @@ from groovae.grooves import drums_of, from_tensors, of_notes, performed
 from groovae.midi import MAX_BARS, MAX_TEMPO_QPM, MIN_TEMPO_QPM, tempo_of
 from groovae.network import Network
 from groovae.pieces import as_long, as_steps, cut, for_taps, sounding
-from groovae.tasks import CONFIGS, check_task, config_for, how_to_get
-from groovae.windows import to_controls, to_inputs
+from groovae.tasks import CONFIGS, check_task, config_for, how_to_get, trained_for
+from groovae.windows import drawn_drums, to_controls, to_inputs
 
 MAX_BATCH_SIZE = 512
 
@@ -52,6 +53,8 @@ class GrooveModel:
       layout: How it cuts a groove, by which pitches, and what its encoder gets to see.
       seed: What its random draws start from.
       say: Gets a line on whatever is lost or stays empty.
+      as_hits: Velocities and offsets are those of a hit (see `latent.as_hits`) in all that it
+        plays; otherwise only in the tasks whose hits stand beside a player's own.
     """
 
     def __init__(
@@ -62,10 +65,11 @@ class GrooveModel:
         layout: Layout,
         seed: int,
         say: Callable[[str], None],
+        as_hits: bool = False,
     ):
         self._network = network
         self.checkpoint, self.config_name, self.config = network.checkpoint, config_name, config
-        self.layout, self.seed, self.say = layout, seed, say
+        self.layout, self.seed, self.say, self.as_hits = layout, seed, say, as_hits
         self.restart()
 
     @property
@@ -105,6 +109,13 @@ class GrooveModel:
         Raises:
           UsageError: a value is out of range, or the model needs hits to follow.
         """
+        tensors = self.sample_tensors(num_outputs, bars, temperature, drift)
+        return [self._groove(tensor, bars, tempo_qpm) for tensor in tensors]
+
+    def sample_tensors(
+        self, num_outputs: int = 1, bars: int = 4, temperature: float = 0.5, drift: float = 0.5
+    ) -> np.ndarray:
+        """The grooves of `sample` as float32 [num_outputs, 16 * bars, 27]."""
         _check_count("number of outputs", num_outputs)
         _check_bars(bars)
         _check_share("drift", drift)
@@ -118,7 +129,7 @@ class GrooveModel:
             thresholds.append(self._thresholds(num_pieces, piece_bars, temperature))
         tensors = self._decode(np.concatenate(z), np.concatenate(thresholds))
         tensors = tensors.reshape(num_outputs, -1, self.layout.depth)
-        return [self._groove(tensor, bars, tempo_qpm) for tensor in tensors]
+        return tensors[:, : bars * self.layout.steps_per_bar]
 
     def encode(self, groove: Any) -> np.ndarray:
         """The latent means `mu` of a groove, float32 [pieces, z_size]."""
@@ -161,11 +172,37 @@ class GrooveModel:
         return cut(groove, self.layout, self.say)
 
     def compare(self, reference: Any, estimate: Any) -> dict[str, float]:
-        """How near a groove comes to another, by what the model hears; see `metrics.compare`."""
+        """How near a groove comes to another, by what the model hears; see `metrics.scores`."""
         heard = [as_steps(groove, self.layout) for groove in (reference, estimate)]
         steps = max(map(len, heard))
-        as_long_as_both = [np.pad(one, [(0, steps - len(one)), (0, 0)]) for one in heard]
-        return metrics.compare(as_long_as_both[0], as_long_as_both[1], tempo_of(reference))
+        # As long as both, each as a set of one window.
+        here, there = (np.pad(one, [(0, steps - len(one)), (0, 0)])[np.newaxis] for one in heard)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of grooves without hits, which `cut` tells of
+            return metrics.scores(metrics.tally(here, there, tempo_of(reference)))
+
+    def play_windows(self, windows: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """What the model makes of windows as it was trained to, with nothing left to chance.
+
+        Its encoder gets to see what it saw in training, the hits it is not asked for are given, and
+        the others are the likeliest ones. In a model that hears whole grooves this reconstructs.
+
+        Args:
+          windows: float32 [n, steps, depth], steps of the model's own number.
+
+        Returns:
+          What it plays, float32 [n, steps, depth], and `mu` and `sigma`, [n, z_size].
+        """
+        controls = to_controls(windows, self.layout)
+        mu, sigma = self._network.encode(to_inputs(windows, self.layout), controls)
+        thresholds = np.where(
+            drawn_drums(self.layout),
+            np.float32(0),  # where a hit is likelier than none
+            latent.given(windows[..., : self.layout.num_drums]),
+        )
+        played = self._network.decode(mu, thresholds, controls)
+        is_task = trained_for(self.config_name) is not None
+        return self._voiced(played, is_task), mu, sigma
 
     # Whole grooves
 
@@ -307,7 +344,11 @@ class GrooveModel:
     def _decode(self, z: np.ndarray, thresholds: np.ndarray) -> np.ndarray:
         """Decodes without controls."""
         no_controls = np.zeros((*thresholds.shape[:2], 0), np.float32)
-        return self._network.decode(z, thresholds, no_controls)[0]
+        return self._voiced(self._network.decode(z, thresholds, no_controls))
+
+    def _voiced(self, decoded: tuple[np.ndarray, np.ndarray], as_hits: bool = False) -> np.ndarray:
+        """What was decoded, with velocities and offsets as those of hits, or as they are."""
+        return latent.as_hits(*decoded) if as_hits or self.as_hits else decoded[0]
 
     def _play(
         self, pieces: Pieces, z: np.ndarray, thresholds: np.ndarray, as_hits: bool = False
@@ -319,7 +360,7 @@ class GrooveModel:
         tensors, heard = np.zeros_like(pieces.outputs), sounding(pieces)
         controls = to_controls(pieces.outputs[heard], self.layout)
         decoded = self._network.decode(z[heard], thresholds[heard], controls)
-        tensors[heard] = latent.as_hits(*decoded) if as_hits else decoded[0]
+        tensors[heard] = self._voiced(decoded, as_hits)
         return tensors
 
     def _decoded(
@@ -366,6 +407,7 @@ def load_model(
     all_notes: bool = False,
     task: str | None = None,
     say: Callable[[str], None] = _to_stderr,
+    as_hits: bool = False,
 ) -> GrooveModel:
     """Loads a checkpoint with the configuration it was trained with.
 
@@ -382,6 +424,7 @@ def load_model(
       all_notes: Take the notes of all channels for drums.
       task: What the model shall do, by the name of the method; one that cannot is refused.
       say: Gets a line on whatever is lost or stays empty; it goes to stderr by default.
+      as_hits: See `GrooveModel`.
 
     Raises:
       GroovaeError: no checkpoint there, or it is damaged or another model's.
@@ -403,7 +446,7 @@ def load_model(
     )
     seed = secrets.randbelow(2**31) if seed is None else seed
     network = Network(prefix, name, full_config, min(max(1, batch_size), MAX_BATCH_SIZE))
-    return GrooveModel(network, name, full_config, layout, seed, say)
+    return GrooveModel(network, name, full_config, layout, seed, say, as_hits)
 
 
 def _check_count(what: str, value: int, at_least: int = 1) -> None:

@@ -99,6 +99,15 @@ def to_controls(outputs: np.ndarray, layout: Layout) -> np.ndarray:
     return outputs[..., : layout.control_depth]
 
 
+def drawn_drums(layout: Layout) -> np.ndarray:
+    """Whose hits a model has to find by itself, bool [drums]; those of the others are given."""
+    if layout.humanize or layout.hits_as_controls:
+        return np.zeros(layout.num_drums, bool)
+    if layout.add_instruments:
+        return np.isin(np.arange(layout.num_drums), layout.add_instruments)
+    return np.ones(layout.num_drums, bool)
+
+
 def hides_something(layout: Layout) -> bool:
     """Whether the encoder gets to see less than all of a window."""
     return bool(

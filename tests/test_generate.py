@@ -373,6 +373,7 @@ def test_a_groove_is_compared_by_what_the_model_hears(player: Player):
     for note in late.notes:
         note.start_time += 0.01
     assert whole.compare(beat, late)["timing_mae_ms"] == pytest.approx(10, abs=1e-3)
+    assert whole.compare(beat, late)["timing_bias_ms"] == pytest.approx(10, abs=1e-3)
 
 
 # Tasks

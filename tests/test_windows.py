@@ -16,11 +16,11 @@ from hypothesis import strategies as st
 from groovae import configs, records
 from groovae.account import Report
 from groovae.configs import CONFIG_MAP
-from groovae.drums import NEAREST
+from groovae.drums import CLOSED_HIHAT, NEAREST
 from groovae.errors import GroovaeError, UsageError
 from groovae.grid import Layout, measure
 from groovae.upstream import magenta_data, note_seq
-from groovae.windows import Windows, to_inputs, to_windows
+from groovae.windows import Windows, drawn_drums, to_inputs, to_windows
 
 UNKNOWN_PITCHES = sorted(set(range(128)) - set(KNOWN_PITCHES))
 ANY_TIME = st.one_of(st.floats(-99, 99), st.sampled_from([math.nan, math.inf, -math.inf]))
@@ -381,3 +381,17 @@ def test_note_dropout_takes_notes_from_the_inputs_only() -> None:
     shares = [draw[..., :9].sum(axis=(1, 2)) / whole[..., :9].sum(axis=(1, 2)) for draw in draws]
     assert 0.5 < np.mean(shares) < 0.95  # soft notes go with a chance of up to 0.8, loud ones less
     assert len({draw.tobytes() for draw in draws}) == 20
+
+
+@pytest.mark.parametrize(
+    ("config", "drums"),
+    [
+        ("groovae_4bar", list(range(9))),
+        ("groovae_2bar_tap_fixed_velocity", list(range(9))),
+        ("groovae_2bar_add_closed_hh", [CLOSED_HIHAT]),
+        ("groovae_2bar_humanize", []),
+        ("groovae_2bar_hits_control_tfds", []),
+    ],
+)
+def test_whose_hits_a_model_has_to_find(config: str, drums: list[int]) -> None:
+    assert np.flatnonzero(drawn_drums(configs.layout(config))).tolist() == drums

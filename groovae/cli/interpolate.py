@@ -14,7 +14,13 @@ from typing import Any
 
 from absl import flags
 
-from groovae.cli import define_all_notes, define_temperature, need_arguments, print_json
+from groovae.cli import (
+    define_all_notes,
+    define_as_hits,
+    define_temperature,
+    need_arguments,
+    print_json,
+)
 from groovae.cli.takes import (
     CHANCE_OF_HITS,
     Take,
@@ -38,6 +44,7 @@ def define_flags(values: flags.FlagValues) -> None:
     )
     define_temperature(values, 0.0, CHANCE_OF_HITS)
     define_all_notes(values)
+    define_as_hits(values)
     define_output(values, "interpolate.mid", "The MIDI file to write.")
 
 

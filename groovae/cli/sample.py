@@ -19,7 +19,7 @@ from typing import Any
 
 from absl import flags
 
-from groovae.cli import define_temperature, need_arguments, print_json
+from groovae.cli import define_as_hits, define_temperature, need_arguments, print_json
 from groovae.cli.takes import Take, about, check_sound, define_output, deliver, load
 from groovae.midi import MAX_BARS, MAX_TEMPO_QPM, MIN_TEMPO_QPM, numbered
 
@@ -61,6 +61,7 @@ def define_flags(values: flags.FlagValues) -> None:
         lower_bound=MIN_TEMPO_QPM,
         upper_bound=MAX_TEMPO_QPM,
     )
+    define_as_hits(values)
     define_output(
         values,
         "drum_4bar.mid",

@@ -119,6 +119,7 @@ def load(values: Any, task: str, batch_size: int = BATCH_SIZE) -> "GrooveModel":
         all_notes="all_notes" in values and values.all_notes,
         task=task,
         say=say,
+        as_hits="as_hits" in values and values.as_hits,
     )
     say(f"{model.config_name} from {model.checkpoint}, seed {model.seed}")
     return model

@@ -14,7 +14,7 @@ from typing import Any
 
 from absl import flags
 
-from groovae.cli import define_all_notes, define_temperature, need_arguments
+from groovae.cli import define_all_notes, define_as_hits, define_temperature, need_arguments
 from groovae.cli.takes import CHANCE_OF_HITS, Job, Take, define_output, play_all
 
 
@@ -32,6 +32,7 @@ def define_flags(values: flags.FlagValues) -> None:
     )
     define_temperature(values, 0.0, CHANCE_OF_HITS)
     define_all_notes(values)
+    define_as_hits(values)
     define_output(values)
 
 
