@@ -22,8 +22,10 @@ DRAW_SEED = 0  # of z, where the losses are means over many draws
 def train(tell: Callable[..., None], program: str, seed: str, *arguments: str) -> Any:
     """Runs the training command of a program with its own arguments, and tells of each step.
 
-    "native_shuffled" is native with a shuffle buffer that holds all windows.
+    "native_shuffled" is native with a shuffle buffer that holds all windows, "native_shuffled:1"
+    the same with windows that start at each bar.
     """
+    program, _, hop_bars = program.partition(":")
     if program.startswith("native"):
         from magenta.models.music_vae import base_model, music_vae_train
     else:
@@ -36,6 +38,8 @@ def train(tell: Callable[..., None], program: str, seed: str, *arguments: str) -
     _tell_steps(monitored_session._MonitoredSession, losses, tell)
     if program == "native_shuffled":
         _shuffle_all()
+    if hop_bars:
+        _set_hop(int(hop_bars))
     if program.startswith("native"):
         _set_seed(base_model.MusicVAE, int(seed))
         sys.argv = ["music_vae_train", *arguments]
@@ -93,6 +97,15 @@ def _shuffle_all() -> None:
 
     shuffle = tf.data.Dataset.shuffle
     tf.data.Dataset.shuffle = lambda self, buffer_size, **kw: shuffle(self, ALL_WINDOWS, **kw)
+
+
+def _set_hop(bars: int) -> None:
+    """Sets the `hop_size` of each GrooveConverter; no flag of native's does."""
+    from magenta.models.music_vae import configs
+
+    for config in configs.CONFIG_MAP.values():
+        if type(config.data_converter).__name__ == "GrooveConverter":
+            config.data_converter._hop_size = bars * config.data_converter._steps_per_bar
 
 
 def golden(
