@@ -25,7 +25,8 @@ them with the mean offset and velocity:
 
 And the last speaks for all three, for timing and velocity where it has the reference's hits:
 
-    nearest      the training window with the highest F1 of its hits
+    nearest      the training window with the highest F1 of its hits; for a model that does not
+                 get to see all of a window, of the hits that it sees
 
 A number that is none (NaN or infinite) is no hit, and as a velocity or an offset it is left out.
 """
@@ -72,6 +73,7 @@ class Baselines:
 
     Attributes:
       train: The windows themselves.
+      train_seen: What a model gets to see of them.
       mean: Of all hits, [1, 1].
       bar_mean: By drum and 16th of the bar, like `bar_median` repeated to [steps, drums].
       window_mean: By drum and step, [steps, drums].
@@ -83,6 +85,7 @@ class Baselines:
     """
 
     train: np.ndarray
+    train_seen: np.ndarray
     mean: Feel
     bar_mean: Feel
     window_mean: Feel
@@ -92,11 +95,12 @@ class Baselines:
     threshold: float
     frequency: np.ndarray
 
-    def estimates(self, reference: np.ndarray) -> list[Baseline]:
+    def estimates(self, reference: np.ndarray, seen: np.ndarray | None = None) -> list[Baseline]:
         """What each baseline makes of each window.
 
         Args:
           reference: [n, steps, 3 * drums], steps and drums those of the training windows.
+          seen: What a model gets to see of it; all of it where it is None.
 
         Raises:
           ValueError: its shape is another.
@@ -113,22 +117,28 @@ class Baselines:
             Baseline("bar_median", "median by drum and 16th", felt, _play(hits, self.bar_median)),
             self._same_for_all("most_common", "most common pattern", hits),
             self._same_for_all("frequency", "frequent hits", hits),
-            Baseline("nearest", "nearest training window", ALL, self._nearest(reference)),
+            Baseline(
+                "nearest",
+                "nearest training window",
+                ALL,
+                self._nearest(reference if seen is None else seen),
+            ),
         ]
 
     def _same_for_all(self, name: str, label: str, hits: np.ndarray) -> Baseline:
         pattern = np.broadcast_to(getattr(self, name), hits.shape)
         return Baseline(name, label, ("hits",), _play(pattern, self.mean))
 
-    def _nearest(self, reference: np.ndarray) -> np.ndarray:
-        return self.train[nearest(reference, self.train)[0]].astype(np.float32)
+    def _nearest(self, seen: np.ndarray) -> np.ndarray:
+        return self.train[nearest(seen, self.train_seen)[0]].astype(np.float32)
 
 
-def fit(train: np.ndarray) -> Baselines:
+def fit(train: np.ndarray, train_seen: np.ndarray | None = None) -> Baselines:
     """Fits all baselines, and warns where there is not a single hit to fit them on.
 
     Args:
       train: [n, steps, 3 * drums], at least one window; it is kept, not copied.
+      train_seen: What a model gets to see of it; all of it where it is None.
 
     Raises:
       ValueError: the shape is another, or there is no window.
@@ -145,6 +155,7 @@ def fit(train: np.ndarray) -> Baselines:
     threshold, frequency = _frequency(bars.hits)
     return Baselines(
         train=train,
+        train_seen=train if train_seen is None else train_seen,
         mean=_feel(_cut(played, 1, 1), _means),
         bar_mean=_repeat(_feel(bars, _means), num_bars),
         window_mean=_feel(played, _means),

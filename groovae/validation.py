@@ -28,6 +28,7 @@ from groovae.files import LOCK, only_one, replacing, write_json
 from groovae.upstream import tf
 
 POLL_SECONDS = 2.0
+EVAL_FOLDER = "eval"
 EVALUATION_FILE = "evaluation.json"
 
 
@@ -40,7 +41,7 @@ class Validation:
 
     def __init__(self, train_dir: Path, evaluator: Evaluator):
         self._train_dir, self._evaluator = train_dir, evaluator
-        self._eval_dir, self._best_dir = train_dir / "eval", train_dir / "best"
+        self._eval_dir, self._best_dir = train_dir / EVAL_FOLDER, train_dir / "best"
         self._eval_dir.mkdir(parents=True, exist_ok=True)
         # Two event files of a folder must not be made within the same second.
         self._writer = tf.summary.FileWriter(str(self._eval_dir), filename_suffix=f".{os.getpid()}")
@@ -133,7 +134,7 @@ def watch(
         say(f"waiting for the first checkpoint in {train_dir}")
         while not find_checkpoint(train_dir):
             time.sleep(POLL_SECONDS)
-    with only_one(train_dir / "eval", "evaluates this training"):
+    with only_one(train_dir / EVAL_FOLDER, "evaluates this training"):
         validation = Validation(train_dir, evaluator())
         is_alone = False
         while True:
@@ -170,7 +171,7 @@ def _is_done(train_dir: Path, validation: Validation) -> bool:
 
 
 def _curve(train_dir: Path) -> Curve:
-    return Curve(train_dir / "eval" / FILE)
+    return Curve(train_dir / EVAL_FOLDER / FILE)
 
 
 def _check_same_data(best_dir: Path, data: dict[str, Any]) -> None:

@@ -139,6 +139,18 @@ def test_the_nearest_is_a_whole_training_window() -> None:
     np.testing.assert_array_equal(by_name(fit(train), train)["nearest"].estimate, train)
 
 
+def test_the_nearest_is_found_by_what_is_seen() -> None:
+    """By all drums it is the first window, by the kick alone the second."""
+    kick, hat = (0, KICK, 0.5, 0.0), (4, CLOSED_HIHAT, 0.5, 0.0)
+    train = np.concatenate([window((8, KICK, 0.5, 0.0), hat), window(kick)])
+    reference = window((8, KICK, 0.5, 0.0), hat, kick)
+    all_seen = by_name(fit(train), reference)["nearest"].estimate
+    np.testing.assert_array_equal(all_seen, train[:1])
+    only_kick = window(kick)
+    estimates = fit(train, np.concatenate([window(hat), only_kick])).estimates(reference, only_kick)
+    np.testing.assert_array_equal(estimates[-1].estimate, train[1:])
+
+
 @given(st.integers(0, 2**31), st.integers(1, 8))
 @settings(max_examples=25)
 def test_the_order_of_the_training_windows_says_nothing(seed: int, n: int) -> None:

@@ -4,8 +4,8 @@ A command is a module of this package with `define_flags` and `run`, and a docst
 help: what it does, how to call it, examples. It holds flags and wording only; the work is done by
 the library. Each command has flags of its own, apart from absl's global ones, because Magenta's
 modules define clashing flags there. Data goes to stdout, talk and progress to stderr. Exit codes:
-0 done, 1 failed, 2 wrong call, 130 stopped by Ctrl-C, 143 by SIGTERM, 141 when the reader of a pipe
-went away.
+0 done, 1 failed, 2 wrong call, 3 not as good as required, 130 stopped by Ctrl-C, 143 by SIGTERM,
+141 when the reader of a pipe went away.
 """
 
 import difflib
@@ -29,7 +29,8 @@ COMMANDS = {
     "info": "what a Groove MIDI Dataset folder holds",
     "preprocess": "a folder of MIDI files to a TFRecord of NoteSequences",
     "train": "train a GrooVAE model, or go on training it",
-    "evaluate": "the losses of a trained model on records",
+    "evaluate": "how good a trained model is: its losses, musical metrics, baselines",
+    "report": "a page on a trained model, to look at and to listen to",
     "sample": "draw grooves from a trained model, as MIDI",
     "reconstruct": "encode a groove and decode it: what the model makes of it",
     "interpolate": "grooves on the way from one to another",
@@ -236,14 +237,85 @@ def define_temperature(values: flags.FlagValues, default: float, help_text: str)
     )
 
 
+def define_as_hits(values: flags.FlagValues) -> None:
+    flags.DEFINE_bool(
+        "as_hits",
+        False,
+        "Velocities and timing as those of a hit; as the original does, they are its mean over hit "
+        "and no hit, so that what the model is unsure of is soft and stiff.",
+        flag_values=values,
+    )
+
+
+def define_appraisal(values: flags.FlagValues) -> None:
+    """What a model is judged by beside its losses: the same flags for a table and for a page."""
+    flags.DEFINE_string(
+        "baseline_examples_path",
+        "data_dir/music-train.tfrecord",
+        "The records trained on: what the baselines are fitted on, and what samples may be copies "
+        "of. With --tfds_name it is the train split of that.",
+        flag_values=values,
+    )
+    flags.DEFINE_integer(
+        "num_samples",
+        None,
+        "How many grooves to draw; by default as many as there are windows.",
+        lower_bound=0,
+        flag_values=values,
+    )
+    define_temperature(values, 0.5, "Of the grooves that are drawn.")
+    define_seed(values, 0, "Of the grooves that are drawn.")
+    define_as_hits(values)
+
+
+def appraised(values: Any, data: Any) -> Any:
+    """The Study of the checkpoint that the flags name, on `data`."""
+    import dataclasses
+
+    from groovae.appraisal import appraise
+    from groovae.records import find
+
+    split = "train" if data.tfds_name else data.split
+    baseline_data = dataclasses.replace(
+        data, examples_path=values.baseline_examples_path, split=split
+    )
+    if values["baseline_examples_path"].present:
+        baseline_data.tfds_name = None
+    if not baseline_data.tfds_name:
+        try:
+            find(baseline_data.examples_path)
+        except GroovaeError as error:
+            raise GroovaeError(f"--baseline_examples_path: {error}") from error
+    return appraise(
+        values.checkpoint,
+        data,
+        baseline_data,
+        values.config,
+        values.hparams,
+        values.num_samples,
+        values.temperature,
+        values.seed,
+        say,
+        values.as_hits,
+    )
+
+
 def say(line: str) -> None:
     """Talk goes to stderr, so that stdout holds data only."""
     print(line, file=sys.stderr, flush=True)
 
 
 def print_json(value: dict[str, Any]) -> None:
-    """One JSON object to stdout, for machines."""
-    print(json.dumps(value, indent=2))
+    """One JSON object to stdout, for machines; a number that is none becomes null."""
+    print(json.dumps(_finite(value), indent=2, allow_nan=False))
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _finite(one) for key, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(one) for one in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _complain(who: str, error: Exception) -> int:

@@ -1,0 +1,199 @@
+"""How good a model is: by its own task, beside baselines, as a command that can stop a pipeline."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from conftest import Groovae, assert_one_line
+
+from groovae import configs, metrics
+from groovae.appraisal import Study, appraise
+from groovae.evaluate import Data, evaluate
+from groovae.generate import load_model
+from groovae.judge import HITS
+from groovae.tasks import CONFIGS
+from groovae.windows import drawn_drums
+
+TASKS = sorted(CONFIGS)
+
+
+@pytest.fixture(scope="module")
+def study(taught: Callable[[str], Path], few_records: Path) -> Study:
+    """Of a small model that has learned the windows it is judged by."""
+    data = Data(str(few_records))
+    return appraise(str(taught("reconstruct")), data, data, num_samples=20)
+
+
+def test_a_study_holds_what_the_model_was_shown_and_what_it_made_of_it(study: Study) -> None:
+    n = len(study.reference)
+    assert n == study.results["windows"] > 100
+    assert study.estimate.shape == study.reference.shape
+    assert study.mu.shape == study.sigma.shape == (n, 8)
+    assert len(study.sources) == len(study.tempo_qpm) == n
+    assert len(study.samples) == 20
+    assert len(study.interpolation) == 7
+    assert study.training[-1]["step"] == 200
+    assert study.about["config"] == study.config_name == "groovae_4bar"
+
+
+def test_scores_are_those_of_the_metrics(study: Study) -> None:
+    found = metrics.evaluate(study.reference, study.estimate, study.tempo_qpm)
+    for name, score in study.results["scores"].items():
+        assert score["value"] == pytest.approx(found[name], rel=1e-12)
+        assert score["low"] <= score["value"] <= score["high"]
+    assert study.results["by_drum"]["snare"] == found["by_drum"]["snare"]
+
+
+def test_a_model_that_has_learned_a_little_is_better_than_what_knows_nothing(study: Study) -> None:
+    baselines = study.results["baselines"]
+    assert baselines["most_common"]["all_hits"]["hit_f1"]["worse"] > 0.99
+    assert baselines["on_grid"]["same_hits"]["timing_mae_ms"]["worse"] > 0.99
+    assert baselines["mean"]["same_hits"]["velocity_mae"]["worse"] > 0.99
+
+
+def test_baselines_look_perfect_on_what_they_are_fitted_on_and_this_is_told(
+    taught: Callable[[str], Path], few_records: Path
+) -> None:
+    lines: list[str] = []
+    data = Data(str(few_records))
+    found = appraise(str(taught("reconstruct")), data, data, num_samples=0, say=lines.append)
+    assert any("look too good" in line for line in lines)
+    nearest = found.results["baselines"]["nearest"]
+    assert nearest["all_hits"]["hit_f1"]["value"] == 1
+    assert found.results["samples"] is None
+
+
+def test_what_is_told_of_the_same_hits_is_told_of_those_of_the_model(study: Study) -> None:
+    """Worked out anew: the mean of |offset| over the hits that both have."""
+    hits, there = (windows[..., :9] > 0.5 for windows in (study.reference, study.estimate))
+    sixteenth_ms = 15_000 / study.tempo_qpm[:, np.newaxis, np.newaxis]
+    late_ms = np.abs(study.reference[..., 18:]) / 2 * sixteenth_ms
+    on_grid = study.results["baselines"]["on_grid"]
+    for which, where in (("all_hits", hits), ("same_hits", hits & there)):
+        found = on_grid[which]["timing_mae_ms"]["value"]
+        assert found == pytest.approx(late_ms[where].mean(), rel=1e-6)
+
+
+def test_the_same_seed_draws_the_same_samples_and_another_one_others(
+    study: Study, taught: Callable[[str], Path]
+) -> None:
+    model = load_model(taught("reconstruct"), seed=0, batch_size=4)
+    np.testing.assert_allclose(model.sample_tensors(20, 4, 0.5), study.samples, atol=1e-5)
+    other = load_model(taught("reconstruct"), seed=1).sample_tensors(2, 4, 0.5)
+    assert not np.array_equal(other, study.samples[:2])
+
+
+def test_windows_are_played_as_grooves_are(study: Study, taught: Callable[[str], Path]) -> None:
+    """The estimate of a window is what `reconstruct` makes of it."""
+    model = load_model(taught("reconstruct"), seed=0)
+    layout = model.layout
+    window = study.reference[5]
+    groove = model._groove(window, layout.split_bars, float(study.tempo_qpm[5]))
+    again = model.cut(model.reconstruct(groove)).outputs[0]
+    expected = study.estimate[5]
+    np.testing.assert_array_equal(again[:, :9], expected[:, :9])
+    hit = expected[:, :9] > 0.5
+    np.testing.assert_allclose(again[:, 9:18][hit], expected[:, 9:18][hit], atol=0.5 / 127)
+    np.testing.assert_allclose(again[:, 18:][hit], expected[:, 18:][hit], atol=0.01)
+
+
+def test_velocities_as_hits_are_louder(
+    study: Study, taught: Callable[[str], Path], few_records: Path
+) -> None:
+    data = Data(str(few_records))
+    loud = appraise(str(taught("reconstruct")), data, data, num_samples=5, as_hits=True)
+    np.testing.assert_array_equal(loud.estimate[..., :9], study.estimate[..., :9])
+    hits = study.estimate[..., :9] > 0.5
+    assert (loud.estimate[..., 9:18] >= study.estimate[..., 9:18] - 1e-6)[hits].all()
+    assert loud.results["as_hits"]
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_a_model_for_a_task_is_scored_in_what_it_has_to_find(
+    task: str, taught: Callable[[str], Path], few_records: Path
+) -> None:
+    data = Data(str(few_records))
+    found = appraise(str(taught(task)), data, data, num_samples=4)
+    drawn = drawn_drums(configs.layout(found.config_name))
+    given = found.reference[..., :9][..., ~drawn] > 0.5
+    np.testing.assert_array_equal(found.estimate[..., :9][..., ~drawn] > 0.5, given)
+    assert ("hit_f1" in found.results["scores"]) == bool(drawn.any())
+    assert not set(HITS) & set(found.results["scores"]) or drawn.any()
+    if task == "add_hihat":
+        assert list(found.results["by_drum"]) == ["closed hi-hat"]
+    assert found.results["as_hits"]
+    assert (found.results["samples"] is None) == (task == "transfer")
+
+
+# The command.
+
+
+def command(folder: Path, records: Path) -> list[Any]:
+    return [
+        *("evaluate", "--metrics", "--checkpoint", folder, "--examples_path", records),
+        *("--baseline_examples_path", records, "--num_samples", 5),
+    ]
+
+
+def test_the_table_and_the_json_are_for_people_and_machines(
+    groovae: Groovae, taught: Callable[[str], Path], few_records: Path
+) -> None:
+    arguments = command(taught("reconstruct"), few_records)
+    table = groovae(*arguments)
+    assert table.returncode == 0, table.stderr
+    for word in ("hit F1", "the model", "nearest training window", "overlapped area", "recordings"):
+        assert word in table.stdout
+    found = json.loads(groovae(*arguments, "--json").stdout)
+    losses = evaluate(str(taught("reconstruct")), Data(str(few_records))).losses
+    assert found["losses"] == pytest.approx(losses, rel=1e-5)
+    assert found["scores"]["hit_f1"]["value"] > 0.4
+
+
+def test_what_is_required_decides_the_exit_code(
+    groovae: Groovae, taught: Callable[[str], Path], few_records: Path
+) -> None:
+    arguments = command(taught("reconstruct"), few_records)
+    good = groovae(*arguments, "--require=hit_f1>0.3", "--require=loss<1000")
+    assert good.returncode == 0, good.stderr
+    bad = groovae(*arguments, "--require=hit_f1>0.3", "--require=timing_mae_ms<0.001")
+    assert_one_line(bad, 3, "required: timing_mae_ms<0.001 does not hold: it is")
+    assert "hit F1" in bad.stdout  # the table is there all the same
+    assert_one_line(groovae(*arguments, "--require=hit_f2>0.3"), 2, "hit_f1")
+
+
+def test_losses_can_be_required_without_the_metrics(
+    groovae: Groovae, trained: Path, records: Path
+) -> None:
+    arguments = ["evaluate", "--checkpoint", trained, "--examples_path", records]
+    assert groovae(*arguments, "--require=loss<100000").returncode == 0
+    assert_one_line(groovae(*arguments, "--require=loss<1"), 3, "required: loss<1")
+    assert_one_line(groovae(*arguments, "--require=hit_f1>0"), 2, "hit_f1", "--metrics")
+
+
+@pytest.mark.parametrize(
+    ("flags", "word"),
+    [
+        (["--require=timing_mae_ms"], "timing_mae_ms<20"),
+        (["--metrics", "--watch"], "--watch"),
+        (["--num_samples=3"], "--metrics"),
+        (["--as_hits"], "--metrics"),
+        (["--metrics", "--temperature=-1"], "temperature"),
+    ],
+)
+def test_a_wrong_call_is_told_before_anything_is_read(
+    flags: list[str], word: str, groovae: Groovae
+) -> None:
+    assert_one_line(groovae("evaluate", *flags), 2, word)
+
+
+def test_missing_baseline_records_are_told_by_their_flag(
+    groovae: Groovae, trained: Path, records: Path
+) -> None:
+    result = groovae(
+        *("evaluate", "--metrics", "--checkpoint", trained, "--examples_path", records),
+        "--baseline_examples_path=gone.tfrecord",
+    )
+    assert_one_line(result, 1, "gone.tfrecord", "--baseline_examples_path")

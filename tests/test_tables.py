@@ -1,0 +1,77 @@
+"""Results as tables of text."""
+
+import math
+from typing import Any
+
+import pytest
+
+from groovae.tables import Table, as_markdown, as_text, cell, heading, number, tables
+
+
+def score(value: float, **more: float) -> dict[str, float]:
+    return {"value": value, "low": value - 0.01, "high": value + 0.01, **more}
+
+
+def results(**more: Any) -> dict[str, Any]:
+    return {
+        "scores": {"hit_f1": score(0.74), "timing_mae_ms": score(17)},
+        "baselines": {
+            "on_grid": {
+                "label": "on the grid",
+                "all_hits": {"timing_mae_ms": score(22.5)},
+                "same_hits": {"timing_mae_ms": score(20.8, worse=0.99)},
+            },
+            "frequency": {
+                "label": "frequent hits",
+                "all_hits": {"hit_f1": score(0.49, worse=0.5)},
+                "same_hits": {},
+            },
+        },
+        "by_drum": {"kick": {"hit_f1": 0.7, "timing_mae_ms": math.nan}},
+        "samples": None,
+    } | more
+
+
+def test_a_table_has_the_model_first_and_the_baselines_that_speak_for_it() -> None:
+    hits, timing, by_drum = tables(results())
+    assert [row[0] for row in hits.rows] == ["the model", "frequent hits"]
+    assert [row[0] for row in timing.rows] == ["the model", "on the grid"]
+    assert timing.rows[1][1:] == ["20.8 [20.8, 20.8]*", "22.5 [22.5, 22.5]"]
+    assert by_drum.rows == [["kick", "0.700", "-"]]
+
+
+def test_a_star_takes_more_than_chance() -> None:
+    assert cell(score(0.4, worse=0.974), "") == "0.400 [0.390, 0.410]"
+    assert cell(score(0.4, worse=0.975), "") == "0.400 [0.390, 0.410]*"
+
+
+def test_what_is_no_number_is_a_dash() -> None:
+    assert cell(None, "ms") == cell(score(math.nan), "ms") == number(math.nan) == "-"
+
+
+def test_digits_are_those_that_mean_something() -> None:
+    assert (number(17.256, "ms"), number(0.74444), number(2.108, "hits a bar")) == (
+        "17.3",
+        "0.744",
+        "2.11",
+    )
+    assert heading("timing_mae_ms") == "timing error, ms"
+    assert heading("hit_f1") == "hit F1"
+
+
+def test_hits_that_are_given_have_no_table() -> None:
+    given = results(scores={"timing_mae_ms": score(17)})
+    assert [table.title for table in tables(given)] == ["Timing", "By drum"]
+
+
+@pytest.mark.parametrize("write", [as_text, as_markdown])
+def test_text_and_markdown_hold_every_cell(write: Any) -> None:
+    table = Table("Hits", ["", "hit F1", "recall"], [["the model", "0.7", "0.65"], ["x", "-", ""]])
+    text = write(table)
+    for word in ("Hits", "hit F1", "recall", "the model", "0.7", "0.65", "x", "-"):
+        assert word in text
+
+
+def test_columns_stand_below_each_other() -> None:
+    text = as_text(Table("Hits", ["", "hit F1"], [["the model", "0.7"], ["x", "0.125"]]))
+    assert text == "Hits\n             hit F1\n  the model     0.7\n  x           0.125"
