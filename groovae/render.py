@@ -215,8 +215,8 @@ def _on_grid(groove: Any, drum_map: DrumMap) -> Chart:
 
 
 @contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """matplotlib tells of its font cache when it is first imported."""
+def quiet_matplotlib() -> Iterator[None]:
+    """For the first import of matplotlib, which tells of its font cache."""
     log = logging.getLogger("matplotlib")
     level = log.level
     log.setLevel(logging.ERROR)
@@ -228,7 +228,7 @@ def _quiet() -> Iterator[None]:
 
 def _page(bars: int, lanes: int, title: str) -> tuple[Any, list[Any], Any]:
     """A figure with its title, an Axes for each line of bars, and one for the legend."""
-    with _quiet():
+    with quiet_matplotlib():
         from matplotlib.backends.backend_agg import FigureCanvasAgg
         from matplotlib.figure import Figure
 

@@ -1,0 +1,132 @@
+"""Grooves as MP3 in data URIs, small enough for a web page to carry them.
+
+MP3 is what every browser plays. The files are mono, 44.1 kHz, of a variable bit rate of about 50
+kbit/s, and say in their header how many samples the encoder added, so that they last as long as
+the groove to the sample. Sounds are rendered by `groovae.sound`, whose synthesizer is a process of
+its own for each, so that as many work at once as there are cores.
+"""
+
+import base64
+import functools
+import importlib.util
+import io
+import os
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from groovae.drums import CLASS_NAMES, CRASH, GM, OPEN_HIHAT, RIDE
+from groovae.errors import GroovaeError, first_line
+from groovae.midi import Note
+from groovae.report.rolls import Groove
+from groovae.sound import SAMPLE_RATE, FilePath, check_ready, render
+
+INSTALL = "pip install soundfile"
+MP3_QUALITY = 0.7  # of libsndfile, from 0 for the best to 1 for the smallest
+
+# One-shots: a drum class at these velocities; a player takes the nearest, and makes it louder or
+# softer. Cymbals get longer to ring.
+VELOCITIES = (40, 80, 120)
+RINGING = (OPEN_HIHAT, CRASH, RIDE)
+RING_SECONDS = 0.8
+
+
+class Sound(NamedTuple):
+    """A groove to hear.
+
+    Attributes:
+      uri: `data:audio/mpeg;base64,...`.
+      seconds: How long it is.
+      lead_seconds: Where in it the groove's first bar begins, later than 0 if a hit is ahead of it.
+    """
+
+    uri: str
+    seconds: float
+    lead_seconds: float
+
+
+def check_sound(soundfont: FilePath | None = None) -> None:
+    """Raises a GroovaeError that says what to install where grooves cannot be heard here."""
+    check_ready(soundfont)
+    if importlib.util.find_spec("soundfile") is None:
+        raise GroovaeError(f"sound in a page needs the package soundfile: run `{INSTALL}`")
+
+
+def sounds(
+    grooves: Sequence[Groove],
+    soundfont: FilePath | None = None,
+    done: Callable[[], object] = lambda: None,
+) -> list[Sound]:
+    """Renders and encodes grooves.
+
+    Args:
+      grooves: With General MIDI pitches.
+      soundfont: An .sf2 file; None takes the one built in.
+      done: Is called after each.
+
+    Raises:
+      GroovaeError: as `sound.render`, or there is no MP3 encoder.
+    """
+
+    def sound(groove: Groove) -> Sound:
+        samples = render(groove, soundfont=soundfont)
+        lead = max([0.0, *(-note.start_time for note in groove.notes)])
+        return Sound(data_uri(mp3(samples)), len(samples) / SAMPLE_RATE, lead)
+
+    result = []
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        try:
+            for each in pool.map(sound, grooves):
+                result.append(each)
+                done()
+        except BaseException:
+            pool.shutdown(cancel_futures=True)
+            raise
+    return result
+
+
+def one_shots(soundfont: FilePath | None = None) -> list[list[str]]:
+    """A hit of each drum class at each of VELOCITIES, as data URIs [drums][velocities]."""
+    return _one_shots(None if soundfont is None else os.fspath(soundfont))
+
+
+def mp3(samples: np.ndarray) -> bytes:
+    """Encodes int16 [n, channels] at SAMPLE_RATE as mono MP3.
+
+    Raises:
+      GroovaeError: the library that soundfile found cannot encode MP3.
+    """
+    soundfile: Any = importlib.import_module("soundfile")
+    file = io.BytesIO()
+    try:
+        soundfile.write(
+            file,
+            samples.mean(axis=1).astype(np.float32) / 2**15,
+            SAMPLE_RATE,
+            format="MP3",
+            subtype="MPEG_LAYER_III",
+            compression_level=MP3_QUALITY,
+            bitrate_mode="VARIABLE",
+        )
+    except (ValueError, TypeError, soundfile.LibsndfileError) as error:
+        raise GroovaeError(
+            f"cannot encode MP3 ({first_line(error)}); soundfile needs libsndfile 1.1 or newer"
+        ) from error
+    return file.getvalue()
+
+
+def data_uri(content: bytes) -> str:
+    return f"data:audio/mpeg;base64,{base64.b64encode(content).decode()}"
+
+
+@functools.cache
+def _one_shots(soundfont: str | None) -> list[list[str]]:
+    grooves = []
+    for drum in range(len(CLASS_NAMES)):
+        seconds = RING_SECONDS if drum in RINGING else 0.0
+        for velocity in VELOCITIES:
+            grooves.append(Groove([Note(0.0, 0.1, GM[drum][0], velocity)], seconds, ()))
+    uris = [sound.uri for sound in sounds(grooves, soundfont)]
+    return [uris[i : i + len(VELOCITIES)] for i in range(0, len(uris), len(VELOCITIES))]

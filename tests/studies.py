@@ -1,0 +1,35 @@
+"""A study for the tests of the report: real windows and a real checkpoint of a tiny model.
+
+The model has learned nothing in three steps, so what it made of the windows is replaced by other
+windows of the same records: the page then has hits to show, found, missed and added ones.
+"""
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from groovae.appraisal import Study, appraise
+from groovae.evaluate import Data
+
+
+def study_of(trained: Path, records: Path) -> Study:
+    """A study of 200 windows of 4 bars, with 100 samples."""
+    data = Data(str(records))
+    study = appraise(str(trained), data, data, num_samples=100)
+    others = np.roll(study.reference, 7, axis=0)
+    return dataclasses.replace(
+        study, estimate=others, samples=others[:100], interpolation=others[:3]
+    )
+
+
+def with_file(study: Study, name: str) -> Study:
+    """The study as if all its windows were from a file of this name."""
+    sources = [source._replace(filename=name) for source in study.sources]
+    return dataclasses.replace(study, sources=sources)
+
+
+def small(study: Study, samples: int, **more: Any) -> Study:
+    """The study with so many samples."""
+    return dataclasses.replace(study, samples=study.samples[:samples], **more)
