@@ -39,6 +39,7 @@ COMMANDS = {
     "tap2drum": "play a beat on the whole kit from a tapped rhythm",
     "add_hihat": "play a hi-hat to a groove",
     "transfer": "play the hits of one beat with the feel of another",
+    "export": "a trained model as files that other programs play: ONNX, magenta.js",
 }
 
 # Names of files, flags and checkpoints stay whole.

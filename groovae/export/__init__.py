@@ -1,0 +1,20 @@
+"""Trained models as files that other programs can play: ONNX, and magenta.js.
+
+These formats want the same of a checkpoint: its configuration and its weights (`weights`). What a
+format makes of them lies in a module of its own.
+"""
+
+import importlib
+from typing import Any
+
+from groovae.errors import GroovaeError
+
+
+def need_package(name: str) -> Any:
+    """Imports a package of the extra `export`; raises a GroovaeError that says how to get it."""
+    try:
+        return importlib.import_module(name)
+    except ModuleNotFoundError as error:
+        raise GroovaeError(
+            f"the package {error.name} is not installed: run `pip install onnx onnxruntime`"
+        ) from error

@@ -1,0 +1,187 @@
+"""A trained model as ONNX, which plays in many languages and on many machines.
+
+    groovae export --format=onnx --out=drums.onnx
+
+The folder holds the files that `graphs` tells of, and `config.json`: what a training folder's says,
+and all that a program needs that has neither TensorFlow nor Magenta. `layout` is how a groove
+becomes a window (see `grid.Layout`), `files` has the SHA-256 of each file, `loss` what a dtype
+other than float32 costs, as it was measured.
+
+A float32 model is written first in any case and compared with TensorFlow: what differs there is a
+mistake, and nothing is kept. float16 and int8 are of the weights alone, biases excepted: they are
+stored so, and computed with in float32, so that they save space and no time.
+"""
+
+import dataclasses
+import hashlib
+import json
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from groovae import __version__, configs
+from groovae.checkpoints import need_checkpoint
+from groovae.errors import GroovaeError, UsageError
+from groovae.evaluate import Data
+from groovae.export import nodes
+from groovae.export.check import NUM_WINDOWS, Heard, check_same, hear, measure_loss, windows_of
+from groovae.export.graphs import Graphs
+from groovae.export.place import check_place, replacing_export
+from groovae.export.runtime import CONFIG_FILE, OnnxNetwork
+from groovae.export.weights import model_tensors, training_step
+from groovae.files import json_text
+from groovae.network import Network
+
+FILES = ("encoder.onnx", "decoder.onnx", "decoder_start.onnx", "decoder_step.onnx")
+BATCH_SIZE = 32
+LICENCE = (
+    "That of the data the model was trained on. The Groove MIDI Dataset is by Google LLC, "
+    "CC BY 4.0, https://magenta.tensorflow.org/datasets/groove"
+)
+
+Say = Callable[[str], None]
+FilePath = str | os.PathLike[str]
+
+
+def export(
+    checkpoint: FilePath,
+    out: FilePath,
+    config: str | None = None,
+    hparams: str | Sequence[str] = "",
+    dtype: str = "float32",
+    say: Say = lambda line: None,
+    examples_path: str | None = None,
+) -> None:
+    """Writes a checkpoint as a folder of ONNX models that were compared with it: all, or nothing.
+
+    Args:
+      checkpoint: A training folder, a checkpoint's prefix or a `.tar`.
+      out: The folder to write: a new one, an empty one, or an earlier export, which it replaces.
+      config: A key of `CONFIG_MAP`, for a checkpoint without a `config.json`.
+      hparams: Likewise.
+      dtype: How weights are stored, one of `nodes.DTYPES`.
+      say: Gets a line on how the models compare, and on what was written.
+      examples_path: Records of windows to compare on; without them random ones and such as the
+        model draws.
+
+    Raises:
+      UsageError: no such dtype, or config and hparams contradict the checkpoint's.
+      GroovaeError: no checkpoint, a damaged one, or one that cannot be exported; no records; `out`
+        is another thing's folder or cannot be written; the model differs from the checkpoint.
+    """
+    if dtype not in nodes.DTYPES:
+        raise UsageError(f"ONNX has no dtype {dtype!r}; take one of {', '.join(nodes.DTYPES)}")
+    check_place(out, is_export)
+    prefix = need_checkpoint(checkpoint)
+    name, full_config = configs.config_of(Path(prefix).parent, config, hparams)
+    _check_supported(prefix, full_config)
+    about, tensors = describe(prefix, name, full_config), model_tensors(prefix)
+    layout = configs.layout(full_config)
+    if examples_path is not None:
+        windows = _some_windows(examples_path, full_config, Path(prefix).parent, say)
+    network = Network(prefix, name, full_config, BATCH_SIZE)
+    if examples_path is None:
+        windows = windows_of(network, layout, full_config.hparams.z_size)
+    write(out, about, tensors, network, hear(windows, layout), dtype, say)
+
+
+def write(
+    out: FilePath,
+    about: dict[str, Any],
+    tensors: dict[str, np.ndarray],
+    network: Network,
+    heard: Heard,
+    dtype: str = "float32",
+    say: Say = lambda line: None,
+) -> None:
+    """Writes weights as a folder of ONNX models, unless they differ from a checkpoint's.
+
+    Models of float32 are made and compared in any case; where `dtype` is another one, they are
+    replaced by its models then.
+
+    Args:
+      out: As in `export`.
+      about: From `describe`.
+      tensors: The weights, as from `weights.model_tensors`.
+      network: The checkpoint.
+      heard: What to compare them on.
+      dtype: How to store them.
+      say: See `export`.
+
+    Raises:
+      GroovaeError: as `export`.
+    """
+    with replacing_export(out, is_export) as folder:
+        _write_files(folder, about, tensors, "float32")
+        worst = check_same(network, OnnxNetwork(folder, BATCH_SIZE), heard)
+        say(
+            f"compared with TensorFlow on {len(heard.windows)} windows: the same hits, all else "
+            f"within {worst:.1e}"
+        )
+        if dtype != "float32":
+            _write_files(folder, about, tensors, dtype)
+            loss = measure_loss(network, OnnxNetwork(folder, BATCH_SIZE), heard)
+            _write_config(folder, about, dtype, loss=dataclasses.asdict(loss))
+            say(f"weights in {dtype}: {loss}")
+        size = sum(file.stat().st_size for file in folder.iterdir())
+    say(f"{size / 1e6:.1f} MB in {out}: {', '.join(FILES)}, {CONFIG_FILE}")
+
+
+def describe(prefix: str, name: str, config: Any) -> dict[str, Any]:
+    """What `config.json` says of a model, whatever it is stored as."""
+    return {
+        **configs.describe(name, config),
+        "layout": json.loads(json.dumps(dataclasses.asdict(configs.layout(config)))),
+        "step": training_step(prefix),
+        "groovae": __version__,
+        "licence": LICENCE,
+        "format": "onnx",
+    }
+
+
+def is_export(folder: Path) -> bool:
+    """Whether a folder holds what `export` wrote, and nothing else."""
+    try:
+        about = json.loads((folder / CONFIG_FILE).read_text("utf-8"))
+        names = {file.name for file in folder.iterdir()}
+        return about["format"] == "onnx" and names <= {*FILES, CONFIG_FILE}
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
+
+
+def _check_supported(prefix: str, config: Any) -> None:
+    if config.hparams.residual_encoder or config.hparams.residual_decoder:
+        raise GroovaeError(
+            f"{prefix}: models with residual_encoder or residual_decoder cannot be exported to "
+            "ONNX; train one without"
+        )
+
+
+def _some_windows(examples_path: str, config: Any, folder: Path, say: Say) -> np.ndarray:
+    """Windows from all over the records."""
+    windows = Data(examples_path).load(config, folder, say)
+    return windows.outputs(np.unique(np.linspace(0, len(windows) - 1, NUM_WINDOWS).astype(int)))
+
+
+def _write_files(
+    folder: Path, about: dict[str, Any], tensors: dict[str, np.ndarray], dtype: str
+) -> None:
+    controls = len(about["layout"]["pitch_classes"]) if about["layout"]["hits_as_controls"] else 0
+    said = {key: value for key, value in about.items() if key != "format"} | {"dtype": dtype}
+    metadata = {
+        key: value if isinstance(value, str) else json.dumps(value) for key, value in said.items()
+    }
+    for name, model in Graphs(tensors, controls, dtype).models(metadata).items():
+        (folder / name).write_bytes(model.SerializeToString())
+    _write_config(folder, about, dtype)
+
+
+def _write_config(folder: Path, about: dict[str, Any], dtype: str, **more: Any) -> None:
+    files = {
+        name: {"sha256": hashlib.sha256((folder / name).read_bytes()).hexdigest()} for name in FILES
+    }
+    description = {**about, "dtype": dtype, **more, "files": files}
+    (folder / CONFIG_FILE).write_text(json_text(description), "utf-8")
