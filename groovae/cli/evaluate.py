@@ -30,6 +30,7 @@ from typing import TYPE_CHECKING, Any
 
 from absl import flags
 
+from groovae import gate
 from groovae.cli import (
     appraised,
     check_one_set,
@@ -103,10 +104,9 @@ def run(values: Any, positional: list[str]) -> int:
     need_arguments(positional)
     check_one_set(values)
     _check_flags(values)
-    from groovae import gate
+    conditions = [gate.parse(text) for text in values.require]
     from groovae.evaluate import Data, evaluate
 
-    conditions = [gate.parse(text) for text in values.require]
     data = Data(**{name: values[name].value for name in Data.__dataclass_fields__})
     if values.watch:
         _watch(values, data)
