@@ -40,6 +40,7 @@ COMMANDS = {
     "add_hihat": "play a hi-hat to a groove",
     "transfer": "play the hits of one beat with the feel of another",
     "export": "a trained model as files that other programs play: ONNX, magenta.js",
+    "serve": "show an exported model in the browser",
 }
 
 # Names of files, flags and checkpoints stay whole.

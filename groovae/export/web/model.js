@@ -1,0 +1,141 @@
+// The model: magenta.js's MusicVAE, whose chances are told apart from its weights.
+//
+// magenta.js draws each hit anew as it decodes. Here a hit falls where its logit is over the
+// temperature times its chance, log(u / (1 - u)) of a u that was drawn before, which is as often.
+// So one groove stays itself when the temperature or the latent z changes a little, and hits can be
+// given. All of it is computed without WebGL, which has half the digits on some phones.
+
+import { DRAWN, DRUMS, givenBy, heard, hitsOf, tensorOf } from "./groove.js";
+
+const MIN_LIKELIHOOD = 0.05;
+
+export class Model {
+  // Loads the model that lies in a folder; throws an Error that tells what is wrong.
+  static async load(url) {
+    const { mm } = globalThis;
+    if (!mm) throw new Error("magenta.js did not load");
+    await mm.tf.setBackend("cpu");
+    const response = await fetch(`${url}/config.json`);
+    if (!response.ok) throw new Error(`config.json: ${response.status}`);
+    const spec = await response.json();
+    const vae = new mm.MusicVAE(url, spec);
+    await vae.initialize();
+    return new Model(mm.tf, vae, spec);
+  }
+
+  constructor(tf, vae, spec) {
+    this.tf = tf;
+    this.vae = vae;
+    this.about = spec.groovae ?? {};
+    this.arguments = spec.dataConverter.args;
+    this.steps = this.arguments.numSteps;
+    this.zSize = vae.zDims;
+    this.task = this.about.task ?? null;
+    this.addInstruments = this.about.addInstruments ?? [];
+    this.needsHits = (spec.extraControls ?? []).length > 0;
+  }
+
+  // A point of latent space under the prior, and chances for each step and drum.
+  randomZ() {
+    return Float32Array.from({ length: this.zSize }, normal);
+  }
+
+  randomChances() {
+    return Float32Array.from({ length: this.steps * DRUMS }, () => {
+      const u = Math.min(Math.max(Math.random(), 1e-7), 1 - 1e-7);
+      return Math.log(u / (1 - u));
+    });
+  }
+
+  // Of the hits of a window: which of them the model leaves as they are.
+  givenBy(hits) {
+    if (this.arguments.humanize || this.needsHits) return givenBy(hits, this.steps);
+    if (this.addInstruments.length) return givenBy(hits, this.steps, this.addInstruments);
+    return this.nothingGiven();
+  }
+
+  nothingGiven() {
+    return new Int8Array(this.steps * DRUMS).fill(DRAWN);
+  }
+
+  // The latent mean of a window.
+  async encode(hits) {
+    const seen = tensorOf(heard(hits, this.arguments, this.addInstruments), this.steps);
+    const inputs = this.tf.tensor3d(seen, [1, this.steps, 3 * DRUMS]);
+    const controls = this.#controls(this.givenBy(hits));
+    const mu = await this.vae.encodeTensors(inputs, controls);
+    const z = await mu.data();
+    this.tf.dispose([inputs, mu, controls?.extraControls]);
+    return z;
+  }
+
+  // The hits that the model plays at a point of latent space.
+  async decode({ z, chances, given }, temperature) {
+    const likelihoods = [];
+    this.vae.decoder.sample = (output) => {
+      const first = likelihoods.length;
+      const row = played(output.dataSync(), (drum, logit) => {
+        likelihoods.push(sigmoid(logit));
+        const said = given[first + drum];
+        return said === DRAWN ? logit > temperature * chances[first + drum] : said === 1;
+      });
+      return this.tf.tensor2d(row, [1, row.length]);
+    };
+    const point = this.tf.tensor2d(z, [1, this.zSize]);
+    const controls = this.#controls(given);
+    const decoded = await this.vae.decodeTensors(point, undefined, controls);
+    const tensor = await decoded.data();
+    this.tf.dispose([point, decoded, controls?.extraControls]);
+    return hitsOf(this.task ? asHits(tensor, likelihoods) : tensor);
+  }
+
+  #controls(given) {
+    if (!this.needsHits) return undefined;
+    const hits = Float32Array.from(given, (said) => (said === 1 ? 1 : 0));
+    return { extraControls: { hits: this.tf.tensor2d(hits, [this.steps, DRUMS]) } };
+  }
+}
+
+// A step of the decoder's output as hits, velocities and offsets.
+function played(output, isHit) {
+  const row = new Float32Array(3 * DRUMS);
+  for (let drum = 0; drum < DRUMS; drum++) {
+    row[drum] = isHit(drum, output[drum]) ? 1 : 0;
+    row[DRUMS + drum] = sigmoid(output[DRUMS + drum]);
+    row[2 * DRUMS + drum] = Math.tanh(output[2 * DRUMS + drum]);
+  }
+  return row;
+}
+
+// The decoder learned velocities and offsets as their mean over hit and no hit. Where hits stand
+// beside a player's own they are taken as those of a hit; see groovae's latent.as_hits.
+function asHits(tensor, likelihoods) {
+  return tensor.map((value, i) => {
+    const [step, part] = [Math.floor(i / (3 * DRUMS)), Math.floor((i % (3 * DRUMS)) / DRUMS)];
+    const share = Math.max(likelihoods[step * DRUMS + (i % DRUMS)], MIN_LIKELIHOOD);
+    return part ? value / share : value;
+  });
+}
+
+// Between two points of latent space, on the arc; see groovae's latent.slerp.
+export function slerp(start, end, share) {
+  const dot = (a, b) => a.reduce((sum, value, i) => sum + value * b[i], 0);
+  const norms = Math.sqrt(dot(start, start) * dot(end, end));
+  const omega = Math.acos(Math.min(Math.max(dot(start, end) / Math.max(norms, 1e-12), -1), 1));
+  const sine = Math.sin(omega);
+  const [a, b] = sine < 1e-6
+    ? [1 - share, share]
+    : [Math.sin((1 - share) * omega) / sine, Math.sin(share * omega) / sine];
+  return start.map((value, i) => a * value + b * end[i]);
+}
+
+// A neighbour: a step of this length, 0 to 1, in the direction of a `noise` under the prior.
+export function stepAway(z, noise, length) {
+  return z.map((value, i) => Math.sqrt(1 - length ** 2) * value + length * noise[i]);
+}
+
+const sigmoid = (x) => 1 / (1 + Math.exp(-x));
+
+function normal() {
+  return Math.sqrt(-2 * Math.log(1 - Math.random())) * Math.cos(2 * Math.PI * Math.random());
+}

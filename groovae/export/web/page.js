@@ -1,0 +1,333 @@
+// The page: a groove on the stage, and what the controls make of it.
+//
+// A groove is { name, z, chances, given }: all that the model needs, beside the temperature, to
+// play it again. One that was dropped may have `hits` of its own, which are shown as they are.
+
+import { BAR_STEPS, DRUMS, LANES, SHORT_NAMES, describe, windowsOf } from "./groove.js";
+import { readMidi, writeMidi } from "./midi.js";
+import { Model, slerp, stepAway } from "./model.js";
+import { Player } from "./player.js";
+
+const $ = (id) => document.getElementById(id);
+const calm = matchMedia("(prefers-reduced-motion: reduce)");
+const percent = (share) => `${Math.round(100 * share)} %`;
+
+// In 16ths late; the colours are those of groovae's reports.
+const FEELS = [
+  [-1 / 6, "early"], [-1 / 16, "a-bit-early"], [1 / 16, "on-grid"], [1 / 6, "a-bit-late"],
+  [Infinity, "late"],
+];
+const [SOFTEST, LOUDEST] = [0.12, 0.88]; // the heights of stems, in lanes
+
+// What to do with a file, and how it is called then, by the model's task.
+const TASKS = {
+  humanize: ["Humanized", "The hits stay; timing and dynamics are the model's."],
+  tap2drum: ["Played from", "Any drum is a tap: the model hears when it comes, and plays the kit."],
+  add_hihat: ["With a hi-hat", "The model plays a closed hi-hat to it; the other drums' hits stay."],
+  transfer: ["With the feel of", "The hits stay; timing and dynamics are the model's. New grooves are new ways to play them."],
+  null: ["Reconstruction of", "The model boils it down to a point in latent space, and plays what it makes of that."],
+};
+
+let model, player;
+let shown = []; // the hits on the stage
+let current, home; // grooves: on the stage, and the one that variations start from
+let variation = 0;
+const ends = {};
+let mix; // for each step and drum, how far from A to B it changes sides
+let file = null; // { name, qpm, windows }
+let beat = []; // hits to play, for a model that needs some
+
+// The stage
+
+let wanted = null; // what is to be shown next, as only the last of many changes counts
+
+function show(groove, settled = true) {
+  const isFirst = wanted === null;
+  current = groove;
+  wanted = { settled: settled || (wanted?.settled ?? false) };
+  if (isFirst) requestAnimationFrame(draw);
+}
+
+async function draw() {
+  const [groove, { settled }] = [current, wanted];
+  wanted = null;
+  let hits;
+  try {
+    hits = groove.hits ?? await model.decode(groove, Number($("temperature").value));
+  } catch (error) {
+    tell(`The model failed: ${error.message}.`);
+    return;
+  }
+  if (groove !== current) return; // another one has come meanwhile
+  player.hits = shown = hits;
+  $("name").textContent = groove.name;
+  const text = describe(shown, model.steps);
+  $("summary").textContent = text;
+  drawRoll($("roll"), shown);
+  $("roll").setAttribute("aria-label", text);
+  $("locked").textContent = home === groove ? "this groove" : home.name;
+  $("back").disabled = groove === home;
+  if (settled) $("live").textContent = `${groove.name}. ${text}`;
+}
+
+// Shows a groove that variations start from.
+function stage(groove, settled = true) {
+  home = groove;
+  variation = 0;
+  show(groove, settled);
+}
+
+function drawRoll(roll, hits) {
+  const paths = new Map(FEELS.map(([, name]) => [name, ""]));
+  for (const { step, drum, velocity, late } of hits) {
+    const [, name] = FEELS.find(([limit]) => late < limit);
+    const height = SOFTEST + ((LOUDEST - SOFTEST) * velocity) / 127;
+    const bottom = LANES.indexOf(drum) + 0.94;
+    paths.set(name, `${paths.get(name)}M${step + late} ${bottom}v${-height}`);
+  }
+  roll.setAttribute("viewBox", `0 0 ${model.steps} ${DRUMS}`);
+  const drawn = [...paths].map(([name, d]) => `<path class="${name}" d="${d}"/>`).join("");
+  roll.innerHTML = grid(model.steps) + drawn;
+}
+
+function grid(steps) {
+  const each = (count, path) => Array.from({ length: count }, (_, i) => path(i)).join("");
+  const lanes = each(DRUMS + 1, (lane) => `M0 ${lane}h${steps}`);
+  const beats = each(steps / 4, (beat) => `M${4 * beat} 0v${DRUMS}`);
+  const bars = each(steps / BAR_STEPS + 1, (bar) => `M${BAR_STEPS * bar} 0v${DRUMS}`);
+  return `<path class="lane" d="${lanes}"/><path class="beat" d="${beats}"/>` +
+    `<path class="bar" d="${bars}"/>`;
+}
+
+// Playing
+
+function togglePlaying() {
+  if (player.isPlaying) player.stop();
+  else player.start().catch((error) => tell(`This browser cannot play: ${error.message}`));
+  const { isPlaying } = player;
+  $("play").setAttribute("aria-pressed", String(isPlaying));
+  $("field").classList.toggle("playing", isPlaying);
+  if (isPlaying) follow();
+}
+
+// Moves the playhead, keeps it in view, and lights up what is being struck.
+function follow() {
+  const { position } = player;
+  $("field").style.setProperty("--at", position / model.steps);
+  [...$("lanes").children].forEach((lane, i) => {
+    const isStruck = player.isPlaying && shown.some(({ step, late, drum }) => {
+      const since = position - step - late;
+      return drum === LANES[i] && since >= 0 && since < 0.8;
+    });
+    lane.classList.toggle("struck", isStruck);
+  });
+  keepInView(position);
+  if (!player.isPlaying) return;
+  if (calm.matches) setTimeout(follow, 250);
+  else requestAnimationFrame(follow);
+}
+
+function keepInView(position) {
+  const { scrollWidth, clientWidth, scrollLeft } = $("viewport");
+  if (scrollWidth <= clientWidth || !player.isPlaying) return;
+  const x = (position / model.steps) * scrollWidth;
+  if (calm.matches) {
+    if (x < scrollLeft || x > scrollLeft + clientWidth) $("viewport").scrollLeft = x;
+  } else {
+    $("viewport").scrollLeft = x - clientWidth / 3;
+  }
+}
+
+// What the buttons do
+
+function drawn(name) {
+  const given = model.needsHits ? model.givenBy(beat) : model.nothingGiven();
+  return { name, z: model.randomZ(), chances: model.randomChances(), given };
+}
+
+function vary() {
+  const from = $("lock").checked ? home : current;
+  const z = stepAway(from.z, model.randomZ(), Number($("amount").value));
+  variation++;
+  const name = `Variation ${variation} of ${home.name}`;
+  show({ name, z, chances: from.chances, given: from.given });
+}
+
+function keep(side, groove, hits) {
+  ends[side] = groove;
+  drawRoll($(`roll-${side}`), hits);
+  $(`about-${side}`).textContent = groove.name;
+}
+
+// Cell by cell the chances, and the hits that are given, change from those of A to those of B.
+function between(share) {
+  const { a, b } = ends;
+  const either = (name) => a[name].map((value, i) => (mix[i] < share ? b[name][i] : value));
+  return {
+    name: { 0: "A", 1: "B" }[share] ?? `${percent(share)} of the way from A to B`,
+    z: slerp(a.z, b.z, share),
+    chances: either("chances"),
+    given: either("given"),
+  };
+}
+
+function download() {
+  const pitches = model.arguments.pitchClasses.map(([pitch]) => pitch);
+  const bytes = writeMidi(shown, model.steps, player.qpm, pitches);
+  const link = document.createElement("a");
+  link.href = URL.createObjectURL(new Blob([bytes], { type: "audio/midi" }));
+  link.download = `${current.name.replace(/[^\w]+/g, "-").toLowerCase()}.mid`;
+  link.click();
+  setTimeout(() => URL.revokeObjectURL(link.href), 10_000);
+}
+
+// Files
+
+async function take(dropped) {
+  tell("");
+  try {
+    const { notes, qpm } = readMidi(await dropped.arrayBuffer());
+    const { steps, task, arguments: { pitchClasses } } = model;
+    const windows = windowsOf(notes, qpm, steps, pitchClasses, task === "tap2drum");
+    if (!windows.size) throw new Error("it has no drums that the model knows");
+    file = { name: dropped.name, windows };
+    setTempo(qpm);
+  } catch (error) {
+    tell(`${dropped.name}: ${error.message}.`);
+    return;
+  }
+  $("window").replaceChildren(...[...file.windows.keys()].sort((a, b) => a - b).map((number) => {
+    const bars = model.steps / BAR_STEPS;
+    return new Option(`${number * bars + 1} to ${(number + 1) * bars}`, number);
+  }));
+  $("dropped").hidden = false;
+  await playFile();
+}
+
+async function playFile() {
+  const hits = file.windows.get(Number($("window").value));
+  const version = document.querySelector("input[name=version]:checked").value;
+  beat = hits;
+  const groove = {
+    name: version === "model" ? `${TASKS[model.task][0]} ${file.name}` : file.name,
+    z: await model.encode(hits),
+    chances: model.randomChances(),
+    given: model.givenBy(hits),
+  };
+  stage(version === "model" ? groove : { ...groove, hits });
+}
+
+function receiveDrops() {
+  const stop = (event) => event.preventDefault();
+  addEventListener("dragover", (event) => {
+    stop(event);
+    $("drop").classList.add("over");
+  });
+  addEventListener("dragleave", (event) => {
+    if (!event.relatedTarget) $("drop").classList.remove("over");
+  });
+  addEventListener("drop", (event) => {
+    stop(event);
+    $("drop").classList.remove("over");
+    const [dropped] = event.dataTransfer.files;
+    if (dropped) take(dropped);
+  });
+}
+
+// Setting up
+
+function tell(text) {
+  $("status").textContent = text;
+  $("status").hidden = !text;
+}
+
+function setTempo(qpm) {
+  const { min, max } = $("tempo");
+  const tempo = Math.min(Math.max(qpm, Number(min)), Number(max));
+  $("tempo").value = tempo;
+  $("tempo-value").textContent = `${Math.round(tempo)} bpm`;
+  $("tempo").setAttribute("aria-valuetext", `${Math.round(tempo)} bpm`);
+  player.setTempo(tempo);
+}
+
+function onSlider(id, format, change) {
+  const update = () => {
+    const text = format(Number($(id).value));
+    $(`${id}-value`).textContent = text;
+    $(id).setAttribute("aria-valuetext", text);
+  };
+  update();
+  $(id).addEventListener("input", () => {
+    update();
+    change(false);
+  });
+  $(id).addEventListener("change", () => change(true));
+}
+
+function listen() {
+  $("play").addEventListener("click", togglePlaying);
+  $("generate").addEventListener("click", () => stage(drawn(nameOfNew())));
+  $("download").addEventListener("click", download);
+  $("vary").addEventListener("click", vary);
+  $("back").addEventListener("click", () => show(home));
+  $("lock").addEventListener("change", () => {
+    if ($("lock").checked) stage(current);
+  });
+  $("keep-a").addEventListener("click", () => keep("a", current, shown));
+  $("keep-b").addEventListener("click", () => keep("b", current, shown));
+  onSlider("temperature", (value) => value.toFixed(2), (settled) => show(current, settled));
+  onSlider("amount", percent, () => {});
+  onSlider("share", percent, (settled) => stage(between(Number($("share").value)), settled));
+  onSlider("tempo", (value) => `${value} bpm`, () => setTempo(Number($("tempo").value)));
+  $("file").addEventListener("change", () => {
+    if ($("file").files.length) take($("file").files[0]);
+  });
+  $("window").addEventListener("change", playFile);
+  for (const input of document.querySelectorAll("input[name=version]")) {
+    input.addEventListener("change", playFile);
+  }
+  receiveDrops();
+}
+
+let count = 0;
+const nameOfNew = () => `Groove ${++count}`;
+
+// Eighths on the hi-hat, for a model that needs a beat, until it gets one.
+function plainBeat(steps) {
+  const hits = [];
+  for (let step = 0; step < steps; step += 2) {
+    const hit = { step, velocity: 90, late: 0 };
+    hits.push({ ...hit, drum: 2 });
+    if (step % 8 === 0) hits.push({ ...hit, drum: 0 });
+    if (step % 8 === 4) hits.push({ ...hit, drum: 1 });
+  }
+  return hits;
+}
+
+async function begin() {
+  try {
+    model = await Model.load(new URL(".", document.baseURI).href.replace(/\/$/, ""));
+  } catch (error) {
+    tell(`The model could not be loaded: ${error.message}.`);
+    return;
+  }
+  player = new Player(model.steps);
+  beat = plainBeat(model.steps);
+  const { about } = model;
+  $("trained").textContent = about.step ? `, step ${about.step.toLocaleString("en")}` : "";
+  $("licence").textContent = about.licence ? `Licence of the model: ${about.licence}.` : "";
+  $("midi-note").textContent = TASKS[model.task][1];
+  $("lanes").innerHTML = LANES.map((drum) => `<span>${SHORT_NAMES[drum]}</span>`).join("");
+  $("bars").innerHTML = Array.from(
+    { length: model.steps / BAR_STEPS }, (_, bar) => `<span>${bar + 1}</span>`).join("");
+  mix = Float32Array.from(model.randomChances(), Math.random);
+  tell("");
+  $("app").hidden = false;
+  listen();
+  stage(drawn(nameOfNew()));
+  for (const [side, groove] of [["a", home], ["b", drawn(nameOfNew())]]) {
+    keep(side, groove, await model.decode(groove, Number($("temperature").value)));
+  }
+}
+
+begin();

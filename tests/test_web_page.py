@@ -1,0 +1,505 @@
+"""The page of an exported model in headless Chromium, served as `groovae serve` serves it.
+
+The model computes in the real @magenta/music, from a copy beside the page; see tests/web.py.
+"""
+
+import functools
+import os
+import re
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pytest
+from conftest import SMALL_HPARAMS, a_groove
+from test_report_browser import BROWSERS, CONTRASTS, MIN_CONTRAST, PHONE
+from web import magenta_music, random_checkpoint, served
+
+import groovae
+from groovae.drums import GM
+from groovae.export import magentajs
+from groovae.generate import load_model
+from groovae.midi import write_sequence
+from groovae.report.rolls import LANE_OF, LOUDEST, SOFTEST
+from groovae.upstream import note_seq
+
+playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+
+RANDOM_HPARAMS = "enc_rnn_size=[32],dec_rnn_size=[32,32],z_size=16"
+DRUM_OF = {lane: drum for drum, lane in LANE_OF.items()}
+STEM = re.compile(r"M(-?[\d.]+) ([\d.]+)v-([\d.]+)")
+
+
+class Hit(NamedTuple):
+    """A hit as it is drawn: its drum, its time in 16ths, its velocity."""
+
+    drum: int
+    time: float
+    velocity: float
+
+
+class Lively(NamedTuple):
+    """A checkpoint, and the URL of its page."""
+
+    checkpoint: str
+    url: str
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    program = next((path for name in BROWSERS if (path := shutil.which(name))), None)
+    if program is None:
+        pytest.skip(f"no browser found ({', '.join(BROWSERS)})")
+    options = ["--no-sandbox"] if os.geteuid() == 0 else []
+    with playwright.sync_playwright() as driver:
+        browser = driver.chromium.launch(executable_path=program, args=options)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(scope="module")
+def magenta_js() -> Path:
+    return magenta_music() / "dist" / "magentamusic.js"
+
+
+@pytest.fixture(scope="module")
+def site(native: Path, magenta_js: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The URL of the native model's page."""
+    folder = tmp_path_factory.mktemp("page") / "web"
+    magentajs.export(native / "checkpoint", folder, hparams=SMALL_HPARAMS, magenta_js=magenta_js)
+    with served(folder) as url:
+        yield url
+
+
+@pytest.fixture
+def lively(magenta_js: Path, tmp_path: Path) -> Iterator[Lively]:
+    """A model that plays much, where the native one has learned little but when to be silent."""
+    checkpoint = random_checkpoint(tmp_path, "groovae_4bar", RANDOM_HPARAMS)
+    magentajs.export(checkpoint, tmp_path / "web", hparams=RANDOM_HPARAMS, magenta_js=magenta_js)
+    with served(tmp_path / "web") as url:
+        yield Lively(checkpoint, url)
+
+
+@pytest.fixture
+def open_page(browser: Any) -> Iterator[Callable[..., Any]]:
+    """Opens a page; at the end there must have been no error, and no request to elsewhere."""
+    pages: list[Any] = []
+    wrong: list[str] = []
+
+    def open_it(url: str, **options: Any) -> Any:
+        page = browser.new_page(**options)
+        pages.append(page)
+
+        def check_console(message: Any) -> None:
+            if message.type == "error":
+                wrong.append(message.text)
+
+        def check_request(request: Any) -> None:
+            if not request.url.startswith((f"{url}/", f"blob:{url}/", "data:")):
+                wrong.append(request.url)
+
+        def check_dialog(dialog: Any) -> None:
+            wrong.append(dialog.message)
+            dialog.dismiss()
+
+        page.on("console", check_console)
+        page.on("pageerror", lambda error: wrong.append(str(error)))
+        page.on("dialog", check_dialog)
+        page.on("request", check_request)
+        page.goto(f"{url}/")
+        page.wait_for_function("document.querySelector('#about-b').textContent")
+        return page
+
+    yield open_it
+    for page in pages:
+        page.close()
+    assert wrong == []
+
+
+def hits_in(page: Any, roll: str = "#roll") -> list[Hit]:
+    """What a roll shows, first hits first."""
+    drawn = page.eval_on_selector_all(
+        f"{roll} path:not(.lane):not(.beat):not(.bar)",
+        "paths => paths.map(path => path.getAttribute('d')).join('')",
+    )
+    hits = []
+    for x, bottom, height in STEM.findall(drawn):
+        velocity = (float(height) - SOFTEST) / (LOUDEST - SOFTEST) * 127
+        hits.append(Hit(DRUM_OF[int(float(bottom))], float(x), velocity))
+    return sorted(hits, key=lambda hit: (hit.time, hit.drum))
+
+
+def cells_of(hits: list[Hit]) -> set[tuple[int, int]]:
+    return {(round(hit.time), hit.drum) for hit in hits}
+
+
+def assert_felt_alike(hits: list[Hit], window: np.ndarray) -> None:
+    """The hits are those of a window [steps, 27], at its times and as loud."""
+    wanted = [
+        (drum, step - window[step, 18 + drum] / 2, max(127 * window[step, 9 + drum], 1))
+        for step, drum in np.argwhere(window[:, :9] > 0.5)
+    ]
+    assert len(hits) == len(wanted)
+    error = np.abs(np.array(sorted(hits)) - sorted(wanted)).max(axis=0)
+    assert (error <= [0, 1e-3, 0.6]).all()
+
+
+def assert_kept(hits: list[Hit], window: np.ndarray, drums: set[int]) -> None:
+    """The hits of these drums are just those of a window, however they are played."""
+    times = sorted((hit.drum, hit.time) for hit in hits if hit.drum in drums)
+    steps = sorted((drum, step) for step, drum in np.argwhere(window[:, :9] > 0.5) if drum in drums)
+    assert [drum for drum, _ in times] == [drum for drum, _ in steps]
+    for (_, time), (_, step) in zip(times, steps, strict=True):
+        assert abs(time - step) <= 0.5
+
+
+def wait_for_name(page: Any, name: str) -> None:
+    page.wait_for_function("name => document.querySelector('#name').textContent === name", arg=name)
+
+
+def set_slider(page: Any, name: str, value: float) -> None:
+    """Moves a slider, and returns when what it changes is drawn."""
+    page.locator(f"#{name}").fill(str(value))
+    page.evaluate("new Promise(r => requestAnimationFrame(() => setTimeout(r)))")
+
+
+def midi_of(groove: Any, path: Path) -> Path:
+    write_sequence(path, groove)
+    return path
+
+
+def drop(page: Any, path: Path) -> None:
+    """Drops a file on the page, as from a file manager."""
+    transfer = page.evaluate_handle(
+        """([name, bytes]) => {
+          const transfer = new DataTransfer();
+          transfer.items.add(new File([new Uint8Array(bytes)], name, { type: "audio/midi" }));
+          return transfer;
+        }""",
+        [path.name, list(path.read_bytes())],
+    )
+    page.dispatch_event("body", "dragover", {"dataTransfer": transfer})
+    page.dispatch_event("body", "drop", {"dataTransfer": transfer})
+
+
+def fulfill(content: bytes, route: Any) -> None:
+    """Answers a request for magenta.js in the network's stead."""
+    route.fulfill(
+        body=content,
+        content_type="text/javascript",
+        headers={"Access-Control-Allow-Origin": "*"},
+    )
+
+
+def test_each_new_groove_has_notes_of_its_own(site: str, open_page: Callable[..., Any]) -> None:
+    page = open_page(site)
+    set_slider(page, "temperature", 1)
+    seen = []
+    for number in (3, 4, 5):
+        page.locator("#generate").click()
+        wait_for_name(page, f"Groove {number}")
+        seen.append(hits_in(page))
+        summary = page.locator("#summary").inner_text()
+        assert summary.startswith(f"{len(seen[-1])} hits in 4 bars: ")
+        assert page.locator("#roll").get_attribute("aria-label") == summary
+        assert page.locator("#live").inner_text() == f"Groove {number}. {summary}"
+    assert all(len(hits) > 10 for hits in seen)
+    assert seen[0] != seen[1] != seen[2]
+
+
+def test_the_temperature_changes_how_dense_a_groove_is(
+    site: str, open_page: Callable[..., Any]
+) -> None:
+    page = open_page(site)
+    shown = []
+    for temperature in (0, 0.5, 1, 1.5, 0.5):
+        set_slider(page, "temperature", temperature)
+        shown.append(hits_in(page))
+        assert page.locator("#temperature-value").inner_text() == f"{temperature:.2f}"
+    assert len(shown[0]) < len(shown[2]) < len(shown[3])
+    assert shown[1] == shown[4]
+
+
+def test_the_download_holds_the_notes_that_are_shown(
+    site: str, open_page: Callable[..., Any], tmp_path: Path
+) -> None:
+    page = open_page(site)
+    set_slider(page, "temperature", 1.2)
+    set_slider(page, "tempo", 93)
+    with page.expect_download() as download:
+        page.locator("#download").click()
+    assert download.value.suggested_filename == "groove-1.mid"
+    download.value.save_as(tmp_path / "groove.mid")
+    sequence = note_seq.midi_file_to_note_sequence(str(tmp_path / "groove.mid"))
+    assert sequence.tempos[0].qpm == pytest.approx(93, abs=1e-3)
+    assert (sequence.time_signatures[0].numerator, sequence.time_signatures[0].denominator) == (
+        4,
+        4,
+    )
+    assert all(note.is_drum for note in sequence.notes)
+    shown = hits_in(page)
+    step_seconds = 60 / 93 / 4
+    early = max(0.0, -shown[0].time) * step_seconds
+    notes = sorted((note.pitch, note.start_time, note.velocity) for note in sequence.notes)
+    wanted = sorted(
+        (GM[hit.drum][0], hit.time * step_seconds + early, hit.velocity) for hit in shown
+    )
+    assert len(notes) > 20
+    np.testing.assert_allclose(notes, wanted, rtol=0, atol=1e-3)
+
+
+@pytest.mark.parametrize("by_drop", [False, True])
+def test_a_file_comes_back_as_what_the_model_plays(
+    by_drop: bool, lively: Lively, open_page: Callable[..., Any], tmp_path: Path
+) -> None:
+    path = midi_of(a_groove(bars=8, tempos=[(0, 100)]), tmp_path / "beat.mid")
+    page = open_page(lively.url)
+    set_slider(page, "temperature", 0)
+    if by_drop:
+        drop(page, path)
+    else:
+        page.locator("#file").set_input_files(path)
+    wait_for_name(page, "Reconstruction of beat.mid")
+    played = hits_in(page)
+    assert page.locator("#tempo-value").inner_text() == "100 bpm"
+    assert page.locator("#window option").all_inner_texts() == ["1 to 4", "5 to 8"]
+
+    model = load_model(lively.checkpoint, hparams=RANDOM_HPARAMS, seed=1, say=lambda line: None)
+    pieces = model.cut(groovae.read_sequence(path))
+    tensors, _, _ = model.play_windows(pieces.outputs[:1])
+    assert len(played) > 10
+    assert_felt_alike(played, tensors[0])
+
+    page.get_by_label("as in the file").check()
+    wait_for_name(page, "beat.mid")
+    assert_felt_alike(hits_in(page), pieces.outputs[0])
+
+
+def test_a_locked_groove_stays_while_others_are_tried(
+    site: str, open_page: Callable[..., Any]
+) -> None:
+    page = open_page(site)
+    set_slider(page, "temperature", 1)
+    own = hits_in(page)
+    assert page.locator("#back").is_disabled()
+    for number in (1, 2):
+        page.locator("#vary").click()
+        wait_for_name(page, f"Variation {number} of Groove 1")
+        assert hits_in(page) != own
+        assert page.locator("#locked").inner_text() == "Groove 1"
+    page.locator("#back").click()
+    wait_for_name(page, "Groove 1")
+    assert hits_in(page) == own
+
+
+def test_a_small_step_changes_less_than_a_large_one(
+    site: str, open_page: Callable[..., Any]
+) -> None:
+    page = open_page(site)
+    set_slider(page, "temperature", 1)
+    own, changes, number = cells_of(hits_in(page)), [], 0
+    for amount in (0.05, 1):
+        set_slider(page, "amount", amount)
+        changed = []
+        for _ in range(6):
+            number += 1
+            page.locator("#vary").click()
+            wait_for_name(page, f"Variation {number} of Groove 1")
+            changed.append(len(cells_of(hits_in(page)) ^ own))
+        changes.append(np.mean(changed))
+    assert changes[0] < changes[1]
+
+
+def test_what_lies_between_two_grooves_begins_and_ends_with_them(
+    site: str, open_page: Callable[..., Any]
+) -> None:
+    page = open_page(site)
+    page.locator("#generate").click()
+    wait_for_name(page, "Groove 3")
+    page.locator("#keep-b").click()
+    assert page.locator("#about-b").inner_text() == "Groove 3"
+    a, b = hits_in(page, "#roll-a"), hits_in(page, "#roll-b")
+    assert b == hits_in(page)
+    ways = []
+    for share in (0.5, 0, 1):
+        set_slider(page, "share", share)
+        ways.append(hits_in(page))
+    assert ways[1:] == [a, b]
+    assert ways[0] not in (a, b)
+    assert page.locator("#share").get_attribute("aria-valuetext") == "100 %"
+
+
+def test_the_roll_moves_while_it_plays(site: str, open_page: Callable[..., Any]) -> None:
+    page = open_page(site)
+    set_slider(page, "temperature", 1.5)
+    place = "Number(document.querySelector('#field').style.getPropertyValue('--at'))"
+    page.locator("#play").click()
+    page.wait_for_function(f"{place} > 0.02")
+    page.wait_for_selector(".lanes .struck")
+    assert page.locator("#play").get_attribute("aria-pressed") == "true"
+    before = page.evaluate(place)
+    set_slider(page, "tempo", 220)
+    page.wait_for_function(f"{place} > {before + 0.05}")
+    page.locator("#generate").click()
+    wait_for_name(page, "Groove 3")
+    assert page.locator(".playing").count() == 1
+    page.locator("#play").click()
+    page.wait_for_function("!document.querySelector('.playing, .struck')")
+    assert page.evaluate(place) <= 1
+
+
+def test_it_is_played_by_keys_alone(site: str, open_page: Callable[..., Any]) -> None:
+    page = open_page(site)
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.className") == "skip"
+    page.keyboard.press("Enter")
+    page.keyboard.press("Tab")
+    focused = "document.activeElement.id"
+    order = []
+    for _ in range(9):
+        order.append(page.evaluate(focused))
+        page.keyboard.press("Tab")
+    first = order.index("download")
+    assert order[first : first + 6] == [
+        *("download", "temperature", "tempo", "amount", "lock", "vary"),
+    ]
+    page.locator("#temperature").focus()
+    page.keyboard.press("End")
+    assert page.locator("#temperature-value").inner_text() == "1.50"
+    page.locator("#generate").focus()
+    page.keyboard.press("Enter")
+    wait_for_name(page, "Groove 3")
+    page.locator("#play").focus()
+    page.keyboard.press("Space")
+    page.wait_for_selector(".playing")
+
+
+def test_every_control_has_a_name(site: str, open_page: Callable[..., Any]) -> None:
+    page = open_page(site)
+    tree = page.locator("body").aria_snapshot()
+    controls = re.findall(r"- (?:button|slider|checkbox|radio|combobox|img|region)\b.*", tree)
+    assert len(controls) > 10
+    assert [control for control in controls if '"' not in control] == []
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_all_text_can_be_read(scheme: str, site: str, open_page: Callable[..., Any]) -> None:
+    page = open_page(site, color_scheme=scheme)
+    page.locator("#vary").click()
+    wait_for_name(page, "Variation 1 of Groove 1")
+    found = page.evaluate(CONTRASTS)
+    assert len(found) > 40
+    assert found[0][0] >= MIN_CONTRAST, found[0]
+
+
+def test_it_fits_a_phone(site: str, open_page: Callable[..., Any], tmp_path: Path) -> None:
+    page = open_page(site, viewport=PHONE, has_touch=True)
+    page.locator("#file").set_input_files(
+        midi_of(a_groove(), tmp_path / f"{'long_name_' * 12}.mid")
+    )
+    page.wait_for_selector("#dropped:not([hidden])")
+    assert page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
+    for control in page.locator("button, select").all():
+        box = control.bounding_box()
+        assert min(box["width"], box["height"]) >= 44
+    page.locator("#midi-panel").scroll_into_view_if_needed()
+    page.locator("#play").click()
+    page.wait_for_function("document.querySelector('#viewport').scrollLeft > 0")
+    assert page.locator("#stage").bounding_box()["y"] >= 0
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"not MIDI at all", "it cannot be read as MIDI"),
+        ({"meters": [(0, 3, 4)]}, "it is not in 4/4"),
+        ({"tempos": [(0, 120), (2, 90)]}, "its tempo changes"),
+        ({"bars": 0}, "it has no notes"),
+        (bytes(5_000_000), "it is larger than 4 MB"),
+    ],
+)
+def test_a_file_that_cannot_be_played_is_told(
+    content: Any, words: str, site: str, open_page: Callable[..., Any], tmp_path: Path
+) -> None:
+    path = tmp_path / "<img src=x onerror=alert(1)>.mid"
+    if isinstance(content, bytes):
+        path.write_bytes(content)
+    else:
+        note_seq.sequence_proto_to_midi_file(a_groove(**content), str(path))
+    page = open_page(site)
+    before = hits_in(page)
+    page.locator("#file").set_input_files(path)
+    page.wait_for_selector("#status:not([hidden])")
+    assert page.locator("#status").inner_text() == f"{path.name}: {words}."
+    assert page.locator("#name").inner_text() == "Groove 1"
+    assert hits_in(page) == before
+
+
+@pytest.mark.parametrize(
+    ("config_name", "title", "kept"),
+    [
+        ("groovae_2bar_humanize", "Humanized beat.mid", set(range(9))),
+        ("groovae_2bar_hits_control_tfds", "With the feel of beat.mid", set(range(9))),
+        ("groovae_2bar_add_closed_hh", "With a hi-hat beat.mid", set(range(9)) - {2}),
+        ("groovae_2bar_tap_fixed_velocity", "Played from beat.mid", set()),
+    ],
+)
+def test_a_model_of_a_task_does_its_task(
+    config_name: str,
+    title: str,
+    kept: set[int],
+    magenta_js: Path,
+    open_page: Callable[..., Any],
+    tmp_path: Path,
+) -> None:
+    prefix = random_checkpoint(tmp_path, config_name, RANDOM_HPARAMS)
+    path = midi_of(a_groove(bars=2), tmp_path / "beat.mid")
+    magentajs.export(prefix, tmp_path / "web", config_name, RANDOM_HPARAMS, magenta_js=magenta_js)
+    with served(tmp_path / "web") as url:
+        page = open_page(url)
+        set_slider(page, "temperature", 0)
+        page.locator("#file").set_input_files(path)
+        wait_for_name(page, title)
+        played = hits_in(page)
+        page.locator("#vary").click()
+        wait_for_name(page, f"Variation 1 of {title}")
+        varied = hits_in(page)
+    model = load_model(prefix, config_name, RANDOM_HPARAMS, seed=1, say=lambda line: None)
+    pieces = model.cut(groovae.read_sequence(path))
+    tensors, _, _ = model.play_windows(pieces.outputs[:1])
+    assert_felt_alike(played, tensors[0])
+    for hits in (played, varied):
+        assert_kept(hits, pieces.outputs[0], kept)
+
+
+def test_magenta_js_comes_from_the_network_where_it_is_what_it_should_be(
+    trained: Path, magenta_js: Path, browser: Any, tmp_path: Path
+) -> None:
+    magentajs.export(trained, tmp_path / "web")
+    script, ready = magenta_js.read_bytes(), "#app:not([hidden])"
+    for content, selector in ((script, ready), (script + b" ", "#status:has-text('did not load')")):
+        page = browser.new_page()
+        page.route(magentajs.MAGENTA_JS_URL, functools.partial(fulfill, content))
+        with served(tmp_path / "web") as url:
+            page.goto(f"{url}/")
+            page.wait_for_selector(selector)
+        page.close()
+
+
+def test_a_page_without_its_weights_or_magenta_js_says_so(
+    trained: Path, magenta_js: Path, browser: Any, tmp_path: Path
+) -> None:
+    magentajs.export(trained, tmp_path / "web", magenta_js=magenta_js)
+    for name in ("group1-shard1of1.bin", "config.json", "magentamusic.js"):
+        (tmp_path / "web" / name).rename(tmp_path / name)
+        with served(tmp_path / "web") as url:
+            page = browser.new_page()
+            page.goto(f"{url}/")
+            page.wait_for_function(
+                "document.querySelector('#status').textContent.includes('could not be loaded')"
+            )
+            assert page.locator("#app").is_hidden()
+            page.close()
+        (tmp_path / name).rename(tmp_path / "web" / name)
