@@ -29,7 +29,7 @@ from groovae.curve import Curve, Row
 from groovae.evaluate import Data, Evaluation, Evaluator, Say
 from groovae.generate import GrooveModel, load_model
 from groovae.grid import Layout
-from groovae.judge import Windows, judged
+from groovae.judge import MIN_RECORDINGS, Windows, judged, to_find
 from groovae.tasks import trained_for
 from groovae.validation import EVAL_FOLDER
 from groovae.windows import Source, drawn_drums
@@ -54,7 +54,7 @@ class Study:
       tempo_qpm: Their tempos, [n].
       sources: The recording that each is from.
       mu, sigma: float32 [n, z_size].
-      samples: Grooves that it draws, float32 [m, steps, depth]; m is 0 if it draws none.
+      samples: Grooves that it draws, float32 [m, steps, depth]; m is 0 where it is given hits.
       interpolation_ends: Two windows, by number.
       interpolation: Grooves on the way from one to the other, float32 [k, steps, depth]; k is 0
         where its latents cannot be played without being given hits.
@@ -120,28 +120,45 @@ def appraise(
     data = data or Data()
     baseline_data = baseline_data or Data("data_dir/music-train.tfrecord")
     train = _all_of(baseline_data.load(full_config, folder, say))
+    trained_on = train
+    as_trained = _as_trained(baseline_data, folder)
+    if as_trained != baseline_data:
+        trained_on = _all_of(as_trained.load(full_config, folder, say))
     windows = data.load(full_config, folder, say)
-    if data.examples().digest() == baseline_data.examples().digest():
-        say("the baselines are fitted on the windows they are judged by, and so look too good")
     with contextlib.closing(Evaluator(name, full_config, windows)) as evaluator:
         evaluation = evaluator.evaluate(prefix)
-    model = load_model(checkpoint, config, hparams, seed, BATCH_SIZE, say=say, as_hits=as_hits)
+    as_hits = as_hits or trained_for(name) is not None  # as the commands for tasks play
+    model = load_model(prefix, config, hparams, seed, BATCH_SIZE, say=say, as_hits=as_hits)
     num_samples = len(windows) if num_samples is None else num_samples
     study = _study(model, evaluation, data.examples().name, windows, num_samples, temperature)
-    with _told(say):
+    judge = Windows(study.reference, study.tempo_qpm, _recordings(study))
+    lines = [*_doubts(judge, data, baseline_data)]
+    with _caught(lines):
         study.results = {
             **_about(study, baseline_data.examples().name),
             "losses": evaluation.losses,
-            **judged(
-                Windows(study.reference, study.tempo_qpm, _recordings(study)),
-                study.estimate,
-                train,
-                model.layout,
-            ),
-            "samples": _judged_samples(study, train, temperature, seed),
+            **judged(judge, study.estimate, train, model.layout),
+            "samples": _judged_samples(study, trained_on, temperature, seed),
             "latent": latent.usage(study.mu, study.sigma, full_config.hparams.free_bits),
+            "warnings": lines,
         }
+    for line in lines:
+        say(f"warning: {line}")
     return study
+
+
+def _as_trained(data: Data, folder: Path) -> Data:
+    """The same records, cut as the training did, as far as `config.json` says."""
+    hop_bars = (configs.read_config(folder) or {}).get("hop_bars", data.hop_bars)
+    return dataclasses.replace(data, hop_bars=hop_bars)
+
+
+def _doubts(windows: Windows, data: Data, baseline_data: Data) -> Iterator[str]:
+    """Why the scores may say less than they seem to."""
+    if data.examples().digest() == baseline_data.examples().digest():
+        yield "the baselines are fitted on the windows they are judged by, and so look too good"
+    if not windows.tell_apart:
+        yield f"fewer than {MIN_RECORDINGS} recordings: there are no intervals"
 
 
 def _study(
@@ -176,7 +193,7 @@ def _study(
         interpolation=_between(model, mu, ends),
         training=training,
         validation=validation,
-        as_hits=model.as_hits or trained_for(model.config_name) is not None,
+        as_hits=model.as_hits,
     )
 
 
@@ -186,7 +203,7 @@ def _all_of(windows: CachedWindows) -> np.ndarray:
 
 def _samples(model: GrooveModel, number: int, temperature: float) -> np.ndarray:
     layout = model.layout
-    if not number or trained_for(model.config_name) == "transfer":
+    if not number or not drawn_drums(layout).all():
         return np.zeros((0, layout.window_steps, layout.depth), np.float32)
     return model.sample_tensors(number, layout.split_bars, temperature)
 
@@ -214,7 +231,7 @@ def _curves(folder: Path) -> tuple[list[Row], list[Row]]:
 
 
 def _about(study: Study, baseline_examples: str) -> dict[str, Any]:
-    hits = study.reference[..., : study.layout.num_drums] > 0.5
+    hits = to_find(study.reference, study.layout)[..., : study.layout.num_drums] > 0.5
     return {
         "checkpoint": study.checkpoint,
         "step": study.step,
@@ -235,7 +252,7 @@ def _recordings(study: Study) -> np.ndarray:
 
 
 def _judged_samples(
-    study: Study, train: np.ndarray, temperature: float, seed: int
+    study: Study, trained_on: np.ndarray, temperature: float, seed: int
 ) -> dict[str, Any] | None:
     """What sets grooves that were drawn apart from the windows, and from those trained on."""
     if not len(study.samples):
@@ -245,17 +262,17 @@ def _judged_samples(
         "number": len(samples),
         "temperature": temperature,
         "seed": seed,
-        **metrics.compare(samples, data, train),
-        "copies_of_data": features.copies(data, train),
+        "windows_trained_on": len(trained_on),
+        **metrics.compare(samples, data, trained_on),
+        "copies_of_data": features.copies(data, trained_on),
         "diversity_of_data": features.diversity(data),
     }
 
 
 @contextlib.contextmanager
-def _told(say: Say) -> Iterator[None]:
-    """Tells what the metrics warn of, each thing once."""
+def _caught(lines: list[str]) -> Iterator[None]:
+    """Adds what the metrics warn of, each thing once."""
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         yield
-    for line in dict.fromkeys(str(warning.message) for warning in caught):
-        say(f"warning: {line}")
+    lines += dict.fromkeys(str(warning.message) for warning in caught)

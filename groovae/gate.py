@@ -11,7 +11,7 @@ import difflib
 import math
 import operator
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from groovae.errors import UsageError
@@ -41,16 +41,20 @@ class Condition:
           UsageError: nothing in the results has that name.
         """
         numbers = dict(_numbers(results))
-        if self.name not in numbers:
-            near = difflib.get_close_matches(self.name, numbers, n=3, cutoff=0.4)
-            hint = f"; did you mean {' or '.join(near)}?" if near else ""
-            if "scores" not in results:
-                hint += "; without --metrics there are only the losses"
-            raise UsageError(f"--require={self}: no result is called {self.name!r}{hint}")
+        self.check_name(numbers)
         value = numbers[self.name]
         if COMPARISONS[self.comparison](value, self.bound):
             return None
         return f"{self} does not hold: it is {value:.6g}"
+
+    def check_name(self, known: Iterable[str]) -> None:
+        """Raises a UsageError where the name is not among those that are known."""
+        known = set(known)
+        if self.name not in known:
+            short = {SHORT.sub("", name) for name in known}
+            near = difflib.get_close_matches(self.name, short, n=3, cutoff=0.4)
+            hint = f"; did you mean {' or '.join(near)}?" if near else ""
+            raise UsageError(f"--require={self}: no result is called {self.name!r}{hint}")
 
     def __str__(self) -> str:
         return f"{self.name}{self.comparison}{self.bound:g}"

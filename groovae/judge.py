@@ -4,6 +4,7 @@ Timing and velocity of a baseline are told twice: over all its hits, and over ju
 model found too, on which alone the two can be compared.
 """
 
+import math
 import warnings
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -16,6 +17,7 @@ from groovae.drums import CLASS_NAMES
 from groovae.grid import Layout
 from groovae.windows import drawn_drums, to_inputs
 
+MIN_RECORDINGS = 5
 HITS = ("hit_precision", "hit_recall", "hit_f1", "density_mae")
 SPEAKS_FOR = {
     "hits": HITS,
@@ -37,12 +39,20 @@ class Windows(NamedTuple):
     tempo_qpm: np.ndarray
     recordings: np.ndarray
 
+    @property
+    def tell_apart(self) -> bool:
+        """Whether there are recordings enough to draw from; otherwise there are no intervals."""
+        return len(np.unique(self.recordings)) >= MIN_RECORDINGS
+
     def scores(
         self, estimate: np.ndarray, names: Sequence[str], where: np.ndarray | None = None
     ) -> dict[str, dict[str, float]]:
         """`value`, `low` and `high` of each metric; see `metrics.tally`."""
         values = metrics.scores(self._tally(estimate, where))
-        ends = {n: metrics.interval(draws) for n, draws in self._draws(estimate, where).items()}
+        ends = dict.fromkeys(names, (math.nan, math.nan))
+        if self.tell_apart:
+            draws = self._draws(estimate, where)
+            ends = {name: metrics.interval(draws[name]) for name in names}
         return {n: {"value": values[n], "low": ends[n][0], "high": ends[n][1]} for n in names}
 
     def worse(
@@ -52,9 +62,11 @@ class Windows(NamedTuple):
         names: Sequence[str],
         where: np.ndarray | None = None,
     ) -> dict[str, float]:
-        """The share of the bootstrap's draws in which an estimate is worse than another one."""
+        """In what share of the bootstrap's draws an estimate is worse than another one."""
+        if not self.tell_apart:
+            return dict.fromkeys(names, math.nan)
         ours, theirs = self._draws(estimate, where), self._draws(than, where)
-        return {n: float(np.mean(metrics.is_worse(n, ours[n], theirs[n]))) for n in names}
+        return {n: metrics.share_worse(n, ours[n], theirs[n]) for n in names}
 
     def _draws(self, estimate: np.ndarray, where: np.ndarray | None) -> dict[str, np.ndarray]:
         return metrics.bootstrap(self._tally(estimate, where), self.recordings)
@@ -81,13 +93,13 @@ def judged(
       `scores`, `baselines`, `by_drum` and `by_position`; see appraisal.py.
     """
     seen, train_seen = (to_inputs(all_of, layout) for all_of in (windows.reference, train))
-    found = windows._replace(reference=_found(windows.reference, layout))
-    estimate, train = _found(estimate, layout), _found(train, layout)
+    found = windows._replace(reference=to_find(windows.reference, layout))
+    estimate, train = to_find(estimate, layout), to_find(train, layout)
     drawn = drawn_drums(layout)
     told = [name for name in metrics.METRICS if name not in HITS or drawn.any()]
     tallies = metrics.tally(found.reference, estimate, windows.tempo_qpm)
-    by_drum = metrics.by_drum(tallies)
     drums = [name for name, own in zip(CLASS_NAMES, drawn, strict=True) if own or not drawn.any()]
+    by_drum = metrics.by_drum(tallies)
     scores = found.scores(estimate, told)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # a baseline may well play nothing
@@ -98,9 +110,15 @@ def judged(
     return {
         "scores": scores,
         "baselines": beside,
-        "by_drum": {drum: {name: by_drum[drum][name] for name in told} for drum in drums},
-        "by_position": [{n: some[n] for n in told} for some in metrics.by_position(tallies)],
+        "by_drum": {drum: _told(by_drum[drum], told) for drum in drums},
+        "by_position": [_told(some, told) for some in metrics.by_position(tallies)],
     }
+
+
+def _told(scores: dict[str, float], names: Sequence[str]) -> dict[str, float]:
+    """The scores of these names; NaN for hits where there were none, which is no feat."""
+    nothing = scores["hit_f1"] == 1 and math.isnan(scores["velocity_mae"])
+    return {name: math.nan if nothing and name in HITS else scores[name] for name in names}
 
 
 def _beside(
@@ -121,7 +139,7 @@ def _beside(
     return {"label": baseline.label, "all_hits": all_hits, "same_hits": same_hits}
 
 
-def _found(windows: np.ndarray, layout: Layout) -> np.ndarray:
+def to_find(windows: np.ndarray, layout: Layout) -> np.ndarray:
     """The windows with just the drums that the model has to play: all, or the one that it adds."""
     drums = drawn_drums(layout)
     return windows * np.tile(drums, 3) if drums.any() else windows

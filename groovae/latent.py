@@ -106,13 +106,14 @@ def usage(mu: np.ndarray, sigma: np.ndarray, free_bits: float) -> dict[str, Any]
       free_bits: How many bits cost nothing in training (Magenta's hparam).
 
     Returns:
-      `kl_bits`, `free_bits`, `bits_beyond_free`, which may be negative, `active_dimensions`,
-      `dimensions`, `collapsed`, and `warning`, a line, empty where all is well.
+      `kl_bits`, `free_bits`, `bits_beyond_free`, which may be negative, `active_dimensions` (None
+      for fewer than two windows), `dimensions`, `collapsed`, and `warning`, a line, empty where all
+      is well.
     """
     nats = 0.5 * (np.square(mu) + np.square(sigma) - 1 - 2 * np.log(sigma)).sum(axis=-1)
     kl_bits = float(np.mean(nats) / math.log(2)) if len(mu) else 0.0
-    active = int(np.sum(np.var(mu, axis=0) > ACTIVE_VARIANCE)) if len(mu) else 0
-    collapsed = len(mu) > 1 and active < COLLAPSED_SHARE * mu.shape[1]
+    active = int(np.sum(np.var(mu, axis=0) > ACTIVE_VARIANCE)) if len(mu) > 1 else None
+    collapsed = active is not None and active < COLLAPSED_SHARE * mu.shape[1]
     warning = ""
     if collapsed:
         warning = (

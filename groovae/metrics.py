@@ -283,12 +283,22 @@ def interval(draws: np.ndarray, level: float = 0.95) -> tuple[float, float]:
     return float(low), float(high)
 
 
-def is_worse(name: str, score: np.ndarray, than: np.ndarray) -> np.ndarray:
-    """Whether values of a metric are worse than others: bool, of the shape of both."""
+def share_worse(name: str, scores: np.ndarray, than: np.ndarray) -> float:
+    """The share of draws in which one score is worse than another, 0 to 1; a tie is half a win.
+
+    Args:
+      name: Of METRICS.
+      scores: [num], of `bootstrap`.
+      than: Of the same groups and seed.
+
+    Returns:
+      NaN where no draw has both.
+    """
     better = METRICS[name].better
-    if better == "zero":
-        return np.abs(score) > np.abs(than)
-    return score < than if better == "higher" else score > than
+    badness = {"higher": np.negative, "lower": np.positive, "zero": np.abs}[better]
+    known = np.isfinite(scores) & np.isfinite(than)
+    lead = np.sign(badness(scores[known]) - badness(than[known]))
+    return float(np.mean((lead + 1) / 2)) if len(lead) else float("nan")
 
 
 def _degenerate(

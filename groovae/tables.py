@@ -66,10 +66,12 @@ def number(value: float, unit: str = "") -> str:
 
 
 def cell(score: dict[str, float] | None, unit: str) -> str:
-    """`0.487 [0.452, 0.520]*`"""
+    """`0.487 [0.452, 0.520]*`, or just `0.487` where there is no interval."""
     if score is None or not math.isfinite(score["value"]):
         return "-"
     value, low, high = (number(score[key], unit) for key in ("value", "low", "high"))
+    if not math.isfinite(score["low"]):
+        return value
     return f"{value} [{low}, {high}]{'*' if score.get('worse', 0) >= SURELY else ''}"
 
 

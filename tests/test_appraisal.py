@@ -1,19 +1,21 @@
 """How good a model is: by its own task, beside baselines, as a command that can stop a pipeline."""
 
 import json
+import math
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import assert_one_line
+from conftest import assert_one_line, write_records
 
 from groovae import cli, configs, metrics
 from groovae.appraisal import Study, appraise
 from groovae.evaluate import Data, evaluate
 from groovae.generate import load_model
 from groovae.judge import HITS
+from groovae.records import find
 from groovae.tasks import CONFIGS
 from groovae.windows import drawn_drums
 
@@ -62,6 +64,7 @@ def test_baselines_look_perfect_on_what_they_are_fitted_on_and_this_is_told(
     data = Data(str(few_records))
     found = appraise(str(taught("reconstruct")), data, data, num_samples=0, say=lines.append)
     assert any("look too good" in line for line in lines)
+    assert any("look too good" in line for line in found.results["warnings"])
     nearest = found.results["baselines"]["nearest"]
     assert nearest["all_hits"]["hit_f1"]["value"] == 1
     assert found.results["samples"] is None
@@ -121,12 +124,33 @@ def test_a_model_for_a_task_is_scored_in_what_it_has_to_find(
     drawn = drawn_drums(configs.layout(found.config_name))
     given = found.reference[..., :9][..., ~drawn] > 0.5
     np.testing.assert_array_equal(found.estimate[..., :9][..., ~drawn] > 0.5, given)
-    assert ("hit_f1" in found.results["scores"]) == bool(drawn.any())
-    assert not set(HITS) & set(found.results["scores"]) or drawn.any()
+    told = set(HITS) & set(found.results["scores"])
+    assert told == (set(HITS) if drawn.any() else set())
     if task == "add_hihat":
         assert list(found.results["by_drum"]) == ["closed hi-hat"]
     assert found.results["as_hits"]
-    assert (found.results["samples"] is None) == (task == "transfer")
+    assert (found.results["samples"] is None) == (task != "tap2drum")
+
+
+def test_one_recording_has_no_intervals_and_no_verdict(
+    taught: Callable[[str], Path], few_records: Path, tmp_path: Path
+) -> None:
+    one = write_records(tmp_path / "one.tfrecord", next(iter(find(few_records))))
+    found = appraise(
+        str(taught("reconstruct")), Data(str(one)), Data(str(few_records)), num_samples=0
+    ).results
+    assert found["recordings"] == 1
+    assert any("fewer than 5 recordings" in line for line in found["warnings"])
+    assert np.isfinite(found["scores"]["hit_f1"]["value"])
+    assert math.isnan(found["scores"]["hit_f1"]["low"])
+    assert math.isnan(found["baselines"]["frequency"]["all_hits"]["hit_f1"]["worse"])
+
+
+def test_copies_are_looked_for_among_the_windows_as_they_were_trained_on(study: Study) -> None:
+    """It was trained on windows that start at each bar, and is judged by every fourth of them."""
+    samples = study.results["samples"]
+    assert samples["windows_trained_on"] > 3 * study.results["windows"]
+    assert samples["copies_of_data"] == 1
 
 
 # The command, in this process, which has TensorFlow already.
@@ -166,8 +190,8 @@ def test_the_table_is_for_people_and_what_is_required_decides_the_exit_code(
 def test_the_json_is_for_machines(
     run: Run, metrics_of: list[object], taught: Callable[[str], Path], few_records: Path
 ) -> None:
-    result = run(*metrics_of, "--json", "--require=hit_f2>0.3")
-    assert_one_line(result, 2, "hit_f1")
+    result = run(*metrics_of, "--json", "--require=samples.copees<0.5")
+    assert_one_line(result, 2, "samples.copies")
     found = json.loads(result.stdout)
     losses = evaluate(str(taught("reconstruct")), Data(str(few_records))).losses
     assert found["losses"] == pytest.approx(losses, rel=1e-5)
@@ -180,7 +204,6 @@ def test_losses_can_be_required_without_the_metrics(run: Run, trained: Path, rec
     assert run(*arguments, "--require=loss<100000").returncode == 0
     both = run(*arguments, "--require=loss<1", "--require=losses/kl_bits<1e9")
     assert_one_line(both, 3, "required: loss<1")
-    assert_one_line(run(*arguments, "--require=hit_f1>0"), 2, "hit_f1", "--metrics")
 
 
 @pytest.mark.parametrize(
@@ -197,6 +220,12 @@ def test_a_wrong_call_is_told_before_anything_is_read(
     flags: list[str], word: str, run: Run
 ) -> None:
     assert_one_line(run(*flags), 2, word)
+
+
+def test_a_typo_in_a_condition_is_told_before_anything_is_read(run: Run) -> None:
+    assert_one_line(run("--metrics", "--require=hit_f2>0.3"), 2, "hit_f1")
+    assert_one_line(run("--require=hit_f1>0.3"), 2, "add --metrics")
+    assert_one_line(run("--require=kl_bits<3"), 2, "did you mean losses/kl_bits")
 
 
 def test_missing_baseline_records_are_told_by_their_flag(

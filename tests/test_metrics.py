@@ -25,8 +25,8 @@ from groovae.metrics import (
     compare,
     evaluate,
     interval,
-    is_worse,
     scores,
+    share_worse,
     tally,
     validate,
 )
@@ -471,17 +471,22 @@ def test_an_interval_is_the_middle_of_the_draws_that_are_numbers() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "expected"),
+    ("name", "scores_", "than", "expected"),
     [
-        ("hit_f1", [False, True, True, False]),
-        ("timing_mae_ms", [True, False, False, False]),
-        ("timing_bias_ms", [True, False, True, False]),
+        ("hit_f1", [0.1, 0.5, 0.9], [0.5, 0.5, 0.5], 0.5),  # worse, a tie, better
+        ("hit_f1", [0.1, 0.2], [0.5, 0.5], 1.0),
+        ("timing_mae_ms", [5.0, 6.0, 7.0, 8.0], [6.5] * 4, 0.5),
+        ("timing_bias_ms", [-9.0, 9.0, 1.0], [2.0, -2.0, -2.0], 2 / 3),
+        ("velocity_mae", [math.nan, 30.0], [20.0, 20.0], 1.0),  # a draw that has none is no draw
+        ("velocity_mae", [math.nan], [1.0], math.nan),
     ],
 )
-def test_worse_is_what_the_table_of_metrics_says(name: str, expected: list[bool]) -> None:
-    score, than = np.array([0.8, 0.1, -0.5, NAN]), np.array([0.4, 0.2, -0.4, 0.0])
-    assert is_worse(name, score, than).tolist() == expected
-    assert not is_worse(name, score, score).any()
+def test_the_share_of_draws_that_are_worse(
+    name: str, scores_: list[float], than: list[float], expected: float
+) -> None:
+    found = share_worse(name, np.array(scores_), np.array(than))
+    assert found == pytest.approx(expected, nan_ok=True)
+    assert share_worse(name, np.array(than), np.array(than)) == 0.5
 
 
 # Degenerate input

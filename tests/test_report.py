@@ -5,6 +5,7 @@ import dataclasses
 import html.parser
 import io
 import json
+import math
 import os
 import re
 from pathlib import Path
@@ -18,9 +19,9 @@ from studies import small, study_of, with_file
 from groovae.appraisal import Study
 from groovae.drums import CLASS_NAMES, GM
 from groovae.errors import GroovaeError
-from groovae.report import Options, charts, check, encoding, rolls, scores, write
+from groovae.report import Options, charts, check, encoding, figures, rolls, scores, write
 from groovae.report.latent_map import latent_map, principal_plane
-from groovae.report.page import spread
+from groovae.report.pairs import WORDS, spread, told
 from groovae.report.styles import UNKNOWN, styles_of
 from groovae.sound import RING_SECONDS, SAMPLE_RATE
 
@@ -274,6 +275,14 @@ def test_a_reconstruction_shows_what_it_missed_and_what_it_added() -> None:
     assert f'<path class="added" d="M8 {rolls.LANE_OF[2] + 0.5}h0"/>' in drawn
 
 
+def test_a_label_tells_what_is_missed_and_added() -> None:
+    original = window_of((0, 0, 1, 0), (4, 1, 1, 0), (5, 1, 1, 0))
+    estimate = window_of((0, 0, 1, 0), (8, 2, 1, 0))
+    drawn = rolls.roll(estimate, original)
+    assert "2 hits in 4 bars: kick 1, closed hi-hat 1; missed 2, added 1" in drawn
+    assert "missed" not in rolls.describe(original)
+
+
 def test_hits_that_are_no_numbers_are_drawn_all_the_same() -> None:
     assert rolls.hits_of(window_of((3, 0, np.nan, np.nan))) == [rolls.Hit(3, 0, 1, 0.0)]
 
@@ -361,6 +370,85 @@ def test_pairs_are_spread_from_the_best_to_the_worst(study: Study) -> None:
     assert spread(mixed, 0) == []
 
 
+def of_task(study: Study, config: str, *metrics: str, **layout: Any) -> Study:
+    """The study as if its model were for a task."""
+    kept = {name: study.results["scores"][name] for name in metrics}
+    return dataclasses.replace(
+        small(study, 0),
+        config_name=config,
+        layout=dataclasses.replace(study.layout, **layout),
+        results={**study.results, "scores": kept},
+    )
+
+
+def test_pairs_are_scored_on_the_drum_that_is_added(study: Study) -> None:
+    config, hihat = "groovae_2bar_add_closed_hh", 2
+    one = of_task(study, config, *study.results["scores"], add_instruments=(hihat,))
+    estimate = study.reference.copy()
+    estimate[..., hihat] = 0
+    silent = dataclasses.replace(one, estimate=estimate)
+    chosen = spread(silent, 500)
+    assert chosen == np.flatnonzero(study.reference[..., hihat].any(axis=1)).tolist()
+    assert told(silent, chosen[0]).startswith("hit F1 0.000, ")
+
+
+def test_pairs_of_given_hits_are_spread_by_timing(study: Study, tmp_path: Path) -> None:
+    felt = ("timing_mae_ms", "velocity_mae")
+    one = of_task(study, "groovae_2bar_humanize", *felt, humanize=True)
+    estimate = study.reference.copy()
+    estimate[3, :, 18:] = 1 * (estimate[3, :, :9] > 0.5)
+    one = dataclasses.replace(one, estimate=estimate)
+    assert spread(one, 2)[-1] == 3
+    assert told(one, 3).startswith("timing error ")
+    write(tmp_path / "report.html", one, options=FEW)
+    page = (tmp_path / "report.html").read_text("utf-8")
+    assert f"<h2>{WORDS['humanize'].heading}</h2>" in page
+    assert not re.search(r"Reconstructions|<span>Reconstruction<", page)
+    assert "by timing error." in page
+
+
+def test_warnings_are_on_the_page(study: Study, page: str, tmp_path: Path) -> None:
+    results = {**study.results, "warnings": ["the baselines are fitted on <the same>"]}
+    one = dataclasses.replace(small(study, 0), results=results)
+    write(tmp_path / "report.html", one, options=FEW)
+    warned = (tmp_path / "report.html").read_text("utf-8").partition("<dl")[0]
+    assert "the baselines are fitted on &lt;the same&gt;" in warned
+    assert "was not trained on" not in (tmp_path / "report.html").read_text("utf-8")
+    results["warnings"] = ["3 recordings"]
+    write(tmp_path / "report.html", one, options=FEW)
+    assert "was not trained on" in (tmp_path / "report.html").read_text("utf-8")
+
+
+def test_a_place_that_cannot_be_written_is_told_before(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(GroovaeError, match=r"cannot write .*file"):
+        check(tmp_path / "file" / "pages" / "report.html", FEW)
+    check(tmp_path / "new" / "pages" / "report.html", FEW)
+    assert os.listdir(tmp_path) == ["file"]
+
+
+def test_too_few_recordings_have_no_verdict() -> None:
+    score = {"timing_mae_ms": {"value": 10.0, "low": math.nan, "high": math.nan}}
+    baselines = {"a": {"label": "near", "all_hits": score, "same_hits": score}}
+    results = {"scores": {"timing_mae_ms": {"value": 9.0}}, "baselines": baselines}
+    results["latent"] = {"active_dimensions": None, "dimensions": 4}
+    (headline,) = scores.headlines(results)
+    assert headline.verdict == "too few recordings to tell"
+    (cell,) = [c for c in scores.table(results).groups[0][1][0].cells if c.number]
+    assert cell == ("9.0", "")
+    (figure,) = figures.score_figures(results)
+    assert "intervals" not in figure.caption
+
+
+def test_charts_tell_their_numbers_and_leave_out_what_has_none() -> None:
+    by_drum = {"kick": {"hit_f1": 0.5}, "snare": {"hit_f1": math.nan}, "ride": {"hit_f1": None}}
+    by_position = [{"hit_f1": 0.25}, *[{"hit_f1": math.nan}] * 15]
+    drums, places = figures.detail_figures({"by_drum": by_drum, "by_position": by_position})
+    assert 'aria-label="hit F1: kick 0.500"' in drums.svg
+    assert "snare" not in drums.svg
+    assert 'aria-label="hit F1 by 16th of the bar: 0.250, n/a, ' in places.svg
+
+
 @pytest.mark.parametrize(
     ("worse", "verdict"),
     [(1.0, "better"), (0.975, "better"), (0.5, "no clear difference"), (0.01, "worse")],
@@ -398,6 +486,7 @@ def test_the_command_writes_a_page(
         ("--soundfont=none.sf2", ["none.sf2"]),
         ("--groove=nowhere", ["nowhere", "info.csv"]),
         ("--out=.", ["not a file"]),
+        ("--out=/dev/null/x/report.html", ["cannot write", "/dev/null"]),
     ],
 )
 def test_what_is_wrong_shows_before_the_work(

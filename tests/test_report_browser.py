@@ -267,6 +267,25 @@ def test_the_map_is_played_by_keys_alone(
     page.wait_for_selector("#point .playing")
 
 
+def test_the_point_in_focus_is_not_the_chosen_one(few: Path, open_page: Callable[..., Any]) -> None:
+    page = open_page(few)
+    place = "['cx', 'cy'].map(name => document.getElementById('{}').getAttribute(name)).join()"
+    chosen, focused = (place.format(name) for name in ("chosen-point", "focused-point"))
+    hidden = "document.getElementById('focused-point').hasAttribute('visibility')"
+    page.locator("#map-points use").nth(0).focus()
+    page.keyboard.press("Enter")
+    before = page.evaluate(chosen)
+    assert page.evaluate(focused) == before
+    for key in ("ArrowLeft", "ArrowRight"):
+        if page.evaluate(focused) == before:
+            page.keyboard.press(key)
+    assert page.evaluate(chosen) == before != page.evaluate(focused)
+    assert not page.evaluate(hidden)
+    click_point(page, 5)
+    assert page.evaluate(chosen) != before
+    assert page.evaluate(hidden)
+
+
 def test_the_rolls_of_the_map_are_those_of_the_page(
     study: Study, few: Path, open_page: Callable[..., Any]
 ) -> None:
@@ -283,6 +302,9 @@ def test_the_rolls_of_the_map_are_those_of_the_page(
         for _, feel in rolls.FEELS:
             wanted = expected.partition(f'class="{feel}" d="')[2].partition('"')[0]
             assert drawn[feel].count("M") == wanted.count("M")
+        label = page.locator("#point-roll").get_attribute("aria-label")
+        original = study.reference[4] if name == "reconstruction" else None
+        assert label == rolls.describe(windows[4], original)
     assert sum(d.count("M") for d in drawn.values()) == (study.estimate[4, :, :9] > 0.5).sum()
 
 

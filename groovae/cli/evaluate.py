@@ -25,6 +25,7 @@ Examples:
   groovae evaluate --watch --early_stop_patience=20
   groovae evaluate --checkpoint=data_dir/checkpoints/groovae_4bar.tar --config=groovae_4bar"""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -43,11 +44,13 @@ from groovae.cli import (
     say,
 )
 from groovae.errors import UsageError
+from groovae.metrics import METRICS
 
 if TYPE_CHECKING:
     from groovae.evaluate import Data, Evaluation
 
 NOT_GOOD_ENOUGH = 3
+COUNTS = ("step", "windows", "recordings", "hits")
 OF_METRICS = (
     *("baseline_examples_path", "num_samples", "temperature", "seed"),
     *("as_hits", "markdown"),
@@ -105,6 +108,7 @@ def run(values: Any, positional: list[str]) -> int:
     check_one_set(values)
     _check_flags(values)
     conditions = [gate.parse(text) for text in values.require]
+    _check_names(conditions, values.metrics)
     from groovae.evaluate import Data, evaluate
 
     data = Data(**{name: values[name].value for name in Data.__dataclass_fields__})
@@ -127,11 +131,23 @@ def run(values: Any, positional: list[str]) -> int:
     return NOT_GOOD_ENOUGH if unmet else 0
 
 
+def _check_names(conditions: Sequence[gate.Condition], with_metrics: bool) -> None:
+    """Finds a typo before the evaluation and not after it; the way to a number shows later."""
+    known = {*LABELS, *COUNTS, *(METRICS if with_metrics else ())}
+    for condition in conditions:
+        if condition.name in METRICS and not with_metrics:
+            raise UsageError(f"--require={condition}: this is a metric; add --metrics")
+        if "." not in condition.name:
+            condition.check_name(known)
+
+
 def _check_flags(values: Any) -> None:
     if values.early_stop_patience and not values.watch:
         raise UsageError("--early_stop_patience belongs to --watch")
     if values.watch and (values.metrics or values.require):
         raise UsageError("--metrics and --require look at one checkpoint; leave out --watch")
+    if values.markdown and values.json:
+        raise UsageError("--markdown and --json: give one of them")
     for name in OF_METRICS:
         if values[name].present and not values.metrics:
             raise UsageError(f"--{name} belongs to --metrics")
@@ -161,17 +177,19 @@ def _all_tables(results: dict[str, Any], markdown: bool) -> str:
     from groovae.tables import as_markdown, as_text, tables
 
     losses, latent = results["losses"], results["latent"]
+    active = "?" if latent["active_dimensions"] is None else latent["active_dimensions"]
+    hits = "the likeliest hits" if "hit_f1" in results["scores"] else "hits as they are given"
     head = [
         f"{results['checkpoint']}, step {results['step']:,}, a {results['config']}",
         f"{results['windows']:,} windows of {results['recordings']:,} recordings, "
         f"{results['hits']:,} hits, in {results['examples']}",
-        "z = mu, the likeliest hits, velocity and timing "
+        f"z = mu, {hits}, velocity and timing "
         + ("as those of hits" if results["as_hits"] else "as the original decodes them"),
-        f"baselines fitted on {results['baseline_examples']}; intervals of 95 %, "
-        "* where the model is better for sure",
+        f"baselines fitted on {results['baseline_examples']}; intervals of 95 %; "
+        "* is worse than the model in 97.5 % of the draws",
         f"loss {losses['loss']:.2f}, reconstruction {losses['losses/r_loss']:.2f}; "
         f"KL {latent['kl_bits']:.1f} bits, {latent['free_bits']:g} of them free; "
-        f"{latent['active_dimensions']} of {latent['dimensions']} dimensions of z active",
+        f"{active} of {latent['dimensions']} dimensions of z active",
     ]
     if latent["warning"]:
         head.append(f"WARNING: {latent['warning']}")

@@ -11,7 +11,7 @@ import functools
 import importlib.util
 import io
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple
 
@@ -57,14 +57,12 @@ def check_sound(soundfont: FilePath | None = None) -> None:
 def sounds(
     grooves: Sequence[Groove],
     soundfont: FilePath | None = None,
-    done: Callable[[], object] = lambda: None,
 ) -> list[Sound]:
     """Renders and encodes grooves.
 
     Args:
       grooves: With General MIDI pitches.
       soundfont: An .sf2 file; None takes the one built in.
-      done: Is called after each.
 
     Raises:
       GroovaeError: as `sound.render`, or there is no MP3 encoder.
@@ -75,16 +73,12 @@ def sounds(
         lead = max([0.0, *(-note.start_time for note in groove.notes)])
         return Sound(data_uri(mp3(samples)), len(samples) / SAMPLE_RATE, lead)
 
-    result = []
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         try:
-            for each in pool.map(sound, grooves):
-                result.append(each)
-                done()
+            return list(pool.map(sound, grooves))
         except BaseException:
             pool.shutdown(cancel_futures=True)
             raise
-    return result
 
 
 def one_shots(soundfont: FilePath | None = None) -> list[list[str]]:

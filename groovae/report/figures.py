@@ -48,7 +48,9 @@ def score_figures(results: dict[str, Any]) -> list[Figure]:
             name = f"estimates-{metric.replace('_', '-')}"
             plain = [row[:4] for row in rows]
             svg = charts.estimates(name, f"{about.label}: {told}", plain, about.unit)
-            figures.append(Figure(title, svg, "Lines are 95 % intervals, over recordings."))
+            has_intervals = any(scores.is_number(row.low) for row in rows)
+            caption = "Lines are 95 % intervals, over recordings." if has_intervals else ""
+            figures.append(Figure(title, svg, caption))
     return figures
 
 
@@ -82,7 +84,8 @@ def profile_figures(study: "Study") -> list[Figure]:
     figures = []
     for name, title, unit, caption in wanted:
         series = [(label, colour, getattr(each, name)) for label, colour, each in sets]
-        description = f"{title} by 16th of the bar: {', '.join(label for label, *_ in sets)}"
+        told = "; ".join(f"{label} {_listed(values)}" for label, _, values in series)
+        description = f"{title} by 16th of the bar, {unit}: {told}"
         svg = charts.by_sixteenth(f"profile-{name}", description, series, unit)
         figures.append(Figure(f"{title} by 16th of the bar", svg, caption))
     return figures
@@ -110,7 +113,9 @@ def feature_figures(study: "Study") -> list[Figure]:
             ("samples", charts.MODEL, study.samples),
         )
     ]
-    svg = charts.dots("feature-drums", "Share of hits by drum", drums, shares, "% of the hits")
+    told = "; ".join(f"{label} {_listed(values)}" for label, _, values in shares)
+    description = f"% of the hits by drum ({', '.join(drums)}): {told}"
+    svg = charts.dots("feature-drums", description, drums, shares, "% of the hits")
     caption = "Mean over windows." + _likeness(compared.get("drums") or {})
     return [*figures, Figure("Drums", svg, caption)]
 
@@ -122,14 +127,15 @@ def detail_figures(results: dict[str, Any]) -> list[Figure]:
     for metric in scores.HEADLINES:
         about = METRICS[metric]
         values = _values(by_drum.values(), metric)
-        if np.isfinite(values).any():
+        known = np.isfinite(values)
+        if known.any():
+            drums = [drum for drum, some in zip(by_drum, known, strict=True) if some]
+            values = values[known]
             name = f"drums-{metric.replace('_', '-')}"
-            told = zip(by_drum, values, strict=True)
-            description = ", ".join(f"{drum} {scores.text(metric, value)}" for drum, value in told)
+            pairs = zip(drums, values, strict=True)
+            description = ", ".join(f"{drum} {scores.text(metric, value)}" for drum, value in pairs)
             series = [(about.label, charts.MODEL, values)]
-            svg = charts.dots(
-                name, f"{about.label}: {description}", list(by_drum), series, about.unit
-            )
+            svg = charts.dots(name, f"{about.label}: {description}", drums, series, about.unit)
             figures.append(Figure(f"{_title(about.label)} by drum", svg, ""))
     for metric in scores.HEADLINES:
         about = METRICS[metric]
@@ -137,7 +143,8 @@ def detail_figures(results: dict[str, Any]) -> list[Figure]:
         if np.isfinite(values).any():
             name = f"positions-{metric.replace('_', '-')}"
             series = [("", charts.MODEL, values)]
-            description = f"{about.label} by 16th of the bar"
+            told = ", ".join(scores.text(metric, value) for value in values)
+            description = f"{about.label} by 16th of the bar: {told}"
             svg = charts.by_sixteenth(name, description, series, about.unit)
             figures.append(Figure(f"{_title(about.label)} by 16th", svg, ""))
     return figures
@@ -155,6 +162,10 @@ def _points(rows: Sequence[dict[str, float]], column: str) -> list[tuple[float, 
 def _values(rows: Any, metric: str) -> np.ndarray:
     values = [row.get(metric) for row in rows]
     return np.array([value if scores.is_number(value) else np.nan for value in values], float)
+
+
+def _listed(values: np.ndarray) -> str:
+    return ", ".join(f"{value:.3g}" if math.isfinite(value) else scores.NOTHING for value in values)
 
 
 def _likeness(compared: dict[str, Any]) -> str:

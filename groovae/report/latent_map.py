@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from groovae.drums import CLOSED_HIHAT, OPEN_HIHAT
+from groovae.drums import CLASS_NAMES, CLOSED_HIHAT, OPEN_HIHAT
 from groovae.report import charts, rolls
 
 if TYPE_CHECKING:
@@ -35,7 +35,6 @@ class Map(NamedTuple):
     svg: str
     legend: list[Style]
     data: dict[str, Any]
-    windows: int
     explained: float
 
 
@@ -57,7 +56,7 @@ def latent_map(study: "Study", styles: Sequence[str]) -> Map:
     svg = charts.scatter(
         "map", f"Map of {len(chosen)} windows by style: {told}", plane[chosen], colours, axes
     )
-    return Map(svg, legend, _data(study, styles, chosen, colours), len(chosen), float(sum(shares)))
+    return Map(svg, legend, _data(study, styles, chosen, colours), float(sum(shares)))
 
 
 def principal_plane(mu: np.ndarray) -> tuple[np.ndarray, tuple[float, float]]:
@@ -110,6 +109,7 @@ def _data(
         "reconstruction": _packed(study.estimate[chosen]),
         "steps": study.reference.shape[1],
         "lanes": [rolls.LANE_OF[drum] for drum in range(study.reference.shape[2] // 3)],
+        "drums": CLASS_NAMES,
         "feels": [[limit if np.isfinite(limit) else 1, name] for limit, name in rolls.FEELS],
         "heights": [rolls.SOFTEST, rolls.LOUDEST],
         "closedHihat": CLOSED_HIHAT,

@@ -92,12 +92,31 @@
   const plane = document.querySelector(".plane svg");
   const points = [...document.querySelectorAll("#map-points use")];
   const places = points.map((point) => [point.x.baseVal.value, point.y.baseVal.value]);
-  const ring = document.createElementNS(plane.namespaceURI, "circle");
-  let current = 0;
+  const chosenRing = ring("chosen-point", 6);
+  const focusRing = ring("focused-point", 9); // for those who use the keyboard
+  let current = 0; // the one that Tab reaches
+  let chosen = 0;
   let context, shots;
 
+  function ring(id, radius) {
+    const circle = document.createElementNS(plane.namespaceURI, "circle");
+    circle.id = id;
+    circle.setAttribute("r", radius);
+    circle.setAttribute("visibility", "hidden");
+    points[0].parentNode.after(circle);
+    return circle;
+  }
+
+  function put(circle, number) {
+    circle.setAttribute("cx", places[number][0]);
+    circle.setAttribute("cy", places[number][1]);
+    circle.removeAttribute("visibility");
+  }
+
+  const version = () => document.querySelector("input[name=version]:checked").value;
+
   function hitsOf(number) {
-    return versions[document.querySelector("input[name=version]:checked").value][number];
+    return versions[version()][number];
   }
 
   function decoded() {
@@ -165,8 +184,22 @@
     };
   }
 
+  // As rolls.py has it; `original` is null for the original itself.
+  function describe(hits, original) {
+    const counts = data.drums
+      .map((name, drum) => [name, hits.filter((hit) => hit.drum === drum).length])
+      .filter(([, count]) => count)
+      .map(([name, count]) => `${name} ${count}`);
+    const told = `${hits.length} hits in ${data.steps / 16} bars` +
+      `${counts.length ? ": " : ""}${counts.join(", ")}`;
+    if (!original) return told;
+    const without = (some, others) => some.filter((one) =>
+      !others.some(({ step, drum }) => step === one.step && drum === one.drum)).length;
+    return `${told}; missed ${without(original, hits)}, added ${without(hits, original)}`;
+  }
+
   // As rolls.py draws it.
-  function drawRoll(hits) {
+  function drawRoll(hits, original) {
     const [softest, loudest] = data.heights;
     const paths = new Map(data.feels.map(([, name]) => [name, ""]));
     for (const { step, drum, velocity, late } of hits) {
@@ -177,7 +210,7 @@
     }
     const roll = $("point-roll");
     roll.setAttribute("viewBox", `0 0 ${data.steps} 9`);
-    roll.setAttribute("aria-label", `${hits.length} hits`);
+    roll.setAttribute("aria-label", describe(hits, original));
     roll.innerHTML = `<use href="#grid-${data.steps}"/>` +
       [...paths].map(([name, d]) => `<path class="${name}" d="${d}"/>`).join("");
   }
@@ -186,14 +219,13 @@
     points[current].setAttribute("tabindex", "-1");
     current = number;
     points[current].setAttribute("tabindex", "0");
-    ring.setAttribute("cx", places[current][0]);
-    ring.setAttribute("cy", places[current][1]);
-    ring.removeAttribute("visibility");
   }
 
   function choose(number) {
     const point = data.points[number];
     focusOn(number);
+    chosen = number;
+    put(chosenRing, number);
     points.forEach((each, i) => each.setAttribute("aria-pressed", String(i === number)));
     $("hint").hidden = true;
     $("chosen").hidden = false;
@@ -201,7 +233,7 @@
     $("point-file").textContent = data.files[point.file];
     $("point-bar").textContent = point.bar;
     $("point-tempo").textContent = `${Number(point.qpm.toFixed(1))} bpm`;
-    drawRoll(hitsOf(number));
+    drawRoll(hitsOf(number), version() === "original" ? null : versions.original[number]);
     playPoint(number);
   }
 
@@ -253,12 +285,12 @@
     point.setAttribute("role", "button");
     point.setAttribute("tabindex", i ? "-1" : "0");
     point.setAttribute("aria-label", `${style}, ${data.files[file]}, bar ${bar}`);
-    point.addEventListener("focus", () => focusOn(i));
+    point.addEventListener("focus", () => {
+      focusOn(i);
+      if (point.matches(":focus-visible")) put(focusRing, i);
+    });
+    point.addEventListener("blur", () => focusRing.setAttribute("visibility", "hidden"));
   });
-  ring.id = "ring";
-  ring.setAttribute("r", 6);
-  ring.setAttribute("visibility", "hidden");
-  points[0].parentNode.after(ring);
   plane.setAttribute("role", "group");
   plane.addEventListener("keydown", onKey);
   plane.addEventListener("click", onClick);
@@ -276,10 +308,10 @@
   }
 
   for (const input of document.querySelectorAll("input[name=version]")) {
-    input.addEventListener("change", () => choose(current));
+    input.addEventListener("change", () => choose(chosen));
   }
   $("point-play")?.addEventListener("click", () => {
     if ($("point-play").getAttribute("aria-pressed") === "true") stop();
-    else playPoint(current);
+    else playPoint(chosen);
   });
 })();

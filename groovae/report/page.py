@@ -5,16 +5,18 @@ import hashlib
 import importlib.resources
 import json
 import os
-import warnings
+import tempfile
 from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from groovae import __version__, metrics
+from groovae import __version__
 from groovae.errors import GroovaeError
 from groovae.files import replacing
-from groovae.report import encoding, figures, latent_map, rolls, scores
+from groovae.metrics import METRICS
+from groovae.report import encoding, figures, latent_map, pairs, rolls, scores
 from groovae.report.encoding import Sound
 from groovae.report.styles import styles_of
 from groovae.sound import FilePath
@@ -102,12 +104,24 @@ def check(path: str | os.PathLike[str], options: Options) -> None:
     """Checks what `write` needs beside a study.
 
     Raises:
-      GroovaeError: the soundfont cannot be played, or `path` is a folder.
+      GroovaeError: the soundfont cannot be played, or `path` cannot be written.
     """
-    if os.path.isdir(os.path.expanduser(path)):
-        raise GroovaeError(f"cannot write {path}: it is not a file")
+    _check_writable(path)
     if options.soundfont is not None:
         encoding.check_sound(options.soundfont)
+
+
+def _check_writable(path: str | os.PathLike[str]) -> None:
+    """Tries it in the folder itself, or in the nearest one above it that is there."""
+    target = Path(os.path.realpath(os.path.expanduser(path)))
+    if target.exists() and not target.is_file():
+        raise GroovaeError(f"cannot write {path}: it is not a file")
+    folder = next(parent for parent in target.parents if os.path.lexists(parent))
+    try:
+        with tempfile.NamedTemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise GroovaeError(f"cannot write {path}: {folder}: {error.strerror or error}") from error
 
 
 def page(study: "Study", styles: Sequence[str] | None, options: Options, say: Say) -> str:
@@ -117,32 +131,44 @@ def page(study: "Study", styles: Sequence[str] | None, options: Options, say: Sa
     if styles is None:
         styles = styles_of([source.filename for source in study.sources])
     no_sound = _why_silent(options, say)
-    chosen = spread(study, options.num_pairs)
+    chosen = pairs.spread(study, options.num_pairs)
     wanted = [
         *_wanted_pairs(study, chosen),
         *_wanted_samples(study, options.num_samples),
         *_wanted_steps(study),
     ]
     cards = _cards(wanted, options, bool(no_sound), say)
-    pairs, steps = 2 * len(chosen), len(study.interpolation)
+    first, steps = 2 * len(chosen), len(study.interpolation)
     say("drawing the charts")
     the_map = latent_map.latent_map(study, styles)
     data = {**the_map.data, "shots": [], "shotVelocities": encoding.VELOCITIES}
     if not no_sound:
         data["shots"] = encoding.one_shots(options.soundfont)
+    warned = study.results.get("warnings") or []
     return _filled(
         study=study,
         results=study.results,
         version=__version__,
         no_sound=no_sound,
+        unseen=not any("baseline" in line for line in warned),
+        intervals=any(
+            scores.is_number((score or {}).get("low")) for score in study.results["scores"].values()
+        ),
+        warnings=warned,
+        words=pairs.words(study),
+        spread_by=METRICS[pairs.spread_by(study)].label,
         headlines=scores.headlines(study.results),
         estimates=figures.score_figures(study.results),
         table=scores.table(study.results),
         pairs=[
-            _pair(study, number, styles[number], cards[2 * i], cards[2 * i + 1])
+            Pair(
+                f"{styles[number]}: {_place(study, number)}",
+                pairs.told(study, number),
+                *cards[2 * i : 2 * i + 2],
+            )
             for i, number in enumerate(chosen)
         ],
-        samples=cards[pairs : len(cards) - steps],
+        samples=cards[first : len(cards) - steps],
         interpolation=cards[len(cards) - steps :],
         shown_pairs=SHOWN_PAIRS,
         shown_samples=SHOWN_SAMPLES,
@@ -161,17 +187,6 @@ def page(study: "Study", styles: Sequence[str] | None, options: Options, say: Sa
     )
 
 
-def spread(study: "Study", count: int) -> list[int]:
-    """Windows with hits, evenly spread from the one of the highest hit F1 to that of the lowest."""
-    drums = study.reference.shape[-1] // 3
-    ours, theirs = (windows[..., :drums] > 0.5 for windows in (study.reference, study.estimate))
-    total = ours.sum(axis=(1, 2)) + theirs.sum(axis=(1, 2))
-    f1 = 2 * (ours & theirs).sum(axis=(1, 2)) / np.maximum(total, 1)
-    order = [i for i in np.argsort(-f1, kind="stable").tolist() if ours[i].any()]
-    places = np.linspace(0, len(order) - 1, min(count, len(order))).round().astype(int)
-    return [order[place] for place in places]
-
-
 def _why_silent(options: Options, say: Say) -> str:
     """Why the page cannot have sound; empty where it can. A soundfont that was named must do."""
     try:
@@ -185,11 +200,12 @@ def _why_silent(options: Options, say: Say) -> str:
 
 
 def _wanted_pairs(study: "Study", chosen: Sequence[int]) -> Iterable[Wanted]:
+    made = pairs.words(study).made
     for i in chosen:
         name, qpm = _place(study, i), float(study.tempo_qpm[i])
         original, estimate = study.reference[i], study.estimate[i]
         yield Wanted("Original", f"original of {name}", original, qpm)
-        yield Wanted("Reconstruction", f"reconstruction of {name}", estimate, qpm, original)
+        yield Wanted(made, f"{made.lower()}: {name}", estimate, qpm, original)
 
 
 def _wanted_samples(study: "Study", count: int) -> Iterable[Wanted]:
@@ -224,21 +240,6 @@ def _cards(wanted: Sequence[Wanted], options: Options, silent: bool, say: Say) -
         )
         for each, groove, sound in zip(wanted, grooves, sounds, strict=True)
     ]
-
-
-def _pair(study: "Study", number: int, style: str, original: Card, estimate: Card) -> Pair:
-    one = slice(number, number + 1)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # A window may have too few hits; its scores say so.
-        found = metrics.scores(
-            metrics.tally(study.reference[one], study.estimate[one], study.tempo_qpm[one])
-        )
-    told = []
-    for name in scores.HEADLINES:
-        about = metrics.METRICS[name]
-        told.append(f"{about.label} {scores.text(name, found[name])} {about.unit}".strip())
-    title = f"{style}: {_place(study, number)}"
-    return Pair(title, ", ".join(told), original, estimate)
 
 
 def _place(study: "Study", number: int) -> str:

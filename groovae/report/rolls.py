@@ -93,14 +93,14 @@ def roll(window: np.ndarray, original: np.ndarray | None = None) -> str:
     hits = hits_of(window)
     paths = [(feel, [_stem(hit) for hit in hits if _feel(hit) == feel]) for _, feel in FEELS]
     if original is not None:
-        cells, others = ({hit[:2] for hit in each} for each in (hits, hits_of(original)))
-        missed = [_dot(*cell) for cell in sorted(others - cells)]
+        missed, added = ([_dot(*cell) for cell in some] for some in _differences(window, original))
         paths += [("missed", missed), ("hollow", missed)]
-        paths += [("added", [_dot(*cell) for cell in sorted(cells - others)])]
+        paths += [("added", added)]
     drawn = "".join(f'<path class="{name}" d="{"".join(d)}"/>' for name, d in paths if d)
     return (
         f'<svg class="roll" viewBox="0 0 {len(window)} {len(LANES)}" preserveAspectRatio="none" '
-        f'role="img" aria-label="{describe(window)}"><use href="#grid-{len(window)}"/>{drawn}</svg>'
+        f'role="img" aria-label="{describe(window, original)}">'
+        f'<use href="#grid-{len(window)}"/>{drawn}</svg>'
     )
 
 
@@ -116,12 +116,16 @@ def grid(steps: int) -> str:
     return f'<g id="grid-{steps}">{drawn}</g>'
 
 
-def describe(window: np.ndarray) -> str:
+def describe(window: np.ndarray, original: np.ndarray | None = None) -> str:
     """In words, for those who do not see the roll."""
     drums = [hit.drum for hit in hits_of(window)]
     counts = [f"{CLASS_NAMES[drum]} {drums.count(drum)}" for drum in sorted(set(drums))]
     bars = len(window) / BAR_STEPS
-    return f"{len(drums)} hits in {bars:g} bars{': ' if counts else ''}{', '.join(counts)}"
+    told = f"{len(drums)} hits in {bars:g} bars{': ' if counts else ''}{', '.join(counts)}"
+    if original is None:
+        return told
+    missed, added = _differences(window, original)
+    return f"{told}; missed {len(missed)}, added {len(added)}"
 
 
 def packed(windows: Sequence[np.ndarray]) -> tuple[bytes, list[int]]:
@@ -136,6 +140,14 @@ def packed(windows: Sequence[np.ndarray]) -> tuple[bytes, list[int]]:
         (hit.step, hit.drum, hit.velocity, _lateness(hit) + 128) for each in hits for hit in each
     ]
     return bytes(value for row in rows for value in row), [len(each) for each in hits]
+
+
+def _differences(
+    window: np.ndarray, original: np.ndarray
+) -> tuple[list[tuple[int, int]], list[tuple[int, int]]]:
+    """The steps and drums of hits that only the original has, and of those that only it lacks."""
+    ours, theirs = ({(h.step, h.drum) for h in hits_of(each)} for each in (window, original))
+    return sorted(theirs - ours), sorted(ours - theirs)
 
 
 def _stem(hit: Hit) -> str:

@@ -13,6 +13,7 @@ from groovae.tables import heading, number
 HEADLINES = ("hit_f1", "timing_mae_ms", "velocity_mae")
 NOTHING = "n/a"
 LEVEL = 0.95
+TOO_FEW = "too few recordings to tell"
 # Whose hits the timing and velocity of a baseline are scored on.
 GROUPS = {"all_hits": "all hits of the recording", "same_hits": "the hits that the model found"}
 
@@ -42,7 +43,8 @@ class Headline(NamedTuple):
     Attributes:
       label: What it is.
       number: As text; `unit` stands beside it.
-      verdict: Better, worse, or no clear difference; empty where there is nothing to compare to.
+      verdict: Better, worse, no clear difference, or too few recordings to tell; empty
+        where there is nothing to compare to.
       note: What it is compared to.
     """
 
@@ -80,7 +82,7 @@ def headlines(results: Results) -> list[Headline]:
         if is_number(samples.get("copies_of_data")):
             note += f"; of the data {_percent(samples['copies_of_data'])} % do"
         found.append(Headline("near copies", _percent(samples["copies"]), "%", "", note))
-    elif latent:
+    elif is_number(latent.get("active_dimensions")):
         number = f"{latent['active_dimensions']:,}"
         note = f"of {latent['dimensions']:,} say something of the groove"
         found.append(Headline("latent dimensions in use", number, "", "", note))
@@ -155,13 +157,15 @@ def _headline(metric: str, results: Results) -> Headline:
     about, verdict, note = METRICS[metric], "", "no baseline to compare to"
     if baselines:
         best = baselines[0]
-        verdict = _verdict(best)
+        verdict = _verdict(model, best)
         note = f"best baseline: {text(metric, best.value)}, {best.label}"
     return Headline(about.label, text(metric, model.value), about.unit, verdict, note)
 
 
-def _verdict(baseline: Estimate) -> str:
+def _verdict(model: Estimate, baseline: Estimate) -> str:
     """Of the model, by the draws of which both have the same recordings."""
+    if not is_number(model.low):
+        return TOO_FEW
     if not is_number(baseline.worse):
         return ""
     limit = (1 - LEVEL) / 2
