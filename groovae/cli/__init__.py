@@ -188,6 +188,16 @@ def define_examples(values: flags.FlagValues, default: str, purpose: str) -> Non
     )
 
 
+def define_split(values: flags.FlagValues) -> None:
+    flags.DEFINE_enum(
+        "split",
+        "validation",
+        ["train", "validation", "test"],
+        "Which split of --tfds_name.",
+        flag_values=values,
+    )
+
+
 def check_one_set(values: Any) -> None:
     if values.tfds_name and values["examples_path"].present:
         raise UsageError("--tfds_name and --examples_path name two sets; give one of them")

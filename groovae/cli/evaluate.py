@@ -39,6 +39,7 @@ from groovae.cli import (
     define_checkpoint,
     define_examples,
     define_layout,
+    define_split,
     need_arguments,
     print_json,
     say,
@@ -70,13 +71,7 @@ LABELS = {
 def define_flags(values: flags.FlagValues) -> None:
     define_checkpoint(values)
     define_examples(values, "data_dir/music-validation.tfrecord", "evaluate")
-    flags.DEFINE_enum(
-        "split",
-        "validation",
-        ["train", "validation", "test"],
-        "Which split of --tfds_name.",
-        flag_values=values,
-    )
+    define_split(values)
     define_layout(values)
     flags.DEFINE_bool(
         "watch",

@@ -29,6 +29,7 @@ from groovae.cli import (
     define_checkpoint,
     define_examples,
     define_layout,
+    define_split,
     need_arguments,
     say,
 )
@@ -37,13 +38,7 @@ from groovae.cli import (
 def define_flags(values: flags.FlagValues) -> None:
     define_checkpoint(values)
     define_examples(values, "data_dir/music-validation.tfrecord", "report")
-    flags.DEFINE_enum(
-        "split",
-        "validation",
-        ["train", "validation", "test"],
-        "Which split of --tfds_name.",
-        flag_values=values,
-    )
+    define_split(values)
     define_layout(values)
     define_appraisal(values)
     flags.DEFINE_string("out", "report.html", "The page to write.", flag_values=values)

@@ -9,6 +9,11 @@ from typing import Any
 
 from groovae.errors import GroovaeError
 
+LICENCE = (
+    "That of the data the model was trained on. The Groove MIDI Dataset is by Google LLC, "
+    "CC BY 4.0, https://magenta.tensorflow.org/datasets/groove"
+)
+
 
 def need_package(name: str) -> Any:
     """Imports a package of the extra `export`; raises a GroovaeError that says how to get it."""

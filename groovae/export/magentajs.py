@@ -30,7 +30,7 @@ import numpy as np
 
 from groovae import __version__
 from groovae.errors import GroovaeError, UsageError
-from groovae.export import shards
+from groovae.export import LICENCE, shards
 from groovae.export.place import check_place, replacing_export
 from groovae.export.shards import MANIFEST, SHARD_NAME
 from groovae.files import json_text
@@ -46,11 +46,6 @@ MAGENTA_JS_URL = (
 MAGENTA_JS_INTEGRITY = "sha384-oj8/W05Ba271e6q5zdMVC8iaF0HpQENHdkpkB1em2cs1tYFUtStZwMg6tQVSAuLj"
 MAGENTA_JS_FILE = "magentamusic.js"
 OWN_FILES = {*PAGE_FILES, CONFIG_FILE, MANIFEST, MAGENTA_JS_FILE}
-
-LICENCE = (
-    "That of the data the model was trained on. The Groove MIDI Dataset is by Google LLC, "
-    "CC BY 4.0, https://magenta.tensorflow.org/datasets/groove"
-)
 
 Say = Callable[[str], None]
 FilePath = str | os.PathLike[str]

@@ -26,7 +26,7 @@ from groovae import __version__, configs
 from groovae.checkpoints import need_checkpoint
 from groovae.errors import GroovaeError, UsageError
 from groovae.evaluate import Data
-from groovae.export import nodes
+from groovae.export import LICENCE, nodes
 from groovae.export.check import NUM_WINDOWS, Heard, check_same, hear, measure_loss, windows_of
 from groovae.export.graphs import Graphs
 from groovae.export.place import check_place, replacing_export
@@ -37,10 +37,6 @@ from groovae.network import Network
 
 FILES = ("encoder.onnx", "decoder.onnx", "decoder_start.onnx", "decoder_step.onnx")
 BATCH_SIZE = 32
-LICENCE = (
-    "That of the data the model was trained on. The Groove MIDI Dataset is by Google LLC, "
-    "CC BY 4.0, https://magenta.tensorflow.org/datasets/groove"
-)
 
 Say = Callable[[str], None]
 FilePath = str | os.PathLike[str]
