@@ -175,6 +175,11 @@ def taught(few_records: Path, shared_folder: Path) -> Callable[[str], Path]:
     return folder_of
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The slow ones first, or one worker would be at them when the others have nothing left."""
+    items.sort(key=lambda item: "slow" not in item.keywords)
+
+
 @pytest.fixture(scope="session")
 def shared_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """One folder for all workers of a run by pytest-xdist, each of which has a base of its own."""

@@ -9,9 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from conftest import only_once
 
 from groovae.appraisal import Study, appraise
 from groovae.evaluate import Data
+from groovae.report import Options, write
 
 
 def study_of(trained: Path, records: Path) -> Study:
@@ -33,3 +35,12 @@ def with_file(study: Study, name: str) -> Study:
 def small(study: Study, samples: int, **more: Any) -> Study:
     """The study with so many samples."""
     return dataclasses.replace(study, samples=study.samples[:samples], **more)
+
+
+def page_of_a_hundred(study: Study, folder: Path) -> Path:
+    """A page with 100 samples and 5 pairs; rendered once, whoever asks first."""
+    path = folder / "hundred.html"
+    with only_once(path):
+        if not path.exists():
+            write(path, study, options=Options(num_pairs=5, num_samples=100))
+    return path

@@ -37,6 +37,7 @@ def kinds(notebook: Any, words: str) -> set[str]:
     return {kind for output in shown for kind in output.get("data", {})}
 
 
+@pytest.mark.slow
 def test_every_cell_runs_without_a_warning(executed: tuple[Any, Path]) -> None:
     notebook, _ = executed
     for source, outputs in outputs_of(notebook).items():

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 from conftest import ROOT, Groovae, assert_one_line
-from studies import small, study_of, with_file
+from studies import page_of_a_hundred, small, study_of, with_file
 
 from groovae.appraisal import Study
 from groovae.drums import CLASS_NAMES, GM
@@ -211,10 +211,10 @@ def test_without_a_synthesizer_the_page_is_silent_and_says_why(
     assert any("without sound" in line for line in said)
 
 
-def test_a_hundred_samples_fit(study: Study, tmp_path: Path) -> None:
-    write(tmp_path / "report.html", study, options=Options(1, 100))
-    assert (tmp_path / "report.html").stat().st_size < 15e6
-    page = (tmp_path / "report.html").read_text("utf-8")
+def test_a_hundred_samples_fit(study: Study, shared_folder: Path) -> None:
+    path = page_of_a_hundred(study, shared_folder)
+    assert path.stat().st_size < 15e6
+    page = path.read_text("utf-8")
     assert "Sample 100</span>" in page
     assert "94 more samples" in page
 

@@ -64,6 +64,7 @@ def flags_for(records: Path, **more: Any) -> list[str]:
     return [f"--{name}={value}" for name, value in flags.items()]
 
 
+@pytest.mark.slow
 def test_steps_together_follow_the_curve_of_one_process(records: Path, tmp_path: Path) -> None:
     options = {"num_steps": 60, "save_checkpoint_steps": 20, "eval_examples_path": str(records)}
     flags = flags_for(records, num_sync_workers=3, **options)
@@ -80,6 +81,7 @@ def test_steps_together_follow_the_curve_of_one_process(records: Path, tmp_path:
     assert not any("step " in text for text in said)  # only the chief tells
 
 
+@pytest.mark.slow
 def test_a_worker_and_a_chief_that_were_killed_come_back(records: Path, tmp_path: Path) -> None:
     num_steps = 600
     flags = flags_for(records, num_steps=num_steps, save_checkpoint_steps=20)
@@ -100,6 +102,7 @@ def test_a_worker_and_a_chief_that_were_killed_come_back(records: Path, tmp_path
     assert rows[-1]["loss"] < 300
 
 
+@pytest.mark.slow
 def test_a_lost_parameter_server_ends_all_with_a_line(records: Path, tmp_path: Path) -> None:
     with Trainings(
         tmp_path, *flags_for(records, num_steps=10**6, save_checkpoint_steps=5)

@@ -23,7 +23,7 @@ from groovae.errors import GroovaeError
 from groovae.train import Options, train
 from groovae.upstream import DurableSaver, tf
 
-KILLS = 30
+KILLS = 20
 
 
 def options(train_dir: Path, records: Path, **more: Any) -> Options:
@@ -51,6 +51,7 @@ def start(folder: Path, *flags: object) -> subprocess.Popen[str]:
 # kill -9
 
 
+@pytest.mark.slow
 def test_killed_at_any_moment_it_goes_on(records: Path, tmp_path: Path) -> None:
     """A checkpoint is saved, evaluated and kept at each step, so that most kills hit one."""
     train_dir, moments = tmp_path / "train", random.Random(4)
