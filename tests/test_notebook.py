@@ -9,6 +9,8 @@ import pytest
 from conftest import ROOT
 from nbclient import NotebookClient
 
+pytestmark = pytest.mark.slow  # all of them, so that one worker runs the notebook once
+
 NOTEBOOK = ROOT / "docs" / "quickstart.ipynb"
 
 
@@ -37,7 +39,6 @@ def kinds(notebook: Any, words: str) -> set[str]:
     return {kind for output in shown for kind in output.get("data", {})}
 
 
-@pytest.mark.slow
 def test_every_cell_runs_without_a_warning(executed: tuple[Any, Path]) -> None:
     notebook, _ = executed
     for source, outputs in outputs_of(notebook).items():
