@@ -44,35 +44,38 @@ class Windows(NamedTuple):
         """Whether there are recordings enough to draw from; otherwise there are no intervals."""
         return len(np.unique(self.recordings)) >= MIN_RECORDINGS
 
-    def scores(
-        self, estimate: np.ndarray, names: Sequence[str], where: np.ndarray | None = None
-    ) -> dict[str, dict[str, float]]:
-        """`value`, `low` and `high` of each metric; see `metrics.tally`."""
-        values = metrics.scores(self._tally(estimate, where))
+    def score(self, estimate: np.ndarray, where: np.ndarray | None = None) -> "Scored":
+        """Scores an estimate; see `metrics.tally`."""
+        tallies = metrics.tally(self.reference, estimate, self.tempo_qpm, where)
+        draws = metrics.bootstrap(tallies, self.recordings) if self.tell_apart else None
+        return Scored(tallies, draws)
+
+
+class Scored(NamedTuple):
+    """An estimate by its tallies, and the bootstrap's draws, None where there are too few to draw.
+
+    Those of the same windows belong together, draw by draw.
+    """
+
+    tallies: metrics.Tallies
+    draws: dict[str, np.ndarray] | None
+
+    def told(self, names: Sequence[str]) -> dict[str, dict[str, float]]:
+        """`value`, `low` and `high` of each metric."""
+        values = metrics.scores(self.tallies)
         ends = dict.fromkeys(names, (math.nan, math.nan))
-        if self.tell_apart:
-            draws = self._draws(estimate, where)
-            ends = {name: metrics.interval(draws[name]) for name in names}
+        if self.draws is not None:
+            ends = {name: metrics.interval(self.draws[name]) for name in names}
         return {n: {"value": values[n], "low": ends[n][0], "high": ends[n][1]} for n in names}
 
-    def worse(
-        self,
-        estimate: np.ndarray,
-        than: np.ndarray,
-        names: Sequence[str],
-        where: np.ndarray | None = None,
-    ) -> dict[str, float]:
-        """In what share of the bootstrap's draws an estimate is worse than another one."""
-        if not self.tell_apart:
-            return dict.fromkeys(names, math.nan)
-        ours, theirs = self._draws(estimate, where), self._draws(than, where)
-        return {n: metrics.share_worse(n, ours[n], theirs[n]) for n in names}
-
-    def _draws(self, estimate: np.ndarray, where: np.ndarray | None) -> dict[str, np.ndarray]:
-        return metrics.bootstrap(self._tally(estimate, where), self.recordings)
-
-    def _tally(self, estimate: np.ndarray, where: np.ndarray | None) -> metrics.Tallies:
-        return metrics.tally(self.reference, estimate, self.tempo_qpm, where)
+    def told_beside(self, other: "Scored", names: Sequence[str]) -> dict[str, dict[str, float]]:
+        """The same with `worse`, the share of the draws in which this is worse than the other."""
+        told = self.told(names)
+        for name in names:
+            told[name]["worse"] = math.nan
+            if self.draws is not None and other.draws is not None:
+                told[name]["worse"] = metrics.share_worse(name, self.draws[name], other.draws[name])
+        return told
 
 
 def judged(
@@ -97,21 +100,20 @@ def judged(
     estimate, train = to_find(estimate, layout), to_find(train, layout)
     drawn = drawn_drums(layout)
     told = [name for name in metrics.METRICS if name not in HITS or drawn.any()]
-    tallies = metrics.tally(found.reference, estimate, windows.tempo_qpm)
+    scored = found.score(estimate)
     drums = [name for name, own in zip(CLASS_NAMES, drawn, strict=True) if own or not drawn.any()]
-    by_drum = metrics.by_drum(tallies)
-    scores = found.scores(estimate, told)
+    by_drum = metrics.by_drum(scored.tallies)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # a baseline may well play nothing
         beside = {
-            baseline.name: _beside(baseline, estimate, told, found)
+            baseline.name: _beside(baseline, estimate, scored, told, found)
             for baseline in fit(train, train_seen).estimates(found.reference, seen)
         }
     return {
-        "scores": scores,
+        "scores": scored.told(told),
         "baselines": beside,
         "by_drum": {drum: _told(by_drum[drum], told) for drum in drums},
-        "by_position": [_told(some, told) for some in metrics.by_position(tallies)],
+        "by_position": [_told(some, told) for some in metrics.by_position(scored.tallies)],
     }
 
 
@@ -122,20 +124,20 @@ def _told(scores: dict[str, float], names: Sequence[str]) -> dict[str, float]:
 
 
 def _beside(
-    baseline: Baseline, estimate: np.ndarray, told: Sequence[str], windows: Windows
+    baseline: Baseline,
+    estimate: np.ndarray,
+    scored: Scored,
+    told: Sequence[str],
+    windows: Windows,
 ) -> dict[str, Any]:
     """The scores of a baseline in what it speaks for, over all its hits and over the model's."""
     names = [n for of in baseline.speaks_for for n in SPEAKS_FOR[of] if n in told]
     hits, felt = ([n for n in names if (n in HITS) == are_hits] for are_hits in (True, False))
-    heard, guessed = _hits(estimate), _hits(baseline.estimate)
-    all_hits, same_hits = windows.scores(baseline.estimate, names), {}
-    for name, worse in windows.worse(baseline.estimate, estimate, hits).items():
-        all_hits[name]["worse"] = worse
+    everywhere = windows.score(baseline.estimate)
+    all_hits, same_hits = everywhere.told(names) | everywhere.told_beside(scored, hits), {}
     if felt:
-        same_hits = windows.scores(baseline.estimate, felt, heard)
-        both = heard & guessed
-        for name, worse in windows.worse(baseline.estimate, estimate, felt, both).items():
-            same_hits[name]["worse"] = worse
+        model = windows.score(estimate, _hits(baseline.estimate))
+        same_hits = windows.score(baseline.estimate, _hits(estimate)).told_beside(model, felt)
     return {"label": baseline.label, "all_hits": all_hits, "same_hits": same_hits}
 
 
