@@ -26,9 +26,9 @@ pytest.importorskip("onnxruntime")
 # What each command is called with: the files are those of `files`.
 COMMANDS = {
     "sample": ["--bars=9", "--num_outputs=3", "--temperature=1"],
-    "reconstruct": ["beat.mid", "--temperature=0.5"],
-    "interpolate": ["beat.mid", "other.mid", "--num_steps=3"],
-    "vary": ["beat.mid", "--num_outputs=2"],
+    "reconstruct": ["beat.mid", "--temperature=1"],
+    "interpolate": ["beat.mid", "other.mid", "--num_steps=3", "--temperature=1"],
+    "vary": ["beat.mid", "--num_outputs=2", "--temperature=1"],
     "humanize": ["beat.mid"],
     "tap2drum": ["beat.mid"],
     "add_hihat": ["beat.mid"],
