@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from groovae.errors import GroovaeError, first_line
+from groovae.export.runtime import is_export
 from groovae.upstream import tf
 
 # The variables whose shape is set by one hparam alone.
@@ -30,7 +31,8 @@ def find_checkpoint(path: str | os.PathLike[str]) -> str | None:
         `.train/model.ckpt-400`, or a `.tar` that holds one; see `groovae.archives`.
 
     Raises:
-      GroovaeError: it is a file, and not one that a checkpoint can be unpacked from.
+      GroovaeError: it is a file, and not one that a checkpoint can be unpacked from, or the folder
+        of an exported model.
     """
     # The shell completes a prefix to one of its files.
     path = Path(re.sub(r"\.(index|meta|data-\d+-of-\d+)$", "", str(path))).expanduser()
@@ -42,6 +44,11 @@ def find_checkpoint(path: str | os.PathLike[str]) -> str | None:
         return str(unpacked(path))
     if not path.is_dir():
         return None
+    if is_export(path):
+        raise GroovaeError(
+            f"{path}: this is an exported model, which plays, and does nothing else; name the "
+            "checkpoint that it was exported from"
+        )
     latest = tf.train.latest_checkpoint(str(path))
     if latest is not None and Path(latest).parent.resolve() == path.resolve():
         return latest

@@ -9,7 +9,6 @@ sample or to resume.
 """
 
 import copy
-import difflib
 import importlib.metadata
 import json
 import math
@@ -20,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from groovae import __version__
+from groovae.description import CONFIG_FILE, check_same_model, need_hparams
 from groovae.errors import GroovaeError, UsageError
 from groovae.files import write_json
 from groovae.grid import Layout
@@ -35,8 +35,6 @@ from groovae.upstream import (
 Config: Any = magenta_configs.Config
 HParams: Any = magenta_configs.HParams
 update_config = magenta_configs.update_config
-
-CONFIG_FILE = "config.json"
 
 CONFIG_MAP: dict[str, Any] = {}
 
@@ -75,14 +73,6 @@ CONFIG_MAP.update(
     for name, config in magenta_configs.CONFIG_MAP.items()
     if name.startswith("groovae_") and name not in CONFIG_MAP
 )
-
-# Hparams that say how to train, not what is trained: a training may go on with other ones.
-TRAINING_HPARAMS = {
-    *("batch_size", "learning_rate", "decay_rate", "min_learning_rate"),
-    *("grad_clip", "clip_mode", "grad_norm_clip_to_zero"),
-    *("dropout_keep_prob", "free_bits", "max_beta", "beta_rate"),
-    *("sampling_schedule", "sampling_rate"),
-}
 
 # The arguments of a GrooveConverter that a Layout takes as they are.
 LAYOUT_ARGUMENTS = (
@@ -242,30 +232,6 @@ def config_of(
     return name, asked
 
 
-def check_same_model(saved: dict[str, Any], asked: dict[str, Any], where: str) -> None:
-    """Compares two descriptions in all that makes the model what it is.
-
-    Raises:
-      UsageError: they differ; the message names each hparam with both values.
-    """
-    differences = []
-    if saved["config"] != asked["config"]:
-        differences.append(f"config is {saved['config']} there, {asked['config']} here")
-    for key in sorted(set(saved["hparams"]) | set(asked["hparams"])):
-        there, here = saved["hparams"].get(key), asked["hparams"].get(key)
-        if key not in TRAINING_HPARAMS and there != here:
-            differences.append(f"{key} is {there} there, {here} here")
-    for key, here in asked["data_converter"].items():
-        there = saved["data_converter"].get(key)
-        if there != here:
-            differences.append(f"the converter's {key} is {there} there, {here} here")
-    if differences:
-        raise UsageError(
-            f"{where} holds another model: {'; '.join(differences)}. "
-            "Leave out the flags that differ, or name another folder"
-        )
-
-
 def _merge_hparams(config: Any, hparams: str | Sequence[str]) -> Any:
     """Parses `name=value,...`, or several of these in turn, into the config's hparams, in place."""
     for given in [hparams] if isinstance(hparams, str) else hparams:
@@ -277,13 +243,7 @@ def _merge_hparams(config: Any, hparams: str | Sequence[str]) -> Any:
 def _parse_hparams(hparams: Any, given: str) -> None:
     known = hparams.values()
     names = re.findall(r"([^,=\[\]]+)(?:\[\d+\])?=", given)
-    for name in names:
-        if name not in known:
-            near = difflib.get_close_matches(name, known, n=1)
-            hint = f" Did you mean {near[0]}?" if near else ""
-            raise UsageError(
-                f"no hparam is called {name!r}.{hint} There are {', '.join(sorted(known))}"
-            )
+    need_hparams(names, known)
     try:
         hparams.parse(given)
     except ValueError as error:

@@ -1,4 +1,6 @@
-"""One music file to NoteSequences, by Magenta's own converters, within limits.
+"""One music file to NoteSequences, as Magenta's converters make them, within limits.
+
+MIDI is read without TensorFlow, note_seq and Magenta (see midi_file.py), all else by them.
 
 `convert_file` never raises because of what a file holds: what could not be converted, and why, is
 part of its result. It runs in worker processes (see workers.py), where a file that kills the
@@ -7,27 +9,28 @@ process or takes for ever costs only itself.
 
 import contextlib
 import dataclasses
-import logging
+import functools
+import hashlib
 import os
 import re
-import tempfile
 import warnings
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
+
+import mido
 
 from groovae.account import Report
 from groovae.errors import GroovaeError, UsageError
 from groovae.folder import KINDS, printable, suffix_of
 from groovae.grid import Layout, measure
 from groovae.midi import tempo_of
-from groovae.upstream import TooMuch, converter_script, mido, note_seq, tf
+from groovae.midi_file import BrokenMidi, TooMuch, read_midi
+from groovae.music import NoteSequence
 
-CONVERTERS: dict[str, Callable[[str, str, str], Any]] = {
-    "MIDI": converter_script.convert_midi,
-    "MusicXML": converter_script.convert_musicxml,
-    "ABC": converter_script.convert_abc,
-}
+Convert = Callable[[str, str], tuple[list[Any], list[str]]]
+
 MXL_PACKS_BY = 10  # XML packs to a tenth and less.
 
 
@@ -76,19 +79,25 @@ def convert_file(root: str, file: str, limits: Limits, layout: Layout | None) ->
       file: The path relative to it, which becomes their `filename`.
       limits: What the file may be.
       layout: How to count the windows in it; None counts none.
+
+    Raises:
+      GroovaeError: it is no MIDI, and Magenta is not installed, which reads all else.
     """
     result = Converted()
     kind = KINDS[suffix_of(file) or ""]
+    convert = _converter(kind)
     try:
         _check_file(os.path.join(root, file), limits)
-        with _magenta_warnings() as reasons, warnings.catch_warnings(record=True) as warned:
-            sequences = _sequences(root, file, CONVERTERS[kind])
+        with warnings.catch_warnings(record=True) as warned:
+            sequences, reasons = convert(root, file)
     except MemoryError:
         raise  # The worker tells.
     except TooMuch as error:
         result.skipped.append((error.reason, error.detail))
-    except (OSError, tf.errors.OpError) as error:
-        result.skipped.append(("unreadable file", getattr(error, "strerror", None) or str(error)))
+    except OSError as error:
+        result.skipped.append(("unreadable file", error.strerror or str(error)))
+    except BrokenMidi as error:
+        result.skipped.append(("broken MIDI", str(error)))
     except Exception as error:
         # Whatever a broken file makes the parsers raise, it costs only itself.
         result.skipped.append((f"broken {kind}", f"{type(error).__name__}: {error}"))
@@ -143,7 +152,7 @@ def read_sequence(
         raise GroovaeError(f"{name}: {reason} ({_plainly(detail)})")
     if len(converted.records) > 1:
         raise GroovaeError(f"{name}: {len(converted.records)} tunes in it; give one alone")
-    sequence = note_seq.NoteSequence.FromString(converted.records[0])
+    sequence = NoteSequence.FromString(converted.records[0])
     sequence.filename = name
     if KINDS[suffix_of(file) or ""] == "MIDI":
         _take_from_midi(real, sequence, say)
@@ -188,23 +197,25 @@ def _check_size(size: int, what: str, max_mb: float) -> None:
         raise TooMuch("too large", f"{size / 1e6:,.1f} MB{what}, over {max_mb:,g} MB")
 
 
-def _sequences(root: str, file: str, convert: Callable[[str, str, str], Any]) -> list[Any]:
-    """What one of Magenta's converters makes of a file."""
-    with _utf8_path(os.path.join(root, file)) as path:
-        sequences = convert(printable(root), printable(os.path.dirname(file)), path) or []
-    return sequences if isinstance(sequences, list) else [sequences]
+def _converter(kind: str) -> Convert:
+    """What reads a kind of file; it gives NoteSequences, and why there are no more."""
+    if kind == "MIDI":
+        return _convert_midi
+    try:
+        from groovae import notation
+    except GroovaeError as error:
+        raise GroovaeError(f"cannot read {kind}, only MIDI: {error}") from error
+    return functools.partial(notation.convert, kind)
 
 
-@contextlib.contextmanager
-def _utf8_path(path: str) -> Iterator[str]:
-    """TensorFlow opens only paths in UTF-8: for any other, a link whose name is printable."""
-    if printable(path) == path:
-        yield path
-        return
-    with tempfile.TemporaryDirectory() as folder:
-        link = os.path.join(folder, printable(os.path.basename(path)))
-        os.symlink(path, link)
-        yield link
+def _convert_midi(root: str, file: str) -> tuple[list[Any], list[str]]:
+    """A MIDI file with the names that Magenta's `convert_midi` gives it."""
+    sequence = read_midi(Path(root, file).read_bytes())
+    sequence.filename = printable(file)
+    sequence.collection_name = os.path.basename(printable(root))
+    name = hashlib.sha1(sequence.filename.encode("utf-8")).hexdigest()
+    sequence.id = f"/id/midi/{sequence.collection_name}/{name}"
+    return [sequence], []
 
 
 def _take(sequence: Any, limits: Limits, layout: Layout | None, result: Converted) -> None:
@@ -222,26 +233,3 @@ def _take(sequence: Any, limits: Limits, layout: Layout | None, result: Converte
         result.records.append(sequence.SerializeToString())
         if layout:
             result.windows.add(measure(sequence, layout))
-
-
-@contextlib.contextmanager
-def _magenta_warnings() -> Iterator[list[str]]:
-    """Collects why Magenta's converters skipped something: they tell only the log."""
-    reasons: list[str] = []
-
-    class Collector(logging.Handler):
-        def emit(self, record: logging.LogRecord) -> None:
-            if record.levelno == logging.WARNING:
-                # 'Could not parse ... %s. It will be skipped. Error was: %s'
-                reasons.append(str(tuple(record.args)[-1]) if record.args else record.getMessage())
-
-    logger, collector = tf.get_logger(), Collector()
-    level = logger.level
-    handlers = logger.handlers[:]
-    logger.handlers[:] = [collector]
-    logger.setLevel(min(level, logging.WARNING) or logging.WARNING)
-    try:
-        yield reasons
-    finally:
-        logger.handlers[:] = handlers
-        logger.setLevel(level)

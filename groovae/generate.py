@@ -1,4 +1,4 @@
-"""Plays a trained model: a thin library over Magenta's `TrainedModel`, with a method for each task.
+"""Plays a trained model, by Magenta's `TrainedModel` or as exported, with a method for each task.
 
     import groovae
     model = groovae.load_model(".train", seed=7)
@@ -23,22 +23,23 @@ import secrets
 import sys
 import warnings
 from collections.abc import Callable, Sequence
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from groovae import configs, latent, metrics
-from groovae.checkpoints import need_checkpoint
+from groovae import latent, metrics
 from groovae.drums import CLOSED_HIHAT, DRUM_MAPS, read_drum_map
 from groovae.errors import UsageError
+from groovae.export.runtime import OnnxNetwork, is_export, open_export
 from groovae.grid import Layout, Pieces
 from groovae.grooves import drums_of, from_tensors, of_notes, performed
 from groovae.midi import MAX_BARS, MAX_TEMPO_QPM, MIN_TEMPO_QPM, tempo_of
-from groovae.network import Network
 from groovae.pieces import as_long, as_steps, cut, for_taps, sounding
-from groovae.tasks import CONFIGS, check_task, config_for, how_to_get, trained_for
+from groovae.tasks import check_task, trained_for
 from groovae.windows import drawn_drums, to_controls, to_inputs
+
+if TYPE_CHECKING:
+    from groovae.network import Network  # which imports TensorFlow
 
 MAX_BATCH_SIZE = 512
 
@@ -47,9 +48,8 @@ class GrooveModel:
     """A trained GrooVAE model, ready to play.
 
     Attributes:
-      checkpoint: The prefix of the checkpoint it was loaded from.
+      checkpoint: The prefix of the checkpoint it was loaded from, or the folder of an export.
       config_name: The key of `CONFIG_MAP`.
-      config: Its configuration, with the hparams it was trained with.
       layout: How it cuts a groove, by which pitches, and what its encoder gets to see.
       seed: What its random draws start from.
       say: Gets a line on whatever is lost or stays empty.
@@ -59,22 +59,25 @@ class GrooveModel:
 
     def __init__(
         self,
-        network: Network,
-        config_name: str,
-        config: Any,
+        network: "Network | OnnxNetwork",
         layout: Layout,
         seed: int,
         say: Callable[[str], None],
         as_hits: bool = False,
     ):
         self._network = network
-        self.checkpoint, self.config_name, self.config = network.checkpoint, config_name, config
+        self.checkpoint, self.config_name = network.checkpoint, network.config_name
         self.layout, self.seed, self.say, self.as_hits = layout, seed, say, as_hits
         self.restart()
 
     @property
+    def config(self) -> Any:
+        """Its configuration, with the hparams it was trained with; an export has none."""
+        return self._network.config
+
+    @property
     def trained_model(self) -> Any:
-        """Magenta's own `TrainedModel`, with all that it offers."""
+        """Magenta's own `TrainedModel`, with all that it offers; an export has none."""
         return self._network.trained_model
 
     def restart(self) -> None:
@@ -320,7 +323,7 @@ class GrooveModel:
 
     @property
     def _z_size(self) -> int:
-        return self.config.hparams.z_size
+        return self._network.z_size
 
     def _encode(self, pieces: Pieces) -> tuple[np.ndarray, np.ndarray]:
         """`mu` and `sigma`, float32 [n, z_size]; zeros for a piece without a hit."""
@@ -389,8 +392,7 @@ class GrooveModel:
                 f"got {tempo_qpm:g}"
             )
         tensor = tensor[: bars * self.layout.steps_per_bar]
-        converter = self.trained_model._config.data_converter
-        return from_tensors(tensor, converter, bars, tempo_qpm, self.layout.pitch_classes, meter)
+        return from_tensors(tensor, bars, tempo_qpm, self.layout.pitch_classes, meter)
 
 
 def _to_stderr(line: str) -> None:
@@ -409,11 +411,11 @@ def load_model(
     say: Callable[[str], None] = _to_stderr,
     as_hits: bool = False,
 ) -> GrooveModel:
-    """Loads a checkpoint with the configuration it was trained with.
+    """Loads a checkpoint with the configuration it was trained with, or an exported model.
 
     Args:
-      checkpoint: A training folder, whose newest checkpoint is taken, a checkpoint's prefix, or a
-        `.tar`.
+      checkpoint: A training folder, whose newest checkpoint is taken, a checkpoint's prefix, a
+        `.tar`, or what `groovae export --format=onnx` wrote, which plays without TensorFlow.
       config: A key of `CONFIG_MAP`; needed only where `config.json` does not lie beside it, and the
         model is not one for `task`.
       hparams: `name=value,...`; likewise.
@@ -427,26 +429,29 @@ def load_model(
       as_hits: See `GrooveModel`.
 
     Raises:
-      GroovaeError: no checkpoint there, or it is damaged or another model's.
+      GroovaeError: no checkpoint there, or it is damaged or another model's; onnxruntime is not
+        installed, which an export is played by.
       UsageError: unknown config, hparams or drum map, or they contradict `config.json`, or the
         model is for another task.
     """
     if seed is not None and not 0 <= seed < 2**31:
         raise UsageError(f"the seed must lie between 0 and 2**31 - 1, got {seed}")
     pitches = read_drum_map(drum_map)
-    prefix = need_checkpoint(checkpoint, how_to_get(task) if task in CONFIGS else None)
-    folder = Path(prefix).parent
-    name, full_config = configs.config_of(folder, config, hparams, config_for(task))
-    if task is not None:
-        check_task(task, name, str(checkpoint))
+    load: Callable[..., Network | OnnxNetwork]
+    if is_export(checkpoint):
+        load = open_export
+    else:
+        from groovae.network import load
+    batch_size = min(max(1, batch_size), MAX_BATCH_SIZE)
+    network = load(checkpoint, config, hparams, task, batch_size)
     layout = dataclasses.replace(
-        configs.layout(full_config, all_notes=all_notes),
+        network.layout,
         pitch_classes=pitches,
+        all_notes=all_notes,
         max_note_dropout_probability=None,
     )
     seed = secrets.randbelow(2**31) if seed is None else seed
-    network = Network(prefix, name, full_config, min(max(1, batch_size), MAX_BATCH_SIZE))
-    return GrooveModel(network, name, full_config, layout, seed, say, as_hits)
+    return GrooveModel(network, layout, seed, say, as_hits)
 
 
 def _check_count(what: str, value: int, at_least: int = 1) -> None:

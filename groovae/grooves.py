@@ -12,43 +12,55 @@ import numpy as np
 
 from groovae.drums import DrumMap
 from groovae.grid import NO_DRUM, Pieces
-from groovae.upstream import note_seq
+from groovae.midi import DEFAULT_QPM, DRUM_CHANNEL
+from groovae.music import NoteSequence
+
+MAGENTAS_STEP_SECONDS = 0.125  # a 16th at DEFAULT_QPM
 
 
 def from_tensors(
     tensors: np.ndarray,
-    converter: Any,
     bars: int,
     tempo_qpm: float,
     drum_map: DrumMap,
     meter: tuple[int, int] = (4, 4),
 ) -> Any:
-    """The groove that a tensor says, by Magenta's `GrooveConverter.from_tensors`.
+    """The groove that a tensor says: the notes of Magenta's `GrooveConverter.from_tensors`.
 
     Args:
       tensors: float32 [steps, depth]: hits, velocities, offsets.
-      converter: The GrooveConverter of the model.
       bars: How long the groove is.
       tempo_qpm: The tempo to play it at; Magenta puts 120 on all.
       drum_map: The first pitch of each drum class is the one that is written.
       meter: 4/4, or another way to write it.
     """
-    # It counts steps in the type of the tensor, and float32 gets coarse as they get many.
-    (decoded,) = converter.from_tensors([tensors.astype(np.float64)])
-    stretch = decoded.tempos[0].qpm / tempo_qpm
-    class_of = {pitches[0]: drum for drum, pitches in enumerate(converter.pitch_classes)}
-    for note in decoded.notes:
-        note.start_time *= stretch
-        note.end_time *= stretch
-        note.pitch = drum_map[class_of[note.pitch]][0]
-    return of_notes(decoded.notes, bars, tempo_qpm, meter)
+    # float32 would count steps, and gets coarse as they get many.
+    hits, velocities, offsets = np.split(tensors.astype(np.float64), 3, axis=-1)
+    steps, drums = np.nonzero(hits > 0.5)
+    velocities = np.clip(np.round(velocities[steps, drums] * 127), 0, 127).astype(int)
+    # At Magenta's tempo first: its times to the bit.
+    starts = (steps - np.clip(offsets[steps, drums] / 2, -0.5, 0.5)) * MAGENTAS_STEP_SECONDS
+    times = np.stack([starts, starts + MAGENTAS_STEP_SECONDS]) * (DEFAULT_QPM / tempo_qpm)
+    groove = of_notes([], bars, tempo_qpm, meter)
+    for drum, velocity, start, end in zip(
+        drums.tolist(), velocities.tolist(), *times.tolist(), strict=True
+    ):
+        groove.notes.add(
+            instrument=DRUM_CHANNEL,
+            is_drum=True,
+            pitch=drum_map[drum][0],
+            velocity=velocity,
+            start_time=start,
+            end_time=end,
+        )
+    return groove
 
 
 def of_notes(
     notes: Sequence[Any], bars: int, tempo_qpm: float, meter: tuple[int, int] = (4, 4)
 ) -> Any:
     """A groove of these notes."""
-    groove = note_seq.NoteSequence(total_time=bars * 4 * 60 / tempo_qpm)
+    groove = NoteSequence(total_time=bars * 4 * 60 / tempo_qpm)
     groove.tempos.add(qpm=tempo_qpm)
     groove.time_signatures.add(numerator=meter[0], denominator=meter[1])
     groove.notes.extend(notes)
@@ -60,7 +72,7 @@ def drums_of(groove: Any, pieces: Pieces) -> list[tuple[Any, int]]:
     found = []
     for note, cell in zip(groove.notes, pieces.cells.tolist(), strict=True):
         if cell != NO_DRUM:
-            drum = note_seq.NoteSequence.Note()
+            drum = NoteSequence.Note()
             drum.CopyFrom(note)
             drum.is_drum = True
             found.append((drum, cell))
@@ -96,7 +108,7 @@ def performed(groove: Any, pieces: Pieces, tensors: np.ndarray) -> Any:
 
 def joined(grooves: Sequence[Any]) -> Any:
     """Grooves of one tempo, one after another, as one groove."""
-    whole = note_seq.NoteSequence()
+    whole = NoteSequence()
     whole.CopyFrom(grooves[0])
     for groove in grooves[1:]:
         whole.notes.extend(moved(groove, whole.total_time).notes)
@@ -106,7 +118,7 @@ def joined(grooves: Sequence[Any]) -> Any:
 
 def moved(groove: Any, later_seconds: float) -> Any:
     """The groove, that much later."""
-    later = note_seq.NoteSequence()
+    later = NoteSequence()
     later.CopyFrom(groove)
     for note in later.notes:
         note.start_time += later_seconds

@@ -6,13 +6,17 @@ The same numbers then give the same hits, one by one or in a batch, and a hit ca
 out, so that a model plays just the hits that it is asked for, and hears itself doing so.
 """
 
+import os
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from groovae import configs
-from groovae.checkpoints import check_fits, damaged
+from groovae.checkpoints import check_fits, damaged, need_checkpoint
 from groovae.errors import GroovaeError
+from groovae.tasks import CONFIGS, check_task, config_for, how_to_get
 from groovae.upstream import MusicVAE, TrainedModel, lstm_models, tf
 
 
@@ -48,12 +52,17 @@ class Network:
 
     Attributes:
       checkpoint: The prefix it was loaded from.
+      config_name: The key of `CONFIG_MAP`.
+      config: Its configuration, with the hparams it was trained with.
+      layout: How it was trained to cut a groove, and what its encoder gets to see.
+      z_size: Of a latent.
       trained_model: Magenta's `TrainedModel`.
     """
 
     def __init__(self, checkpoint: str, config_name: str, config: Any, batch_size: int):
         """Loads a checkpoint; raises the GroovaeError of one that is damaged or another model's."""
-        self.checkpoint = checkpoint
+        self.checkpoint, self.config_name, self.config = checkpoint, config_name, config
+        self.layout, self.z_size = configs.layout(config), config.hparams.z_size
         model = MusicVAE(config.model.encoder, ThresholdDecoder())
         # Magenta feeds all of a batch the same controls.
         self._batch_size = 1 if config.data_converter.control_depth else batch_size
@@ -113,6 +122,21 @@ class Network:
             feed[model._c_input] = controls[0]
         decoded = model._sess.run([model._outputs, model._decoder_results.rnn_output], feed)
         return decoded[0][: len(z)], decoded[1][: len(z)]
+
+
+def load(
+    checkpoint: str | os.PathLike[str],
+    config: str | None,
+    hparams: str | Sequence[str],
+    task: str | None,
+    batch_size: int,
+) -> Network:
+    """The network of a checkpoint that is fit for a task; see `generate.load_model`."""
+    prefix = need_checkpoint(checkpoint, how_to_get(task) if task in CONFIGS else None)
+    name, full_config = configs.config_of(Path(prefix).parent, config, hparams, config_for(task))
+    if task is not None:
+        check_task(task, name, str(checkpoint))
+    return Network(prefix, name, full_config, batch_size)
 
 
 def _load(checkpoint: str, config_name: str, config: Any, batch_size: int) -> Any:

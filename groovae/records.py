@@ -20,7 +20,9 @@ from google.protobuf.message import DecodeError
 
 from groovae.errors import GroovaeError, UsageError, first_line
 from groovae.files import finish_interrupted
-from groovae.upstream import TooMuch, note_seq, read_midi, read_records, tf, tfds
+from groovae.midi_file import BrokenMidi, TooMuch, read_midi
+from groovae.music import NoteSequence
+from groovae.upstream import read_records, tf, tfds
 from groovae.workers import Lost, available_cores, ordered_map
 
 CHUNK_RECORDS = 64
@@ -222,7 +224,7 @@ def _damaged(file: str, count: int, error: Exception) -> GroovaeError:
 
 
 def _note_sequence(record: bytes) -> Any:
-    sequence = note_seq.NoteSequence.FromString(record)
+    sequence = NoteSequence.FromString(record)
     # Other messages parse too: a tf.train.Example is taken for an id, most are of no known field.
     if record and {field.name for field, _ in sequence.ListFields()} <= {"id", "filename"}:
         raise DecodeError("it holds no music")
@@ -234,7 +236,7 @@ def _midi_of_example(name: str, record: bytes) -> Any:
     feature = tf.train.Example.FromString(record).features.feature
     try:
         sequence = read_midi(feature["midi"].bytes_list.value[0])
-    except (IndexError, TooMuch, note_seq.MIDIConversionError) as error:
+    except (IndexError, TooMuch, BrokenMidi) as error:
         raise DecodeError(f"it holds no MIDI file: {first_line(error)}") from error
     ids = feature["id"].bytes_list.value
     sequence.id = f"/tfds/{name}/{ids[0].decode('utf-8', 'replace')}" if ids else f"/tfds/{name}"

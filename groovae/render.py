@@ -222,6 +222,10 @@ def quiet_matplotlib() -> Iterator[None]:
     log.setLevel(logging.ERROR)
     try:
         yield
+    except ModuleNotFoundError as error:
+        raise GroovaeError(
+            f"a picture needs the package {error.name}: run `pip install matplotlib`"
+        ) from error
     finally:
         log.setLevel(level)
 

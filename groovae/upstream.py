@@ -1,9 +1,10 @@
 """The only door to TensorFlow, Keras, tf_slim, note_seq and Magenta.
 
 Every other module takes these packages from here, so that they are always imported in the one way
-that works: legacy Keras, TensorFlow 1 behaviour, and without the pages of notices they print. What
-is broken in them is worked around here, and only here; each workaround says why it exists, and
-`tests/test_upstream.py` fails when upstream no longer needs it.
+that works: legacy Keras, TensorFlow 1 behaviour, and without the pages of notices they print. Only
+NoteSequence comes from groovae.music. What is broken in them is worked around here, and only here;
+each workaround says why it exists, and `tests/test_upstream.py` fails when upstream no longer needs
+it.
 
 Set the environment variable GROOVAE_DEBUG=1 (the flag `--debug`) to see all that upstream prints.
 """
@@ -13,7 +14,6 @@ import ctypes
 import functools
 import gc
 import importlib
-import io
 import os
 import sys
 import tempfile
@@ -130,6 +130,7 @@ with _silence(), _uncollected():
     tf.disable_v2_behavior()
     with _in_place_of("note_seq.notebook_utils", _notebooks()):
         note_seq = _import("note_seq")
+        note_seq.protobuf.music_pb2 = note_seq.music_pb2  # which groovae.music may have loaded
     with _in_place_of("sklearn", None):  # tf_slim does without it, as we do: another half second
         tf_slim = _import("tf_slim")
     magenta_configs = _import("magenta.models.music_vae.configs")
@@ -138,8 +139,6 @@ with _silence(), _uncollected():
     merge_hparams = _import("magenta.common").merge_hparams
     TrainedModel = _import("magenta.models.music_vae.trained_model").TrainedModel
     converter_script = _import("magenta.scripts.convert_dir_to_note_sequences")
-    mido = _import("mido")
-    pretty_midi = _import("pretty_midi")
 
 MusicVAE: Any = magenta_configs.MusicVAE
 Saver: Any = tf.train.Saver
@@ -224,71 +223,6 @@ def _parse_abc_bytes(parse: Any) -> Any:
 
 parse_abc_text = converter_script.abc_parser.parse_abc_tunebook
 converter_script.abc_parser.parse_abc_tunebook = _parse_abc_bytes(parse_abc_text)
-
-
-MAX_TICKS = 50_000_000  # pretty_midi makes an array of all ticks: 0.4 GB, twice that for a moment
-MAX_DELTA = 1 << 40
-
-
-class TooMuch(Exception):
-    """A file that is refused because of what it would take to convert it."""
-
-    def __init__(self, reason: str, detail: str):
-        super().__init__(reason, detail)
-        self.reason = reason
-        self.detail = detail
-
-
-def _read_variable_int(file: Any) -> int:
-    """mido's own, which makes one number of whatever bytes over 127 follow each other.
-
-    With a megabyte of 0xff, as damaged files have it, that takes minutes. Numbers over MAX_DELTA
-    are refused either way: as a time they are over MAX_TICKS, as a length over mido's own limit.
-    """
-    delta = 0
-    while delta < MAX_DELTA:
-        byte = midifiles.read_byte(file)
-        delta = (delta << 7) | (byte & 0x7F)
-        if byte < 0x80:
-            return delta
-    raise OSError("a number goes on for too long")
-
-
-def read_midi(midi: bytes) -> Any:
-    """note_seq's `midi_to_sequence_proto`, but for what it would take to read some files.
-
-    One forged time makes pretty_midi fill gigabytes, since note_seq lifts its limit on ticks; here
-    MAX_TICKS is one again. And note_seq takes Ctrl-C, while it reads, for an error in the file.
-
-    Raises:
-      MIDIConversionError: as note_seq, with its words.
-      TooMuch: the file has too many ticks.
-    """
-    try:
-        parsed = mido.MidiFile(file=io.BytesIO(midi))
-        ticks = max((sum(event.time for event in track) for track in parsed.tracks), default=0)
-        if ticks > MAX_TICKS:
-            raise TooMuch("too long", f"{ticks:,} ticks, over {MAX_TICKS:,} ticks")
-        read = pretty_midi.PrettyMIDI(mido_object=parsed)
-    except (TooMuch, MemoryError):
-        raise
-    except Exception as error:
-        raise converter_script.midi_io.MIDIConversionError(
-            f"Midi decoding error {type(error)}: {error}"
-        ) from error
-    return midi_to_sequence(read)
-
-
-midi_to_sequence = converter_script.midi_io.midi_to_sequence_proto
-converter_script.midi_io.midi_to_sequence_proto = read_midi
-midifiles = _import("mido.midifiles.midifiles")
-# mido asks each byte whether it is a number, and an abstract class takes long to answer. A plain
-# type, asked first, says the same, and converting takes a tenth less.
-midi_checks = _import("mido.messages.checks")
-midi_checks.Integral = (int, midi_checks.Integral)
-midi_checks.Real = (int, midi_checks.Real)
-mido_read_variable_int = midifiles.read_variable_int
-midifiles.read_variable_int = _read_variable_int
 
 
 def _read_mxl_of_any_case(read: Any) -> Any:

@@ -16,7 +16,7 @@ from groovae.account import Report
 from groovae.drums import CLOSED_HIHAT, GM, KICK, SNARE, read_drum_map
 from groovae.grid import Layout, Pieces, to_pieces
 from groovae.grooves import drums_of, from_tensors, joined, of_notes, performed
-from groovae.upstream import note_seq
+from groovae.music import NoteSequence
 
 FOUR_BARS = configs.layout("groovae_4bar")
 STEP_SECONDS = 0.125  # at 120 qpm
@@ -40,7 +40,7 @@ def a_tensor(*hits: tuple[int, int, float, float], bars: int = 1) -> np.ndarray:
 
 def drums(*hits: tuple[float, int, int], **note: Any) -> Any:
     """A groove of hits at (seconds, pitch, velocity), at 120 qpm."""
-    groove = note_seq.NoteSequence()
+    groove = NoteSequence()
     groove.tempos.add(qpm=120)
     for start, pitch, velocity in hits:
         values = {"pitch": pitch, "velocity": velocity, "is_drum": True, **note}
@@ -60,9 +60,9 @@ def told(groove: Any) -> list[tuple[float, int, int]]:
 
 
 @pytest.mark.parametrize("tempo_qpm", [60.0, 97.3, 120.0])
-def test_a_hit_is_at_its_step_less_half_of_its_offset(converter: Any, tempo_qpm: float) -> None:
+def test_a_hit_is_at_its_step_less_half_of_its_offset(tempo_qpm: float) -> None:
     tensor = a_tensor((0, KICK, 1.0, 0.0), (4, SNARE, 0.5, 0.5), (9, CLOSED_HIHAT, 0.1, -1.0))
-    groove = from_tensors(tensor, converter, 3, tempo_qpm, GM)
+    groove = from_tensors(tensor, 3, tempo_qpm, GM)
     step_seconds = 60 / tempo_qpm / 4
     assert [(note.pitch, note.velocity) for note in groove.notes] == [(36, 127), (38, 64), (42, 13)]
     starts = [note.start_time / step_seconds for note in groove.notes]
@@ -76,15 +76,33 @@ def test_a_hit_is_at_its_step_less_half_of_its_offset(converter: Any, tempo_qpm:
     assert all(note.is_drum for note in groove.notes)
 
 
-def test_a_drum_map_says_which_pitch_is_written(converter: Any, tmp_path: Path) -> None:
+@settings(max_examples=50)
+@given(
+    tensor=arrays(
+        np.float32,
+        st.tuples(st.integers(1, 48), st.just(27)),
+        elements=st.floats(-2, 2, width=32),
+        fill=st.nothing(),
+    ),
+    tempo_qpm=st.sampled_from([60.0, 97.3, 120.0, 211.7]),
+)
+def test_the_notes_are_those_of_magenta(
+    converter: Any, tensor: np.ndarray, tempo_qpm: float
+) -> None:
+    (theirs,) = converter.from_tensors([tensor.astype(np.float64)])
+    for note in theirs.notes:
+        note.start_time *= 120 / tempo_qpm
+        note.end_time *= 120 / tempo_qpm
+    ours = from_tensors(tensor, 3, tempo_qpm, GM)
+    assert list(ours.notes) == list(theirs.notes)
+
+
+def test_a_drum_map_says_which_pitch_is_written(tmp_path: Path) -> None:
     mine = tmp_path / "mine.json"
     mine.write_text(json.dumps({"kick": [20, 21], "closed hi-hat": 22}))
     tensor = a_tensor(*((drum, drum, 0.5, 0.0) for drum in range(9)))
     written = {
-        name: [
-            note.pitch
-            for note in from_tensors(tensor, converter, 1, 120, read_drum_map(name)).notes
-        ]
+        name: [note.pitch for note in from_tensors(tensor, 1, 120, read_drum_map(name)).notes]
         for name in ("gm", "roland", str(mine))
     }
     assert written["gm"] == [36, 38, 42, 46, 45, 48, 50, 49, 51]
@@ -101,7 +119,6 @@ def test_a_drum_map_says_which_pitch_is_written(converter: Any, tmp_path: Path) 
     name=st.sampled_from(["gm", "roland"]),
 )
 def test_what_is_written_is_read_again(
-    converter: Any,
     hits: np.ndarray,
     velocities: np.ndarray,
     offsets: np.ndarray,
@@ -112,17 +129,17 @@ def test_what_is_written_is_read_again(
     parts = [hits, hits * velocities / 127, hits * offsets]
     tensor = np.concatenate(parts, axis=-1).astype(np.float32)
     drum_map = read_drum_map(name)
-    groove = from_tensors(tensor, converter, 2, tempo_qpm, drum_map)
+    groove = from_tensors(tensor, 2, tempo_qpm, drum_map)
     layout = Layout(split_bars=2, hop_steps=32, pitch_classes=drum_map)
     again = pieces_of(groove, layout)
     assert (again.bars, again.tempo_qpm) == (2, tempo_qpm)
     np.testing.assert_allclose(again.outputs[0], tensor, atol=1e-5)
 
 
-def test_a_hit_after_an_hour_is_as_exact_as_the_first(converter: Any) -> None:
+def test_a_hit_after_an_hour_is_as_exact_as_the_first() -> None:
     tensor = np.zeros((30_000, 27), np.float32)
     tensor[-1, [KICK, 9 + KICK, 18 + KICK]] = 1, 0.5, 0.1
-    (note,) = from_tensors(tensor, converter, 1875, 120, GM).notes
+    (note,) = from_tensors(tensor, 1875, 120, GM).notes
     assert note.start_time == pytest.approx((29_999 - 0.05) * STEP_SECONDS, abs=1e-6)
 
 

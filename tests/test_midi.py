@@ -394,7 +394,7 @@ def test_a_note_sequence_without_a_tempo_is_at_120(tmp_path: Path) -> None:
 def test_grooves(gmd: Path) -> list[Any]:
     """The 526 windows of the test split as Magenta decodes them, at the tempo they were played."""
     from groovae import configs
-    from groovae.upstream import read_midi
+    from groovae.midi_file import read_midi
     from groovae.windows import to_windows
 
     layout = configs.layout("groovae_4bar")
@@ -428,7 +428,7 @@ def at_tempo(groove: Any, tempo_qpm: float) -> Any:
 def test_every_hit_of_gmd_survives_the_file_to_the_tick(
     tmp_path: Path, test_grooves: list[Any], pickup: bool
 ) -> None:
-    from groovae.upstream import read_midi
+    from groovae.midi_file import read_midi
 
     assert len(test_grooves) == 526
     assert sum(len(groove.notes) for groove in test_grooves) == 39_561

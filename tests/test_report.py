@@ -288,13 +288,11 @@ def test_hits_that_are_no_numbers_are_drawn_all_the_same() -> None:
 
 
 def test_a_groove_is_what_magenta_would_make_of_it(study: Study) -> None:
-    from groovae.configs import CONFIG_MAP
     from groovae.grooves import from_tensors
 
-    converter = CONFIG_MAP["groovae_4bar"].data_converter
     for window in study.reference[:20]:
         ours = rolls.groove_of(window, 96.0)
-        theirs = from_tensors(window, converter, 4, 96.0, GM)
+        theirs = from_tensors(window, 4, 96.0, GM)
         assert ours.total_time == pytest.approx(theirs.total_time)
         assert [(n.pitch, n.velocity) for n in ours.notes] == [
             (n.pitch, n.velocity) for n in theirs.notes

@@ -156,7 +156,8 @@ def define_checkpoint(values: flags.FlagValues) -> None:
     flags.DEFINE_string(
         "checkpoint",
         ".train",
-        "A training folder, the prefix of a checkpoint, such as .train/model.ckpt-400, or a .tar.",
+        "A training folder, the prefix of a checkpoint, such as .train/model.ckpt-400, or a .tar; "
+        "to play, also what `groovae export --format=onnx` wrote, which needs no TensorFlow.",
         flag_values=values,
     )
     flags.DEFINE_string(

@@ -12,16 +12,18 @@ one that was exported.
 import hashlib
 import json
 import os
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 
+from groovae.description import CONFIG_FILE, check_same_model, with_hparams
 from groovae.errors import GroovaeError, first_line
 from groovae.export import need_package
 from groovae.grid import Layout
+from groovae.tasks import check_task
 
-CONFIG_FILE = "config.json"
 AS_IT_IS = np.float32(1)  # a temperature: the thresholds have it
 
 
@@ -31,7 +33,9 @@ class OnnxNetwork:
     Attributes:
       checkpoint: The folder it was loaded from.
       about: What `config.json` there says.
+      config_name: The config of the model, a key of `CONFIG_MAP`.
       layout: How the model was trained to cut a groove, and what its encoder gets to see.
+      z_size: Of a latent.
     """
 
     def __init__(self, folder: str | os.PathLike[str], batch_size: int = 1):
@@ -46,6 +50,23 @@ class OnnxNetwork:
         self._sessions: dict[str, Any] = {}
         self._runtime = need_package("onnxruntime")
         self.about, self.layout = read_export(self._folder)
+        self.config_name, self.z_size = self.about["config"], self.about["hparams"]["z_size"]
+
+    @property
+    def config(self) -> NoReturn:
+        """There is none; `about` has its name and hparams."""
+        self._need_checkpoint("Config")
+
+    @property
+    def trained_model(self) -> NoReturn:
+        """There is none."""
+        self._need_checkpoint("TrainedModel")
+
+    def _need_checkpoint(self, what: str) -> NoReturn:
+        raise GroovaeError(
+            f"{self.checkpoint}: an exported model has no {what} of Magenta's; load the checkpoint "
+            "that it was exported from"
+        )
 
     def encode(self, inputs: np.ndarray, controls: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """`mu` and `sigma`, float32 [n, z_size], of `inputs` [n, steps, depth]."""
@@ -159,6 +180,34 @@ class OnnxNetwork:
             raise GroovaeError(f"{self._folder / name}: {first_line(error)}") from error
 
 
+def is_export(folder: str | os.PathLike[str]) -> bool:
+    """Whether a folder holds ONNX models; whether they are whole shows when they are read."""
+    return any(Path(folder).expanduser().glob("*.onnx"))
+
+
+def open_export(
+    folder: str | os.PathLike[str],
+    config: str | None,
+    hparams: str | Sequence[str],
+    task: str | None,
+    batch_size: int,
+) -> OnnxNetwork:
+    """An exported model that is fit for a task; see `generate.load_model`.
+
+    Raises:
+      GroovaeError: no exported model there, or onnxruntime is not installed.
+      UsageError: `config` or `hparams` contradict it, or it is for another task.
+    """
+    network = OnnxNetwork(folder, batch_size)
+    about = network.about
+    asked = {**about, "config": config or about["config"]}
+    asked["hparams"] = with_hparams(about["hparams"], hparams)
+    check_same_model(about, asked, str(folder))
+    if task is not None:
+        check_task(task, network.config_name, str(folder))
+    return network
+
+
 def read_export(folder: str | os.PathLike[str]) -> tuple[dict[str, Any], Layout]:
     """What `config.json` of an exported model says, and how the model cuts a groove.
 
@@ -168,8 +217,11 @@ def read_export(folder: str | os.PathLike[str]) -> tuple[dict[str, Any], Layout]
     path = Path(folder).expanduser() / CONFIG_FILE
     try:
         about = json.loads(path.read_text("utf-8"))
-        if about["format"] != "onnx" or not isinstance(about["files"], dict):
+        parts = [about[key] for key in ("files", "data_converter", "hparams")]
+        if about["format"] != "onnx" or not all(isinstance(part, dict) for part in parts):
             raise ValueError("it describes no ONNX model")
+        if not isinstance(about["config"], str) or not isinstance(about["hparams"]["z_size"], int):
+            raise ValueError("it tells neither config nor z_size")
         return about, _layout(about["layout"])
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise GroovaeError(

@@ -1,0 +1,83 @@
+"""What `config.json` says of a model: plain values, compared without building anything.
+
+A training folder and an exported model have one; `configs.describe` makes it.
+"""
+
+import difflib
+import json
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from groovae.errors import UsageError
+
+CONFIG_FILE = "config.json"
+
+# Hparams that say how to train, not what is trained: a training may go on with other ones.
+TRAINING_HPARAMS = {
+    *("batch_size", "learning_rate", "decay_rate", "min_learning_rate"),
+    *("grad_clip", "clip_mode", "grad_norm_clip_to_zero"),
+    *("dropout_keep_prob", "free_bits", "max_beta", "beta_rate"),
+    *("sampling_schedule", "sampling_rate"),
+}
+
+
+def check_same_model(saved: dict[str, Any], asked: dict[str, Any], where: str) -> None:
+    """Compares two descriptions in all that makes the model what it is.
+
+    Raises:
+      UsageError: they differ; the message names each hparam with both values.
+    """
+    differences = []
+    if saved["config"] != asked["config"]:
+        differences.append(f"config is {saved['config']} there, {asked['config']} here")
+    for key in sorted(set(saved["hparams"]) | set(asked["hparams"])):
+        there, here = saved["hparams"].get(key), asked["hparams"].get(key)
+        if key not in TRAINING_HPARAMS and there != here:
+            differences.append(f"{key} is {there} there, {here} here")
+    for key, here in asked["data_converter"].items():
+        there = saved["data_converter"].get(key)
+        if there != here:
+            differences.append(f"the converter's {key} is {there} there, {here} here")
+    if differences:
+        raise UsageError(
+            f"{where} holds another model: {'; '.join(differences)}. "
+            "Leave out the flags that differ, or name another folder"
+        )
+
+
+def need_hparams(names: Iterable[str], known: Mapping[str, Any]) -> None:
+    """Checks that there are hparams of these names; raises a UsageError that names a near one."""
+    for name in names:
+        if name not in known:
+            near = difflib.get_close_matches(name, known, n=1)
+            hint = f" Did you mean {near[0]}?" if near else ""
+            raise UsageError(
+                f"no hparam is called {name!r}.{hint} There are {', '.join(sorted(known))}"
+            )
+
+
+def with_hparams(saved: dict[str, Any], hparams: str | Sequence[str]) -> dict[str, Any]:
+    """Hparams with others in place of them: what Magenta's `HParams.parse` would make of them.
+
+    Args:
+      saved: By name.
+      hparams: `name=value,...`, or several of these, of which a later one wins.
+
+    Raises:
+      UsageError: no such hparam.
+    """
+    asked = dict(saved)
+    for given in [hparams] if isinstance(hparams, str) else hparams:
+        text = re.sub(r"\s", "", given)
+        values = dict(re.findall(r"([^,=]+)=(\[[^\]]*\]|[^,]*)", text))
+        need_hparams(values, saved)
+        asked |= {name: _parsed(value) for name, value in values.items()}
+    return asked
+
+
+def _parsed(value: str) -> Any:
+    try:
+        return json.loads(value.lower())  # of True
+    except ValueError:
+        return value
