@@ -29,10 +29,11 @@ import numpy as np
 
 from groovae import latent, metrics
 from groovae.drums import CLOSED_HIHAT, DRUM_MAPS, read_drum_map
-from groovae.errors import UsageError
+from groovae.errors import GroovaeError, UsageError
 from groovae.export.runtime import OnnxNetwork, is_export, open_export
 from groovae.grid import Layout, Pieces
 from groovae.grooves import drums_of, from_tensors, of_notes, performed
+from groovae.included import own_or_included
 from groovae.midi import MAX_BARS, MAX_TEMPO_QPM, MIN_TEMPO_QPM, tempo_of
 from groovae.pieces import as_long, as_steps, cut, for_taps, sounding
 from groovae.tasks import check_task, trained_for
@@ -400,7 +401,7 @@ def _to_stderr(line: str) -> None:
 
 
 def load_model(
-    checkpoint: str | os.PathLike[str] = ".train",
+    checkpoint: str | os.PathLike[str] | None = None,
     config: str | None = None,
     hparams: str | Sequence[str] = "",
     seed: int | None = None,
@@ -415,7 +416,8 @@ def load_model(
 
     Args:
       checkpoint: A training folder, whose newest checkpoint is taken, a checkpoint's prefix, a
-        `.tar`, or what `groovae export --format=onnx` wrote, which plays without TensorFlow.
+        `.tar`, or what `groovae export --format=onnx` wrote, which plays without TensorFlow. Where
+        it is None `.train`, or, if nothing is trained there, the model that comes with groovae.
       config: A key of `CONFIG_MAP`; needed only where `config.json` does not lie beside it, and the
         model is not one for `task`.
       hparams: `name=value,...`; likewise.
@@ -437,13 +439,10 @@ def load_model(
     if seed is not None and not 0 <= seed < 2**31:
         raise UsageError(f"the seed must lie between 0 and 2**31 - 1, got {seed}")
     pitches = read_drum_map(drum_map)
-    load: Callable[..., Network | OnnxNetwork]
-    if is_export(checkpoint):
-        load = open_export
-    else:
-        from groovae.network import load
+    if checkpoint is None:
+        checkpoint = own_or_included(task, say)
     batch_size = min(max(1, batch_size), MAX_BATCH_SIZE)
-    network = load(checkpoint, config, hparams, task, batch_size)
+    network = _loader(checkpoint)(checkpoint, config, hparams, task, batch_size)
     layout = dataclasses.replace(
         network.layout,
         pitch_classes=pitches,
@@ -452,6 +451,20 @@ def load_model(
     )
     seed = secrets.randbelow(2**31) if seed is None else seed
     return GrooveModel(network, layout, seed, say, as_hits)
+
+
+def _loader(checkpoint: str | os.PathLike[str]) -> "Callable[..., Network | OnnxNetwork]":
+    """What loads a checkpoint, or an export."""
+    if is_export(checkpoint):
+        return open_export
+    try:
+        from groovae.network import load
+    except GroovaeError as error:
+        raise GroovaeError(
+            f"{checkpoint}: a checkpoint is played by TensorFlow: {error}; or name a folder that "
+            "`groovae export --format=onnx` wrote by --checkpoint"
+        ) from error
+    return load
 
 
 def _check_count(what: str, value: int, at_least: int = 1) -> None:

@@ -117,21 +117,21 @@ def test_every_command_plays_as_with_the_checkpoint(
 def test_latents_and_tensors_are_within_rounding(
     taught: Callable[[str], Path], exported: Export
 ) -> None:
-    models = [load_model(one("vary"), seed=3, batch_size=8) for one in (taught, exported)]
-    theirs, ours = models
+    theirs, ours = (load_model(one("vary"), seed=3, batch_size=8) for one in (taught, exported))
     assert (ours.config_name, ours.layout) == (theirs.config_name, theirs.layout)
-    np.testing.assert_allclose(*(model.encode(a_groove(bars=9)) for model in models), atol=1e-5)
-    tensors = [model.sample_tensors(8, 4, 1.0) for model in models]
-    np.testing.assert_array_equal(*(tensor[..., :9] for tensor in tensors))
-    np.testing.assert_allclose(*tensors, atol=1e-5)
+    mu, expected_mu = (model.encode(a_groove(bars=9)) for model in (ours, theirs))
+    np.testing.assert_allclose(mu, expected_mu, atol=1e-5)
+    tensors, expected = (model.sample_tensors(8, 4, 1.0) for model in (ours, theirs))
+    np.testing.assert_array_equal(tensors[..., :9], expected[..., :9])
+    np.testing.assert_allclose(tensors, expected, atol=1e-5)
 
 
 def test_one_at_a_time_plays_as_many_at_a_time(exported: Export) -> None:
-    tensors = [
+    one, many = (
         load_model(exported("sample"), seed=3, batch_size=size).sample_tensors(5, 4, 1.0)
         for size in (1, 5)
-    ]
-    np.testing.assert_allclose(*tensors, atol=1e-5)
+    )
+    np.testing.assert_allclose(one, many, atol=1e-5)
 
 
 # Without TensorFlow
@@ -163,7 +163,18 @@ def test_a_checkpoint_says_what_is_missing_where_tensorflow_is(trained: Path) ->
     result = run_blocked(
         "from groovae.cli import main; sys.exit(main())", "sample", f"--checkpoint={trained}"
     )
-    assert_one_line(result, 1, "the package tensorflow is not installed")
+    assert_one_line(
+        result, 1, "a checkpoint is played by TensorFlow", "the package tensorflow is not installed"
+    )
+
+
+@pytest.mark.parametrize("command", ["train", "preprocess", "info", "evaluate", "report", "demo"])
+def test_other_commands_say_what_is_missing(command: str, tmp_path: Path) -> None:
+    result = run_blocked(
+        "HEAVY += ('pandas', 'tqdm'); from groovae.cli import main; sys.exit(main())",
+        *(command, *[tmp_path] * {"preprocess": 2, "info": 1}.get(command, 0)),
+    )
+    assert_one_line(result, 1, "is not installed; it comes with groovae, see its README")
 
 
 def test_scores_say_what_is_missing_where_tensorflow_is(exported: Export, tmp_path: Path) -> None:

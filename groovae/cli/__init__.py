@@ -151,13 +151,15 @@ def define_config(values: flags.FlagValues, help_text: str) -> None:
     flags.DEFINE_string("config", "groovae_4bar", help_text, flag_values=values)
 
 
-def define_checkpoint(values: flags.FlagValues) -> None:
-    """Which trained model: the same flags wherever one is read."""
+def define_checkpoint(
+    values: flags.FlagValues, default: str | None = ".train", also: str = ""
+) -> None:
+    """Which trained model: the same flags wherever one is read; `also` says what else is taken."""
     flags.DEFINE_string(
         "checkpoint",
-        ".train",
-        "A training folder, the prefix of a checkpoint, such as .train/model.ckpt-400, or a .tar; "
-        "to play, also what `groovae export --format=onnx` wrote, which needs no TensorFlow.",
+        default,
+        "A training folder, the prefix of a checkpoint, such as .train/model.ckpt-400, or a .tar"
+        f"{also}.",
         flag_values=values,
     )
     flags.DEFINE_string(
@@ -335,8 +337,14 @@ def _complain(who: str, error: Exception) -> int:
     if isinstance(error, GroovaeError):
         print(f"{who}: {_one_line(str(error))}", file=sys.stderr)
         return error.exit_code
-    what = _one_line(f"{type(error).__name__}: {error}")
-    print(f"{who}: unexpected {what}; see all of it with --debug", file=sys.stderr)
+    if isinstance(error, ModuleNotFoundError):  # in an install of what plays exports alone
+        what = f"the package {error.name} is not installed; it comes with groovae, see its README"
+    else:
+        what = (
+            _one_line(f"unexpected {type(error).__name__}: {error}")
+            + "; see all of it with --debug"
+        )
+    print(f"{who}: {what}", file=sys.stderr)
     return 1
 
 

@@ -74,7 +74,13 @@ def define_output(
 ) -> None:
     """Which model plays, and how its grooves are written, shown and heard."""
     flags.DEFINE_string("out", out, out_help, flag_values=values)
-    define_checkpoint(values)
+    define_checkpoint(
+        values,
+        None,
+        "; or what `groovae export --format=onnx` wrote, which takes no TensorFlow. By default "
+        ".train; where nothing is trained there, what plays whole grooves takes the model that "
+        "comes with groovae",
+    )
     define_seed(values, None, "For the same grooves again; random by default, and printed.")
     flags.DEFINE_string(
         "drum_map",

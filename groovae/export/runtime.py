@@ -217,9 +217,10 @@ def read_export(folder: str | os.PathLike[str]) -> tuple[dict[str, Any], Layout]
     path = Path(folder).expanduser() / CONFIG_FILE
     try:
         about = json.loads(path.read_text("utf-8"))
-        parts = [about[key] for key in ("files", "data_converter", "hparams")]
-        if about["format"] != "onnx" or not all(isinstance(part, dict) for part in parts):
+        if about["format"] != "onnx":
             raise ValueError("it describes no ONNX model")
+        if not all(isinstance(about[key], dict) for key in ("files", "data_converter", "hparams")):
+            raise ValueError("files, data_converter or hparams is no object")
         if not isinstance(about["config"], str) or not isinstance(about["hparams"]["z_size"], int):
             raise ValueError("it tells neither config nor z_size")
         return about, _layout(about["layout"])
