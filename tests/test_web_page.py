@@ -18,10 +18,12 @@ from test_report_browser import BROWSERS, CONTRASTS, MIN_CONTRAST, PHONE
 from web import magenta_music, random_checkpoint, served
 
 import groovae
+from groovae import configs
 from groovae.drums import GM
 from groovae.export import magentajs
 from groovae.generate import load_model
 from groovae.midi import write_sequence
+from groovae.network import Network
 from groovae.report.rolls import LANE_OF, LOUDEST, SOFTEST
 from groovae.upstream import note_seq
 
@@ -191,6 +193,50 @@ def fulfill(content: bytes, route: Any) -> None:
         content_type="text/javascript",
         headers={"Access-Control-Allow-Origin": "*"},
     )
+
+
+# Decodes and encodes arrays by magenta.js's own model, not by the page's.
+BY_MAGENTA_JS = """async ([url, z, inputs]) => {
+  await mm.tf.setBackend("cpu");
+  const model = new mm.MusicVAE(url);
+  await model.initialize();
+  const decoded = await model.decodeTensors(mm.tf.tensor2d(z));
+  const mu = await model.encodeTensors(mm.tf.tensor3d(inputs));
+  return [await decoded.array(), await mu.array()];
+}"""
+
+
+def assert_as_in_tensorflow(
+    page: Any, url: str, z: Any, inputs: Any, decoded: Any, mu: Any
+) -> None:
+    found = page.evaluate(BY_MAGENTA_JS, [url, z.tolist(), inputs.tolist()])
+    played, encoded = (np.array(one, np.float32) for one in found)
+    assert 0.02 < played[..., :9].mean() < 0.98
+    np.testing.assert_array_equal(played[..., :9], decoded[..., :9])
+    np.testing.assert_allclose(played, decoded, rtol=0, atol=1e-5)
+    np.testing.assert_allclose(encoded, mu, rtol=0, atol=1e-5)
+
+
+def test_the_native_model_is_in_the_browser_what_it_is_in_tensorflow(
+    site: str, native: Path, open_page: Callable[..., Any]
+) -> None:
+    outputs = np.load(native / "native_outputs.npz")
+    wanted = [outputs[name] for name in ("z", "inputs", "decoded", "mu")]
+    assert_as_in_tensorflow(open_page(site), site, *wanted)
+
+
+def test_a_model_with_large_weights_is_in_the_browser_what_it_is_in_tensorflow(
+    lively: Lively, open_page: Callable[..., Any]
+) -> None:
+    config = configs.get_config("groovae_4bar", RANDOM_HPARAMS)
+    network, random = (
+        Network(lively.checkpoint, "groovae_4bar", config, 4),
+        np.random.RandomState(5),
+    )
+    z, inputs = random.randn(4, 16), random.uniform(0, 1, (4, 64, 27)).astype(np.float32)
+    thresholds, controls = np.zeros((4, 64, 9), np.float32), np.zeros((4, 64, 0), np.float32)
+    decoded, mu = network.decode(z, thresholds, controls)[0], network.encode(inputs, controls)[0]
+    assert_as_in_tensorflow(open_page(lively.url), lively.url, z, inputs, decoded, mu)
 
 
 def test_each_new_groove_has_notes_of_its_own(site: str, open_page: Callable[..., Any]) -> None:
