@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pytest
 from conftest import SMALL_HPARAMS, TINY_HPARAMS, Groovae, assert_one_line
+from web import random_checkpoint
 
 from groovae import __version__, configs, latent
 from groovae.errors import GroovaeError, UsageError
@@ -24,7 +25,6 @@ from groovae.export import check, need_package
 from groovae.export.onnx import FILES, describe, export, write
 from groovae.export.runtime import OnnxNetwork, read_export
 from groovae.export.weights import model_tensors, training_step
-from groovae.graph import evaluation_graph
 from groovae.network import Network
 from groovae.upstream import tf
 
@@ -46,28 +46,13 @@ class Model(NamedTuple):
     heard: check.Heard
 
 
-def random_checkpoint(folder: Path, name: str, hparams: str) -> str:
-    """A training folder as after 7 steps, with kernels of a deviation of 2 / sqrt(fan_in)."""
-    rng = np.random.RandomState(1)
-    config = configs.get_config(name, hparams)
-    with tf.Graph().as_default(), tf.Session() as session:
-        evaluation_graph(config)
-        for variable in tf.trainable_variables():
-            shape = variable.shape.as_list()
-            deviation = 2 / np.sqrt(shape[0]) if len(shape) > 1 else 0.5
-            variable.load(deviation * rng.standard_normal(shape), session)
-        tf.train.get_global_step().load(7, session)
-        prefix = tf.train.Saver().save(session, str(folder / "model.ckpt"), 7)
-    configs.save_config(folder, configs.describe(name, configs.get_config(name, hparams)))
-    return prefix
-
-
 @pytest.fixture(scope="module")
 def model(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Model]:
     @functools.cache
     def made(name: str) -> Model:
         folder, told, hparams = tmp_path_factory.mktemp(name), list[str](), LAYERED
         prefix = random_checkpoint(folder, name, hparams)
+        configs.save_config(folder, configs.describe(name, configs.get_config(name, hparams)))
         export(folder, folder / "onnx", say=told.append)
         network = Network(prefix, name, configs.get_config(name, hparams), 4)
         layout = configs.layout(name)

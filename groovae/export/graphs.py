@@ -11,6 +11,9 @@ any number of steps; `depth` is 3 * drums: hits, velocities, offsets. Models tha
 - decoder_step.onnx: `z`, `state`, `previous` [n, depth], which is the last step's `tensors` and
   zeros at first, `temperature` and `noise` [n, drums] to `tensors`, `likelihoods`, `next_state`.
 
+In JavaScript, with onnxruntime-node, an input is `new ort.Tensor("float32", values, dims)`; the
+dims of a temperature are `[]`.
+
 A hit falls where its logit is over temperature * noise. With u uniform in (0, 1), noise =
 log(u / (1 - u)) makes that Bernoulli(sigmoid(logit / temperature)), as Magenta draws; a temperature
 of 0 is where a hit is likelier than none. Noise of -inf gives a hit and inf rules it out, at any
