@@ -21,6 +21,8 @@ nothing else run; the ratios of one run count, not seconds of two.
   sample       from the start of the process to its end: one groove of four bars as a MIDI file, by
                `groovae sample` and by Magenta's `music_vae_generate`, and where the time goes; and
                sequences a second that a warm model decodes in batches of 512
+  onnx         the same of groovae alone: an exported model by onnxruntime beside the checkpoint it
+               came from by TensorFlow, in batches of 1, 64 and 512; both must play the same hits
   memory       whether `preprocess` and `train` need more memory for more files: copies of short
                files under other names, and a tiny model, as neither changes what must stay flat
 
@@ -55,7 +57,8 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from benchmark_run import PROBE, ROOT, Failure, Run, busy_elsewhere, make_native, probe, run
+from benchmark_onnx import onnx_section
+from benchmark_run import PROBE, ROOT, Failure, Run, busy_elsewhere, make_native, probe, run, say
 from benchmark_table import Section, show
 
 CONFIG = "groovae_4bar"
@@ -73,6 +76,7 @@ SAMPLE_PHASES = ("import", "graph", "restore", "decode", "write")
 # Neither the steps of a training nor its batch size change how long sampling takes.
 ONE_STEP = ("--num_steps=1", "--hparams=batch_size=8")
 DECODED = 512
+DECODINGS = 5
 
 # What the figures must reach. Flat and linear leave room for the noise of a machine.
 PREPROCESS_FASTER = 2.2
@@ -85,10 +89,6 @@ COLD_START_FASTER = 2.5
 DECODE_AS_FAST = 1.0
 MEMORY_AT_MOST = 1.0
 FLAT = 1.1
-
-
-def say(line: str) -> None:
-    print(f"benchmark: {line}", file=sys.stderr, flush=True)
 
 
 # --- the sections ---
@@ -157,6 +157,20 @@ class Bench:
         forget_windows(self.records)
         return max(folder.glob("model.ckpt-*.index")).with_suffix("")
 
+    @functools.cached_property
+    def exported(self) -> Path:
+        """The same checkpoint, exported to ONNX."""
+        folder = self.work / "export"
+        shutil.rmtree(folder, ignore_errors=True)
+        flags = ["--format=onnx", f"--checkpoint={self.checkpoint}", f"--out={folder}"]
+        say("exporting the checkpoint")
+        run([self.python, "-m", "groovae", "export", *flags], self.work / "export.log")
+        return folder
+
+    def model(self, who: str) -> Path:
+        """What a program plays: native, groovae, or groovae by tensorflow or onnx."""
+        return self.exported if who == "onnx" else self.checkpoint
+
     def sample(self, who: str, log: Path) -> tuple[Run, dict[str, float]]:
         """Samples one groove in a process of its own: how it ran, and the seconds of each phase."""
         folder = log.with_suffix("")
@@ -165,13 +179,20 @@ class Bench:
             flags = [f"--config={CONFIG}", f"--checkpoint_file={self.checkpoint}", "--mode=sample"]
             flags += ["--num_outputs=1", f"--output_dir={folder}"]
         else:
-            flags = [f"--checkpoint={self.checkpoint}", f"--out={folder / 'groove.mid'}"]
+            flags = [f"--checkpoint={self.model(who)}", f"--out={folder / 'groove.mid'}"]
         python = self.native if who == "native" else self.python
         *told, last = probe(python, "sample", log, who, *flags)
         written = len([*folder.glob("*.mid")])
         if written != 1:
             raise Failure(f"{who} wrote {written} MIDI files instead of one; see {log}")
         return last["run"], sample_phases(told, last["run"])
+
+    def decode(self, who: str, log: Path, batch_size: int, times: int) -> dict[str, Any]:
+        """Decodes a batch again and again in a process of its own; see `benchmark_probe.decode`."""
+        python = self.native if who == "native" else self.python
+        arguments = (who, self.model(who), CONFIG, str(batch_size), str(times))
+        told, _ = probe(python, "decode", log, *arguments)
+        return told
 
     def train(self, who: str, log: Path, records: Path, *flags: str) -> "Training":
         folder = log.with_suffix("")
@@ -326,9 +347,7 @@ def first_step_section(bench: Bench) -> Iterator[Section]:
         section.add(f"start to end of step 1, {name} start", "s", native, ours, at_least=target)
     for who, trainings in bench.trainings.items():
         label = who if who == "native" else f"groovae, {who} start"
-        section.phases[label] = {
-            name: median([training.phases[name] for training in trainings]) for name in PHASES
-        }
+        section.add_phases(label, [training.phases for training in trainings])
     section.notes.append(
         "windows: from the imports to the graph, where native makes none yet; warm-up: step 1 "
         "beyond a usual step, in which the pipeline fills and TensorFlow optimises the graph"
@@ -361,7 +380,7 @@ def sample_section(bench: Bench) -> Iterator[Section]:
     phases: dict[str, list[dict[str, float]]] = {who: [] for who in programs}
     rates: dict[str, list[float]] = {who: [] for who in programs}
     shares: dict[str, float] = {}
-    checkpoint = bench.checkpoint
+    bench.model("groovae")  # made before the clock starts
     for number, order in bench.rounds():
         for who in programs[::order]:
             say(f"round {number}: sample, {who}")
@@ -370,9 +389,7 @@ def sample_section(bench: Bench) -> Iterator[Section]:
             phases[who].append(seconds)
         for who in programs[::order]:
             say(f"round {number}: decode, {who}")
-            python = bench.native if who == "native" else bench.python
-            arguments = (who, checkpoint, CONFIG, str(DECODED))
-            told, _ = probe(python, "decode", bench.work / f"decode_{who}.log", *arguments)
+            told = bench.decode(who, bench.work / f"decode_{who}.log", DECODED, DECODINGS)
             rates[who] += [DECODED / seconds for seconds in told["seconds"]]
             shares[who] = told["hits"]
     if abs(shares["native"] - shares["groovae"]) > 0.01:
@@ -384,9 +401,7 @@ def sample_section(bench: Bench) -> Iterator[Section]:
     rate = (median(rates[who]) for who in programs)
     section.add(f"decoded in batches of {DECODED}", "/s", *rate, at_least=DECODE_AS_FAST)
     for who in programs:
-        section.phases[who] = {
-            name: median([seconds[name] for seconds in phases[who]]) for name in SAMPLE_PHASES
-        }
+        section.add_phases(who, phases[who])
     section.notes.append(
         f"medians of {len(rates['native'])} warm batches of four bars each; import: up to the "
         "model; write: all after the last decoding, the end of the process included"
@@ -464,6 +479,7 @@ SECTIONS: dict[str, Callable[[Bench], Iterator[Section]]] = {
     "first_step": first_step_section,
     "steps": steps_section,
     "sample": sample_section,
+    "onnx": onnx_section,
     "memory": memory_section,
 }
 

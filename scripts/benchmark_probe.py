@@ -14,10 +14,9 @@ import importlib.machinery
 import json
 import sys
 import time
+import zlib
 from collections.abc import Callable
 from typing import Any
-
-DECODINGS = 5
 
 
 def train(tell: Callable[..., None], program: str, *arguments: str) -> Any:
@@ -32,9 +31,10 @@ def train(tell: Callable[..., None], program: str, *arguments: str) -> Any:
         "magenta.models.music_vae.base_model",
         lambda module: _mark_call(module.MusicVAE, "build", lambda: mark("graph"), None),
     )
+    # tf_slim's loop makes one MonitoredSession, and each `run` of it is a step.
     _AfterImport(
         "tensorflow.python.training.monitored_session",
-        lambda module: _mark_session(module._MonitoredSession, mark),
+        lambda module: _mark_session(module._MonitoredSession, mark, ("session", "ready", "step")),
     )
     if program == "native":
         from magenta.models.music_vae import music_vae_train
@@ -68,6 +68,13 @@ def sample(tell: Callable[..., None], program: str, *arguments: str) -> Any:
         "tensorflow.python.client.session",
         lambda module: _mark_call(module.BaseSession, "run", None, lambda: mark("decode")),
     )
+    # An exported model has no graph to build.
+    _AfterImport(
+        "onnxruntime.capi.onnxruntime_inference_collection",
+        lambda module: _mark_session(
+            module.InferenceSession, mark, ("import", "restore", "decode")
+        ),
+    )
     if program == "native":
         from magenta.models.music_vae import music_vae_generate
 
@@ -79,12 +86,18 @@ def sample(tell: Callable[..., None], program: str, *arguments: str) -> Any:
 
 
 def decode(
-    tell: Callable[..., None], program: str, checkpoint: str, config: str, batch_size: str
+    tell: Callable[..., None],
+    program: str,
+    checkpoint: str,
+    config: str,
+    batch_size: str,
+    times: str,
 ) -> None:
     """Times a warm model that decodes a batch of latents to four bars each, again and again."""
     import numpy as np
 
-    # Both programs draw the hits at random, so of what comes out only the share of hits compares.
+    # Native draws the hits in its graph, so of what it plays only the share of hits compares with
+    # another's. What groovae plays first after loading is the same in every process.
     z = np.random.RandomState(0).randn(int(batch_size), 256).astype(np.float32)
     if program == "native":
         decoder = _native_decoder(checkpoint, config, len(z))
@@ -98,11 +111,12 @@ def decode(
 
     hits = np.asarray(decoder(z))[..., :9]  # which also warms it up
     seconds = []
-    for _ in range(DECODINGS):
+    for _ in range(int(times)):
         started = time.perf_counter()
         decoder(z)
         seconds.append(time.perf_counter() - started)
-    tell(seconds=seconds, hits=float(hits.mean()))
+    grooves = [zlib.crc32(groove.tobytes()) for groove in hits]
+    tell(seconds=seconds, hits=float(hits.mean()), grooves=grooves)
 
 
 def _native_decoder(checkpoint: str, config: str, batch_size: int) -> Callable[[Any], Any]:
@@ -186,10 +200,12 @@ class _AfterImport(importlib.abc.MetaPathFinder):
         return spec
 
 
-def _mark_session(session_class: Any, mark: Callable[[str], None]) -> None:
-    """tf_slim's loop makes one MonitoredSession, and each `run` of it is a step."""
-    _mark_call(session_class, "__init__", lambda: mark("session"), lambda: mark("ready"))
-    _mark_call(session_class, "run", None, lambda: mark("step"))
+def _mark_session(
+    session_class: Any, mark: Callable[[str], None], names: tuple[str, str, str]
+) -> None:
+    """Marks by these names the beginning and the end of a session's making, and of each `run`."""
+    _mark_call(session_class, "__init__", lambda: mark(names[0]), lambda: mark(names[1]))
+    _mark_call(session_class, "run", None, lambda: mark(names[2]))
 
 
 def _mark_call(

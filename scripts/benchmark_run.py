@@ -43,6 +43,10 @@ MAGENTA_NEEDS = [
 ]
 
 
+def say(line: str) -> None:
+    print(f"benchmark: {line}", file=sys.stderr, flush=True)
+
+
 class Failure(Exception):
     """Something did not run, so that there is nothing to measure."""
 

@@ -1,12 +1,21 @@
 """The tables of `benchmark.py`: figures of groovae beside those of a base, and their targets."""
 
 import dataclasses
+from collections.abc import Sequence
+from statistics import median
 from typing import Any
 
 
 @dataclasses.dataclass(frozen=True)
 class Row:
-    """One comparison. `ratio` says how much better groovae is, or for memory how much it takes."""
+    """One comparison, and at most one target.
+
+    Attributes:
+      ratio: How much better groovae is, or for memory how much it takes.
+      at_least: What the ratio must reach.
+      at_most: What the ratio must not exceed.
+      under: What the figure of groovae must stay under, in its unit, whatever the base has.
+    """
 
     what: str
     unit: str
@@ -15,15 +24,20 @@ class Row:
     ratio: float
     at_least: float | None = None
     at_most: float | None = None
+    under: float | None = None
 
     @property
     def target(self) -> str:
+        if self.under is not None:
+            return f"under {self.under:g} {self.unit}"
         if self.at_least is not None:
             return f"at least {self.at_least:g}"
         return "" if self.at_most is None else f"at most {self.at_most:g}"
 
     @property
     def is_missed(self) -> bool:
+        if self.under is not None:
+            return self.groovae >= self.under
         too_little = self.at_least is not None and self.ratio < self.at_least
         return too_little or (self.at_most is not None and self.ratio > self.at_most)
 
@@ -46,6 +60,10 @@ class Section:
         """A row. Of times ("s") and memory ("MB") less is better, of rates ("/s") more."""
         ratio = base / groovae if unit == "s" and "at_most" not in target else groovae / base
         self.rows.append(Row(what, unit, base, groovae, ratio, **target))
+
+    def add_phases(self, who: str, runs: Sequence[dict[str, float]]) -> None:
+        """Where the seconds of a program go: the medians of its runs, phase by phase."""
+        self.phases[who] = {name: median([run[name] for run in runs]) for name in runs[0]}
 
     def as_dict(self) -> dict[str, Any]:
         rows = [
@@ -75,4 +93,4 @@ def show_phases(phases: dict[str, dict[str, float]]) -> None:
     names = next(iter(phases.values()))
     print(f"\n{'where the seconds go':22}" + "".join(f"{name:>9}" for name in names))
     for who, seconds in phases.items():
-        print(f"{who:22}" + "".join(f"{seconds[name]:>9.1f}" for name in names))
+        print(f"{who:22}" + "".join(f"{seconds[name]:>9.2f}" for name in names))
