@@ -174,6 +174,8 @@ class OnnxNetwork:
         options.log_severity_level = 3
         if self._batch_size == 1:
             options.intra_op_num_threads = 1  # more of them only wait for each other
+        # To spin while waiting gains a tenth, and halves the speed where a core is taken.
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         try:
             return self._runtime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
         except Exception as error:
