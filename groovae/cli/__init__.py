@@ -367,7 +367,8 @@ Usage: groovae COMMAND [arguments] [--flags]
 
 {commands}
 
-groovae COMMAND --help tells more. With a folder of drum MIDI, such as the Groove MIDI Dataset:
+groovae COMMAND --help tells more. `groovae sample` plays at once, by a model that comes along. With
+a folder of drum MIDI, such as the Groove MIDI Dataset, there is your own:
 
   groovae preprocess ../groove data_dir/music.tfrecord
   groovae train --num_steps=50000

@@ -2,10 +2,11 @@
 
 Usage: groovae sample [--out=FILE.mid] [--flags]
 
-Takes the newest checkpoint of a training folder, draws as many grooves as asked for, and writes
-each to a MIDI file: drum channel, its tempo, 4/4. Prints the names of the files. The same seed
-gives the same bytes. Where the first hit is played ahead of the beat, the groove starts that much
-later in the file, since MIDI has no time before 0; --pickup gives it an empty bar instead.
+Takes the newest checkpoint of a training folder, or, where nothing is trained in .train, the model
+that comes with groovae, draws as many grooves as asked for, and writes each to a MIDI file: drum
+channel, its tempo, 4/4. Prints the names of the files. The same seed gives the same bytes. Where
+the first hit is played ahead of the beat, the groove starts that much later in the file, since MIDI
+has no time before 0; --pickup gives it an empty bar instead.
 
 More bars than the model has (4, or 2) are played as several pieces, each drawn near the one before:
 --drift says how near.
