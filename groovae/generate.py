@@ -461,8 +461,8 @@ def _loader(checkpoint: str | os.PathLike[str]) -> "Callable[..., Network | Onnx
         from groovae.network import load
     except GroovaeError as error:
         raise GroovaeError(
-            f"{checkpoint}: a checkpoint is played by TensorFlow: {error}; or name a folder that "
-            "`groovae export --format=onnx` wrote by --checkpoint"
+            f"{checkpoint}: no exported model here, and to play a checkpoint {error}; or name a "
+            "folder that `groovae export --format=onnx` wrote by --checkpoint"
         ) from error
     return load
 

@@ -10,6 +10,7 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
+from groovae.export.runtime import is_export
 from groovae.tasks import CONFIGS
 
 FOLDER = Path(__file__).parent / "models" / "groovae_4bar"
@@ -46,4 +47,5 @@ def _holds_a_model(folder: str) -> bool:
         return False
     except OSError:  # it is something else than a folder, or closed to us
         return True
-    return any(name == "checkpoint" or name.endswith((".index", ".onnx")) for name in names)
+    is_training = any(name == "checkpoint" or name.endswith(".index") for name in names)
+    return is_training or is_export(folder)

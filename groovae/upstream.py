@@ -74,7 +74,7 @@ def _import(name: str) -> Any:
         if (error.name or "").split(".")[0] == "magenta":
             raise GroovaeError(f"Magenta is not installed: run `{MAGENTA_INSTALL}`") from error
         raise GroovaeError(
-            f"the package {error.name} is not installed; it comes with groovae, see its README"
+            f"the package {error.name} is missing; see Installing in the README of groovae"
         ) from error
 
 

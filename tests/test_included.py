@@ -17,6 +17,7 @@ from groovae.included import FOLDER
 from groovae.midi import write_sequence
 
 OFFLINE = """
+import sys
 def offline(event, arguments):
     if event.startswith("socket."):
         raise OSError("there is no network")

@@ -163,9 +163,7 @@ def test_a_checkpoint_says_what_is_missing_where_tensorflow_is(trained: Path) ->
     result = run_blocked(
         "from groovae.cli import main; sys.exit(main())", "sample", f"--checkpoint={trained}"
     )
-    assert_one_line(
-        result, 1, "a checkpoint is played by TensorFlow", "the package tensorflow is not installed"
-    )
+    assert_one_line(result, 1, "no exported model here", "the package tensorflow is missing")
 
 
 @pytest.mark.parametrize("command", ["train", "preprocess", "info", "evaluate", "report", "demo"])
@@ -174,7 +172,7 @@ def test_other_commands_say_what_is_missing(command: str, tmp_path: Path) -> Non
         "HEAVY += ('pandas', 'tqdm'); from groovae.cli import main; sys.exit(main())",
         *(command, *[tmp_path] * {"preprocess": 2, "info": 1}.get(command, 0)),
     )
-    assert_one_line(result, 1, "is not installed; it comes with groovae, see its README")
+    assert_one_line(result, 1, "is missing; see Installing in the README of groovae")
 
 
 def test_scores_say_what_is_missing_where_tensorflow_is(exported: Export, tmp_path: Path) -> None:
@@ -183,7 +181,7 @@ def test_scores_say_what_is_missing_where_tensorflow_is(exported: Export, tmp_pa
         "from groovae.cli import main; sys.exit(main())",
         *("reconstruct", tmp_path / "score.xml", f"--checkpoint={exported('reconstruct')}"),
     )
-    assert_one_line(result, 1, "cannot read MusicXML, only MIDI", "tensorflow is not installed")
+    assert_one_line(result, 1, "cannot read MusicXML, only MIDI", "tensorflow is missing")
 
 
 def test_without_note_seq_the_program_says_the_line_to_run(exported: Export) -> None:

@@ -338,7 +338,7 @@ def _complain(who: str, error: Exception) -> int:
         print(f"{who}: {_one_line(str(error))}", file=sys.stderr)
         return error.exit_code
     if isinstance(error, ModuleNotFoundError):  # in an install of what plays exports alone
-        what = f"the package {error.name} is not installed; it comes with groovae, see its README"
+        what = f"the package {error.name} is missing; see Installing in the README of groovae"
     else:
         what = (
             _one_line(f"unexpected {type(error).__name__}: {error}")
