@@ -20,3 +20,11 @@ def first_line(error: Exception) -> str:
     """The first line of an error that says something; TensorFlow's open with a heading."""
     lines = [line.strip() for line in str(error).splitlines()]
     return next((line for line in lines if line and not line.endswith(":")), type(error).__name__)
+
+
+def missing(package: str | None) -> str:
+    """What there is to say where a package is not installed."""
+    return (
+        f"the package {package} is missing, as in an install that only plays; see Installing in "
+        "groovae's README"
+    )

@@ -7,14 +7,17 @@ and scores. It plays whole grooves, so it is for the tasks that have no model of
 """
 
 import os
+import re
 from collections.abc import Callable
 from pathlib import Path
 
-from groovae.export.runtime import is_export
 from groovae.tasks import CONFIGS
 
 FOLDER = Path(__file__).parent / "models" / "groovae_4bar"
 OWN = ".train"
+OF_A_MODEL = re.compile(
+    r"^checkpoint$|\.index$|\.data-\d+-of-\d+$|\.onnx$|^weights_manifest\.json$"
+)
 
 ABOUT = (
     f"no model in {OWN}: this plays the one that comes with groovae, trained on the Groove MIDI "
@@ -40,12 +43,9 @@ def own_or_included(task: str | None, say: Callable[[str], None]) -> str:
 
 
 def _holds_a_model(folder: str) -> bool:
-    """Whether there is a checkpoint or an export, be it damaged, which shows when it is read."""
-    try:
-        names = os.listdir(folder)
-    except FileNotFoundError:
-        return False
-    except OSError:  # it is something else than a folder, or closed to us
-        return True
-    is_training = any(name == "checkpoint" or name.endswith(".index") for name in names)
-    return is_training or is_export(folder)
+    """Whether anything of a model is there, be it damaged, which shows when it is read."""
+    if not os.path.isdir(folder):
+        return os.path.lexists(folder)  # a file, or a link to a drive that is not there
+    closed: list[OSError] = []
+    names = [name for _, _, files in os.walk(folder, onerror=closed.append) for name in files]
+    return bool(closed) or any(map(OF_A_MODEL.search, names))

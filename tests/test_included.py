@@ -86,15 +86,28 @@ def test_ones_own_export_wins(empty: Path, said: list[str]) -> None:
 
 
 @pytest.mark.parametrize(
-    "file", [".train", ".train/model.ckpt-7.index", ".train/checkpoint", ".train/decoder.onnx"]
+    "file",
+    [
+        *(".train", ".train/model.ckpt-7.index", ".train/model.ckpt-7.data-00000-of-00001"),
+        *(".train/checkpoint", ".train/best/checkpoint", ".train/decoder.onnx"),
+    ],
 )
 def test_ones_own_model_is_not_passed_over_for_being_damaged(
     empty: Path, said: list[str], file: str
 ) -> None:
-    Path(file).parent.mkdir(exist_ok=True)
+    Path(file).parent.mkdir(parents=True, exist_ok=True)
     Path(file).write_text("?")
     with pytest.raises(GroovaeError, match=r"\.train"):
         groovae.load_model(say=said.append).sample()
+    assert not said
+
+
+def test_ones_own_model_is_not_passed_over_for_being_out_of_reach(
+    empty: Path, said: list[str]
+) -> None:
+    Path(".train").symlink_to("/nonexistent/drive")
+    with pytest.raises(GroovaeError, match=r"\.train"):
+        groovae.load_model(say=said.append)
     assert not said
 
 

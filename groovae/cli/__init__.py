@@ -21,7 +21,7 @@ from typing import Any
 from absl import flags
 
 from groovae import __version__
-from groovae.errors import GroovaeError, UsageError
+from groovae.errors import GroovaeError, UsageError, missing
 
 COMMANDS = {
     "demo": "everything at once on embedded drum patterns: data, training, a groove",
@@ -337,13 +337,11 @@ def _complain(who: str, error: Exception) -> int:
     if isinstance(error, GroovaeError):
         print(f"{who}: {_one_line(str(error))}", file=sys.stderr)
         return error.exit_code
-    if isinstance(error, ModuleNotFoundError):  # in an install of what plays exports alone
-        what = f"the package {error.name} is missing; see Installing in the README of groovae"
+    if isinstance(error, ModuleNotFoundError):
+        what = missing(error.name)
     else:
-        what = (
-            _one_line(f"unexpected {type(error).__name__}: {error}")
-            + "; see all of it with --debug"
-        )
+        text = _one_line(f"{type(error).__name__}: {error}")
+        what = f"unexpected {text}; see all of it with --debug"
     print(f"{who}: {what}", file=sys.stderr)
     return 1
 
