@@ -1,4 +1,4 @@
-"""For tests of exported models: JavaScript's players of them, models to export, a server.
+"""For tests of exported models: JavaScript's players of them, their weights, models to export.
 
 The players are npm's @magenta/music and onnxruntime-node. They lie in the folder that the
 environment variable GROOVAE_NODE_MODULES names, by default `node_modules` at the top of the
@@ -11,6 +11,7 @@ import json
 import os
 import shutil
 import subprocess
+import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -22,6 +23,7 @@ import pytest
 from conftest import ROOT
 
 from groovae import configs
+from groovae.export.shards import MANIFEST
 from groovae.serve import Server
 from groovae.upstream import tf
 
@@ -184,6 +186,23 @@ def in_magenta_js(folder: Path, *calls: list[Any]) -> list[np.ndarray]:
         return [np.array(each, np.float32) for each in _in_node(_MAGENTA_JS, url, calls)]
 
 
+def tensors_in(folder: Path) -> dict[str, np.ndarray]:
+    """The weights that `magentajs.export` wrote, float32, as TensorFlow.js gets them."""
+    tensors = {}
+    (group,) = json.loads((folder / MANIFEST).read_text())
+    whole = b"".join((folder / path).read_bytes() for path in group["paths"])
+    place = 0
+    for entry in group["weights"]:
+        stored = entry.get("quantization", entry)
+        count = int(np.prod(entry["shape"]))
+        values = np.frombuffer(whole, np.dtype(stored["dtype"]).newbyteorder("<"), count, place)
+        place += values.nbytes
+        restored = values.astype(np.float32).reshape(entry["shape"])
+        tensors[entry["name"]] = restored * stored.get("scale", 1) + stored.get("min", 0)
+    assert place == len(whole)
+    return tensors
+
+
 def in_onnxruntime(folder: Path, *calls: tuple[str, dict[str, Any]]) -> list[dict[str, np.ndarray]]:
     """What the models of an exported folder answer in onnxruntime-node.
 
@@ -230,3 +249,35 @@ def _in_node(script: str, *arguments: Any) -> Any:
     if result.returncode:
         raise RuntimeError(result.stderr)
     return json.loads(result.stdout)
+
+
+# Copies of the page's modules, as Node takes only what lies in a package of modules for modules.
+_WEB_MODULES = """
+const plain = (value) => {
+  if (value instanceof Map) return plain([...value]);
+  if (Array.isArray(value) || ArrayBuffer.isView(value)) return Array.from(value, plain);
+  if (typeof value !== "object" || value === null) return value;
+  return Object.fromEntries(Object.entries(value).map(([name, each]) => [name, plain(each)]));
+};
+const main = async (folder, ...given) => {
+  const names = ["groove", "midi", "model"];
+  const modules = await Promise.all(names.map((name) => import(`${folder}/${name}.js`)));
+  return plain(await run(...modules, ...given));
+};
+"""
+
+
+def in_web_modules(run: str, *arguments: Any) -> Any:
+    """What a function in JavaScript returns that gets groove.js, midi.js and model.js of the page.
+
+    Args:
+      run: The function: `(groove, midi, model, ...arguments) => ...`.
+      *arguments: What it gets beside the modules; arrays become lists on the way, both ways.
+    """
+    web = ROOT / "groovae" / "export" / "web"
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        (folder / "package.json").write_text('{"type": "module"}')
+        for module in ("groove.js", "midi.js", "model.js"):
+            shutil.copy(web / module, folder)
+        return _in_node(f"const run = {run};{_WEB_MODULES}", folder.as_uri(), *arguments)

@@ -17,7 +17,9 @@ export const BAR_STEPS = 16;
 export const LANES = [7, 3, 2, 8, 6, 5, 1, 4, 0]; // from the top of a roll to its bottom
 export const DRAWN = -1; // in `given`: neither a hit (1) nor none (0), but the model's to draw
 
-const byTime = (a, b) => a.step + a.late - b.step - b.late;
+export const cellOf = ({ step, drum }) => step * DRUMS + drum;
+export const byTime = (a, b) => a.step + a.late - b.step - b.late;
+const byLoudness = (a, b) => b.velocity - a.velocity || a.drum - b.drum;
 const clip = (value, least, most) => Math.min(Math.max(value, least), most);
 
 export function hitsOf(tensor) {
@@ -49,8 +51,8 @@ export function heard(hits, { humanize, tapify }, addInstruments) {
   let seen = hits.filter((hit) => !addInstruments.includes(hit.drum));
   if (tapify) {
     const loudest = new Map();
-    for (const hit of seen) {
-      if (hit.velocity > (loudest.get(hit.step)?.velocity ?? 0)) loudest.set(hit.step, hit);
+    for (const hit of seen.sort(byLoudness)) {
+      if (!loudest.has(hit.step)) loudest.set(hit.step, hit);
     }
     seen = [...loudest.values()].map((hit) => ({ ...hit, drum: OPEN_HIHAT, velocity: 0 }));
   }
@@ -60,7 +62,7 @@ export function heard(hits, { humanize, tapify }, addInstruments) {
 // For each step and drum whether it is hit, as far as that is not for the model to say.
 export function givenBy(hits, steps, drawnDrums = []) {
   const given = new Int8Array(steps * DRUMS);
-  for (const { step, drum } of hits) given[step * DRUMS + drum] = 1;
+  for (const hit of hits) given[cellOf(hit)] = 1;
   for (const drum of drawnDrums) {
     for (let step = 0; step < steps; step++) given[step * DRUMS + drum] = DRAWN;
   }
@@ -68,18 +70,24 @@ export function givenBy(hits, steps, drawnDrums = []) {
 }
 
 // Cuts notes { time, pitch, velocity } into windows of hits, by number; silent ones are left out.
-// Of two notes of one step and drum the louder one stays.
+// Of the notes of one step and drum the loudest stays, the first of equals. Counts the others, and
+// those whose pitch no drum has. The arithmetic is that of groovae's grid.py, in its order.
 export function windowsOf(notes, qpm, steps, pitchClasses, takesAll) {
   const stepSeconds = 60 / qpm / 4;
   const cells = new Map();
+  let strange = 0;
   for (const { time, pitch, velocity } of notes) {
     const found = pitchClasses.findIndex((pitches) => pitches.includes(pitch));
     const drum = found < 0 && takesAll ? OPEN_HIHAT : found;
-    const at = Math.floor(time / stepSeconds + 0.5);
-    if (drum < 0 || at < 0) continue;
-    const key = at * DRUMS + drum;
-    if ((cells.get(key)?.velocity ?? 0) >= velocity) continue;
-    cells.set(key, { step: at % steps, drum, velocity, late: time / stepSeconds - at, at });
+    if (drum < 0) {
+      strange++;
+      continue;
+    }
+    const at = Math.floor(time * ((4 * qpm) / 60) + 0.5);
+    const cell = cellOf({ step: at, drum });
+    if ((cells.get(cell)?.velocity ?? 0) >= velocity) continue;
+    const late = (time - stepSeconds * at) / stepSeconds;
+    cells.set(cell, { step: at % steps, drum, velocity, late, at });
   }
   const windows = new Map();
   for (const { at, ...hit } of [...cells.values()].sort((a, b) => a.at - b.at)) {
@@ -88,14 +96,25 @@ export function windowsOf(notes, qpm, steps, pitchClasses, takesAll) {
     windows.get(number).push(hit);
   }
   for (const hits of windows.values()) hits.sort(byTime);
-  return windows;
+  return { windows, strange, crowded: notes.length - strange - cells.size };
 }
+
+// What a file loses on its way into windows; nothing where it loses nothing.
+export function describeLosses({ strange, crowded }) {
+  const parts = [];
+  if (strange) parts.push(`${many(strange, "note")} of other pitches`);
+  if (crowded) parts.push(`${many(crowded, "note")} that came with a louder one of the same drum`);
+  const verb = strange + crowded === 1 ? "is" : "are";
+  return parts.length ? `${parts.join(" and ")} ${verb} left out.` : "";
+}
+
+const many = (count, what) => `${count.toLocaleString("en")} ${what}${count === 1 ? "" : "s"}`;
 
 export function describe(hits, steps) {
   const counts = [...LANES].reverse()
     .map((drum) => [NAMES[drum], hits.filter((hit) => hit.drum === drum).length])
     .filter(([, count]) => count);
   const parts = counts.map(([name, count]) => `${name} ${count}`).join(", ");
-  const many = `${hits.length} ${hits.length === 1 ? "hit" : "hits"} in ${steps / BAR_STEPS} bars`;
-  return parts ? `${many}: ${parts}` : many;
+  const all = `${many(hits.length, "hit")} in ${steps / BAR_STEPS} bars`;
+  return parts ? `${all}: ${parts}` : all;
 }

@@ -4,8 +4,13 @@
 // temperature times its chance, log(u / (1 - u)) of a u that was drawn before, which is as often.
 // So one groove stays itself when the temperature or the latent z changes a little, and hits can be
 // given. All of it is computed without WebGL, which has half the digits on some phones.
+//
+// A groove here is { z, spread, chances, given, felt, own }, all that it takes to play it again at
+// a temperature. It is decoded from z + temperature * spread. For each step and drum there are its
+// chance, whether the hit is given, and whether its velocity and offset are `felt`: those of a hit.
+// `own` are hits of a player that stay as they are.
 
-import { DRAWN, DRUMS, givenBy, heard, hitsOf, tensorOf } from "./groove.js";
+import { DRAWN, DRUMS, byTime, cellOf, givenBy, heard, hitsOf, tensorOf } from "./groove.js";
 
 const MIN_LIKELIHOOD = 0.05;
 
@@ -20,6 +25,7 @@ export class Model {
     const spec = await response.json();
     const vae = new mm.MusicVAE(url, spec);
     await vae.initialize();
+    addSigma(mm.tf, vae);
     return new Model(mm.tf, vae, spec);
   }
 
@@ -47,6 +53,34 @@ export class Model {
     });
   }
 
+  // A groove under the prior; a model that needs hits plays those of a beat.
+  sample(beat) {
+    return {
+      z: this.randomZ(),
+      spread: new Float32Array(this.zSize),
+      chances: this.randomChances(),
+      given: this.needsHits ? this.givenBy(beat) : this.nothingGiven(),
+      felt: new Uint8Array(this.steps * DRUMS).fill(this.needsHits),
+      own: [],
+    };
+  }
+
+  // What the model makes of a window, by the rules of groovae's generate.py: the feel varies around
+  // mu where all hits are given, and the notes that a hi-hat is played to are left alone.
+  async answer(hits) {
+    const { mu, sigma } = await this.encode(hits);
+    const given = this.givenBy(hits);
+    const varies = !given.includes(DRAWN);
+    return {
+      z: mu,
+      spread: this.randomZ().map((value, i) => (varies ? value * sigma[i] : 0)),
+      chances: this.randomChances(),
+      given,
+      felt: new Uint8Array(given.length).fill(this.task !== null),
+      own: varies ? [] : hits.filter((hit) => given[cellOf(hit)] !== DRAWN),
+    };
+  }
+
   // Of the hits of a window: which of them the model leaves as they are.
   givenBy(hits) {
     if (this.arguments.humanize || this.needsHits) return givenBy(hits, this.steps);
@@ -58,19 +92,19 @@ export class Model {
     return new Int8Array(this.steps * DRUMS).fill(DRAWN);
   }
 
-  // The latent mean of a window.
+  // The latent mean of a window, and the standard deviation around it.
   async encode(hits) {
     const seen = tensorOf(heard(hits, this.arguments, this.addInstruments), this.steps);
     const inputs = this.tf.tensor3d(seen, [1, this.steps, 3 * DRUMS]);
     const controls = this.#controls(this.givenBy(hits));
-    const mu = await this.vae.encodeTensors(inputs, controls);
-    const z = await mu.data();
-    this.tf.dispose([inputs, mu, controls?.extraControls]);
-    return z;
+    const outputs = await this.vae.encodeTensors(inputs, controls);
+    const values = await outputs.data();
+    this.tf.dispose([inputs, outputs, controls?.extraControls]);
+    return { mu: values.slice(0, this.zSize), sigma: values.slice(this.zSize).map(softplus) };
   }
 
-  // The hits that the model plays at a point of latent space.
-  async decode({ z, chances, given }, temperature) {
+  // The hits of a groove.
+  async decode({ z, spread, chances, given, felt, own }, temperature) {
     const likelihoods = [];
     this.vae.decoder.sample = (output) => {
       const first = likelihoods.length;
@@ -81,12 +115,15 @@ export class Model {
       });
       return this.tf.tensor2d(row, [1, row.length]);
     };
-    const point = this.tf.tensor2d(z, [1, this.zSize]);
+    const point = this.tf.tensor2d(
+      z.map((value, i) => value + temperature * spread[i]), [1, this.zSize]);
     const controls = this.#controls(given);
     const decoded = await this.vae.decodeTensors(point, undefined, controls);
     const tensor = await decoded.data();
     this.tf.dispose([point, decoded, controls?.extraControls]);
-    return hitsOf(this.task ? asHits(tensor, likelihoods) : tensor);
+    const kept = new Map(own.map((hit) => [cellOf(hit), hit]));
+    const hits = hitsOf(asHits(tensor, likelihoods, felt));
+    return hits.map((hit) => kept.get(cellOf(hit)) ?? hit).sort(byTime);
   }
 
   #controls(given) {
@@ -94,6 +131,13 @@ export class Model {
     const hits = Float32Array.from(given, (said) => (said === 1 ? 1 : 0));
     return { extraControls: { hits: this.tf.tensor2d(hits, [this.steps, DRUMS]) } };
   }
+}
+
+// magenta.js's encoder says mu alone; its last layer gets what sigma is made of as well.
+function addSigma(tf, { encoder, rawVars }) {
+  const both = (part) =>
+    tf.concat(["mu", "sigma"].map((name) => rawVars[`encoder/${name}/${part}`]), -1);
+  encoder.muVars = { kernel: both("kernel"), bias: both("bias") };
 }
 
 // A step of the decoder's output as hits, velocities and offsets.
@@ -109,11 +153,11 @@ function played(output, isHit) {
 
 // The decoder learned velocities and offsets as their mean over hit and no hit. Where hits stand
 // beside a player's own they are taken as those of a hit; see groovae's latent.as_hits.
-function asHits(tensor, likelihoods) {
+export function asHits(tensor, likelihoods, felt) {
   return tensor.map((value, i) => {
     const [step, part] = [Math.floor(i / (3 * DRUMS)), Math.floor((i % (3 * DRUMS)) / DRUMS)];
-    const share = Math.max(likelihoods[step * DRUMS + (i % DRUMS)], MIN_LIKELIHOOD);
-    return part ? value / share : value;
+    const cell = step * DRUMS + (i % DRUMS);
+    return part && felt[cell] ? value / Math.max(likelihoods[cell], MIN_LIKELIHOOD) : value;
   });
 }
 
@@ -134,6 +178,28 @@ export function stepAway(z, noise, length) {
   return z.map((value, i) => Math.sqrt(1 - length ** 2) * value + length * noise[i]);
 }
 
+// The same groove at a neighbour of its z. One that was shown as in a file is now played.
+export function neighbour({ hits, ...groove }, noise, length) {
+  return { ...groove, z: stepAway(groove.z, noise, length) };
+}
+
+// A groove on the way from one to another, which begins and ends with them. Cell by cell what
+// belongs to a cell changes sides, as soon as the share is over that cell's number in `mix`.
+export function between(a, b, share, mix) {
+  if (share === 0 || share === 1) return share ? b : a;
+  const sideOf = (cell) => (mix[cell] < share ? b : a);
+  const mixed = (name) => a[name].map((_, cell) => sideOf(cell)[name][cell]);
+  return {
+    z: slerp(a.z, b.z, share),
+    spread: slerp(a.spread, b.spread, share),
+    chances: mixed("chances"),
+    given: mixed("given"),
+    felt: mixed("felt"),
+    own: [a, b].flatMap((side) => side.own.filter((hit) => sideOf(cellOf(hit)) === side)),
+  };
+}
+
+const softplus = (x) => Math.max(x, 0) + Math.log1p(Math.exp(-Math.abs(x)));
 const sigmoid = (x) => 1 / (1 + Math.exp(-x));
 
 function normal() {

@@ -1,11 +1,13 @@
 // The page: a groove on the stage, and what the controls make of it.
 //
-// A groove is { name, z, chances, given }: all that the model needs, beside the temperature, to
-// play it again. One that was dropped may have `hits` of its own, which are shown as they are.
+// A groove is what the model needs to play it again (see model.js), and its name. One that is shown
+// as in a file has `hits`, which are shown as they are.
 
-import { BAR_STEPS, DRUMS, LANES, SHORT_NAMES, describe, windowsOf } from "./groove.js";
+import {
+  BAR_STEPS, DRUMS, LANES, SHORT_NAMES, describe, describeLosses, windowsOf,
+} from "./groove.js";
 import { readMidi, writeMidi } from "./midi.js";
-import { Model, slerp, stepAway } from "./model.js";
+import { Model, between, neighbour } from "./model.js";
 import { Player } from "./player.js";
 
 const $ = (id) => document.getElementById(id);
@@ -19,19 +21,25 @@ const FEELS = [
 ];
 const [SOFTEST, LOUDEST] = [0.12, 0.88]; // the heights of stems, in lanes
 
-// What to do with a file, and how it is called then, by the model's task.
+// How a file is called that the model has played, and what the model does, by its task.
 const TASKS = {
   humanize: ["Humanized", "The hits stay; timing and dynamics are the model's."],
   tap2drum: ["Played from", "Any drum is a tap: the model hears when it comes, and plays the kit."],
-  add_hihat: ["With a hi-hat", "The model plays a closed hi-hat to it; the other drums' hits stay."],
+  add_hihat: ["With a hi-hat", "The model plays a closed hi-hat to it; all else stays as it is."],
   transfer: ["With the feel of", "The hits stay; timing and dynamics are the model's. New grooves are new ways to play them."],
   null: ["Reconstruction of", "The model boils it down to a point in latent space, and plays what it makes of that."],
+};
+
+// What the temperature does, where that is not to say how much of all is left to chance.
+const TEMPERATURES = {
+  humanize: "What is left to chance: the hits of a new groove, the feel of a file",
+  transfer: "What is left to chance in the feel of a file",
 };
 
 let model, player;
 let shown = []; // the hits on the stage
 let current, home; // grooves: on the stage, and the one that variations start from
-let variation = 0;
+let [count, variation] = [0, 0];
 const ends = {};
 let mix; // for each step and drum, how far from A to B it changes sides
 let file = null; // { name, qpm, windows }
@@ -55,7 +63,7 @@ async function draw() {
   try {
     hits = groove.hits ?? await model.decode(groove, Number($("temperature").value));
   } catch (error) {
-    tell(`The model failed: ${error.message}.`);
+    tell(`The model failed: ${reason(error)}.`);
     return;
   }
   if (groove !== current) return; // another one has come meanwhile
@@ -140,17 +148,15 @@ function keepInView(position) {
 
 // What the buttons do
 
-function drawn(name) {
-  const given = model.needsHits ? model.givenBy(beat) : model.nothingGiven();
-  return { name, z: model.randomZ(), chances: model.randomChances(), given };
-}
+const drawn = () => ({ ...model.sample(beat), name: `Groove ${++count}` });
 
 function vary() {
   const from = $("lock").checked ? home : current;
-  const z = stepAway(from.z, model.randomZ(), Number($("amount").value));
   variation++;
-  const name = `Variation ${variation} of ${home.name}`;
-  show({ name, z, chances: from.chances, given: from.given });
+  show({
+    ...neighbour(from, model.randomZ(), Number($("amount").value)),
+    name: `Variation ${variation} of ${home.name}`,
+  });
 }
 
 function keep(side, groove, hits) {
@@ -159,16 +165,9 @@ function keep(side, groove, hits) {
   $(`about-${side}`).textContent = groove.name;
 }
 
-// Cell by cell the chances, and the hits that are given, change from those of A to those of B.
-function between(share) {
-  const { a, b } = ends;
-  const either = (name) => a[name].map((value, i) => (mix[i] < share ? b[name][i] : value));
-  return {
-    name: { 0: "A", 1: "B" }[share] ?? `${percent(share)} of the way from A to B`,
-    z: slerp(a.z, b.z, share),
-    chances: either("chances"),
-    given: either("given"),
-  };
+function onTheWay(share) {
+  const name = { 0: "A", 1: "B" }[share] ?? `${percent(share)} of the way from A to B`;
+  return { ...between(ends.a, ends.b, share, mix), name };
 }
 
 function download() {
@@ -188,9 +187,11 @@ async function take(dropped) {
   try {
     const { notes, qpm } = readMidi(await dropped.arrayBuffer());
     const { steps, task, arguments: { pitchClasses } } = model;
-    const windows = windowsOf(notes, qpm, steps, pitchClasses, task === "tap2drum");
+    const { windows, ...lost } = windowsOf(notes, qpm, steps, pitchClasses, task === "tap2drum");
     if (!windows.size) throw new Error("it has no drums that the model knows");
     file = { name: dropped.name, windows };
+    $("lost").textContent = describeLosses(lost);
+    reach(qpm);
     setTempo(qpm);
   } catch (error) {
     tell(`${dropped.name}: ${error.message}.`);
@@ -208,13 +209,15 @@ async function playFile() {
   const hits = file.windows.get(Number($("window").value));
   const version = document.querySelector("input[name=version]:checked").value;
   beat = hits;
-  const groove = {
-    name: version === "model" ? `${TASKS[model.task][0]} ${file.name}` : file.name,
-    z: await model.encode(hits),
-    chances: model.randomChances(),
-    given: model.givenBy(hits),
-  };
-  stage(version === "model" ? groove : { ...groove, hits });
+  let answer;
+  try {
+    answer = await model.answer(hits);
+  } catch (error) {
+    tell(`The model failed: ${reason(error)}.`);
+    return;
+  }
+  if (version === "model") stage({ ...answer, name: `${TASKS[model.task][0]} ${file.name}` });
+  else stage({ ...answer, name: file.name, hits });
 }
 
 function receiveDrops() {
@@ -236,18 +239,25 @@ function receiveDrops() {
 
 // Setting up
 
+const reason = ({ message }) => message.split("\n")[0].replace(/[.:]$/, "");
+
 function tell(text) {
   $("status").textContent = text;
   $("status").hidden = !text;
 }
 
-function setTempo(qpm) {
+// A file may be slower or faster than the slider goes; then it goes as far.
+function reach(qpm) {
   const { min, max } = $("tempo");
-  const tempo = Math.min(Math.max(qpm, Number(min)), Number(max));
-  $("tempo").value = tempo;
-  $("tempo-value").textContent = `${Math.round(tempo)} bpm`;
-  $("tempo").setAttribute("aria-valuetext", `${Math.round(tempo)} bpm`);
-  player.setTempo(tempo);
+  $("tempo").min = Math.min(min, Math.round(qpm));
+  $("tempo").max = Math.max(max, Math.round(qpm));
+}
+
+function setTempo(qpm) {
+  $("tempo").value = qpm;
+  $("tempo-value").textContent = `${Math.round(qpm)} bpm`;
+  $("tempo").setAttribute("aria-valuetext", `${Math.round(qpm)} bpm`);
+  player.setTempo(qpm);
 }
 
 function onSlider(id, format, change) {
@@ -266,7 +276,7 @@ function onSlider(id, format, change) {
 
 function listen() {
   $("play").addEventListener("click", togglePlaying);
-  $("generate").addEventListener("click", () => stage(drawn(nameOfNew())));
+  $("generate").addEventListener("click", () => stage(drawn()));
   $("download").addEventListener("click", download);
   $("vary").addEventListener("click", vary);
   $("back").addEventListener("click", () => show(home));
@@ -277,7 +287,7 @@ function listen() {
   $("keep-b").addEventListener("click", () => keep("b", current, shown));
   onSlider("temperature", (value) => value.toFixed(2), (settled) => show(current, settled));
   onSlider("amount", percent, () => {});
-  onSlider("share", percent, (settled) => stage(between(Number($("share").value)), settled));
+  onSlider("share", percent, (settled) => stage(onTheWay(Number($("share").value)), settled));
   onSlider("tempo", (value) => `${value} bpm`, () => setTempo(Number($("tempo").value)));
   $("file").addEventListener("change", () => {
     if ($("file").files.length) take($("file").files[0]);
@@ -288,9 +298,6 @@ function listen() {
   }
   receiveDrops();
 }
-
-let count = 0;
-const nameOfNew = () => `Groove ${++count}`;
 
 // Eighths on the hi-hat, for a model that needs a beat, until it gets one.
 function plainBeat(steps) {
@@ -305,29 +312,34 @@ function plainBeat(steps) {
 }
 
 async function begin() {
+  let first, hits;
   try {
     model = await Model.load(new URL(".", document.baseURI).href.replace(/\/$/, ""));
+    beat = plainBeat(model.steps);
+    first = drawn();
+    hits = await model.decode(first, Number($("temperature").value));
   } catch (error) {
-    tell(`The model could not be loaded: ${error.message}.`);
+    const advice = globalThis.mm ? "; export it again" : "";
+    tell(`The model could not be loaded: ${reason(error)}${advice}.`);
     return;
   }
   player = new Player(model.steps);
-  beat = plainBeat(model.steps);
   const { about } = model;
   $("trained").textContent = about.step ? `, step ${about.step.toLocaleString("en")}` : "";
   $("licence").textContent = about.licence ? `Licence of the model: ${about.licence}.` : "";
   $("midi-note").textContent = TASKS[model.task][1];
+  if (model.task in TEMPERATURES) $("temperature-note").textContent = TEMPERATURES[model.task];
   $("lanes").innerHTML = LANES.map((drum) => `<span>${SHORT_NAMES[drum]}</span>`).join("");
   $("bars").innerHTML = Array.from(
     { length: model.steps / BAR_STEPS }, (_, bar) => `<span>${bar + 1}</span>`).join("");
-  mix = Float32Array.from(model.randomChances(), Math.random);
+  mix = Float32Array.from({ length: model.steps * DRUMS }, Math.random);
   tell("");
   $("app").hidden = false;
   listen();
-  stage(drawn(nameOfNew()));
-  for (const [side, groove] of [["a", home], ["b", drawn(nameOfNew())]]) {
-    keep(side, groove, await model.decode(groove, Number($("temperature").value)));
-  }
+  stage(first);
+  keep("a", first, hits);
+  const second = drawn();
+  keep("b", second, await model.decode(second, Number($("temperature").value)));
 }
 
 begin();
