@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from groovae.errors import GroovaeError, first_line
+from groovae.export.magentajs import is_web_export
 from groovae.export.runtime import is_export
 from groovae.upstream import tf
 
@@ -31,30 +32,33 @@ def find_checkpoint(path: str | os.PathLike[str]) -> str | None:
         `.train/model.ckpt-400`, or a `.tar` that holds one; see `groovae.archives`.
 
     Raises:
-      GroovaeError: it is a file, and not one that a checkpoint can be unpacked from, or the folder
-        of an exported model.
+      GroovaeError: it is a file, and not one that a checkpoint can be unpacked from, or it belongs
+        to an exported model.
     """
     # The shell completes a prefix to one of its files.
     path = Path(re.sub(r"\.(index|meta|data-\d+-of-\d+)$", "", str(path))).expanduser()
     if Path(f"{path}.index").exists() and not path.is_dir():
         return str(path)
+    if path.suffix == ".onnx" and path.is_file():
+        raise GroovaeError(f"{path}: this is a part of an exported model; name its folder")
     if path.is_file():
         from groovae.archives import unpacked  # which imports this module
 
         return str(unpacked(path))
     if not path.is_dir():
         return None
-    if is_export(path):
-        raise GroovaeError(
-            f"{path}: this is an exported model, which plays, and does nothing else; name the "
-            "checkpoint that it was exported from"
-        )
     latest = tf.train.latest_checkpoint(str(path))
     if latest is not None and Path(latest).parent.resolve() == path.resolve():
         return latest
     # The file named `checkpoint` did not come along, or it names the place that the folder was
     # moved or copied from.
-    return max(all_checkpoints(path), key=step_of, default=None)
+    found = max(all_checkpoints(path), key=step_of, default=None)
+    if found is None and is_export(path):
+        raise GroovaeError(
+            f"{path}: this is an exported model, which plays, and does nothing else; name the "
+            "checkpoint that it was exported from"
+        )
+    return found
 
 
 def need_checkpoint(path: str | os.PathLike[str], how_to_get: str | None = None) -> str:
@@ -62,6 +66,12 @@ def need_checkpoint(path: str | os.PathLike[str], how_to_get: str | None = None)
     found = find_checkpoint(path)
     if found is not None:
         return found
+    if is_web_export(Path(path).expanduser()):
+        raise GroovaeError(
+            f"{path}: this is a model for magenta.js, which `groovae serve` shows in the browser; "
+            "name the checkpoint that it was exported from, or, to play it, what `groovae export "
+            "--format=onnx` makes of that"
+        )
     if how_to_get:
         raise GroovaeError(f"{path}: no such checkpoint; {how_to_get}")
     if str(path).endswith((".tar", ".tgz", ".gz")):
@@ -76,7 +86,8 @@ def need_checkpoint(path: str | os.PathLike[str], how_to_get: str | None = None)
         )
     raise GroovaeError(
         f"{path}: no such checkpoint; name a training folder, a prefix such as "
-        ".train/model.ckpt-400, or a .tar, or train one with `groovae train`"
+        ".train/model.ckpt-400, a .tar or, to play it, the folder of an ONNX export; or train one "
+        "with `groovae train`"
     )
 
 

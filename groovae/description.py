@@ -4,7 +4,6 @@ A training folder and an exported model have one; `configs.describe` makes it.
 """
 
 import difflib
-import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -12,6 +11,7 @@ from typing import Any
 from groovae.errors import UsageError
 
 CONFIG_FILE = "config.json"
+_ASSIGNMENT = re.compile(r"([a-zA-Z][\w.]*)=(\[[^\]]*\]|[^,\[]*)(?:,|$)")
 
 # Hparams that say how to train, not what is trained: a training may go on with other ones.
 TRAINING_HPARAMS = {
@@ -65,19 +65,34 @@ def with_hparams(saved: dict[str, Any], hparams: str | Sequence[str]) -> dict[st
       hparams: `name=value,...`, or several of these, of which a later one wins.
 
     Raises:
-      UsageError: no such hparam.
+      UsageError: no such hparam, it is given twice, or its value is of another type.
     """
     asked = dict(saved)
     for given in [hparams] if isinstance(hparams, str) else hparams:
-        text = re.sub(r"\s", "", given)
-        values = dict(re.findall(r"([^,=]+)=(\[[^\]]*\]|[^,]*)", text))
-        need_hparams(values, saved)
-        asked |= {name: _parsed(value) for name, value in values.items()}
+        asked |= _parsed(re.sub(r"\s", "", given), saved)
     return asked
 
 
-def _parsed(value: str) -> Any:
+def _parsed(given: str, saved: dict[str, Any]) -> dict[str, Any]:
+    names = re.findall(r"([^,=\[\]]+)(?:\[\d+\])?=", given)
+    need_hparams(names, saved)
     try:
-        return json.loads(value.lower())  # of True
-    except ValueError:
-        return value
+        if _ASSIGNMENT.sub("", given) or len(set(names)) < len(names):
+            raise ValueError("it is no list of name=value, with each name once")
+        return {name: _value(text, saved[name]) for name, text in _ASSIGNMENT.findall(given)}
+    except ValueError as error:
+        example = ",".join(f"{name}={saved[name]}" for name in names or ["batch_size"])
+        raise UsageError(
+            f"cannot read --hparams={given}: {error}; write it as {example}"
+        ) from error
+
+
+def _value(text: str, saved: Any) -> Any:
+    """A value of the type of the saved one, or a ValueError."""
+    if isinstance(saved, list) != text.startswith("["):
+        raise ValueError(f"{text} is {'no' if isinstance(saved, list) else 'a'} list")
+    if isinstance(saved, list):
+        return [_value(one, saved[0]) for one in text[1:-1].split(",") if one]
+    if isinstance(saved, bool):
+        return text in ("true", "True") or (text not in ("false", "False") and bool(int(text)))
+    return type(saved)(text)

@@ -82,14 +82,19 @@ def replacing_directory(path: str | os.PathLike[str]) -> Iterator[Path]:
     path = _real(path)
     with _as_groovae_error(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent))
+        with _locked(path.parent):
+            _remove_abandoned(path)
+            name = tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
+            handle = os.open(name, os.O_RDONLY)
+            _try_lock(handle)
         try:
-            yield temporary
-            os.chmod(temporary, 0o777 & ~_umask())
-            os.replace(temporary, path)
+            yield Path(name)
+            os.chmod(name, 0o777 & ~_umask())
+            os.replace(name, path)
             sync(path.parent)
         finally:
-            shutil.rmtree(temporary, ignore_errors=True)
+            shutil.rmtree(name, ignore_errors=True)
+            os.close(handle)
 
 
 @contextlib.contextmanager
@@ -179,7 +184,8 @@ def _remove_abandoned(target: Path) -> None:
                 handle = os.open(target.parent / name, os.O_RDONLY | os.O_NONBLOCK)
                 try:
                     if _try_lock(handle):
-                        os.unlink(target.parent / name)
+                        remove = shutil.rmtree if os.path.isdir(handle) else os.unlink
+                        remove(target.parent / name)
                 finally:
                     os.close(handle)
 

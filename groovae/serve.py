@@ -10,7 +10,7 @@ The rules:
 - It listens on 127.0.0.1 and gives out the files of the folder by GET and HEAD, and index.html for
   a folder that has one. It lists no folder, and shows nothing that begins with a dot.
 - Nothing outside of the folder: a path is resolved first, symbolic links and all, and must lie in
-  it then.
+  it then, where no part of it begins with a dot either.
 - Any page may load the files (CORS), as one of another port of this machine must be able to.
 - Browsers keep files and ask each time whether they are still the same (`ETag`, 304), so that a
   new export shows at once.
@@ -30,7 +30,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from groovae import __version__
-from groovae.errors import GroovaeError
+from groovae.errors import GroovaeError, UsageError
 
 HOST = "127.0.0.1"
 MAX_BODY_BYTES = 1 << 16  # no request that is answered needs one
@@ -75,8 +75,11 @@ class Server(ThreadingHTTPServer):
           say: See above.
 
         Raises:
+          UsageError: there are no such ports.
           GroovaeError: there is no such folder, or the port cannot be had.
         """
+        if not 0 <= port <= 65535:
+            raise UsageError(f"the port must lie between 0 and 65535, got {port}")
         self.folder, self.say = Path(folder).expanduser().resolve(), say
         if not self.folder.is_dir():
             raise GroovaeError(f"{folder}: there is no such folder to serve")
@@ -98,12 +101,13 @@ class Server(ThreadingHTTPServer):
         """The file that a request's target names, or None where there is none to give out."""
         try:
             parts = urllib.parse.unquote(urllib.parse.urlsplit(target).path).split("/")
-            if any(part.startswith(".") for part in parts):
-                return None
             name = "/".join(filter(None, parts)) + ("" if parts[-1] else "/index.html")
             path = (self.folder / name.lstrip("/")).resolve()
-            return path if path.is_relative_to(self.folder) and path.is_file() else None
-        except (OSError, RuntimeError, ValueError):  # a NUL, a name too long, a loop of links
+            parts += path.relative_to(self.folder).parts
+            is_hidden = any(part.startswith(".") for part in parts)
+            return path if path.is_file() and not is_hidden else None
+        # a NUL, a name too long, a loop of links, a place outside
+        except (OSError, RuntimeError, ValueError):
             return None
 
 

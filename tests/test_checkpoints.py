@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from conftest import TINY_HPARAMS, Groovae, assert_one_line
 
+from groovae import included
 from groovae.checkpoints import find_checkpoint, need_checkpoint, newest_whole, remove_torn
 from groovae.errors import GroovaeError
 from groovae.train import Options, train
@@ -41,6 +42,28 @@ def values(checkpoint: str) -> dict[str, np.ndarray]:
 
 def data_file(train_dir: Path, step: int) -> Path:
     return train_dir / f"model.ckpt-{step}.data-00000-of-00001"
+
+
+# Which one is meant
+
+
+def test_what_lies_in_a_training_folder_beside_its_checkpoints_is_no_matter(
+    five: Path, tmp_path: Path
+) -> None:
+    train_dir = shutil.copytree(five, tmp_path / "train")
+    (train_dir / "drums.onnx").mkdir()
+    (train_dir / "decoder.onnx").touch()
+    assert need_checkpoint(train_dir) == str(train_dir / "model.ckpt-3")
+    (train_dir / "checkpoint").unlink()
+    assert need_checkpoint(train_dir) == str(train_dir / "model.ckpt-3")
+
+
+def test_an_export_is_told_as_what_it_is(tmp_path: Path) -> None:
+    (tmp_path / "decoder.onnx").touch()
+    with pytest.raises(GroovaeError, match="this is an exported model, which plays"):
+        find_checkpoint(tmp_path)
+    with pytest.raises(GroovaeError, match=r"no such checkpoint; .* the folder of an ONNX export"):
+        need_checkpoint(tmp_path / "drumms.onnx")
 
 
 # Half-written ones
@@ -232,3 +255,8 @@ def test_a_damaged_start_is_one_error(five: Path, records: Path, tmp_path: Path)
     options = one_step_from(source, records, tmp_path, TINY_HPARAMS)
     with pytest.raises(GroovaeError, match=r"model\.ckpt-3: this checkpoint is damaged"):
         train(options)
+
+
+def test_a_file_of_an_export_is_told_apart_from_an_archive() -> None:
+    with pytest.raises(GroovaeError, match=r"decoder\.onnx: this is a part of an exported model"):
+        find_checkpoint(included.FOLDER / "decoder.onnx")

@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import re
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,12 +14,12 @@ from typing import Any
 import numpy as np
 import pytest
 from conftest import KNOWN_PITCHES, SMALL_HPARAMS, TINY_HPARAMS, a_groove
-from web import in_magenta_js, magenta_music, random_checkpoint
+from web import in_magenta_js, magenta_music, random_checkpoint, tensors_in
 
 from groovae import configs
 from groovae.checkpoints import need_checkpoint
 from groovae.errors import GroovaeError, UsageError
-from groovae.export import magentajs, shards
+from groovae.export import DTYPES, magentajs, shards
 from groovae.export.weights import model_tensors
 from groovae.network import Network
 from groovae.windows import to_controls, to_inputs, to_windows
@@ -132,7 +133,7 @@ def test_fewer_bits_lose_little(
 ) -> None:
     folder = exported(dtype)
     num_bytes = sum(shard.stat().st_size for shard in folder.glob("*.bin"))
-    full_bytes = sum(4 * tensor.size for tensor in shards.read(exported()).values())
+    full_bytes = sum(4 * tensor.size for tensor in tensors_in(exported()).values())
     assert num_bytes < share_of_bytes * full_bytes
     z, mu, inputs = (native_outputs[name] for name in ("z", "mu", "inputs"))
     decoded, encoded = in_magenta_js(folder, ["decode", z], ["encode", inputs])
@@ -158,6 +159,7 @@ def test_notes_are_heard_as_in_python(config_name: str, tmp_path: Path) -> None:
     for i, note in enumerate(groove.notes):
         note.pitch = pitches[i % len(pitches)]
     spec = json.loads((tmp_path / "web" / "config.json").read_text())
+    assert spec["groovae"]["step"] == 7
     written = spec["dataConverter"]["args"]["pitchClasses"]
     assert written == [
         list(one) for one in configs.CONFIG_MAP[config_name].data_converter._infer_pitch_classes
@@ -260,10 +262,10 @@ def test_an_earlier_export_is_replaced_whole(trained: Path, tmp_path: Path) -> N
     magentajs.export(trained, tmp_path / "web", magenta_js=script, say=said.append)
     assert "warning" in said[0]
     assert (tmp_path / "web" / "magentamusic.js").read_text() == "other"
-    first = shards.read(tmp_path / "web")
+    first = tensors_in(tmp_path / "web")
     magentajs.export(trained, tmp_path / "web", dtype="float16", say=said.append)
     assert not (tmp_path / "web" / "magentamusic.js").exists()
-    second = shards.read(tmp_path / "web")
+    second = tensors_in(tmp_path / "web")
     name = "encoder/mu/kernel"
     np.testing.assert_array_equal(second[name], first[name].astype(np.float16))
     assert sorted(os.listdir(tmp_path)) == ["mm.js", "web"]
@@ -285,7 +287,7 @@ def test_an_export_that_fails_leaves_the_earlier_one(
 
 def test_the_weights_are_the_checkpoints(trained: Path, tmp_path: Path) -> None:
     magentajs.export(trained, tmp_path / "web")
-    wanted, found = model_tensors(need_checkpoint(trained)), shards.read(tmp_path / "web")
+    wanted, found = model_tensors(need_checkpoint(trained)), tensors_in(tmp_path / "web")
     assert list(found) == list(wanted)
     for name, tensor in wanted.items():
         np.testing.assert_array_equal(found[name], tensor)
@@ -299,7 +301,7 @@ def test_the_config_says_where_the_model_comes_from(trained: Path, tmp_path: Pat
     assert "CC BY 4.0" in about["licence"]
 
 
-@pytest.mark.parametrize("dtype", shards.DTYPES)
+@pytest.mark.parametrize("dtype", DTYPES["magentajs"])
 def test_tensors_come_back_within_half_a_step(dtype: str, tmp_path: Path) -> None:
     random = np.random.RandomState(1)
     tensors = {
@@ -310,7 +312,7 @@ def test_tensors_come_back_within_half_a_step(dtype: str, tmp_path: Path) -> Non
     shards.write(tmp_path, tensors, dtype)
     steps = {"float32": np.inf, "float16": 1024, "uint16": 65535, "uint8": 255}[dtype]
     span = np.ptp(tensors["matrix"]) if dtype.startswith("u") else np.abs(tensors["matrix"]).max()
-    found = shards.read(tmp_path)
+    found = tensors_in(tmp_path)
     error = np.abs(found["matrix"] - tensors["matrix"]).max()
     assert error <= 0.501 * span / steps + (0 if dtype == "float32" else 1e-6)
     np.testing.assert_array_equal(found["vector"], tensors["vector"])
@@ -329,35 +331,90 @@ def test_the_page_loads_magenta_js_by_its_hash_or_from_beside_it(
     assert "://" not in (tmp_path / "local" / "index.html").read_text()
 
 
-def test_the_hash_is_that_of_npms_file() -> None:
-    script = (magenta_music() / "dist" / "magentamusic.js").read_bytes()
-    digest = base64.b64encode(hashlib.sha384(script).digest()).decode()
+def test_the_hash_is_that_of_npms_file_which_needs_no_warning(
+    trained: Path, tmp_path: Path
+) -> None:
+    script = magenta_music() / "dist" / "magentamusic.js"
+    digest = base64.b64encode(hashlib.sha384(script.read_bytes()).digest()).decode()
     assert f"sha384-{digest}" == magentajs.MAGENTA_JS_INTEGRITY
+    said: list[str] = []
+    magentajs.export(trained, tmp_path / "web", magenta_js=script, say=said.append)
+    assert not any("warning" in line for line in said)
+    assert (tmp_path / "web" / "magentamusic.js").read_bytes() == script.read_bytes()
 
 
 # Whole or not
 
 
+@pytest.fixture(scope="module")
+def pristine(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Exports of two models, with a magenta.js of their own."""
+    folder = tmp_path_factory.mktemp("pristine")
+    (folder / "mm.js").write_text("its own")
+    exports = {name: folder / name for name in ("groovae_4bar", "groovae_2bar_hits_control_tfds")}
+    for name, web in exports.items():
+        prefix = random_checkpoint(folder, name, TINY_HPARAMS)
+        magentajs.export(prefix, web, name, TINY_HPARAMS, magenta_js=folder / "mm.js")
+    return exports
+
+
+def edited(name: str, old: str, new: str) -> Callable[[Path], None]:
+    def edit(folder: Path) -> None:
+        text = (folder / name).read_text()
+        assert old in text
+        (folder / name).write_text(text.replace(old, new, 1))
+
+    return edit
+
+
+def fill_shard(folder: Path) -> None:
+    shard = folder / "group1-shard1of1.bin"
+    shard.write_bytes(b"\xff" * shard.stat().st_size)
+
+
 @pytest.mark.parametrize(
-    ("name", "text", "words"),
+    ("damage", "words"),
     [
-        ("group1-shard1of1.bin", None, r"group1-shard1of1\.bin is missing"),
-        ("group1-shard1of1.bin", "short", "its weights are damaged"),
-        ("weights_manifest.json", None, r"weights_manifest\.json is missing"),
-        ("weights_manifest.json", "[{}]", "its weights are damaged"),
-        ("weights_manifest.json", "nothing", "its weights are damaged"),
-        ("config.json", '{"type": "MusicRNN"}', "no model for magenta.js in this folder"),
-        ("config.json", None, "no model for magenta.js in this folder"),
-        ("page.js", None, r"page\.js is missing"),
+        (fill_shard, r"group1-shard1of1\.bin: this is not the file"),
+        (lambda web: os.truncate(web / "group1-shard1of1.bin", 9), r"group1-.*: this is not the"),
+        (lambda web: (web / "group1-shard1of1.bin").unlink(), r"cannot read .*group1-shard1of1\.b"),
+        (edited("weights_manifest.json", "mu/bias", "nu/bias"), "manifest.json: this is not the"),
+        (lambda web: (web / "weights_manifest.json").unlink(), "cannot read .*weights_manifest"),
+        (lambda web: (web / "page.js").unlink(), r"cannot read .*page\.js: No such file"),
+        (edited("index.html", "<", " <"), r"index\.html: this is not the file"),
+        (lambda web: (web / "magentamusic.js").unlink(), r"cannot read .*magentamusic\.js"),
+        (edited("config.json", '"numSteps": 64', '"numSteps": 32'), r"config\.json: this is not"),
+        (edited("config.json", '"sha256"', '"sum"'), r"config\.json: this is not what"),
+        (edited("config.json", "MusicVAE", "MusicRNN"), "no model for magenta.js in this folder"),
+        (lambda web: (web / "config.json").unlink(), "no model for magenta.js in this folder"),
     ],
 )
 def test_an_export_that_is_not_whole_is_told(
-    name: str, text: str | None, words: str, trained: Path, tmp_path: Path
+    damage: Callable[[Path], None], words: str, pristine: dict[str, Path], tmp_path: Path
 ) -> None:
-    magentajs.export(trained, tmp_path / "web")
-    magentajs.check(tmp_path / "web")
-    (tmp_path / "web" / name).unlink()
-    if text is not None:
-        (tmp_path / "web" / name).write_text(text)
-    with pytest.raises(GroovaeError, match=f"{words}.*groovae export --format=magentajs"):
-        magentajs.check(tmp_path / "web")
+    web = shutil.copytree(pristine["groovae_4bar"], tmp_path / "web")
+    magentajs.check(web)
+    damage(web)
+    with pytest.raises(GroovaeError, match=f"{words}.*export"):
+        magentajs.check(web)
+
+
+@pytest.mark.parametrize("name", ["weights_manifest.json", "group1-shard1of1.bin", "config.json"])
+def test_a_file_of_another_export_is_told(
+    name: str, pristine: dict[str, Path], tmp_path: Path
+) -> None:
+    web = shutil.copytree(pristine["groovae_4bar"], tmp_path / "web")
+    shutil.copy(pristine["groovae_2bar_hits_control_tfds"] / name, web / name)
+    with pytest.raises(GroovaeError, match=r"this is not the file that config\.json beside it"):
+        magentajs.check(web)
+
+
+def test_an_onnx_export_is_told_as_what_it_is(tmp_path: Path) -> None:
+    (tmp_path / "decoder.onnx").touch()
+    with pytest.raises(GroovaeError, match=r"a model for ONNX in this folder; .* --out=web`"):
+        magentajs.check(tmp_path)
+
+
+def test_who_plays_a_web_export_is_told_what_it_is(pristine: dict[str, Path]) -> None:
+    with pytest.raises(GroovaeError, match=r"a model for magenta\.js, .*groovae serve.*=onnx"):
+        need_checkpoint(pristine["groovae_4bar"], "how to get one")

@@ -16,14 +16,18 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
-from conftest import SMALL_HPARAMS, TINY_HPARAMS, Groovae, assert_one_line
+from conftest import SMALL_HPARAMS, TINY_HPARAMS, Groovae
 from web import random_checkpoint
 
-from groovae import __version__, configs, latent
+from groovae import __version__, cli, configs, latent, load_model
+from groovae.checkpoints import need_checkpoint
 from groovae.errors import GroovaeError, UsageError
 from groovae.export import check, need_package
-from groovae.export.onnx import FILES, describe, export, write
-from groovae.export.runtime import OnnxNetwork, read_export
+from groovae.export.graphs import Graphs
+from groovae.export.nodes import Graph
+from groovae.export.onnx import describe, export, write
+from groovae.export.runtime import FILES, OnnxNetwork, is_export, read_export
+from groovae.export.sums import sums_of
 from groovae.export.weights import model_tensors, training_step
 from groovae.network import Network
 from groovae.upstream import tf
@@ -53,12 +57,12 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Model]:
         folder, told, hparams = tmp_path_factory.mktemp(name), list[str](), LAYERED
         prefix = random_checkpoint(folder, name, hparams)
         configs.save_config(folder, configs.describe(name, configs.get_config(name, hparams)))
-        export(folder, folder / "onnx", say=told.append)
+        export(folder, folder / "drums.onnx", say=told.append)
         network = Network(prefix, name, configs.get_config(name, hparams), 4)
         layout = configs.layout(name)
         z_size = configs.get_config(name, hparams).hparams.z_size
         windows = check.windows_of(network, layout, z_size)[::16]
-        return Model(prefix, network, folder / "onnx", told, check.hear(windows, layout))
+        return Model(prefix, network, folder / "drums.onnx", told, check.hear(windows, layout))
 
     return lambda name="groovae_4bar": made(name)
 
@@ -160,7 +164,7 @@ def test_what_a_smaller_dtype_costs_is_told_as_it_is(
     assert f"{loss['differing_hits']:,} differ" in told_of
     windows = _windows_of(records, loss["windows"])
     ways: list[check.Plays] = [network, small]
-    latents = [way.encode(windows, windows[..., :0])[0] for way in ways]
+    latents, sigmas = zip(*[way.encode(windows, windows[..., :0]) for way in ways], strict=True)
     assert np.abs(latents[0] - latents[1]).max() > 1e-5, "it is no coarser than float32"
     differing, hits, velocities, times = 0, 0, [], []
     for kind in (0.0, 1.0):
@@ -183,6 +187,10 @@ def test_what_a_smaller_dtype_costs_is_told_as_it_is(
         assert loss[f"{name}_max{unit}"] == pytest.approx(together.max(), abs=1e-3)
         assert loss[f"{name}_mean{unit}"] == pytest.approx(together.mean(), abs=1e-3)
     assert loss["differing_hits"] < 0.2 * hits
+    percent = 100 * np.abs(sigmas[1] / sigmas[0] - 1)
+    assert loss["sigma_max_percent"] == pytest.approx(percent.max(), abs=1e-3)
+    assert loss["sigma_mean_percent"] == pytest.approx(percent.mean(), abs=1e-3)
+    assert f"sigma by {percent.mean():.3f} %" in told_of
 
 
 def _windows_of(records: Path, number: int) -> np.ndarray:
@@ -190,6 +198,27 @@ def _windows_of(records: Path, number: int) -> np.ndarray:
 
     windows = Data(str(records)).load(configs.get_config(), records.parent, lambda line: None)
     return windows.outputs(np.linspace(0, len(windows) - 1, number).astype(int))
+
+
+def test_weights_too_large_for_float16_are_refused(
+    model: Callable[..., Model],
+) -> None:
+    tensors = model_tensors(model().checkpoint)
+    tensors["decoder/output_projection/kernel"] = np.full((9, 27), 65_600, np.float32)
+    with pytest.raises(GroovaeError, match=r"output_projection/kernel has values beyond 65,504"):
+        Graphs(tensors, 0, "float16").models({})
+
+
+def test_int8_has_a_scale_for_each_output() -> None:
+    matrix = np.random.RandomState(1).randn(5, 4).astype(np.float32) * [1e-3, 1, 1e3, 0]
+    for weight, axis in ((matrix, 0), (matrix.T, -1)):
+        graph = Graph("int8")
+        with np.errstate(all="raise"):
+            graph.weight("w", weight.astype(np.float32), axis)
+        values, scale = map(onnx.numpy_helper.to_array, graph.initializers)
+        largest = np.abs(weight).max(axis=axis, keepdims=True)
+        assert (np.abs(values).max(axis=axis, keepdims=True) == np.where(largest, 127, 0)).all()
+        assert (np.abs(values * scale - weight) <= 0.501 * largest / 127).all()
 
 
 def test_smaller_dtypes_make_smaller_files(native: Path, tmp_path: Path) -> None:
@@ -237,9 +266,9 @@ def test_config_json_has_all_that_a_program_needs(model: Callable[..., Model]) -
         "groovae": __version__,
     }
     assert {key: about[key] for key in expected} == expected
-    assert {name: file["sha256"] for name, file in about["files"].items()} == {
-        name: hashlib.sha256((out / name).read_bytes()).hexdigest() for name in FILES
-    }
+    assert about["files"] == sums_of(out, FILES)
+    digest = hashlib.sha256((out / "encoder.onnx").read_bytes()).hexdigest()
+    assert about["files"]["encoder.onnx"] == {"sha256": digest}
 
 
 def test_the_step_is_the_checkpoints_own_or_else_the_one_in_its_name(tmp_path: Path) -> None:
@@ -252,6 +281,24 @@ def test_the_step_is_the_checkpoints_own_or_else_the_one_in_its_name(tmp_path: P
     assert (training_step(with_step), training_step(without)) == (5, 9)
     with pytest.raises(GroovaeError, match="it holds no model"):
         model_tensors(without)
+
+
+def test_weights_that_are_no_numbers_are_refused(tmp_path: Path) -> None:
+    with tf.Graph().as_default(), tf.Session() as session:
+        bias = tf.Variable([1.0, np.inf], name="encoder/mu/bias")
+        session.run(tf.global_variables_initializer())
+        prefix = tf.train.Saver([bias]).save(session, str(tmp_path / "model.ckpt"), 1)
+    with pytest.raises(GroovaeError, match="encoder/mu/bias holds what is no number"):
+        model_tensors(prefix)
+
+
+def test_an_export_in_a_training_folder_leaves_it_one(model: Callable[..., Model]) -> None:
+    checkpoint, _, out, _, _ = model()
+    folder = Path(checkpoint).parent
+    assert out.parent == folder
+    assert (is_export(out), is_export(folder)) == (True, False)
+    assert need_checkpoint(folder) == checkpoint
+    assert load_model(folder, seed=1).checkpoint == checkpoint
 
 
 def test_playing_imports_neither_tensorflow_nor_note_seq(model: Callable[..., Model]) -> None:
@@ -298,26 +345,76 @@ def test_a_model_that_differs_is_not_written(
     assert os.listdir(tmp_path) == ["out"]
 
 
+class Wrong:
+    """A network that plays wrong where `is_wrong` says so of the thresholds."""
+
+    def __init__(self, network: Network, is_wrong: Callable[[np.ndarray], bool], way: str):
+        self.encode = network.encode
+        self.decode = self.decode_by_steps = network.decode
+        setattr(self, way, self._decode)
+        self._network, self._is_wrong = network, is_wrong
+
+    def _decode(self, z: np.ndarray, thresholds: np.ndarray, controls: np.ndarray) -> Any:
+        tensors, likelihoods = self._network.decode(z, thresholds, controls)
+        return tensors, likelihoods + 1e-3 * self._is_wrong(thresholds)
+
+
+@pytest.mark.parametrize("way", ["decode", "decode_by_steps"])
+@pytest.mark.parametrize(
+    "is_wrong",
+    [
+        lambda thresholds: np.abs(thresholds).max() < 0.01,  # the likeliest
+        lambda thresholds: 0.01 < np.abs(thresholds).max() < np.inf,  # drawn, from the prior
+        lambda thresholds: np.isinf(thresholds).all(),  # given
+    ],
+)
+def test_each_way_to_play_is_compared(
+    model: Callable[..., Model], is_wrong: Callable[[np.ndarray], bool], way: str
+) -> None:
+    _, network, _, _, heard = model()
+    right: Any = Wrong(network, lambda thresholds: False, way)
+    assert check.check_same(network, right, heard) == 0
+    wrong: Any = Wrong(network, is_wrong, way)
+    with pytest.raises(GroovaeError, match="does not play what the checkpoint does"):
+        check.check_same(network, wrong, heard)
+
+
+# How far the numbers move by rounding: not at all, by 6e-6, by 1.2e-4.
+@pytest.mark.parametrize(("slope", "allowed"), [(0, 1e-5), (50, 6e-5), (1000, 1e-4)])
+def test_what_may_differ_is_what_rounding_does(slope: int, allowed: float) -> None:
+    def played(inputs: np.ndarray, off_by: float = 0) -> check.Played:
+        return (inputs - 1) * slope + off_by, np.zeros(1)
+
+    ones = np.ones(3)
+    for off_by in (0.9 * allowed, -0.9 * allowed):
+        apart = check._compare("x", played, functools.partial(played, off_by=off_by), ones)
+        assert apart == pytest.approx(abs(off_by))
+    with pytest.raises(GroovaeError, match=r"^x does not play what the checkpoint does"):
+        check._compare("x", played, functools.partial(played, off_by=1.2 * allowed), ones)
+
+
 def test_a_step_file_that_differs_is_found(model: Callable[..., Model], tmp_path: Path) -> None:
     _, network, out, _, heard = model()
     folder = tmp_path / "out"
     shutil.copytree(out, folder)
-    path = folder / "decoder_step.onnx"
-    file = onnx.load(path)
-    bias = next(w for w in file.graph.initializer if w.name.endswith("cell_1/bias"))
-    changed = onnx.numpy_helper.to_array(bias) + np.float32(0.01)
-    bias.CopyFrom(onnx.numpy_helper.from_array(changed, bias.name))
-    path.write_bytes(file.SerializeToString())
-    _sign(folder)
+    _change_bias(folder / "decoder_step.onnx", "cell_1/bias", 0.01)
     with pytest.raises(GroovaeError, match=r"^decoder_step\.onnx does not play"):
         check.check_same(network, OnnxNetwork(folder, 64), heard)
 
 
-def _sign(folder: Path) -> None:
-    """Writes the SHA-256 of the files as they are into config.json."""
+def _change_bias(path: Path, name: str, by: float) -> None:
+    file = onnx.load(path)
+    bias = next(w for w in file.graph.initializer if w.name.endswith(name))
+    changed = onnx.numpy_helper.to_array(bias) + np.float32(by)
+    bias.CopyFrom(onnx.numpy_helper.from_array(changed, bias.name))
+    path.write_bytes(file.SerializeToString())
+    _describe(path.parent)
+
+
+def _describe(folder: Path, **changes: Any) -> None:
+    """Changes config.json, and writes the SHA-256 of the files as they are into it."""
     about = json.loads((folder / "config.json").read_text())
-    for name, file in about["files"].items():
-        file["sha256"] = hashlib.sha256((folder / name).read_bytes()).hexdigest()
+    about |= {"files": sums_of(folder, FILES)} | changes
     (folder / "config.json").write_text(json.dumps(about))
 
 
@@ -351,6 +448,20 @@ def test_a_folder_of_something_else_is_left_alone(
         (lambda out: (out / "config.json").write_text("{"), "this is not the config.json"),
         (lambda out: (out / "config.json").write_text("[]"), "this is not the config.json"),
         (lambda out: (out / "config.json").write_text('{"format": "tfjs"}'), "no ONNX model"),
+        (lambda out: _describe(out, files={"decoder.onnx": "x"}), "onnx: .*SHA-256 differs"),
+        (lambda out: _describe(out, files=[]), "files is no object"),
+        (lambda out: _as_pipe(out / "decoder.onnx"), "cannot read .*decoder.onnx: it is no file"),
+        (lambda out: _describe(out, layout=[]), "this is not the config.json"),
+        (lambda out: _describe(out, config="groovae_9bar"), r"describes \(.* differs: config\)"),
+        (lambda out: _describe(out, hparams={"z_size": 5}), r"describes .* differs: hparams\)"),
+        (lambda out: _describe(out, dtype="int8"), r"describes .* differs: dtype\)"),
+        (lambda out: _describe(out, step="8"), r"describes .* differs: step\)"),
+        (lambda out: _layout(out, split_bars="4"), r"describes .* differs: layout\)"),
+        (lambda out: _layout(out, split_bars=2), r"describes .* differs: layout\)"),
+        (lambda out: _layout(out, humanize=True), r"describes .* differs: layout\)"),
+        (lambda out: _layout(out, humanize=0), r"describes .* differs: layout\)"),
+        (lambda out: _layout(out, pitch_classes=[[36]] * 3), r"describes .* differs: layout\)"),
+        (lambda out: _layout(out, pitch_classes=[[1e999]]), "this is not the config.json"),
     ],
 )
 def test_a_damaged_folder_is_one_line(
@@ -358,6 +469,7 @@ def test_a_damaged_folder_is_one_line(
 ) -> None:
     shutil.copytree(model().out, tmp_path / "out")
     damage(tmp_path / "out")
+    assert is_export(tmp_path / "out")
     with pytest.raises(GroovaeError, match=words) as caught:
         OnnxNetwork(tmp_path / "out").decode(
             np.zeros((1, 6)), np.zeros((1, 64, 9)), np.zeros((1, 64, 0))
@@ -365,12 +477,48 @@ def test_a_damaged_folder_is_one_line(
     assert "\n" not in str(caught.value)
 
 
+def _as_pipe(path: Path) -> None:
+    path.unlink()
+    os.mkfifo(path)
+
+
+def _layout(folder: Path, **changes: Any) -> None:
+    _describe(folder, layout=read_export(folder)[0]["layout"] | changes)
+
+
+def test_a_file_of_another_model_that_is_signed_as_this_one_is_one_line(
+    model: Callable[..., Model], tmp_path: Path
+) -> None:
+    shutil.copytree(model().out, tmp_path / "out")
+    shutil.copy(model(CONTROLLED).out / "encoder.onnx", tmp_path / "out")
+    _describe(tmp_path / "out")
+    exported = OnnxNetwork(tmp_path / "out")
+    with pytest.raises(GroovaeError, match=r"encoder\.onnx: .* differs: config, hparams, "):
+        exported.encode(np.zeros((1, 64, 27)), np.zeros((1, 64, 0)))
+
+
+def test_a_model_that_gives_what_is_no_number_is_one_line(
+    model: Callable[..., Model], tmp_path: Path
+) -> None:
+    shutil.copytree(model().out, tmp_path / "out")
+    _change_bias(tmp_path / "out" / "decoder.onnx", "output_projection/bias", np.nan)
+    with pytest.raises(GroovaeError, match="gives values that are not numbers"):
+        OnnxNetwork(tmp_path / "out").decode(
+            np.zeros((1, 6)), np.zeros((1, 64, 9)), np.zeros((1, 64, 0))
+        )
+
+
+def test_nothing_to_play_is_a_wrong_call(model: Callable[..., Model]) -> None:
+    with pytest.raises(UsageError, match=r"encoder\.onnx takes 1 or more at a time, got 0"):
+        OnnxNetwork(model().out).encode(np.zeros((0, 64, 27)), np.zeros((0, 64, 0)))
+
+
 def test_a_file_that_is_no_model_and_signed_as_one_is_one_line(
     model: Callable[..., Model], tmp_path: Path
 ) -> None:
     shutil.copytree(model().out, tmp_path / "out")
     os.truncate(tmp_path / "out" / "encoder.onnx", 500)
-    _sign(tmp_path / "out")
+    _describe(tmp_path / "out")
     with pytest.raises(GroovaeError, match=r"encoder\.onnx: "):
         OnnxNetwork(tmp_path / "out").encode(np.zeros((1, 64, 27)), np.zeros((1, 64, 0)))
 
@@ -430,12 +578,28 @@ def test_the_command_exports_what_was_trained_and_replaces_an_earlier_export(
     assert os.listdir(tmp_path) == ["model.onnx"]
 
 
-def test_wrong_calls_are_one_line(groovae: Groovae) -> None:
-    assert_one_line(groovae("export"), 2, "--out is missing")
-    assert_one_line(groovae("export", "--out=x", "--dtype=uint8"), 2, "float32, float16, int8")
-    assert_one_line(
-        groovae("export", "--out=x", "--format=magentajs", "--examples_path=x"),
-        2,
-        "--examples_path belongs to --format=onnx",
-    )
-    assert_one_line(groovae("export", "--out=x"), 1, ".train: no such checkpoint")
+@pytest.mark.parametrize(
+    ("flags", "code", "words"),
+    [
+        ([], 2, "--out is missing"),
+        (["--out=x", "--dtype=uint8"], 2, "float32, float16, int8"),
+        (
+            ["--out=x", "--format=magentajs", "--examples_path=x"],
+            2,
+            "--examples_path belongs to --format=onnx",
+        ),
+        (["--out=x"], 1, ".train: no such checkpoint"),
+    ],
+)
+def test_wrong_calls_are_one_line(
+    flags: list[str],
+    code: int,
+    words: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert cli.main(["export", *flags]) == code
+    (line,) = capsys.readouterr().err.splitlines()
+    assert words in line

@@ -4,6 +4,7 @@ import contextlib
 import json
 import os
 import random
+import shutil
 import signal
 import stat
 import subprocess
@@ -336,6 +337,25 @@ def test_abandoned_temporaries_of_a_file_go_when_it_is_replaced(tmp_path: Path) 
         (tmp_path / name).write_text("abandoned")
     write(tmp_path / "a")
     assert sorted(os.listdir(tmp_path)) == sorted(["a", *theirs])
+
+
+def test_abandoned_temporary_folders_go_when_the_folder_is_made(tmp_path: Path) -> None:
+    theirs = [".other.12345678.tmp", ".a.123.tmp", "a.12345678.tmp"]
+    for name in [".a.12345678.tmp", ".a.abcdef_9.tmp", *theirs]:
+        (tmp_path / name / "sub").mkdir(parents=True)
+        (tmp_path / name / "sub" / "file").touch()
+    write_folder(tmp_path / "a")
+    assert sorted(os.listdir(tmp_path)) == sorted(["a", *theirs])
+
+
+def test_temporary_folders_at_work_stay(tmp_path: Path) -> None:
+    with replacing_directory(tmp_path / "a") as first:
+        (first / "file").write_text("first")
+        with replacing_directory(tmp_path / "a") as second:
+            assert second != first
+        shutil.rmtree(tmp_path / "a")
+    assert (tmp_path / "a" / "file").read_text() == "first"
+    assert os.listdir(tmp_path) == ["a"]
 
 
 def test_temporaries_at_work_stay(tmp_path: Path) -> None:

@@ -17,9 +17,9 @@ import pytest
 from conftest import Groovae, assert_one_line
 from web import served
 
-from groovae.errors import GroovaeError
+from groovae.errors import GroovaeError, UsageError
 from groovae.export import magentajs
-from groovae.serve import MAX_BODY_BYTES, Server
+from groovae.serve import MAX_BODY_BYTES, SECONDS_FOR_A_REQUEST, Handler, Server
 
 
 @pytest.fixture
@@ -41,6 +41,8 @@ def site(tmp_path: Path) -> Path:
     (site / "out.txt").symlink_to(tmp_path / "secret.txt")
     (site / "out").symlink_to(tmp_path / "site-too")
     (site / "within.html").symlink_to(site / "index.html")
+    (site / "env.txt").symlink_to(site / ".hidden")
+    (site / "git").symlink_to(site / ".git")
     (site / "loop").symlink_to(site / "loop")
     os.mkfifo(site / "pipe")
     return site
@@ -98,6 +100,7 @@ def test_files_come_with_their_type(url: str, path: str, body: bytes, media_type
         *("/../secret.txt", "/%2e%2e/secret.txt", "/..%2fsecret.txt", "/%2e%2e%2fsecret.txt"),
         *("/sub/../../secret.txt", "/..", "//../secret.txt", "/./index.html"),
         *("/out.txt", "/out/secret.txt", "/../site-too/secret.txt"),
+        *("/env.txt", "/git/config"),
         *("/index.html/", "/%00", "/index.html%00.js", "/a" + "b" * 5000, "/%ff%fe"),
         *("/..%5csecret.txt", "/%252e%252e/secret.txt", "/%2fetc/passwd"),
     ],
@@ -122,20 +125,24 @@ def test_a_file_is_sent_again_only_when_it_has_changed(url: str, site: Path) -> 
     first, _ = ask(url, "/shard.bin")
     assert first.headers["Cache-Control"] == "no-cache"
     tag = first.headers["ETag"]
+    assert ask(url, "/shard.bin")[0].headers["ETag"] == tag
     again, body = ask(url, "/shard.bin", If_None_Match=f'"other", W/{tag}')
     assert (again.status, body, again.headers["ETag"]) == (304, b"", tag)
-    (site / "shard.bin").write_bytes(b"new")
-    changed, body = ask(url, "/shard.bin", If_None_Match=tag)
-    assert (changed.status, body) == (200, b"new")
+    for new in (b"n" * 1024000, b"new"):
+        (site / "shard.bin").write_bytes(new)
+        changed, body = ask(url, "/shard.bin", If_None_Match=tag)
+        assert (changed.status, body) == (200, new)
 
 
 @pytest.mark.parametrize("path", ["/", "/no.html"])
 def test_any_page_may_load_the_files(url: str, path: str) -> None:
     response, _ = ask(url, path, Origin="http://127.0.0.1:3000")
     assert response.headers["Access-Control-Allow-Origin"] == "*"
+    assert response.headers["Cross-Origin-Resource-Policy"] == "cross-origin"
     asked, body = ask(url, path, "OPTIONS", Access_Control_Request_Method="GET")
     assert (asked.status, body) == (204, b"")
     assert asked.headers["Access-Control-Allow-Methods"] == "GET, HEAD, OPTIONS"
+    assert asked.headers["Access-Control-Allow-Headers"] == "*"
     assert asked.headers["Access-Control-Allow-Origin"] == "*"
 
 
@@ -185,6 +192,26 @@ def test_a_client_that_goes_away_disturbs_nobody(url: str) -> None:
     assert ask(url)[0].status == 200
 
 
+def test_who_is_still_sending_gets_the_answer_and_a_proper_end(url: str) -> None:
+    host, port = urlsplit(url).netloc.split(":")
+    with socket.create_connection((host, int(port)), timeout=20) as connection:
+        connection.sendall(b"POST / HTTP/1.1\r\nContent-Length: 3000000\r\n\r\n")
+        answer = connection.recv(1 << 16)
+        for _ in range(30):
+            connection.sendall(b"a" * 100_000)  # to a closed connection this raises
+        connection.shutdown(socket.SHUT_WR)
+        answer += b"".join(iter(lambda: connection.recv(1 << 16), b""))
+    assert answer.startswith(b"HTTP/1.1 413 ")
+
+
+def test_who_says_nothing_is_let_go(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert Handler.timeout == SECONDS_FOR_A_REQUEST
+    monkeypatch.setattr(Handler, "timeout", 0.05)
+    host, port = urlsplit(url).netloc.split(":")
+    with socket.create_connection((host, int(port)), timeout=20) as connection:
+        assert connection.recv(1) == b""
+
+
 def test_what_fails_is_told_in_a_harmless_line(site: Path) -> None:
     said: list[str] = []
     with Server(site, 0, said.append) as server:
@@ -199,6 +226,12 @@ def test_what_fails_is_told_in_a_harmless_line(site: Path) -> None:
 def test_a_folder_that_is_not_there_is_told(tmp_path: Path) -> None:
     with pytest.raises(GroovaeError, match="there is no such folder to serve"):
         Server(tmp_path / "no", 0)
+
+
+@pytest.mark.parametrize("port", [-1, 65536])
+def test_a_port_that_there_is_not_is_told(tmp_path: Path, port: int) -> None:
+    with pytest.raises(UsageError, match=f"between 0 and 65535, got {port}"):
+        Server(tmp_path, port)
 
 
 # The command
@@ -228,7 +261,7 @@ def test_a_folder_without_an_export_is_told(groovae: Groovae, tmp_path: Path) ->
 
 def test_a_missing_shard_is_told(groovae: Groovae, exported: Path) -> None:
     (exported / "group1-shard1of1.bin").unlink()
-    assert_one_line(groovae("serve", exported), 1, "group1-shard1of1.bin is missing")
+    assert_one_line(groovae("serve", exported), 1, "group1-shard1of1.bin: No such file")
 
 
 def test_it_serves_until_ctrl_c(exported: Path) -> None:

@@ -12,8 +12,8 @@ magentajs: config.json, weights_manifest.json and the weights for the npm packag
 and a page that plays them; see `groovae serve`.
 
 --dtype makes the files smaller: onnx has float16 and int8, magentajs float16, uint16 and uint8.
-Only weights are stored so. With onnx, what that costs in hits, velocities and timing is measured
-and told.
+Only weights are stored so. With onnx, what that costs in hits, velocities, timing and sigma is
+measured and told.
 
 A folder that is there already is replaced if it is an earlier export, and otherwise left alone.
 
@@ -28,11 +28,8 @@ from absl import flags
 
 from groovae.cli import define_checkpoint, need_arguments, say
 from groovae.errors import UsageError
+from groovae.export import DTYPES
 
-DTYPES = {
-    "onnx": ("float32", "float16", "int8"),
-    "magentajs": ("float32", "float16", "uint16", "uint8"),
-}
 # The flags that one format alone has.
 OWN = {"examples_path": "onnx", "magenta_js": "magentajs"}
 

@@ -9,6 +9,11 @@ from typing import Any
 
 from groovae.errors import GroovaeError
 
+# How weights can be stored, by format.
+DTYPES = {
+    "onnx": ("float32", "float16", "int8"),
+    "magentajs": ("float32", "float16", "uint16", "uint8"),
+}
 LICENCE = (
     "That of the data the model was trained on. The Groove MIDI Dataset is by Google LLC, "
     "CC BY 4.0, https://magenta.tensorflow.org/datasets/groove"

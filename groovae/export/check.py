@@ -28,6 +28,7 @@ MARGIN = 1e-3
 NUM_WINDOWS = 64
 MAX_VELOCITY = 127
 HALF_STEP_MS = 62.5  # of a 16th at 120 qpm
+TINY = np.finfo(np.float32).tiny
 
 Played = tuple[np.ndarray, np.ndarray]
 
@@ -60,6 +61,9 @@ class Loss:
       velocity_max: The largest one.
       timing_mean_ms: Likewise of their times, in milliseconds at 120 qpm.
       timing_max_ms: The largest one.
+      sigma_mean_percent: The mean difference of sigma, which says how far a feel may vary, as a
+        share of it.
+      sigma_max_percent: The largest one.
     """
 
     windows: int
@@ -69,6 +73,8 @@ class Loss:
     velocity_max: float
     timing_mean_ms: float
     timing_max_ms: float
+    sigma_mean_percent: float
+    sigma_max_percent: float
 
     def __str__(self) -> str:
         share = 100 * self.differing_hits / max(self.hits, 1)
@@ -76,7 +82,8 @@ class Loss:
             f"of {self.hits:,} hits in {self.windows} windows {self.differing_hits:,} differ "
             f"({share:.2f} %), the others' velocities by {self.velocity_mean:.3f} of 127 (at most "
             f"{self.velocity_max:.2f}), their times by {self.timing_mean_ms:.3f} ms (at most "
-            f"{self.timing_max_ms:.2f} ms)"
+            f"{self.timing_max_ms:.2f} ms); sigma by {self.sigma_mean_percent:.3f} % (at most "
+            f"{self.sigma_max_percent:.2f} %)"
         )
 
 
@@ -146,8 +153,8 @@ def check_same(network: Plays, exported: OnnxNetwork, heard: Heard) -> float:
 
 def measure_loss(network: Plays, exported: OnnxNetwork, heard: Heard) -> Loss:
     """How far an exported model is off, from the window to what is played of it."""
-    z, _ = network.encode(heard.inputs, heard.controls)
-    own_z, _ = exported.encode(heard.inputs, heard.controls)
+    z, sigma = network.encode(heard.inputs, heard.controls)
+    own_z, own_sigma = exported.encode(heard.inputs, heard.controls)
     pairs = [
         (
             network.decode(z, thresholds, heard.controls)[0],
@@ -165,6 +172,7 @@ def measure_loss(network: Plays, exported: OnnxNetwork, heard: Heard) -> Loss:
         int(hits.sum()),
         *_mean_and_max(velocities[both] * MAX_VELOCITY),
         *_mean_and_max(offsets[both] * HALF_STEP_MS),
+        *_mean_and_max(np.abs(own_sigma / np.maximum(sigma, TINY) - 1) * 100),
     )
 
 

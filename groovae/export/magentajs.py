@@ -10,7 +10,7 @@ with its style and scripts. What there is to know of the format, by reading @mag
 - The variables keep the names, shapes and layout that they have in the checkpoint.
 - The pitches of the drum classes are always written: magenta.js takes others without them.
 - What it does not know it ignores. So `config.json` says, below `groovae`, what the model is and
-  where it comes from.
+  where it comes from, and has the SHA-256 of each file, and of the rest of itself.
 - Its encoders have one layer, the layers of a decoder one size, and none is residual.
 - It has no flag for `add_instruments`: who calls such a model from JavaScript leaves these drums
   out of the input, as the page does.
@@ -29,13 +29,14 @@ from typing import Any
 import numpy as np
 
 from groovae import __version__
+from groovae.description import CONFIG_FILE
 from groovae.errors import GroovaeError, UsageError
-from groovae.export import LICENCE, shards
+from groovae.export import DTYPES, LICENCE, runtime, shards
 from groovae.export.place import check_place, replacing_export
 from groovae.export.shards import MANIFEST, SHARD_NAME
+from groovae.export.sums import read_whole, sha256_of, sums_of
 from groovae.files import json_text
 
-CONFIG_FILE = "config.json"
 PAGE_FILES = ("index.html", "page.css", "page.js", "model.js", "groove.js", "midi.js", "player.js")
 
 MAGENTA_JS_VERSION = "1.23.1"
@@ -67,7 +68,7 @@ def export(
       out: The folder to write: a new one, an empty one, or an earlier export, which it replaces.
       config: A key of `CONFIG_MAP`, for a checkpoint without a `config.json`.
       hparams: Likewise.
-      dtype: How kernels are stored, one of `shards.DTYPES`.
+      dtype: How kernels are stored, one of `DTYPES["magentajs"]`.
       say: Gets a line on what was written.
       magenta_js: A copy of @magenta/music's dist/magentamusic.js for the page to load, so that it
         needs no network; without it the page loads MAGENTA_JS_URL.
@@ -77,11 +78,10 @@ def export(
       GroovaeError: no checkpoint, a damaged one, or one that magenta.js cannot run; `out` is
         another thing's folder or cannot be written; `magenta_js` cannot be read.
     """
-    if dtype not in shards.DTYPES:
-        raise UsageError(
-            f"magenta.js has no dtype {dtype!r}; take one of {', '.join(shards.DTYPES)}"
-        )
-    check_place(out, _is_ours)
+    dtypes = DTYPES["magentajs"]
+    if dtype not in dtypes:
+        raise UsageError(f"magenta.js has no dtype {dtype!r}; take one of {', '.join(dtypes)}")
+    check_place(out, is_replaceable)
     script = None if magenta_js is None else _read_script(magenta_js, say)
 
     from groovae import configs
@@ -92,9 +92,10 @@ def export(
     name, full_config = configs.config_of(Path(prefix).parent, config, hparams)
     tensors = model_tensors(prefix)
     check_runs(prefix, full_config, tensors)
-    with replacing_export(out, _is_ours) as folder:
-        size = _write_model(folder, prefix, describe(prefix, name, full_config), tensors, dtype)
+    with replacing_export(out, is_replaceable) as folder:
+        size = _write_weights(folder, prefix, tensors, dtype)
         _write_page(folder, name, script)
+        _write_config(folder, describe(prefix, name, full_config))
     say(f"{size / 1e6:.1f} MB of weights in {dtype}; play them with `groovae serve {out}`")
 
 
@@ -159,28 +160,30 @@ def check_runs(prefix: str, config: Any, tensors: dict[str, np.ndarray]) -> None
 
 
 def check(folder: FilePath) -> dict[str, Any]:
-    """Checks that a folder holds a whole export, and returns its `config.json`.
+    """Checks that a folder holds all that was exported, unchanged, and returns its `config.json`.
 
     Raises:
-      GroovaeError: it holds none, or a part of it is missing or damaged.
+      GroovaeError: it holds no such export, or a part of it is missing or another one.
     """
     path = Path(folder).expanduser()
-    how = f"write one with `groovae export --format=magentajs --out={folder}`"
-    if not is_export(path):
-        raise GroovaeError(f"{folder}: no model for magenta.js in this folder; {how}")
-    missing = [name for name in PAGE_FILES if not (path / name).is_file()]
-    if missing:
-        raise GroovaeError(f"{folder}: {missing[0]} is missing; {how}")
-    try:
-        shards.read(path)
-    except FileNotFoundError as error:
-        raise GroovaeError(f"{folder}: {Path(error.filename).name} is missing; {how}") from error
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise GroovaeError(f"{folder}: its weights are damaged ({error}); {how}") from error
-    return json.loads((path / CONFIG_FILE).read_text("utf-8"))
+    if not is_web_export(path):
+        what = "a model for ONNX" if runtime.is_export(path) else "no model for magenta.js"
+        raise GroovaeError(
+            f"{folder}: {what} in this folder; write one for the browser with `groovae export "
+            "--format=magentajs --out=web`"
+        )
+    config = json.loads((path / CONFIG_FILE).read_text("utf-8"))
+    if config["groovae"].pop("sha256", None) != _sum_of_config(config):
+        raise GroovaeError(
+            f"{path / CONFIG_FILE}: this is not what this version of groovae has written (its "
+            "SHA-256 differs); export it again with `groovae export --format=magentajs`"
+        )
+    for name in config["groovae"]["files"]:
+        read_whole(path / name, config["groovae"]["files"])
+    return config
 
 
-def is_export(folder: Path) -> bool:
+def is_web_export(folder: Path) -> bool:
     """Whether a folder is one that `export` wrote, by its `config.json`."""
     try:
         config = json.loads((folder / CONFIG_FILE).read_text("utf-8"))
@@ -189,11 +192,11 @@ def is_export(folder: Path) -> bool:
         return False
 
 
-def _is_ours(folder: Path) -> bool:
+def is_replaceable(folder: Path) -> bool:
     """Whether nothing is lost with a folder: an export, and no file beside those of one."""
     names = {entry.name for entry in folder.iterdir()}
     strange = [name for name in names - OWN_FILES if not SHARD_NAME.fullmatch(name)]
-    return is_export(folder) and not strange
+    return is_web_export(folder) and not strange
 
 
 def _shapes(config: Any) -> dict[str, list[int]]:
@@ -235,14 +238,7 @@ def _read_script(path: FilePath, say: Say) -> bytes:
     return script
 
 
-def _write_model(
-    folder: Path,
-    prefix: str,
-    description: dict[str, Any],
-    tensors: dict[str, np.ndarray],
-    dtype: str,
-) -> int:
-    (folder / CONFIG_FILE).write_text(json_text(description), "utf-8")
+def _write_weights(folder: Path, prefix: str, tensors: dict[str, np.ndarray], dtype: str) -> int:
     try:
         return shards.write(folder, tensors, dtype)
     except ValueError as error:
@@ -260,6 +256,19 @@ def _write_page(folder: Path, config_name: str, script: bytes | None) -> None:
     for name, value in _blanks(config_name, is_local=script is not None).items():
         page = page.replace(f"{{{{ {name} }}}}", value)
     (folder / "index.html").write_text(page, "utf-8")
+
+
+def _write_config(folder: Path, description: dict[str, Any]) -> None:
+    """`config.json`, with the sums of all that was written before it, and its own."""
+    names = sorted(file.name for file in folder.iterdir())
+    about = {**description["groovae"], "files": sums_of(folder, names)}
+    about["sha256"] = _sum_of_config({**description, "groovae": about})
+    (folder / CONFIG_FILE).write_text(json_text({**description, "groovae": about}), "utf-8")
+
+
+def _sum_of_config(config: dict[str, Any]) -> str:
+    """Of `config.json`, itself left out."""
+    return sha256_of(json_text(config).encode("utf-8", "surrogatepass"))
 
 
 def _blanks(config_name: str, is_local: bool) -> dict[str, str]:

@@ -13,7 +13,6 @@ from groovae.export import need_package
 onnx: Any = need_package("onnx")
 
 OPSET, IR_VERSION = 14, 8  # which runtimes of 2021 know
-DTYPES = ("float32", "float16", "int8")
 FLOAT = onnx.TensorProto.FLOAT
 
 Tensors = dict[str, np.ndarray]
@@ -63,10 +62,17 @@ class Graph:
 
         int8 has a scale for each output, so that all but `input_axis` have their own. A runtime
         does the conversion once, when it loads the file.
+
+        Raises:
+          GroovaeError: a value is too large for float16.
         """
         if self._dtype == "float32":
             return self.constant(name, array)
         if self._dtype == "float16":
+            if np.abs(array).max() > np.finfo(np.float16).max:
+                raise GroovaeError(
+                    f"{name} has values beyond 65,504; take another --dtype than float16"
+                )
             stored = self.constant(f"{name}/float16", array.astype(np.float16))
             return self.node("Cast", stored, to=FLOAT)
         scale = np.abs(array).max(axis=input_axis, keepdims=True) / np.float32(127)

@@ -13,7 +13,6 @@ stored so, and computed with in float32, so that they save space and no time.
 """
 
 import dataclasses
-import hashlib
 import json
 import os
 from collections.abc import Callable, Sequence
@@ -24,18 +23,19 @@ import numpy as np
 
 from groovae import __version__, configs
 from groovae.checkpoints import need_checkpoint
+from groovae.description import CONFIG_FILE
 from groovae.errors import GroovaeError, UsageError
 from groovae.evaluate import Data
-from groovae.export import LICENCE, nodes
+from groovae.export import DTYPES, LICENCE
 from groovae.export.check import NUM_WINDOWS, Heard, check_same, hear, measure_loss, windows_of
 from groovae.export.graphs import Graphs
 from groovae.export.place import check_place, replacing_export
-from groovae.export.runtime import CONFIG_FILE, OnnxNetwork
+from groovae.export.runtime import FILES, OnnxNetwork, as_text
+from groovae.export.sums import sums_of
 from groovae.export.weights import model_tensors, training_step
 from groovae.files import json_text
 from groovae.network import Network
 
-FILES = ("encoder.onnx", "decoder.onnx", "decoder_start.onnx", "decoder_step.onnx")
 BATCH_SIZE = 32
 
 Say = Callable[[str], None]
@@ -58,7 +58,7 @@ def export(
       out: The folder to write: a new one, an empty one, or an earlier export, which it replaces.
       config: A key of `CONFIG_MAP`, for a checkpoint without a `config.json`.
       hparams: Likewise.
-      dtype: How weights are stored, one of `nodes.DTYPES`.
+      dtype: How weights are stored, one of `DTYPES["onnx"]`.
       say: Gets a line on how the models compare, and on what was written.
       examples_path: Records of windows to compare on; without them random ones and such as the
         model draws.
@@ -68,9 +68,9 @@ def export(
       GroovaeError: no checkpoint, a damaged one, or one that cannot be exported; no records; `out`
         is another thing's folder or cannot be written; the model differs from the checkpoint.
     """
-    if dtype not in nodes.DTYPES:
-        raise UsageError(f"ONNX has no dtype {dtype!r}; take one of {', '.join(nodes.DTYPES)}")
-    check_place(out, is_export)
+    if dtype not in DTYPES["onnx"]:
+        raise UsageError(f"ONNX has no dtype {dtype!r}; take one of {', '.join(DTYPES['onnx'])}")
+    check_place(out, is_replaceable)
     prefix = need_checkpoint(checkpoint)
     name, full_config = configs.config_of(Path(prefix).parent, config, hparams)
     _check_supported(prefix, full_config)
@@ -110,7 +110,7 @@ def write(
     Raises:
       GroovaeError: as `export`.
     """
-    with replacing_export(out, is_export) as folder:
+    with replacing_export(out, is_replaceable) as folder:
         _write_files(folder, about, tensors, "float32")
         worst = check_same(network, OnnxNetwork(folder, BATCH_SIZE), heard)
         say(
@@ -138,8 +138,8 @@ def describe(prefix: str, name: str, config: Any) -> dict[str, Any]:
     }
 
 
-def is_export(folder: Path) -> bool:
-    """Whether a folder holds what `export` wrote, and nothing else."""
+def is_replaceable(folder: Path) -> bool:
+    """Whether nothing is lost with a folder: it holds what `export` wrote, and nothing else."""
     try:
         about = json.loads((folder / CONFIG_FILE).read_text("utf-8"))
         names = {file.name for file in folder.iterdir()}
@@ -167,17 +167,12 @@ def _write_files(
 ) -> None:
     controls = len(about["layout"]["pitch_classes"]) if about["layout"]["hits_as_controls"] else 0
     said = {key: value for key, value in about.items() if key != "format"} | {"dtype": dtype}
-    metadata = {
-        key: value if isinstance(value, str) else json.dumps(value) for key, value in said.items()
-    }
+    metadata = {key: as_text(value) for key, value in said.items()}
     for name, model in Graphs(tensors, controls, dtype).models(metadata).items():
         (folder / name).write_bytes(model.SerializeToString())
     _write_config(folder, about, dtype)
 
 
 def _write_config(folder: Path, about: dict[str, Any], dtype: str, **more: Any) -> None:
-    files = {
-        name: {"sha256": hashlib.sha256((folder / name).read_bytes()).hexdigest()} for name in FILES
-    }
-    description = {**about, "dtype": dtype, **more, "files": files}
+    description = {**about, "dtype": dtype, **more, "files": sums_of(folder, FILES)}
     (folder / CONFIG_FILE).write_text(json_text(description), "utf-8")

@@ -1,28 +1,33 @@
-"""The folder that an export goes to: a new one whole, or an earlier export in its stead."""
+"""The folder that an export goes to: a new one whole, or an earlier export in its stead.
+
+A kill -9 at any time leaves the one or the other: in its place, or hidden beside it, from where the
+next export puts it back.
+"""
 
 import contextlib
 import os
 import shutil
-import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from groovae.errors import GroovaeError
 from groovae.files import replacing_directory
 
-IsExport = Callable[[Path], bool]
+IsReplaceable = Callable[[Path], bool]
 
 
-def check_place(out: str | os.PathLike[str], is_export: IsExport) -> None:
+def check_place(out: str | os.PathLike[str], is_replaceable: IsReplaceable) -> None:
     """Checks that `out` is missing, empty, or an earlier export.
 
     Raises:
-      GroovaeError: it is something else, which stays as it is.
+      GroovaeError: it is something else, which stays as it is, or the current folder.
     """
     path = Path(out).expanduser()
     if os.path.lexists(path) and not path.is_dir():
         raise GroovaeError(f"cannot write {out}: it is not a folder")
-    if path.is_dir() and any(path.iterdir()) and not is_export(path):
+    if os.path.realpath(path) == os.getcwd():
+        raise GroovaeError(f"cannot write {out}: it would be replaced while one stands in it")
+    if _is_filled(path) and not is_replaceable(path):
         raise GroovaeError(
             f"{out}: this folder holds something else than an earlier export; name another one, "
             "or empty it"
@@ -30,7 +35,7 @@ def check_place(out: str | os.PathLike[str], is_export: IsExport) -> None:
 
 
 @contextlib.contextmanager
-def replacing_export(out: str | os.PathLike[str], is_export: IsExport) -> Iterator[Path]:
+def replacing_export(out: str | os.PathLike[str], is_replaceable: IsReplaceable) -> Iterator[Path]:
     """Yields a temporary folder, which becomes `out` when the block ends well.
 
     If the block raises, `out` is as it was. An earlier export is moved aside for the moment in
@@ -39,20 +44,28 @@ def replacing_export(out: str | os.PathLike[str], is_export: IsExport) -> Iterat
     Raises:
       GroovaeError: as `check_place`, or the place cannot be written to.
     """
-    check_place(out, is_export)
+    check_place(out, is_replaceable)
     path = Path(os.path.realpath(os.path.expanduser(out)))
-    aside = None
+    aside = path.with_name(f".{path.name}.groovae-old")
+    _settle(aside, path, is_replaceable)
     try:
         with replacing_directory(path) as folder:
             yield folder
-            check_place(path, is_export)
-            if path.is_dir() and any(path.iterdir()):
-                aside = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
+            check_place(path, is_replaceable)
+            if _is_filled(path):
                 os.replace(path, aside)
-    except BaseException:
-        if aside and not path.exists():
-            os.replace(aside, path)
-        raise
     finally:
-        if aside:
-            shutil.rmtree(aside, ignore_errors=True)
+        _settle(aside, path, is_replaceable)
+
+
+def _settle(aside: Path, path: Path, is_replaceable: IsReplaceable) -> None:
+    """Puts back what was moved aside where nothing has taken its place; else removes it."""
+    if os.path.isdir(aside) and not path.exists() and is_replaceable(aside):
+        with contextlib.suppress(OSError):  # It stays aside, and whole.
+            os.replace(aside, path)
+    else:
+        shutil.rmtree(aside, ignore_errors=True)
+
+
+def _is_filled(path: Path) -> bool:
+    return path.is_dir() and any(path.iterdir())

@@ -5,11 +5,11 @@
     mu, sigma = network.encode(inputs, controls)
     tensors, likelihoods = network.decode(mu, thresholds, controls)
 
-It stands in for `network.Network`. A file is loaded when it is first needed, and only if it is the
-one that was exported.
+It stands in for `network.Network`. A file is loaded only if it is the one that was exported, by its
+SHA-256 in `config.json`, and if what it says of itself is what `config.json` says: decoder.onnx at
+once, another one when it is first needed.
 """
 
-import hashlib
 import json
 import os
 from collections.abc import Sequence
@@ -19,12 +19,20 @@ from typing import Any, NoReturn
 import numpy as np
 
 from groovae.description import CONFIG_FILE, check_same_model, with_hparams
-from groovae.errors import GroovaeError, first_line
+from groovae.errors import GroovaeError, UsageError, first_line
 from groovae.export import need_package
+from groovae.export.sums import read_whole
 from groovae.grid import Layout
 from groovae.tasks import check_task
 
+FILES = ("encoder.onnx", "decoder.onnx", "decoder_start.onnx", "decoder_step.onnx")
+# What each file tells of itself too, so that it cannot be taken for another model's.
+DESCRIBED = ("config", "hparams", "data_converter", "layout", "step", "dtype")
 AS_IT_IS = np.float32(1)  # a temperature: the thresholds have it
+
+
+class LacksError(GroovaeError, AttributeError):
+    """An exported model has nothing of Magenta's; `hasattr` says so too."""
 
 
 class OnnxNetwork:
@@ -42,7 +50,7 @@ class OnnxNetwork:
         """Opens an exported model, to play so many at a time; for one at a time by one thread.
 
         Raises:
-          GroovaeError: no exported model there, or onnxruntime is not installed.
+          GroovaeError: no exported model there, a damaged one, or onnxruntime is not installed.
         """
         self.checkpoint = str(folder)
         self._folder = Path(folder).expanduser()
@@ -50,6 +58,7 @@ class OnnxNetwork:
         self._sessions: dict[str, Any] = {}
         self._runtime = need_package("onnxruntime")
         self.about, self.layout = read_export(self._folder)
+        self._session("decoder.onnx")  # which vouches for what config.json says
         self.config_name, self.z_size = self.about["config"], self.about["hparams"]["z_size"]
 
     @property
@@ -63,13 +72,13 @@ class OnnxNetwork:
         self._need_checkpoint("TrainedModel")
 
     def _need_checkpoint(self, what: str) -> NoReturn:
-        raise GroovaeError(
+        raise LacksError(
             f"{self.checkpoint}: an exported model has no {what} of Magenta's; load the checkpoint "
             "that it was exported from"
         )
 
     def encode(self, inputs: np.ndarray, controls: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """`mu` and `sigma`, float32 [n, z_size], of `inputs` [n, steps, depth]."""
+        """`mu` and `sigma`, float32 [n, z_size], of `inputs` [n, steps, depth], n of 1 or more."""
         feed = {"inputs": inputs} | self._given(controls)
         mu, sigma = self._in_batches("encoder.onnx", feed)
         return mu, sigma
@@ -146,6 +155,8 @@ class OnnxNetwork:
 
     def _in_batches(self, name: str, feed: dict[str, np.ndarray]) -> list[np.ndarray]:
         size, length = self._batch_size, len(next(iter(feed.values())))
+        if not length:
+            raise UsageError(f"{name} takes 1 or more at a time, got 0")
         batches = [
             self._run(name, {key: value[i : i + size] for key, value in feed.items()})
             for i in range(0, length, size)
@@ -169,7 +180,8 @@ class OnnxNetwork:
         return self._sessions[name]
 
     def _load(self, name: str) -> Any:
-        data = _read(self._folder / name, self.about["files"].get(name, {}).get("sha256"))
+        path = self._folder / name
+        data = read_whole(path, self.about["files"])
         options = self._runtime.SessionOptions()
         options.log_severity_level = 3
         if self._batch_size == 1:
@@ -177,14 +189,31 @@ class OnnxNetwork:
         # To spin while waiting gains a tenth, and halves the speed where a core is taken.
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         try:
-            return self._runtime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
+            session = self._runtime.InferenceSession(
+                data, options, providers=["CPUExecutionProvider"]
+            )
         except Exception as error:
-            raise GroovaeError(f"{self._folder / name}: {first_line(error)}") from error
+            raise GroovaeError(f"{path}: {first_line(error)}") from error
+        self._check_described(path, session.get_modelmeta().custom_metadata_map)
+        return session
+
+    def _check_described(self, path: Path, metadata: dict[str, str]) -> None:
+        wrong = [key for key in DESCRIBED if metadata.get(key) != as_text(self.about.get(key))]
+        if wrong:
+            raise GroovaeError(
+                f"{path}: this is not the model that config.json beside it describes (what "
+                f"differs: {', '.join(wrong)}); export it again with `groovae export`"
+            )
 
 
 def is_export(folder: str | os.PathLike[str]) -> bool:
     """Whether a folder holds ONNX models; whether they are whole shows when they are read."""
-    return any(Path(folder).expanduser().glob("*.onnx"))
+    return any(os.path.isfile(Path(folder, name).expanduser()) for name in FILES)
+
+
+def as_text(value: Any) -> str:
+    """A value of `config.json` as the metadata of an ONNX file has it."""
+    return value if isinstance(value, str) else json.dumps(value)
 
 
 def open_export(
@@ -197,7 +226,7 @@ def open_export(
     """An exported model that is fit for a task; see `generate.load_model`.
 
     Raises:
-      GroovaeError: no exported model there, or onnxruntime is not installed.
+      GroovaeError: no exported model there, a damaged one, or onnxruntime is not installed.
       UsageError: `config` or `hparams` contradict it, or it is for another task.
     """
     network = OnnxNetwork(folder, batch_size)
@@ -213,6 +242,8 @@ def open_export(
 def read_export(folder: str | os.PathLike[str]) -> tuple[dict[str, Any], Layout]:
     """What `config.json` of an exported model says, and how the model cuts a groove.
 
+    Whether that is true shows when a file is loaded.
+
     Raises:
       GroovaeError: it is not there, or not one that `groovae export --format=onnx` wrote.
     """
@@ -221,12 +252,10 @@ def read_export(folder: str | os.PathLike[str]) -> tuple[dict[str, Any], Layout]
         about = json.loads(path.read_text("utf-8"))
         if about["format"] != "onnx":
             raise ValueError("it describes no ONNX model")
-        if not all(isinstance(about[key], dict) for key in ("files", "data_converter", "hparams")):
-            raise ValueError("files, data_converter or hparams is no object")
-        if not isinstance(about["config"], str) or not isinstance(about["hparams"]["z_size"], int):
-            raise ValueError("it tells neither config nor z_size")
+        if not isinstance(about["files"], dict):
+            raise ValueError("files is no object")
         return about, _layout(about["layout"])
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, ArithmeticError, RecursionError) as error:
         raise GroovaeError(
             f"{path}: this is not the config.json of an exported model "
             f"({type(error).__name__}: {first_line(error)}); export one with "
@@ -239,16 +268,3 @@ def _layout(values: dict[str, Any]) -> Layout:
     pitches = tuple(tuple(map(int, group)) for group in values["pitch_classes"])
     added = tuple(values["add_instruments"])
     return Layout(**(values | {"pitch_classes": pitches, "add_instruments": added}))
-
-
-def _read(path: Path, sha256: str | None) -> bytes:
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise GroovaeError(f"cannot read {path}: {error.strerror}; export it again") from error
-    if hashlib.sha256(data).hexdigest() != sha256:
-        raise GroovaeError(
-            f"{path}: this is not the file that config.json beside it tells of (its SHA-256 "
-            "differs); export it again with `groovae export`"
-        )
-    return data

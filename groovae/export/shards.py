@@ -6,7 +6,6 @@ stored in fewer bits: `float16`, or `uint16` or `uint8`, which stand for min + s
 a scale for each tensor. Vectors are few and stay float32. (tfjs-core 2.8, io/io_utils.ts.)
 """
 
-import json
 import re
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -15,7 +14,6 @@ import numpy as np
 
 from groovae.files import json_text
 
-DTYPES = ("float32", "float16", "uint16", "uint8")
 SHARD_BYTES = 4 << 20
 MANIFEST = "weights_manifest.json"
 SHARD_NAME = re.compile(r"group1-shard\d+of\d+\.bin")
@@ -34,7 +32,7 @@ def write(folder: Path, tensors: dict[str, np.ndarray], dtype: str) -> int:
     Args:
       folder: Where to; it is there.
       tensors: float32, finite, by name.
-      dtype: How matrices are stored, one of DTYPES.
+      dtype: How matrices are stored, one of `DTYPES["magentajs"]`.
 
     Raises:
       ValueError: a value is too large for float16.
@@ -48,26 +46,6 @@ def write(folder: Path, tensors: dict[str, np.ndarray], dtype: str) -> int:
     manifest = [{"paths": paths, "weights": [one.entry for one in stored]}]
     (folder / MANIFEST).write_text(json_text(manifest), "utf-8")
     return len(whole)
-
-
-def read(folder: Path) -> dict[str, np.ndarray]:
-    """The tensors that `write` wrote, float32, as TensorFlow.js gets them.
-
-    Raises:
-      FileNotFoundError: the manifest or a shard is missing.
-      ValueError, KeyError, TypeError: they do not fit together.
-    """
-    tensors = {}
-    for group in json.loads((folder / MANIFEST).read_text("utf-8")):
-        whole = b"".join((folder / path).read_bytes() for path in group["paths"])
-        place = 0
-        for entry in group["weights"]:
-            size = _num_bytes(entry)
-            tensors[entry["name"]] = _restored(entry, whole[place : place + size])
-            place += size
-        if place != len(whole):
-            raise ValueError(f"the shards hold {len(whole):,} bytes, not {place:,}")
-    return tensors
 
 
 def _store(name: str, tensor: np.ndarray, dtype: str) -> Stored:
@@ -87,19 +65,3 @@ def _store(name: str, tensor: np.ndarray, dtype: str) -> Stored:
     entry["quantization"] = {"dtype": dtype, "min": low, "scale": scale}
     values = np.rint((tensor.astype(np.float64) - low) / scale)
     return Stored(entry, values.astype(np.dtype(dtype).newbyteorder("<")).tobytes())
-
-
-def _restored(entry: dict[str, Any], data: bytes) -> np.ndarray:
-    quantization = entry.get("quantization", {})
-    values = np.frombuffer(data, _stored_type(entry)).astype(np.float32).reshape(entry["shape"])
-    if "scale" in quantization:
-        values = (values * quantization["scale"] + quantization["min"]).astype(np.float32)
-    return values
-
-
-def _num_bytes(entry: dict[str, Any]) -> int:
-    return int(np.prod(entry["shape"])) * _stored_type(entry).itemsize
-
-
-def _stored_type(entry: dict[str, Any]) -> np.dtype[Any]:
-    return np.dtype(entry.get("quantization", entry)["dtype"]).newbyteorder("<")
