@@ -9,6 +9,7 @@ import json
 import os
 import re
 import shutil
+import struct
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -44,6 +45,15 @@ METERS = [
     *([(0, 4, 4), (2, 2, 2)], [(0, 2, 2), (2, 2, 2)], [(2, 2, 2)], [(2, 4, 4)]),
 ]
 WORDS = {"not in 4/4": "it is not in 4/4", "with meter changes": "its meter changes"}
+
+
+def a_file(events: bytes, division: int = 480, tracks: int = 1) -> bytes:
+    """A MIDI file of one track, which may say that there are more."""
+    header = struct.pack(">4sIHHH", b"MThd", 6, 1, tracks, division)
+    return header + struct.pack(">4sI", b"MTrk", len(events)) + events
+
+
+A_HIT, END = bytes([0, 0x99, 36, 80, 60, 0x89, 36, 0]), b"\0\xff\x2f\0"
 UNPLAYABLE: list[tuple[Any, str]] = [
     (b"not MIDI at all", "it cannot be read as MIDI"),
     ({"meters": [(0, 3, 4)]}, "it is not in 4/4"),
@@ -52,7 +62,14 @@ UNPLAYABLE: list[tuple[Any, str]] = [
     ({"tempos": [(0, 1200)]}, "its 1200 bpm are not between 4 and 1000"),
     ({"bars": 0}, "it has no notes"),
     ({"pitch": 100}, "it has no drums that the model knows"),
-    (bytes(5_000_000), "it is larger than 4 MB"),
+    (bytes(300_000), "it is larger than 192 KB"),
+    (
+        a_file(b"", division=0xE728),
+        "its times are SMPTE frames; write it with ticks per quarter note",
+    ),
+    (a_file(A_HIT + END)[:-1], "it ends too early"),
+    (a_file(END, tracks=2), "it ends too early"),
+    (a_file(b"\xff\xff\xff\x7f" + A_HIT[1:] + END), "it is longer than 180 minutes"),
 ]
 
 # Math.random that repeats, from a seed; mulberry32.
@@ -257,6 +274,22 @@ def fulfill(content: bytes, route: Any) -> None:
     )
 
 
+def answer_with(answer: dict[str, Any], route: Any) -> None:
+    route.fulfill(**answer)
+
+
+# A file, a character for each byte.
+FETCH = """async (url) => {
+  const bytes = new Uint8Array(await (await fetch(url)).arrayBuffer());
+  return Array.from(bytes, (byte) => String.fromCharCode(byte)).join("");
+}"""
+
+# What is wrong with a model's folder.
+LOAD = """async (url) => {
+  const { Model } = await import(`${url}/model.js`);
+  return Model.load(url).then(() => "nothing", ({ message }) => message);
+}"""
+
 # The peak of the sound of each hit.
 LOUDEST_OF_EACH = """async ([url, hits]) => {
   const { Player } = await import(url);
@@ -281,15 +314,15 @@ LOUDEST_OF_EACH = """async ([url, hits]) => {
 READ = """async ([url, files, pitches]) => {
   const { readMidi } = await import(`${url}/midi.js`);
   const { tensorOf, windowsOf } = await import(`${url}/groove.js`);
-  return files.map((bytes) => {
+  return Promise.all(files.map(async (bytes) => {
     try {
-      const { notes, qpm } = readMidi(Uint8Array.from(bytes));
+      const { notes, qpm } = await readMidi(new Blob([Uint8Array.from(bytes)]));
       const windows = [...windowsOf(notes, qpm, 64, pitches).windows];
       return [qpm, windows.map(([number, hits]) => [number, Array.from(tensorOf(hits, 64))])];
     } catch (error) {
       return [error.message, []];
     }
-  });
+  }));
 }"""
 
 # What the page's model makes of a window, given as a tensor, and a new groove of its own.
@@ -428,7 +461,7 @@ def test_a_file_comes_back_as_what_the_model_plays(
     assert page.locator("#tempo-value").inner_text() == f"{qpm} bpm"
     assert page.locator("#tempo").input_value() == str(qpm)
     assert page.locator("#lost").inner_text() == "3 notes of other pitches are left out."
-    assert page.locator("#status").is_hidden()
+    assert page.locator("#refused").inner_text() == ""
     bars = ["1 to 4", "5 to 8", "9 to 12", "13 to 16"]
     assert page.locator("#window option").all_inner_texts() == bars[: 2 * qpm // 100]
 
@@ -454,15 +487,17 @@ def test_a_locked_groove_stays_while_others_are_tried(
     page = open_page(site)
     set_slider(page, "temperature", 1)
     own = hits_in(page)
-    assert page.locator("#back").is_disabled()
+    assert page.locator("#back").get_attribute("aria-disabled") == "true"
     for number in (1, 2):
         page.locator("#vary").click()
         wait_for_name(page, f"Variation {number} of Groove 1")
         assert hits_in(page) != own
         assert page.locator("#locked").inner_text() == "Groove 1"
-    page.locator("#back").click()
+    page.locator("#back").press("Enter")
     wait_for_name(page, "Groove 1")
     assert hits_in(page) == own
+    assert page.evaluate("document.activeElement.id") == "back"  # though it is disabled again
+    assert page.locator("#back").get_attribute("aria-disabled") == "true"
 
 
 def test_the_lock_says_where_a_variation_starts(site: str, open_page: Callable[..., Any]) -> None:
@@ -648,6 +683,12 @@ def test_it_fits_a_phone(site: str, open_page: Callable[..., Any], tmp_path: Pat
     page.locator("#play").click()
     page.wait_for_function("document.querySelector('#viewport').scrollLeft > 0")
     assert page.locator("#stage").bounding_box()["y"] >= 0
+    page.set_viewport_size({"width": 320, "height": 640})
+    for control in page.locator("button:not(.end), #drop, .slider span").all():
+        box = control.bounding_box()
+        assert box["x"] + box["width"] <= 320 - 16
+        assert box["height"] < (100 if control.get_attribute("id") == "drop" else 48)
+    assert re.fullmatch(r"\w+,\s+step [\d,]+", page.locator("h1").inner_text())
 
 
 def test_files_are_read_as_groovae_reads_them(
@@ -686,10 +727,65 @@ def test_a_file_that_cannot_be_played_is_told(
         else:
             note_seq.sequence_proto_to_midi_file(a_groove(**content), str(path))
         page.locator("#file").set_input_files(path)
-        page.wait_for_selector(f"#status:has-text('{words}')")
-        assert page.locator("#status").inner_text() == f"{path.name}: {words}."
+        page.wait_for_selector(f"#refused:has-text('{words}')")
+        assert page.locator("#refused").inner_text() == f"{path.name}: {words}."
+        playwright.expect(page.locator("#refused")).to_be_in_viewport()
         assert page.locator("#name").inner_text() == "Groove 1"
+        assert page.locator("#dropped").is_hidden()
         assert hits_in(page) == before
+    page.locator("#generate").click()
+    wait_for_name(page, "Groove 3")
+    assert page.locator("#refused").inner_text() == ""
+
+
+def test_notes_that_are_no_drums_are_taken_for_drums_and_that_is_told(
+    site: str, open_page: Callable[..., Any], tmp_path: Path
+) -> None:
+    groove = a_groove()
+    for note in groove.notes:
+        note.is_drum = False
+    note_seq.sequence_proto_to_midi_file(groove, str(tmp_path / "beat.mid"))
+    page = open_page(site)
+    page.locator("#file").set_input_files(tmp_path / "beat.mid")
+    wait_for_name(page, "Reconstruction of beat.mid")
+    told = page.locator("#lost").inner_text()
+    assert told == "No note of the file says that it is a drum, so all are taken for drums."
+
+
+def test_the_same_file_can_be_chosen_again(
+    site: str, open_page: Callable[..., Any], tmp_path: Path
+) -> None:
+    path = midi_of(a_groove(), tmp_path / "beat.mid")
+    page = open_page(site)
+    for number in (3, 4):
+        with page.expect_file_chooser() as chooser:
+            page.locator("#drop").click()
+        chooser.value.set_files(path)
+        wait_for_name(page, "Reconstruction of beat.mid")
+        assert page.locator("#file-name").inner_text() == "beat.mid"
+        page.locator("#generate").click()
+        wait_for_name(page, f"Groove {number}")
+
+
+def test_the_panel_says_which_version_of_a_file_is_on_the_stage(
+    site: str, open_page: Callable[..., Any], tmp_path: Path
+) -> None:
+    page = open_page(site)
+    chosen = "[...document.querySelectorAll('[name=version]:checked')].map(({ value }) => value)"
+    page.locator("#file").set_input_files(midi_of(a_groove(), tmp_path / "beat.mid"))
+    wait_for_name(page, "Reconstruction of beat.mid")
+    assert page.evaluate(chosen) == ["model"]
+    page.get_by_label("as in the file").check()
+    wait_for_name(page, "beat.mid")
+    assert page.evaluate(chosen) == ["original"]
+    assert page.locator("#temperature-note").inner_text().startswith("Of no effect")
+    page.locator("#vary").click()
+    wait_for_name(page, "Variation 1 of beat.mid")
+    assert page.evaluate(chosen) == []
+    assert page.locator("#temperature-note").inner_text() == "What is left to chance"
+    page.locator("#back").click()
+    wait_for_name(page, "beat.mid")
+    assert page.evaluate(chosen) == ["original"]
 
 
 @pytest.mark.parametrize(
@@ -762,11 +858,14 @@ def test_magenta_js_comes_from_the_network_where_it_is_what_it_should_be(
         page.close()
 
 
-def test_a_page_without_its_weights_or_magenta_js_says_so(
+def test_a_page_without_its_config_or_magenta_js_says_so(
     trained: Path, magenta_js: Path, browser: Any, tmp_path: Path
 ) -> None:
     magentajs.export(trained, tmp_path / "web", magenta_js=magenta_js)
-    for name in ("group1-shard1of1.bin", "config.json", "magentamusic.js"):
+    for name, advice in (
+        ("config.json", "config.json: the server answers 404; export it again."),
+        ("magentamusic.js", "export with --magenta_js=PATH for a copy of your own."),
+    ):
         (tmp_path / "web" / name).rename(tmp_path / name)
         with served(tmp_path / "web") as url:
             page = browser.new_page()
@@ -774,9 +873,45 @@ def test_a_page_without_its_weights_or_magenta_js_says_so(
             page.wait_for_function(
                 "document.querySelector('#status').textContent.includes('could not be loaded')"
             )
+            assert page.locator("#status").inner_text().endswith(advice)
+            assert f"/{name}" in page.locator("#status").inner_text() or name == "config.json"
             assert page.locator("#app").is_hidden()
             page.close()
         (tmp_path / name).rename(tmp_path / "web" / name)
+
+
+def test_of_a_folder_that_is_not_whole_the_file_at_fault_is_told(site: str, browser: Any) -> None:
+    page, shard = browser.new_page(), "group1-shard1of1.bin"
+    page.goto(f"{site}/")
+    config = json.loads(page.evaluate(FETCH, f"{site}/config.json"))
+    config["dataConverter"]["args"]["numSteps"] = 40
+    size = len(page.evaluate(FETCH, f"{site}/{shard}"))
+    for name, answer, words in (
+        (shard, {"status": 404}, f"{shard}: the server answers 404"),
+        (shard, {"body": bytes(8)}, f"{shard}: it has 8 bytes, not {size}"),
+        (shard, {"body": bytes(size + 4)}, f"{shard}: it has {size + 4} bytes, not {size}"),
+        (magentajs.MANIFEST, {"status": 404}, "weights_manifest.json: the server answers 404"),
+        (magentajs.MANIFEST, {"body": "<html>"}, "weights_manifest.json: Unexpected token"),
+        ("config.json", {"json": config}, "config.json: numSteps is 40, and a bar has 16"),
+    ):
+        page.route(f"{site}/{name}", functools.partial(answer_with, answer))
+        assert page.evaluate(LOAD, site).startswith(words)
+        page.unroute(f"{site}/{name}")
+    page.close()
+
+
+def test_a_model_of_a_task_that_is_not_known_is_played_as_any_other(
+    site: str, browser: Any
+) -> None:
+    page = browser.new_page()
+    page.goto(f"{site}/")
+    config = json.loads(page.evaluate(FETCH, f"{site}/config.json"))
+    config["groovae"]["task"] = "dance"
+    page.route(f"{site}/config.json", functools.partial(answer_with, {"json": config}))
+    page.goto(f"{site}/")
+    page.wait_for_selector("#about-b:not(:empty)")
+    assert page.locator("#midi-note").inner_text().startswith("The model boils it down")
+    page.close()
 
 
 def test_a_page_with_the_weights_of_another_model_says_so(

@@ -37,7 +37,8 @@ from groovae.export.shards import MANIFEST, SHARD_NAME
 from groovae.export.sums import read_whole, sha256_of, sums_of
 from groovae.files import json_text
 
-PAGE_FILES = ("index.html", "page.css", "page.js", "model.js", "groove.js", "midi.js", "player.js")
+PAGE_SCRIPTS = ("page.js", "files.js", "model.js", "groove.js", "midi.js", "player.js")
+PAGE_FILES = ("index.html", "page.css", *PAGE_SCRIPTS)
 
 MAGENTA_JS_VERSION = "1.23.1"
 MAGENTA_JS_URL = (

@@ -9,7 +9,9 @@ const TICKS_PER_QUARTER = 1920; // at the usual tempos
 const MAX_TICK_SECONDS = 0.6e-3;
 const [SLOWEST_QPM, FASTEST_QPM] = [4, 1000];
 const DEFAULT_QPM = 120; // what MIDI takes where no tempo is given
-const MAX_BYTES = 4 << 20;
+const MAX_BYTES = 192 << 10; // magenta.js takes time with the square of the notes
+const MAX_MINUTES = 180;
+const MTHD = 0x4d546864;
 
 // A drum file of one track, as long as the window; hits are sorted by time.
 export function writeMidi(hits, steps, qpm, pitches) {
@@ -70,10 +72,12 @@ function eventsOf(spans, endTick) {
 }
 
 // The drum notes of a file, { time, pitch, velocity } each, and its tempo in qpm; all notes where
-// none is a drum. They are those that groovae reads, in its order: as they end, and none that ends
-// as it starts. Throws an Error with what is wrong.
-export function readMidi(bytes) {
-  if (bytes.byteLength > MAX_BYTES) throw new Error("it is larger than 4 MB");
+// `areDrums` is false, as none says that it is one. They are those that groovae reads, in its
+// order: as they end, and none that ends as it starts. Throws an Error with what is wrong.
+export async function readMidi(file) {
+  if (file.size > MAX_BYTES) throw new Error(`it is larger than ${MAX_BYTES >> 10} KB`);
+  const bytes = new Uint8Array(await file.arrayBuffer());
+  checkChunks(new DataView(bytes.buffer));
   let sequence;
   try {
     sequence = globalThis.mm.midiToSequenceProto(bytes);
@@ -84,14 +88,30 @@ export function readMidi(bytes) {
   const { tickSeconds, qpm } = clockOf(sequence);
   const played = sequence.notes.filter((note) => note.endTime > note.startTime);
   played.sort((a, b) => a.endTime - b.endTime);
+  if (!played.length) throw new Error("it has no notes");
+  if (played.at(-1).endTime > 60 * MAX_MINUTES) {
+    throw new Error(`it is longer than ${MAX_MINUTES} minutes`);
+  }
   const drums = played.filter((note) => note.isDrum);
   const notes = (drums.length ? drums : played).map(({ startTime, pitch, velocity }) => ({
     time: Math.round(startTime / tickSeconds) * tickSeconds,
     pitch,
     velocity: Math.min(velocity, 127),
   }));
-  if (!notes.length) throw new Error("it has no notes");
-  return { notes, qpm };
+  return { notes, qpm, areDrums: drums.length > 0 };
+}
+
+// What magenta.js would take for music: times that are no ticks, and a file that is cut.
+function checkChunks(file) {
+  const size = file.byteLength;
+  if (size < 14 || file.getUint32(0) !== MTHD) throw new Error("it cannot be read as MIDI");
+  if (file.getUint16(12) & 0x8000) {
+    throw new Error("its times are SMPTE frames; write it with ticks per quarter note");
+  }
+  const endOf = (start) => (start + 8 > size ? Infinity : start + 8 + file.getUint32(start + 4));
+  let end = endOf(0);
+  for (let track = 0; track < file.getUint16(10); track++) end = endOf(end);
+  if (end > size) throw new Error("it ends too early");
 }
 
 // 4/4, or another way to write it, such as 2/2, throughout.

@@ -10,9 +10,13 @@
 // chance, whether the hit is given, and whether its velocity and offset are `felt`: those of a hit.
 // `own` are hits of a player that stay as they are.
 
-import { DRAWN, DRUMS, byTime, cellOf, givenBy, heard, hitsOf, tensorOf } from "./groove.js";
+import {
+  BAR_STEPS, DRAWN, DRUMS, byTime, cellOf, givenBy, heard, hitsOf, tensorOf,
+} from "./groove.js";
 
 const MIN_LIKELIHOOD = 0.05;
+const SHARD_BYTES = 4 << 20; // as groovae's shards.py writes them; the last one may be shorter
+const BYTES = { float32: 4, float16: 2, uint16: 2, uint8: 1 };
 
 export class Model {
   // Loads the model that lies in a folder; throws an Error that tells what is wrong.
@@ -20,9 +24,12 @@ export class Model {
     const { mm } = globalThis;
     if (!mm) throw new Error("magenta.js did not load");
     await mm.tf.setBackend("cpu");
-    const response = await fetch(`${url}/config.json`);
-    if (!response.ok) throw new Error(`config.json: ${response.status}`);
-    const spec = await response.json();
+    const spec = await read(url, "config.json", "json");
+    const { numSteps } = spec.dataConverter.args;
+    if (!numSteps || numSteps % BAR_STEPS) {
+      throw new Error(`config.json: numSteps is ${numSteps}, and a bar has ${BAR_STEPS}`);
+    }
+    await checkWeights(url);
     const vae = new mm.MusicVAE(url, spec);
     await vae.initialize();
     addSigma(mm.tf, vae);
@@ -132,6 +139,38 @@ export class Model {
     return { extraControls: { hits: this.tf.tensor2d(hits, [this.steps, DRUMS]) } };
   }
 }
+
+// What went wrong, in one line without its full stop.
+export const reason = ({ message }) => message.split("\n")[0].replace(/[.:]$/, "");
+
+// A file of a folder, as `json` or as `arrayBuffer`; an Error names it.
+async function read(url, name, kind) {
+  try {
+    const response = await fetch(`${url}/${name}`);
+    if (!response.ok) throw new Error(`the server answers ${response.status}`);
+    return await response[kind]();
+  } catch (error) {
+    throw new Error(`${name}: ${reason(error)}`);
+  }
+}
+
+// Checks what magenta.js takes as it comes: that the weights are there, and whole.
+async function checkWeights(url) {
+  for (const { paths, weights } of await read(url, "weights_manifest.json", "json")) {
+    const shards = await Promise.all(paths.map((path) => read(url, path, "arrayBuffer")));
+    let rest = weights.reduce((sum, weight) => sum + bytesOf(weight), 0);
+    shards.forEach(({ byteLength }, i) => {
+      const wanted = Math.min(rest, SHARD_BYTES);
+      if (byteLength !== wanted) {
+        throw new Error(`${paths[i]}: it has ${byteLength} bytes, not ${wanted}`);
+      }
+      rest -= wanted;
+    });
+  }
+}
+
+const bytesOf = ({ shape, dtype, quantization }) =>
+  shape.reduce((product, size) => product * size, BYTES[quantization?.dtype ?? dtype]);
 
 // magenta.js's encoder says mu alone; its last layer gets what sigma is made of as well.
 function addSigma(tf, { encoder, rawVars }) {

@@ -3,11 +3,10 @@
 // A groove is what the model needs to play it again (see model.js), and its name. One that is shown
 // as in a file has `hits`, which are shown as they are.
 
-import {
-  BAR_STEPS, DRUMS, LANES, SHORT_NAMES, describe, describeLosses, windowsOf,
-} from "./groove.js";
-import { readMidi, writeMidi } from "./midi.js";
-import { Model, between, neighbour } from "./model.js";
+import { FilePanel } from "./files.js";
+import { BAR_STEPS, DRUMS, LANES, SHORT_NAMES, describe } from "./groove.js";
+import { writeMidi } from "./midi.js";
+import { Model, between, neighbour, reason } from "./model.js";
 import { Player } from "./player.js";
 
 const $ = (id) => document.getElementById(id);
@@ -21,28 +20,19 @@ const FEELS = [
 ];
 const [SOFTEST, LOUDEST] = [0.12, 0.88]; // the heights of stems, in lanes
 
-// How a file is called that the model has played, and what the model does, by its task.
-const TASKS = {
-  humanize: ["Humanized", "The hits stay; timing and dynamics are the model's."],
-  tap2drum: ["Played from", "Any drum is a tap: the model hears when it comes, and plays the kit."],
-  add_hihat: ["With a hi-hat", "The model plays a closed hi-hat to it; all else stays as it is."],
-  transfer: ["With the feel of", "The hits stay; timing and dynamics are the model's. New grooves are new ways to play them."],
-  null: ["Reconstruction of", "The model boils it down to a point in latent space, and plays what it makes of that."],
-};
-
-// What the temperature does, where that is not to say how much of all is left to chance.
+// What the temperature does, by the model's task.
 const TEMPERATURES = {
+  null: "What is left to chance",
   humanize: "What is left to chance: the hits of a new groove, the feel of a file",
   transfer: "What is left to chance in the feel of a file",
 };
 
-let model, player;
+let model, player, files;
 let shown = []; // the hits on the stage
 let current, home; // grooves: on the stage, and the one that variations start from
 let [count, variation] = [0, 0];
 const ends = {};
 let mix; // for each step and drum, how far from A to B it changes sides
-let file = null; // { name, qpm, windows }
 let beat = []; // hits to play, for a model that needs some
 
 // The stage
@@ -74,7 +64,12 @@ async function draw() {
   drawRoll($("roll"), shown);
   $("roll").setAttribute("aria-label", text);
   $("locked").textContent = home === groove ? "this groove" : home.name;
-  $("back").disabled = groove === home;
+  $("back").setAttribute("aria-disabled", String(groove === home));
+  $("temperature-note").textContent = groove.hits
+    ? "Of no effect while a groove is shown as in its file"
+    : TEMPERATURES[model.task] ?? TEMPERATURES.null;
+  files.follow(groove);
+  tell("");
   if (settled) $("live").textContent = `${groove.name}. ${text}`;
 }
 
@@ -180,66 +175,7 @@ function download() {
   setTimeout(() => URL.revokeObjectURL(link.href), 10_000);
 }
 
-// Files
-
-async function take(dropped) {
-  tell("");
-  try {
-    const { notes, qpm } = readMidi(await dropped.arrayBuffer());
-    const { steps, task, arguments: { pitchClasses } } = model;
-    const { windows, ...lost } = windowsOf(notes, qpm, steps, pitchClasses, task === "tap2drum");
-    if (!windows.size) throw new Error("it has no drums that the model knows");
-    file = { name: dropped.name, windows };
-    $("lost").textContent = describeLosses(lost);
-    reach(qpm);
-    setTempo(qpm);
-  } catch (error) {
-    tell(`${dropped.name}: ${error.message}.`);
-    return;
-  }
-  $("window").replaceChildren(...[...file.windows.keys()].sort((a, b) => a - b).map((number) => {
-    const bars = model.steps / BAR_STEPS;
-    return new Option(`${number * bars + 1} to ${(number + 1) * bars}`, number);
-  }));
-  $("dropped").hidden = false;
-  await playFile();
-}
-
-async function playFile() {
-  const hits = file.windows.get(Number($("window").value));
-  const version = document.querySelector("input[name=version]:checked").value;
-  beat = hits;
-  let answer;
-  try {
-    answer = await model.answer(hits);
-  } catch (error) {
-    tell(`The model failed: ${reason(error)}.`);
-    return;
-  }
-  if (version === "model") stage({ ...answer, name: `${TASKS[model.task][0]} ${file.name}` });
-  else stage({ ...answer, name: file.name, hits });
-}
-
-function receiveDrops() {
-  const stop = (event) => event.preventDefault();
-  addEventListener("dragover", (event) => {
-    stop(event);
-    $("drop").classList.add("over");
-  });
-  addEventListener("dragleave", (event) => {
-    if (!event.relatedTarget) $("drop").classList.remove("over");
-  });
-  addEventListener("drop", (event) => {
-    stop(event);
-    $("drop").classList.remove("over");
-    const [dropped] = event.dataTransfer.files;
-    if (dropped) take(dropped);
-  });
-}
-
 // Setting up
-
-const reason = ({ message }) => message.split("\n")[0].replace(/[.:]$/, "");
 
 function tell(text) {
   $("status").textContent = text;
@@ -247,10 +183,11 @@ function tell(text) {
 }
 
 // A file may be slower or faster than the slider goes; then it goes as far.
-function reach(qpm) {
+function takeTempo(qpm) {
   const { min, max } = $("tempo");
   $("tempo").min = Math.min(min, Math.round(qpm));
   $("tempo").max = Math.max(max, Math.round(qpm));
+  setTempo(qpm);
 }
 
 function setTempo(qpm) {
@@ -289,14 +226,6 @@ function listen() {
   onSlider("amount", percent, () => {});
   onSlider("share", percent, (settled) => stage(onTheWay(Number($("share").value)), settled));
   onSlider("tempo", (value) => `${value} bpm`, () => setTempo(Number($("tempo").value)));
-  $("file").addEventListener("change", () => {
-    if ($("file").files.length) take($("file").files[0]);
-  });
-  $("window").addEventListener("change", playFile);
-  for (const input of document.querySelectorAll("input[name=version]")) {
-    input.addEventListener("change", playFile);
-  }
-  receiveDrops();
 }
 
 // Eighths on the hi-hat, for a model that needs a beat, until it gets one.
@@ -312,23 +241,32 @@ function plainBeat(steps) {
 }
 
 async function begin() {
-  let first, hits;
   try {
     model = await Model.load(new URL(".", document.baseURI).href.replace(/\/$/, ""));
     beat = plainBeat(model.steps);
-    first = drawn();
-    hits = await model.decode(first, Number($("temperature").value));
+    const [first, second] = [drawn(), drawn()];
+    const hits = await model.decode(first, Number($("temperature").value));
+    setUp();
+    stage(first);
+    keep("a", first, hits);
+    keep("b", second, await model.decode(second, Number($("temperature").value)));
   } catch (error) {
-    const advice = globalThis.mm ? "; export it again" : "";
-    tell(`The model could not be loaded: ${reason(error)}${advice}.`);
-    return;
+    tell(`The model could not be loaded: ${reason(error)}; ${advice()}.`);
   }
+}
+
+function setUp() {
   player = new Player(model.steps);
+  files = new FilePanel(model, takeTempo, (groove, hits) => {
+    beat = hits;
+    stage(groove);
+  });
   const { about } = model;
-  $("trained").textContent = about.step ? `, step ${about.step.toLocaleString("en")}` : "";
+  if (about.step) {
+    $("trained").before(", ");
+    $("trained").textContent = `step ${about.step.toLocaleString("en")}`;
+  }
   $("licence").textContent = about.licence ? `Licence of the model: ${about.licence}.` : "";
-  $("midi-note").textContent = TASKS[model.task][1];
-  if (model.task in TEMPERATURES) $("temperature-note").textContent = TEMPERATURES[model.task];
   $("lanes").innerHTML = LANES.map((drum) => `<span>${SHORT_NAMES[drum]}</span>`).join("");
   $("bars").innerHTML = Array.from(
     { length: model.steps / BAR_STEPS }, (_, bar) => `<span>${bar + 1}</span>`).join("");
@@ -336,10 +274,12 @@ async function begin() {
   tell("");
   $("app").hidden = false;
   listen();
-  stage(first);
-  keep("a", first, hits);
-  const second = drawn();
-  keep("b", second, await model.decode(second, Number($("temperature").value)));
+}
+
+function advice() {
+  if (globalThis.mm) return "export it again";
+  const { src } = document.querySelector("script[src]");
+  return `it comes from ${src}; export with --magenta_js=PATH for a copy of your own`;
 }
 
 begin();
