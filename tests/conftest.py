@@ -105,6 +105,23 @@ def groovae(tmp_path: Path) -> Groovae:
 
 
 @pytest.fixture
+def in_process(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Groovae:
+    """Runs the command line in this process, in an empty folder: TensorFlow is here already."""
+    from groovae import cli
+
+    monkeypatch.chdir(tmp_path)
+
+    def run(*arguments: object, **unused: Any) -> subprocess.CompletedProcess[str]:
+        capsys.readouterr()
+        code = cli.main([*map(str, arguments)])
+        return subprocess.CompletedProcess(arguments, code, *capsys.readouterr())
+
+    return run
+
+
+@pytest.fixture
 def small_dataset(tmp_path: Path) -> Path:
     """A folder like that of the Groove MIDI Dataset: three files, one of which is missing."""
     (tmp_path / "info.csv").write_text(INFO_CSV)

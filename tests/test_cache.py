@@ -227,7 +227,7 @@ def test_kill_9_leaves_no_file_or_a_whole_one(tmp_path: Path) -> None:
     seconds = time.monotonic() - began
     file, before = caches(tmp_path)[0], set(os.listdir(tmp_path))
     chance, outcomes = random.Random(1), []
-    for _ in range(30):
+    for _ in range(15):
         file.unlink(missing_ok=True)
         process = start(path)
         time.sleep(chance.uniform(0, 1.3 * seconds))

@@ -235,9 +235,14 @@ def test_once_begun_a_training_goes_on_from_itself(
     ],
 )
 def test_a_start_that_does_not_fit_is_one_line(
-    groovae: Groovae, five: Path, records: Path, flags: list[str], words: list[str], tmp_path: Path
+    in_process: Groovae,
+    five: Path,
+    records: Path,
+    flags: list[str],
+    words: list[str],
+    tmp_path: Path,
 ) -> None:
-    result = groovae(
+    result = in_process(
         "train",
         f"--examples_path={records}",
         f"--hparams={TINY_HPARAMS}",

@@ -148,10 +148,10 @@ def test_no_window_is_one_error(groovae: Groovae, trained: Path, tmp_path: Path)
     ],
 )
 def test_a_wrong_call_is_one_line(
-    groovae: Groovae, trained: Path, flags: list[str], code: int, words: list[str]
+    in_process: Groovae, trained: Path, flags: list[str], code: int, words: list[str]
 ) -> None:
     flags = [flag.format(trained=trained) for flag in flags]
-    assert_one_line(groovae("evaluate", *flags), code, *words)
+    assert_one_line(in_process("evaluate", *flags), code, *words)
 
 
 def test_a_checkpoint_without_a_global_step_takes_it_from_its_name(

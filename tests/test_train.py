@@ -189,19 +189,18 @@ def test_hparams_that_make_no_model_are_an_error(records: Path, tmp_path: Path):
     assert not (tmp_path / "train").exists()
 
 
-@pytest.mark.parametrize("config", ["groovae_4bar", "groovae_2bar_tap_fixed_velocity_note_dropout"])
-def test_the_same_seed_gives_the_same_losses(config: str, records: Path, tmp_path: Path):
-    def losses(name: str, seed: int) -> list[float]:
+def test_another_seed_gives_other_losses(records: Path, tmp_path: Path):
+    """The same one gives the same checkpoint; see test_train_faults.py."""
+
+    def losses(seed: int) -> list[float]:
         seen: list[float] = []
         options = Options(
-            str(tmp_path / name), str(records), config, TINY_HPARAMS, num_steps=10, seed=seed
+            str(tmp_path / str(seed)), str(records), hparams=TINY_HPARAMS, num_steps=3, seed=seed
         )
         train(options, on_step=lambda progress: seen.append(progress.loss))
         return seen
 
-    first = losses("a", 3)
-    assert first == losses("b", 3)
-    assert first != losses("c", 4)
+    assert losses(3) != losses(4)
 
 
 @pytest.mark.parametrize("config", sorted(set(configs.CONFIG_MAP) - {"groovae_4bar"}))
@@ -279,8 +278,10 @@ def test_no_windows_is_an_error_with_the_reason(groovae: Groovae, tmp_path: Path
         (["--task=1"], 2, ["--master"]),
     ],
 )
-def test_a_wrong_call_is_one_line(groovae: Groovae, flags: list[str], code: int, words: list[str]):
-    assert_one_line(groovae("train", *flags), code, *words)
+def test_a_wrong_call_is_one_line(
+    in_process: Groovae, flags: list[str], code: int, words: list[str]
+):
+    assert_one_line(in_process("train", *flags), code, *words)
 
 
 def test_a_copied_folder_goes_on_from_its_own_checkpoint(records: Path, tmp_path: Path):

@@ -23,7 +23,7 @@ from groovae.errors import GroovaeError
 from groovae.train import Options, train
 from groovae.upstream import DurableSaver, tf
 
-KILLS = 20
+KILLS = 12
 
 
 def options(train_dir: Path, records: Path, **more: Any) -> Options:

@@ -92,7 +92,10 @@ def test_without_magenta_the_program_says_the_line_to_run():
         "import sys; sys.modules['magenta'] = None; from groovae.cli import main; sys.exit(main())"
     )
     result = subprocess.run(
-        [sys.executable, "-c", code, "sample"], capture_output=True, text=True, check=False
+        [sys.executable, "-c", code, "sample", "--checkpoint=."],
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert_one_line(result, 1, "pip install --no-deps magenta==2.1.4")
     assert len(result.stderr.splitlines()) == 1
