@@ -116,7 +116,7 @@ def in_process(
     def run(*arguments: object, **unused: Any) -> subprocess.CompletedProcess[str]:
         capsys.readouterr()
         code = cli.main([*map(str, arguments)])
-        return subprocess.CompletedProcess(arguments, code, *capsys.readouterr())
+        return subprocess.CompletedProcess([*map(str, arguments)], code, *capsys.readouterr())
 
     return run
 

@@ -15,7 +15,7 @@ from test_fuzz import DAMAGE, a_band, a_groove, damaged, saved
 
 from groovae.midi import Note, to_midi
 
-FILES = 300
+FILES = 350
 MAX_MEMORY_KB = 1_500_000
 
 
@@ -83,11 +83,11 @@ def write_files(folder: Path, gmd: Path) -> set[str]:
         "noise.mid": random.Random(0).randbytes(3000),
         "four hours.mid": of_hits(100, 14_400.0),
     }
-    fills = sorted(gmd.glob("drummer1/session1/*_fill_4-4.mid"))[:60]
+    fills = sorted(gmd.glob("drummer1/session1/*_fill_4-4.mid"))[:40]
     for i, fill in enumerate(fills):
         bad[f"fill {i:02}.mid"] = damaged_performance(fill.read_bytes(), i)
     bands = {f"band {i:02}.mid": a_band(i) for i in range(20)}
-    odd = {f"odd {i:03}.mid": an_odd_beat(i) for i in range(200)}
+    odd = {f"odd {i:03}.mid": an_odd_beat(i) for i in range(100)}
     files = {**good, **bad, **bands, **odd}
     files |= {f"mutant {i:03}.mid": damaged(i) for i in range(FILES - len(files) - 1)}
     folder.mkdir()
