@@ -113,7 +113,9 @@ def in_process(
 
     monkeypatch.chdir(tmp_path)
 
-    def run(*arguments: object, **unused: Any) -> subprocess.CompletedProcess[str]:
+    def run(*arguments: object, timeout: float = 0, **env: str) -> subprocess.CompletedProcess[str]:
+        for name, value in env.items():
+            monkeypatch.setenv(name, value)
         capsys.readouterr()
         code = cli.main([*map(str, arguments)])
         return subprocess.CompletedProcess([*map(str, arguments)], code, *capsys.readouterr())

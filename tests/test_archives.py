@@ -21,6 +21,13 @@ from groovae.checkpoints import check_readable, find_checkpoint
 from groovae.errors import GroovaeError
 from groovae.generate import load_model
 
+
+@pytest.fixture(name="groovae")
+def groovae_in_process(in_process: Groovae) -> Groovae:
+    """The command line in this process, as what it takes to start is no matter here."""
+    return in_process
+
+
 STEP_3 = ("model.ckpt-3.index", "model.ckpt-3.data-00000-of-00001", "model.ckpt-3.meta")
 
 

@@ -15,6 +15,13 @@ from groovae.errors import GroovaeError
 from groovae.train import Options, train
 from groovae.upstream import tf
 
+
+@pytest.fixture(name="groovae")
+def groovae_in_process(in_process: Groovae) -> Groovae:
+    """The command line in this process, as what it takes to start is no matter here."""
+    return in_process
+
+
 OTHER_RATE = f"{TINY_HPARAMS},learning_rate=0.00001"
 
 
@@ -235,14 +242,14 @@ def test_once_begun_a_training_goes_on_from_itself(
     ],
 )
 def test_a_start_that_does_not_fit_is_one_line(
-    in_process: Groovae,
+    groovae: Groovae,
     five: Path,
     records: Path,
     flags: list[str],
     words: list[str],
     tmp_path: Path,
 ) -> None:
-    result = in_process(
+    result = groovae(
         "train",
         f"--examples_path={records}",
         f"--hparams={TINY_HPARAMS}",

@@ -17,6 +17,12 @@ from groovae.train import Options, train
 from groovae.upstream import tf
 
 
+@pytest.fixture(name="groovae")
+def groovae_in_process(in_process: Groovae) -> Groovae:
+    """The command line in this process, as what it takes to start is no matter here."""
+    return in_process
+
+
 def evaluated(checkpoint: Path, records: Path, **data: bool | int) -> Evaluation:
     return evaluate.evaluate(str(checkpoint), Data(str(records), **data))  # type: ignore[arg-type]
 
@@ -148,10 +154,10 @@ def test_no_window_is_one_error(groovae: Groovae, trained: Path, tmp_path: Path)
     ],
 )
 def test_a_wrong_call_is_one_line(
-    in_process: Groovae, trained: Path, flags: list[str], code: int, words: list[str]
+    groovae: Groovae, trained: Path, flags: list[str], code: int, words: list[str]
 ) -> None:
     flags = [flag.format(trained=trained) for flag in flags]
-    assert_one_line(in_process("evaluate", *flags), code, *words)
+    assert_one_line(groovae("evaluate", *flags), code, *words)
 
 
 def test_a_checkpoint_without_a_global_step_takes_it_from_its_name(

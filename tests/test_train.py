@@ -37,6 +37,13 @@ from groovae.records import find
 from groovae.train import Options, train
 from groovae.upstream import tf
 
+
+@pytest.fixture(name="groovae")
+def groovae_in_process(in_process: Groovae) -> Groovae:
+    """The command line in this process, as what it takes to start is no matter here."""
+    return in_process
+
+
 BARS_3_4 = "X:1\nM:3/4\nL:1/4\nQ:120\nK:C\n" + "CDE|" * 8 + "\n"
 
 
@@ -278,10 +285,8 @@ def test_no_windows_is_an_error_with_the_reason(groovae: Groovae, tmp_path: Path
         (["--task=1"], 2, ["--master"]),
     ],
 )
-def test_a_wrong_call_is_one_line(
-    in_process: Groovae, flags: list[str], code: int, words: list[str]
-):
-    assert_one_line(in_process("train", *flags), code, *words)
+def test_a_wrong_call_is_one_line(groovae: Groovae, flags: list[str], code: int, words: list[str]):
+    assert_one_line(groovae("train", *flags), code, *words)
 
 
 def test_a_copied_folder_goes_on_from_its_own_checkpoint(records: Path, tmp_path: Path):
