@@ -23,7 +23,7 @@ from groovae.errors import GroovaeError
 from groovae.train import Options, train
 from groovae.upstream import DurableSaver, tf
 
-KILLS = 12
+KILLS = 10
 
 
 def options(train_dir: Path, records: Path, **more: Any) -> Options:

@@ -161,7 +161,9 @@ def check_runs(prefix: str, config: Any, tensors: dict[str, np.ndarray]) -> None
 
 
 def check(folder: FilePath) -> dict[str, Any]:
-    """Checks that a folder holds all that was exported, unchanged, and returns its `config.json`.
+    """Checks that a folder holds all that was exported, and returns its `config.json`.
+
+    The model must be as it was; the page may have become somebody's own.
 
     Raises:
       GroovaeError: it holds no such export, or a part of it is missing or another one.
@@ -180,7 +182,8 @@ def check(folder: FilePath) -> dict[str, Any]:
             "SHA-256 differs); export it again with `groovae export --format=magentajs`"
         )
     for name in config["groovae"]["files"]:
-        read_whole(path / name, config["groovae"]["files"])
+        if name not in PAGE_FILES or not (path / name).is_file():
+            read_whole(path / name, config["groovae"]["files"])
     return config
 
 
