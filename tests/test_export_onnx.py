@@ -59,10 +59,8 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Model]:
         configs.save_config(folder, configs.describe(name, configs.get_config(name, hparams)))
         export(folder, folder / "drums.onnx", say=told.append)
         network = Network(prefix, name, configs.get_config(name, hparams), 4)
-        layout = configs.layout(name)
-        z_size = configs.get_config(name, hparams).hparams.z_size
-        windows = check.windows_of(network, layout, z_size)[::16]
-        return Model(prefix, network, folder / "drums.onnx", told, check.hear(windows, layout))
+        heard = check.hear(check.windows_of(network)[::16], network.layout)
+        return Model(prefix, network, folder / "drums.onnx", told, heard)
 
     return lambda name="groovae_4bar": made(name)
 

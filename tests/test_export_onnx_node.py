@@ -71,7 +71,7 @@ def test_large_weights_play_as_in_tensorflow_with_controls_and_without(
     prefix = random_checkpoint(tmp_path, name, LAYERED)
     export(prefix, tmp_path / "out", name, LAYERED)
     network = Network(prefix, name, configs.get_config(name, LAYERED), 4)
-    windows = check.windows_of(network, network.layout, network.z_size)[::16]
+    windows = check.windows_of(network)[::16]
     _, inputs, controls = check.hear(windows, network.layout)
     mu, _ = network.encode(inputs, controls)
     in_node_as_in_python(tmp_path / "out", network, inputs, controls, mu)

@@ -36,6 +36,9 @@ Played = tuple[np.ndarray, np.ndarray]
 class Plays(Protocol):
     """`network.Network` or `runtime.OnnxNetwork`."""
 
+    layout: Layout
+    z_size: int
+
     def encode(self, inputs: np.ndarray, controls: np.ndarray) -> Played: ...
 
     def decode(self, z: np.ndarray, thresholds: np.ndarray, controls: np.ndarray) -> Played: ...
@@ -92,18 +95,18 @@ def hear(windows: np.ndarray, layout: Layout) -> Heard:
     return Heard(windows, inputs, to_controls(windows, layout))
 
 
-def windows_of(network: Plays, layout: Layout, z_size: int) -> np.ndarray:
+def windows_of(network: Plays) -> np.ndarray:
     """Windows where there are no records: random ones, and as many that the model draws.
 
     Returns:
       float32 [NUM_WINDOWS, steps, depth].
     """
-    rng = np.random.RandomState(0)
+    layout, rng = network.layout, np.random.RandomState(0)
     shape = (NUM_WINDOWS // 2, layout.window_steps, layout.num_drums)
     hits = rng.random_sample(shape) < 0.15
     values = [np.ones(shape), rng.random_sample(shape), rng.uniform(-1, 1, shape)]
     scattered = np.concatenate([hits * value for value in values], axis=-1).astype(np.float32)
-    z = rng.standard_normal((len(scattered), z_size))
+    z = rng.standard_normal((len(scattered), network.z_size))
     thresholds = latent.thresholds(shape, 1.0, rng)
     drawn, _ = network.decode(z, thresholds, to_controls(scattered, layout))
     velocities_and_offsets = drawn * np.tile(drawn[..., : layout.num_drums], 3)

@@ -75,13 +75,12 @@ def export(
     name, full_config = configs.config_of(Path(prefix).parent, config, hparams)
     _check_supported(prefix, full_config)
     about, tensors = describe(prefix, name, full_config), model_tensors(prefix)
-    layout = configs.layout(full_config)
     if examples_path is not None:
         windows = _some_windows(examples_path, full_config, Path(prefix).parent, say)
     network = Network(prefix, name, full_config, BATCH_SIZE)
     if examples_path is None:
-        windows = windows_of(network, layout, full_config.hparams.z_size)
-    write(out, about, tensors, network, hear(windows, layout), dtype, say)
+        windows = windows_of(network)
+    write(out, about, tensors, network, hear(windows, network.layout), dtype, say)
 
 
 def write(
