@@ -14,22 +14,22 @@ from typing import Any
 __version__ = "0.1.0"
 
 _PUBLIC = {
-    "CONFIG_MAP": "groovae.configs",
-    "Config": "groovae.configs",
+    "CONFIG_MAP": "groovae.config.config_map",
+    "Config": "groovae.config.config_map",
     "GroovaeError": "groovae.errors",
     "UsageError": "groovae.errors",
-    "convert_directory": "groovae.preprocess",
-    "draw": "groovae.render",
-    "figure": "groovae.render",
-    "get_config": "groovae.configs",
-    "load_model": "groovae.generate",
-    "play": "groovae.sound",
-    "preview": "groovae.render",
-    "read_sequence": "groovae.conversion",
-    "update_config": "groovae.configs",
-    "write_midi": "groovae.midi",
-    "write_sequence": "groovae.midi",
-    "write_wav": "groovae.sound",
+    "convert_directory": "groovae.data.preprocess",
+    "draw": "groovae.music.picture",
+    "figure": "groovae.music.picture",
+    "get_config": "groovae.config.config_map",
+    "load_model": "groovae.generation.groove_model",
+    "play": "groovae.music.sound",
+    "preview": "groovae.music.picture",
+    "read_sequence": "groovae.data.conversion",
+    "update_config": "groovae.config.config_map",
+    "write_midi": "groovae.music.midi_writer",
+    "write_sequence": "groovae.music.midi_writer",
+    "write_wav": "groovae.music.sound",
 }
 
 __all__ = ["__version__", *_PUBLIC]

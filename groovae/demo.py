@@ -10,11 +10,11 @@ import signal
 from collections.abc import Callable
 from pathlib import Path
 
-from groovae.generate import load_model
-from groovae.midi import numbered, write_sequence
-from groovae.patterns import write_dataset
-from groovae.preprocess import convert_directory
-from groovae.train import Options, Progress, train
+from groovae.data.patterns import write_dataset
+from groovae.data.preprocess import convert_directory
+from groovae.generation.groove_model import load_model
+from groovae.music.midi_writer import numbered, write_sequence
+from groovae.training.train import Options, Progress, train
 
 # What two cores learn in half a minute. The patterns are few and clean, so nothing is dropped out,
 # and a high learning rate that falls fast does in hundreds of steps what takes thousands on GMD. A

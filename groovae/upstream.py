@@ -2,9 +2,9 @@
 
 Every other module takes these packages from here, so that they are always imported in the one way
 that works: legacy Keras, TensorFlow 1 behaviour, and without the pages of notices they print. Only
-NoteSequence comes from groovae.music. What is broken in them is worked around here, and only here;
-each workaround says why it exists, and `tests/test_upstream.py` fails when upstream no longer needs
-it.
+NoteSequence comes from music/note_sequence.py. What is broken in them is worked around here, and
+only here; each workaround says why it exists, and `tests/test_upstream.py` fails when upstream no
+longer needs it.
 
 Set the environment variable GROOVAE_DEBUG=1 (the flag `--debug`) to see all that upstream prints.
 """
@@ -23,7 +23,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from groovae.errors import GroovaeError, missing
-from groovae.files import sync
+from groovae.system.atomic_files import sync
 
 MAGENTA_INSTALL = "pip install --no-deps magenta==2.1.4"
 DEBUG = os.environ.get("GROOVAE_DEBUG", "0") not in ("", "0")
@@ -128,7 +128,9 @@ with _silence(), _uncollected():
     tf.disable_v2_behavior()
     with _in_place_of("note_seq.notebook_utils", _notebooks()):
         note_seq = _import("note_seq")
-        note_seq.protobuf.music_pb2 = note_seq.music_pb2  # which groovae.music may have loaded
+        note_seq.protobuf.music_pb2 = (
+            note_seq.music_pb2
+        )  # which groovae.music.note_sequence may have loaded
     with _in_place_of("sklearn", None):  # tf_slim does without it, as we do: another half second
         tf_slim = _import("tf_slim")
     magenta_configs = _import("magenta.models.music_vae.configs")

@@ -114,7 +114,10 @@ class Bench:
             )
         if not self.python.is_file():
             raise Failure(f"{self.python}: no such Python; `bash scripts/demo.sh` makes it")
-        ours = "import groovae.train, groovae.preprocess, groovae.generate, groovae.cli.sample"
+        ours = (
+            "import groovae.training.train, groovae.data.preprocess, "
+            "groovae.generation.groove_model, groovae.cli.commands.sample"
+        )
         run([self.python, "-c", ours], self.work / "import_groovae.log")
         if set(self.options.sections) & {"preprocess", "first_step", "steps", "sample"}:
             self.native = make_native(self.options.native_env.absolute(), self.options.python38)

@@ -42,7 +42,7 @@ def train(tell: Callable[..., None], program: str, *arguments: str) -> Any:
         mark("imported")
         sys.argv = ["music_vae_train", *arguments]
         return music_vae_train.console_entry_point()
-    _AfterImport("groovae.train", lambda module: mark("imported"))
+    _AfterImport("groovae.training.train", lambda module: mark("imported"))
     from groovae.cli import main
 
     return main(["train", *arguments])
@@ -102,7 +102,7 @@ def decode(
     if program == "native":
         decoder = _native_decoder(checkpoint, config, len(z))
     else:
-        from groovae.generate import load_model
+        from groovae.generation.groove_model import load_model
 
         model = load_model(checkpoint, batch_size=len(z), seed=0)
 
@@ -130,10 +130,10 @@ def _native_decoder(checkpoint: str, config: str, batch_size: int) -> Callable[[
 
 def convert(tell: Callable[..., None], folder: str, output: str, config: str, workers: str) -> None:
     """Times groovae's conversion alone, as the command does it, when all imports are done."""
-    from groovae import configs
-    from groovae.preprocess import Options, convert_directory
+    from groovae.config import config_map
+    from groovae.data.preprocess import Options, convert_directory
 
-    options = Options(workers=int(workers), layout=configs.layout(config), config=config)
+    options = Options(workers=int(workers), layout=config_map.layout(config), config=config)
     started = time.monotonic()
     convert_directory(folder, output, options=options)
     tell(seconds=time.monotonic() - started)
@@ -141,12 +141,12 @@ def convert(tell: Callable[..., None], folder: str, output: str, config: str, wo
 
 def windows(tell: Callable[..., None], records: str, config: str) -> None:
     """Makes the windows of each record with Magenta's converter and with groovae's, in turns."""
-    from groovae import configs
-    from groovae.records import find
-    from groovae.windows import to_windows
+    from groovae.config import config_map
+    from groovae.data.records import find
+    from groovae.data.windows import to_windows
 
-    layout = configs.layout(config)
-    converter = configs.get_config(config).data_converter
+    layout = config_map.layout(config)
+    converter = config_map.get_config(config).data_converter
     converter.set_mode("train")
     makers = [converter.to_tensors, lambda sequence: to_windows(sequence, layout)]
     sequences = list(find(records))

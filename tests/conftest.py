@@ -77,7 +77,7 @@ def native() -> Path:
 @pytest.fixture(scope="session")
 def gmd_records(gmd: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A TFRecord of the Groove MIDI Dataset: 1,150 sequences, 5,108 windows."""
-    from groovae.preprocess import convert_directory
+    from groovae.data.preprocess import convert_directory
 
     path = tmp_path_factory.mktemp("gmd") / "music.tfrecord"
     convert_directory(gmd, path)
@@ -135,8 +135,8 @@ def small_dataset(tmp_path: Path) -> Path:
 @pytest.fixture(scope="session")
 def records(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A TFRecord of the embedded drum patterns: 100 sequences, 200 windows."""
-    from groovae.patterns import write_dataset
-    from groovae.preprocess import convert_directory
+    from groovae.data.patterns import write_dataset
+    from groovae.data.preprocess import convert_directory
 
     folder = tmp_path_factory.mktemp("records")
     write_dataset(folder / "groove")
@@ -147,7 +147,7 @@ def records(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def trained(records: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A training folder: a tiny groovae_4bar after three steps."""
-    from groovae.train import Options, train
+    from groovae.training.train import Options, train
 
     train_dir = tmp_path_factory.mktemp("trained") / "train"
     train(Options(str(train_dir), str(records), hparams=TINY_HPARAMS, num_steps=3, seed=1))
@@ -157,7 +157,7 @@ def trained(records: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def few_records(gmd: Path, shared_folder: Path) -> Path:
     """A TFRecord of 24 long performances of the Groove MIDI Dataset."""
-    from groovae.preprocess import convert_directory
+    from groovae.data.preprocess import convert_directory
 
     path = shared_folder / "few.tfrecord"
     with only_once(path):
@@ -173,8 +173,8 @@ def few_records(gmd: Path, shared_folder: Path) -> Path:
 @pytest.fixture(scope="session")
 def taught(few_records: Path, shared_folder: Path) -> Callable[[str], Path]:
     """The training folder of a small model that has learned a task, by the task's name."""
-    from groovae.tasks import config_for
-    from groovae.train import Options, train
+    from groovae.config.tasks import config_for
+    from groovae.training.train import Options, train
 
     def folder_of(task: str) -> Path:
         options = Options(

@@ -5,7 +5,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from groovae.midi import Note, write_midi
+from groovae.music.midi_writer import Note, write_midi
 from groovae.upstream import note_seq, tf
 
 MIDI_HEADER = b"MThd\0\0\0\6\0\0\0\1\x01\xe0"

@@ -10,14 +10,16 @@ import numpy as np
 import pytest
 from conftest import assert_one_line, write_records
 
-from groovae import cli, configs, metrics
-from groovae.appraisal import Study, appraise
-from groovae.evaluate import Data, evaluate
-from groovae.generate import load_model
-from groovae.judge import HITS
-from groovae.records import find
-from groovae.tasks import CONFIGS
-from groovae.windows import drawn_drums
+from groovae import cli
+from groovae.config import config_map
+from groovae.config.tasks import CONFIGS
+from groovae.data.records import find
+from groovae.data.windows import drawn_drums
+from groovae.evaluation.intervals import HITS
+from groovae.evaluation.study import Study, appraise
+from groovae.generation.groove_model import load_model
+from groovae.metrics import scores
+from groovae.training.losses import Data, evaluate
 
 TASKS = sorted(CONFIGS)
 Run = Callable[..., subprocess.CompletedProcess[str]]
@@ -43,7 +45,7 @@ def test_a_study_holds_what_the_model_was_shown_and_what_it_made_of_it(study: St
 
 
 def test_scores_are_those_of_the_metrics(study: Study) -> None:
-    found = metrics.evaluate(study.reference, study.estimate, study.tempo_qpm)
+    found = scores.evaluate(study.reference, study.estimate, study.tempo_qpm)
     for name, score in study.results["scores"].items():
         assert score["value"] == pytest.approx(found[name], rel=1e-12)
         assert score["low"] <= score["value"] <= score["high"]
@@ -121,7 +123,7 @@ def test_a_model_for_a_task_is_scored_in_what_it_has_to_find(
 ) -> None:
     data = Data(str(few_records))
     found = appraise(str(taught(task)), data, data, num_samples=4)
-    drawn = drawn_drums(configs.layout(found.config_name))
+    drawn = drawn_drums(config_map.layout(found.config_name))
     given = found.reference[..., :9][..., ~drawn] > 0.5
     np.testing.assert_array_equal(found.estimate[..., :9][..., ~drawn] > 0.5, given)
     told = set(HITS) & set(found.results["scores"])

@@ -15,11 +15,11 @@ from typing import Any
 import pytest
 from conftest import TINY_HPARAMS, Groovae, assert_one_line
 
-from groovae import archives
-from groovae.archives import unpacked
-from groovae.checkpoints import check_readable, find_checkpoint
 from groovae.errors import GroovaeError
-from groovae.generate import load_model
+from groovae.generation.groove_model import load_model
+from groovae.model import archives
+from groovae.model.archives import unpacked
+from groovae.model.checkpoints import check_readable, find_checkpoint
 
 
 @pytest.fixture(name="groovae")

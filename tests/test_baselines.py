@@ -10,9 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from groovae import cache, configs, records
-from groovae.baselines import Baseline, Baselines, fit
-from groovae.drums import CLOSED_HIHAT, KICK, RIDE, SNARE
+from groovae.config import config_map
+from groovae.data import records, window_cache
+from groovae.metrics.baselines import Baseline, Baselines, fit
+from groovae.music.drums import CLOSED_HIHAT, KICK, RIDE, SNARE
 
 NAMES = [
     *("on_grid", "mean", "bar_mean", "window_mean", "bar_median"),
@@ -226,7 +227,9 @@ def gmd_windows(
     """Windows of the train and of the test split, and the tempos of the latter."""
     with open(gmd / "info.csv", newline="") as file:
         split_of = {row["midi_filename"]: row["split"] for row in csv.DictReader(file)}
-    windows = cache.load(records.find(gmd_records), configs.layout("groovae_4bar"), folder)
+    windows = window_cache.load(
+        records.find(gmd_records), config_map.layout("groovae_4bar"), folder
+    )
     sources = [windows.source(number) for number in range(len(windows))]
     splits = np.array([split_of[source.filename] for source in sources])
     train, test = (windows.outputs(np.flatnonzero(splits == name)) for name in ("train", "test"))

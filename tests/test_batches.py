@@ -10,11 +10,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from groovae import cache, configs
-from groovae.batches import evaluation_batches, order, training_batches
-from groovae.cache import CachedWindows
-from groovae.configs import CONFIG_MAP
-from groovae.records import find
+from groovae.config import config_map
+from groovae.config.config_map import CONFIG_MAP
+from groovae.data import window_cache
+from groovae.data.batches import evaluation_batches, order, training_batches
+from groovae.data.records import find
+from groovae.data.window_cache import CachedWindows
 from groovae.upstream import magenta_configs
 
 NOTE_DROPOUT = "groovae_2bar_tap_fixed_velocity_note_dropout"
@@ -22,7 +23,7 @@ BATCH_SIZE = 40  # five batches are the 200 windows of the fixture `records`
 
 
 def load(records: Path, name: str = "groovae_4bar", **policy: int) -> CachedWindows:
-    return cache.load(find(records), configs.layout(name, **policy), records.parent)  # type: ignore[arg-type]
+    return window_cache.load(find(records), config_map.layout(name, **policy), records.parent)  # type: ignore[arg-type]
 
 
 def take(count: int, windows: CachedWindows, batch_size: int = BATCH_SIZE, seed: int = 1):

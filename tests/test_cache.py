@@ -16,21 +16,24 @@ import numpy as np
 import pytest
 from conftest import ROOT, TINY_HPARAMS, Groovae, a_groove, write_records
 
-from groovae import cache, configs, records
-from groovae.cache import CachedWindows
+from groovae.config import config_map
+from groovae.data import records, window_cache
+from groovae.data.grid import Layout, measure
+from groovae.data.window_cache import CachedWindows
+from groovae.data.windows import to_windows
 from groovae.errors import GroovaeError
-from groovae.grid import Layout, measure
-from groovae.windows import to_windows
 
-FOUR_BARS = configs.layout("groovae_4bar")
-EVERY_BAR = configs.layout("groovae_4bar", hop_bars=1)
+FOUR_BARS = config_map.layout("groovae_4bar")
+EVERY_BAR = config_map.layout("groovae_4bar", hop_bars=1)
 
 _fork = multiprocessing.get_context("fork")
 
 
 def load(path: Path, layout: Layout = FOUR_BARS, **options: Any) -> tuple[CachedWindows, list[str]]:
     said: list[str] = []
-    windows = cache.load(records.find(path), layout, path.parent / "train", said.append, **options)
+    windows = window_cache.load(
+        records.find(path), layout, path.parent / "train", said.append, **options
+    )
     return windows, said
 
 
@@ -46,7 +49,9 @@ def some(tmp_path: Path) -> Path:
     return write_records(tmp_path / "some.tfrecord", *grooves, *others)
 
 
-@pytest.mark.parametrize("layout", [FOUR_BARS, EVERY_BAR, configs.layout("groovae_2bar_humanize")])
+@pytest.mark.parametrize(
+    "layout", [FOUR_BARS, EVERY_BAR, config_map.layout("groovae_2bar_humanize")]
+)
 def test_the_windows_and_their_sources_are_those_of_the_sequences(
     some: Path, layout: Layout
 ) -> None:
@@ -92,23 +97,23 @@ def test_any_number_of_workers_makes_the_same_file(tmp_path: Path) -> None:
 
 def test_each_layout_has_a_file_and_configs_that_cut_alike_share_one(some: Path) -> None:
     for name in ("humanize", "tap_fixed_velocity", "add_closed_hh"):
-        load(some, configs.layout(f"groovae_2bar_{name}"))
+        load(some, config_map.layout(f"groovae_2bar_{name}"))
     assert len(caches(some.parent)) == 1
     for layout in (
         FOUR_BARS,
         EVERY_BAR,
-        configs.layout("groovae_4bar", unmapped_pitches="nearest"),
-        configs.layout("groovae_4bar", all_notes=True),
+        config_map.layout("groovae_4bar", unmapped_pitches="nearest"),
+        config_map.layout("groovae_4bar", all_notes=True),
     ):
         load(some, layout)
     assert len(caches(some.parent)) == 5
 
 
 def test_the_policies_reach_the_windows(some: Path) -> None:
-    nearest = configs.layout("groovae_4bar", unmapped_pitches="nearest")
+    nearest = config_map.layout("groovae_4bar", unmapped_pitches="nearest")
     assert len(load(some, nearest)[0]) == len(load(some)[0]) + 1
     with pytest.raises(GroovaeError, match="39"):
-        load(some, configs.layout("groovae_4bar", unmapped_pitches="error"))
+        load(some, config_map.layout("groovae_4bar", unmapped_pitches="error"))
 
 
 def test_other_records_replace_the_file(some: Path) -> None:
@@ -122,7 +127,7 @@ def test_other_records_replace_the_file(some: Path) -> None:
 
 def test_another_version_replaces_the_file(some: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     load(some)
-    monkeypatch.setattr(cache, "__version__", "99")
+    monkeypatch.setattr(window_cache, "__version__", "99")
     assert len(load(some)[1]) == 1
     assert load(some)[1] == []
 
@@ -184,7 +189,7 @@ def test_beside_records_that_only_can_be_read_it_goes_elsewhere(
     some: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # Root may write everywhere, so ask what the system would say to a user.
-    monkeypatch.setattr(cache.os, "access", lambda path, mode: False)
+    monkeypatch.setattr(window_cache.os, "access", lambda path, mode: False)
     assert len(load(some)[1]) == 1
     assert [path.parent.name for path in caches(some.parent)] == ["train"]
     assert load(some)[1] == []
@@ -314,7 +319,7 @@ def test_info_shows_the_account_from_the_records(groovae: Groovae, some: Path) -
     result = groovae("info", some, "--json", "--unmapped_pitches=nearest")
     assert result.returncode == 0, result.stderr
     about = json.loads(result.stdout)
-    windows, _ = load(some, configs.layout("groovae_4bar", unmapped_pitches="nearest"))
+    windows, _ = load(some, config_map.layout("groovae_4bar", unmapped_pitches="nearest"))
     assert about["windows"] == windows.report.as_dict()
     assert (about["config"], about["files"]) == ("groovae_4bar", [str(some)])
     shown = groovae("info", some).stdout

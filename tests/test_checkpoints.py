@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 from conftest import TINY_HPARAMS, Groovae, assert_one_line
 
-from groovae import included
-from groovae.checkpoints import find_checkpoint, need_checkpoint, newest_whole, remove_torn
 from groovae.errors import GroovaeError
-from groovae.train import Options, train
+from groovae.generation import bundled
+from groovae.model.checkpoints import find_checkpoint, need_checkpoint, newest_whole, remove_torn
+from groovae.training.train import Options, train
 from groovae.upstream import tf
 
 
@@ -271,4 +271,4 @@ def test_a_damaged_start_is_one_error(five: Path, records: Path, tmp_path: Path)
 
 def test_a_file_of_an_export_is_told_apart_from_an_archive() -> None:
     with pytest.raises(GroovaeError, match=r"decoder\.onnx: this is a part of an exported model"):
-        find_checkpoint(included.FOLDER / "decoder.onnx")
+        find_checkpoint(bundled.FOLDER / "decoder.onnx")

@@ -15,7 +15,7 @@ import pytest
 from conftest import Groovae, assert_one_line
 
 from groovae import cli
-from groovae.midi import Note, write_midi
+from groovae.music.midi_writer import Note, write_midi
 
 # Pipes
 
@@ -113,7 +113,7 @@ def broken_info(monkeypatch: pytest.MonkeyPatch) -> None:
     def run(values: Any, positional: list[str]) -> None:
         raise RuntimeError("a bug\nin two lines")
 
-    monkeypatch.setattr(importlib.import_module("groovae.cli.info"), "run", run)
+    monkeypatch.setattr(importlib.import_module("groovae.cli.commands.info"), "run", run)
     monkeypatch.setenv("GROOVAE_DEBUG", "0")
 
 

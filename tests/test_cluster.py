@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from groovae.cluster import Cluster, from_environment
 from groovae.errors import UsageError
+from groovae.training.distributed.tf_config import Cluster, from_environment
 
 PS, CHIEF, WORKERS = ["p:1", "q:2"], ["c:3"], ["v:4", "w:5"]
 FULL = {"ps": PS, "chief": CHIEF, "worker": WORKERS}
@@ -171,7 +171,8 @@ def test_a_wrong_task_is_refused(task: Any, words: list[str]) -> None:
 
 def test_reading_needs_no_tensorflow() -> None:
     code = (
-        "import sys; from groovae.cluster import from_environment; from_environment();"
+        "import sys; "
+        "from groovae.training.distributed.tf_config import from_environment; from_environment();"
         "sys.exit('tensorflow' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -6,21 +6,21 @@ from pathlib import Path
 import pytest
 from conftest import SMALL_HPARAMS
 
-from groovae import configs
+from groovae.config import config_map
 from groovae.errors import GroovaeError, UsageError
 from groovae.upstream import magenta_configs
 
 
 def test_groovae_4bar_is_magentas():
     ours, theirs = (
-        configs.describe("groovae_4bar", config_map["groovae_4bar"])
-        for config_map in (configs.CONFIG_MAP, magenta_configs.CONFIG_MAP)
+        config_map.describe("groovae_4bar", configs["groovae_4bar"])
+        for configs in (config_map.CONFIG_MAP, magenta_configs.CONFIG_MAP)
     )
     assert ours == theirs
 
 
 def test_groovae_4bar_is_as_written():
-    config = configs.get_config("groovae_4bar")
+    config = config_map.get_config("groovae_4bar")
     assert type(config.model.encoder).__name__ == "BidirectionalLstmEncoder"
     assert type(config.model.decoder).__name__ == "GrooveLstmDecoder"
     hparams = config.hparams
@@ -32,15 +32,15 @@ def test_groovae_4bar_is_as_written():
 
 def test_every_groovae_config_of_magenta_is_there():
     theirs = {name for name in magenta_configs.CONFIG_MAP if name.startswith("groovae_")}
-    assert set(configs.CONFIG_MAP) == theirs
+    assert set(config_map.CONFIG_MAP) == theirs
     assert len(theirs) == 6
 
 
 def test_get_config_leaves_the_map_alone():
-    config = configs.get_config("groovae_4bar", "batch_size=3,enc_rnn_size=[7]")
+    config = config_map.get_config("groovae_4bar", "batch_size=3,enc_rnn_size=[7]")
     assert (config.hparams.batch_size, config.hparams.enc_rnn_size) == (3, [7])
-    assert configs.CONFIG_MAP["groovae_4bar"].hparams.batch_size == 512
-    assert configs.get_config("groovae_4bar").hparams.enc_rnn_size == [512]
+    assert config_map.CONFIG_MAP["groovae_4bar"].hparams.batch_size == 512
+    assert config_map.get_config("groovae_4bar").hparams.enc_rnn_size == [512]
 
 
 @pytest.mark.parametrize(
@@ -65,38 +65,38 @@ def test_get_config_leaves_the_map_alone():
 )
 def test_a_wrong_hparam_says_what_is_right(hparams: str, words: list[str]):
     with pytest.raises(UsageError) as error:
-        configs.get_config("groovae_4bar", hparams)
+        config_map.get_config("groovae_4bar", hparams)
     for word in words:
         assert word in str(error.value)
 
 
 def test_hparams_are_merged_in_turn_and_may_hold_spaces():
-    config = configs.get_config("groovae_4bar", [" z_size = 4, batch_size=8", "z_size=5"])
+    config = config_map.get_config("groovae_4bar", [" z_size = 4, batch_size=8", "z_size=5"])
     assert (config.hparams.z_size, config.hparams.batch_size) == (5, 8)
 
 
 def test_an_unknown_config_lists_the_known_ones():
     with pytest.raises(UsageError, match=r"'groovae_8bar'.*groovae_2bar_humanize.*groovae_4bar"):
-        configs.get_config("groovae_8bar")
+        config_map.get_config("groovae_8bar")
 
 
-@pytest.mark.parametrize("name", sorted(configs.CONFIG_MAP))
+@pytest.mark.parametrize("name", sorted(config_map.CONFIG_MAP))
 def test_config_json_brings_back_every_config(name: str, tmp_path: Path):
-    config = configs.get_config(name, SMALL_HPARAMS)
-    description = configs.describe(name, config)
-    configs.save_config(tmp_path, description, seed=5)
-    saved = configs.read_config(tmp_path)
+    config = config_map.get_config(name, SMALL_HPARAMS)
+    description = config_map.describe(name, config)
+    config_map.save_config(tmp_path, description, seed=5)
+    saved = config_map.read_config(tmp_path)
     assert saved is not None
     assert saved["seed"] == 5
     assert saved["versions"]["magenta"] == "2.1.4"
-    found_name, found = configs.config_of(tmp_path, None, "")
+    found_name, found = config_map.config_of(tmp_path, None, "")
     assert found_name == name
-    assert configs.describe(name, found) == description
+    assert config_map.describe(name, found) == description
 
 
 def test_config_of_takes_flags_that_agree_and_training_hparams_that_do_not(tmp_path: Path):
     _save(tmp_path, "z_size=8,batch_size=16")
-    name, config = configs.config_of(tmp_path, "groovae_4bar", "z_size=8,batch_size=99")
+    name, config = config_map.config_of(tmp_path, "groovae_4bar", "z_size=8,batch_size=99")
     assert (name, config.hparams.z_size, config.hparams.batch_size) == ("groovae_4bar", 8, 99)
 
 
@@ -111,32 +111,32 @@ def test_config_of_takes_flags_that_agree_and_training_hparams_that_do_not(tmp_p
 def test_config_of_refuses_another_model(tmp_path: Path, name: str, hparams: str, words: list[str]):
     _save(tmp_path, "z_size=8")
     with pytest.raises(UsageError) as error:
-        configs.config_of(tmp_path, name, hparams)
+        config_map.config_of(tmp_path, name, hparams)
     for word in words:
         assert word in str(error.value)
 
 
 def test_without_config_json_the_flags_hold(tmp_path: Path):
-    name, config = configs.config_of(tmp_path, None, "z_size=9")
+    name, config = config_map.config_of(tmp_path, None, "z_size=9")
     assert (name, config.hparams.z_size) == ("groovae_4bar", 9)
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", "null", '{"config": "groovae_4bar"}', "\x00"])
 def test_a_broken_config_json_is_one_error(tmp_path: Path, text: str):
-    (tmp_path / configs.CONFIG_FILE).write_text(text)
+    (tmp_path / config_map.CONFIG_FILE).write_text(text)
     with pytest.raises(GroovaeError, match=r"config\.json"):
-        configs.config_of(tmp_path, None, "")
+        config_map.config_of(tmp_path, None, "")
 
 
 @pytest.mark.parametrize("hparams", [{"z_size": "big"}, {"z_size": None}, [], "x"])
 def test_wrong_values_in_config_json_are_one_error(tmp_path: Path, hparams: object):
     _save(tmp_path, "")
-    path = tmp_path / configs.CONFIG_FILE
+    path = tmp_path / config_map.CONFIG_FILE
     path.write_text(json.dumps({**json.loads(path.read_text()), "hparams": hparams}))
     with pytest.raises(GroovaeError):
-        configs.config_of(tmp_path, None, "")
+        config_map.config_of(tmp_path, None, "")
 
 
 def _save(folder: Path, hparams: str) -> None:
-    config = configs.get_config("groovae_4bar", hparams)
-    configs.save_config(folder, configs.describe("groovae_4bar", config))
+    config = config_map.get_config("groovae_4bar", hparams)
+    config_map.save_config(folder, config_map.describe("groovae_4bar", config))

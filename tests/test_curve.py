@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from groovae.curve import Curve
 from groovae.errors import GroovaeError
+from groovae.training.metrics_csv import Curve
 
 FLOATS = st.floats(width=32, allow_nan=False)
 

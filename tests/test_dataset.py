@@ -16,10 +16,11 @@ from pathlib import Path
 import pytest
 from conftest import Groovae, assert_one_line
 
-from groovae import dataset, fetch
-from groovae.dataset import GROOVE, download
+from groovae.data import groove_midi_dataset
+from groovae.data.groove_midi_dataset import GROOVE, download
 from groovae.errors import GroovaeError, UsageError
-from groovae.fetch import RemoteFile
+from groovae.system import download as system_download
+from groovae.system.download import RemoteFile
 
 INFO = "drummer,session\n"
 
@@ -126,18 +127,18 @@ def test_no_more_is_fetched_than_is_expected(tmp_path: Path, server: Server) -> 
     done: list[int] = []
     with pytest.raises(GroovaeError, match="not the expected file"):
         download(tmp_path / "groove", archive_of(GOOD, server.serve(b"x" * 5_000_000)), done.append)
-    assert done[-1] <= len(GOOD) + fetch.CHUNK_BYTES
+    assert done[-1] <= len(GOOD) + system_download.CHUNK_BYTES
 
 
 def test_no_more_is_fetched_than_any_file_has_where_the_length_is_not_known(
     tmp_path: Path, server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(fetch, "MAX_BYTES", len(GOOD))
+    monkeypatch.setattr(system_download, "MAX_BYTES", len(GOOD))
     done: list[int] = []
     archive = dataclasses.replace(archive_of(GOOD, server.serve(b"x" * 5_000_000)), size=None)
     with pytest.raises(GroovaeError, match="not the expected file"):
         download(tmp_path / "groove", archive, done.append)
-    assert done[-1] <= len(GOOD) + fetch.CHUNK_BYTES
+    assert done[-1] <= len(GOOD) + system_download.CHUNK_BYTES
     download(tmp_path / "groove", dataclasses.replace(archive, url=server.serve(GOOD)))
 
 
@@ -213,7 +214,7 @@ def test_a_bad_archive_is_refused(
 def test_a_zip_bomb_is_refused(
     tmp_path: Path, server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(dataset, "MAX_UNPACKED_BYTES", 20_000)
+    monkeypatch.setattr(groove_midi_dataset, "MAX_UNPACKED_BYTES", 20_000)
     assert_fails(tmp_path, archive_of(GOOD, server.serve(GOOD)), "too large to unpack")
 
 

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from groovae.distances import (
+from groovae.metrics.distances import (
     Distances,
     between,
     density,

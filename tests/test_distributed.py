@@ -21,10 +21,10 @@ import numpy as np
 import pytest
 from processes import ALL, TIMEOUT_SECONDS, Processes, free_ports
 
-from groovae import distributed
-from groovae.cluster import Cluster, from_environment
 from groovae.errors import GroovaeError
-from groovae.synchronous import SyncHook
+from groovae.training.distributed import runtime
+from groovae.training.distributed.sync_hooks import SyncHook
+from groovae.training.distributed.tf_config import Cluster, from_environment
 from groovae.upstream import tf, tf_slim
 
 BATCH_SIZE = 12
@@ -98,24 +98,24 @@ def play(options: argparse.Namespace) -> None:
         hooks.append(Share(model, 0, 1, options.step_seconds))
         return train(options, model, hooks=hooks, is_chief=True)
     if cluster.is_ps:
-        return distributed.serve(cluster, say)
+        return runtime.serve(cluster, say)
     replicas = len(cluster.replicas)
-    with distributed.joined(cluster, say) as target:
-        with tf.device(distributed.device_setter(cluster)):
+    with runtime.joined(cluster, say) as target:
+        with tf.device(runtime.device_setter(cluster)):
             model = Regression(replicas if options.sync else 0)
-        hooks = distributed.hooks(cluster, model.sync)
+        hooks = runtime.hooks(cluster, model.sync)
         hooks.append(Share(model, cluster.replica, replicas, options.step_seconds))
-        config = distributed.add_filters(tf.ConfigProto(), cluster)
+        config = runtime.add_filters(tf.ConfigProto(), cluster)
         if cluster.is_chief:
             is_needed = last_step(Path()) < options.num_steps
         else:
-            is_needed = distributed.wait_for_chief(cluster, target, say)
+            is_needed = runtime.wait_for_chief(cluster, target, say)
         if is_needed:
             train(
                 options, model, hooks=hooks, is_chief=cluster.is_chief, master=target, config=config
             )
         if cluster.is_chief:
-            distributed.finish(cluster, target)
+            runtime.finish(cluster, target)
 
 
 # Its processes
@@ -322,17 +322,17 @@ def test_a_port_in_use_is_told_in_one_line() -> None:
         taken.listen()
         address = f"127.0.0.1:{taken.getsockname()[1]}"
         with pytest.raises(GroovaeError, match=f"cannot serve at {address}.*in use") as error:
-            distributed.serve(Cluster((address,), ("127.0.0.1:1",), "ps", 0), print)
+            runtime.serve(Cluster((address,), ("127.0.0.1:1",), "ps", 0), print)
     assert "\n" not in str(error.value)
 
 
 def test_a_parameter_server_that_never_comes_is_given_up(monkeypatch: Any) -> None:
-    monkeypatch.setattr(distributed, "GIVE_UP_AFTER_SECONDS", 0.1)
+    monkeypatch.setattr(runtime, "GIVE_UP_AFTER_SECONDS", 0.1)
     ps, chief = (f"127.0.0.1:{port}" for port in free_ports(2))
     cluster = Cluster((ps,), (chief,), "chief", 0)
     with (
         pytest.raises(GroovaeError, match=f"parameter server 0 at {ps}: start it"),
-        distributed.joined(cluster, print),
+        runtime.joined(cluster, print),
     ):
         pass
 
@@ -359,18 +359,18 @@ def listening(request: pytest.FixtureRequest) -> Iterator[int]:
     indirect=["listening"],
 )
 def test_a_server_answers_by_name_and_number(listening: int, host: str) -> None:
-    assert distributed._answers(f"{host}:{listening}")
+    assert runtime._answers(f"{host}:{listening}")
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "[::1]", "no-such-host.invalid", "a" * 70])
 def test_nobody_answers_where_nobody_is(host: str) -> None:
-    assert not distributed._answers(f"{host}:{free_ports(1)[0]}")
+    assert not runtime._answers(f"{host}:{free_ports(1)[0]}")
 
 
 def test_a_session_sees_the_parameter_servers_and_itself() -> None:
     def filters(job: str, index: int) -> list[str]:
         cluster = Cluster(("p:1", "q:2"), ("c:3", "w:4"), job, index)
-        return list(distributed.add_filters(tf.ConfigProto(), cluster).device_filters)
+        return list(runtime.add_filters(tf.ConfigProto(), cluster).device_filters)
 
     assert filters("worker", 0) == ["/job:ps", "/job:worker/task:0"]
     assert filters("chief", 0) == ["/job:chief/task:0", "/job:ps"]

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from groovae.drums import (
+from groovae.errors import GroovaeError, UsageError
+from groovae.music.drums import (
     CLASS_NAMES,
     CLOSED_HIHAT,
     DRUM_MAPS,
@@ -20,7 +21,6 @@ from groovae.drums import (
     classes,
     read_drum_map,
 )
-from groovae.errors import GroovaeError, UsageError
 
 
 def in_file(folder: Path, content: Any) -> str:

@@ -7,13 +7,15 @@ import numpy as np
 import pytest
 from conftest import SMALL_HPARAMS, TINY_HPARAMS, Groovae, a_groove, assert_one_line, write_records
 
-from groovae import cache, configs, evaluate, preprocess
-from groovae.batches import Batch
-from groovae.checkpoints import need_checkpoint
-from groovae.evaluate import LOSSES, Data, Evaluation, Evaluator
-from groovae.preprocess import convert_directory
-from groovae.records import find
-from groovae.train import Options, train
+from groovae.config import config_map
+from groovae.data import preprocess, window_cache
+from groovae.data.batches import Batch
+from groovae.data.preprocess import convert_directory
+from groovae.data.records import find
+from groovae.model.checkpoints import need_checkpoint
+from groovae.training import losses
+from groovae.training.losses import LOSSES, Data, Evaluation, Evaluator
+from groovae.training.train import Options, train
 from groovae.upstream import tf
 
 
@@ -24,7 +26,7 @@ def groovae_in_process(in_process: Groovae) -> Groovae:
 
 
 def evaluated(checkpoint: Path, records: Path, **data: bool | int) -> Evaluation:
-    return evaluate.evaluate(str(checkpoint), Data(str(records), **data))  # type: ignore[arg-type]
+    return losses.evaluate(str(checkpoint), Data(str(records), **data))  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("batch_size", [1, 7, 64, 200, 999])
@@ -32,7 +34,7 @@ def test_how_windows_are_batched_changes_nothing(
     batch_size: int, trained: Path, records: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     expected = evaluated(trained, records)
-    monkeypatch.setattr(evaluate, "BATCH_SIZE", batch_size)
+    monkeypatch.setattr(losses, "BATCH_SIZE", batch_size)
     found = evaluated(trained, records)
     assert found.windows == expected.windows == 200
     assert found.losses == pytest.approx(expected.losses, rel=1e-5)
@@ -64,7 +66,7 @@ def test_the_same_checkpoint_has_the_same_losses(trained: Path, records: Path) -
     assert evaluated(trained, records) == evaluated(trained, records)
 
 
-@pytest.mark.parametrize("config", sorted(configs.CONFIG_MAP))
+@pytest.mark.parametrize("config", sorted(config_map.CONFIG_MAP))
 def test_every_config_is_evaluated(config: str, records: Path, tmp_path: Path) -> None:
     train(Options(str(tmp_path), str(records), config, TINY_HPARAMS, num_steps=1, seed=1))
     found = evaluated(tmp_path, records)
@@ -91,7 +93,7 @@ def test_the_losses_of_a_split_are_native_magentas(
 ) -> None:
     convert_directory(gmd, tmp_path / "test.tfrecord", options=preprocess.Options(split="test"))
     data = Data(str(tmp_path / "test.tfrecord"))
-    found = evaluate.evaluate(str(native / "checkpoint"), data, hparams=SMALL_HPARAMS)
+    found = losses.evaluate(str(native / "checkpoint"), data, hparams=SMALL_HPARAMS)
     expected = golden["test_split"]
     assert found.windows == expected["windows"] == 526
     for name in LOSSES:
@@ -105,15 +107,15 @@ def test_the_losses_of_a_batch_are_native_magentas(
     """And z = mu is no far cry from what Magenta shows, the mean over draws."""
     windows = np.load(native / "native_outputs.npz")["inputs"]
     size = 16 // int(golden[kind]["batches"])
-    session = evaluate._Session(configs.get_config(hparams=SMALL_HPARAMS), size)
+    session = losses._Session(config_map.get_config(hparams=SMALL_HPARAMS), size)
     session.restore(str(native / "checkpoint" / "model.ckpt-400"), "groovae_4bar")
-    losses = []
+    found = []
     for part in np.split(windows, 16 // size):
         lengths = np.full(size, 64, np.int32)
-        losses.append(session.losses(Batch(part, part, part[..., :0], lengths)))
+        found.append(session.losses(Batch(part, part, part[..., :0], lengths)))
     session.close()
     for name in LOSSES:
-        mean = np.mean([loss[name] for loss in losses])
+        mean = np.mean([loss[name] for loss in found])
         assert mean == pytest.approx(golden[kind][name], rel=1e-4), name
         assert mean == pytest.approx(golden["draws"][name], rel=0.02), name
 
@@ -165,8 +167,8 @@ def test_a_checkpoint_without_a_global_step_takes_it_from_its_name(
 ) -> None:
     """As Google's may be: only the model, and its hparams not beside it."""
     weights_only(need_checkpoint(trained), tmp_path / "model.ckpt-3")
-    name, config = configs.config_of(trained, None, "")
-    windows = cache.load(find(records), configs.layout(config), tmp_path)
+    name, config = config_map.config_of(trained, None, "")
+    windows = window_cache.load(find(records), config_map.layout(config), tmp_path)
     found = Evaluator(name, config, windows).evaluate(str(tmp_path / "model.ckpt-3"))
     assert (found.step, found.losses) == (3, evaluated(trained, records).losses)
 

@@ -16,13 +16,13 @@ import pytest
 from conftest import KNOWN_PITCHES, SMALL_HPARAMS, TINY_HPARAMS, a_groove
 from web import in_magenta_js, magenta_music, random_checkpoint, tensors_in
 
-from groovae import configs
-from groovae.checkpoints import need_checkpoint
+from groovae.config import config_map
+from groovae.data.windows import to_controls, to_inputs, to_windows
 from groovae.errors import GroovaeError, UsageError
-from groovae.export import DTYPES, magentajs, shards
-from groovae.export.weights import model_tensors
-from groovae.network import Network
-from groovae.windows import to_controls, to_inputs, to_windows
+from groovae.export import DTYPES, magentajs, tfjs_weights
+from groovae.model.checkpoints import need_checkpoint
+from groovae.model.tensorflow_network import Network
+from groovae.model.weights import model_tensors
 
 SIZES = "enc_rnn_size=[48],dec_rnn_size=[40,40],z_size=16"
 
@@ -72,12 +72,12 @@ def test_the_native_model_plays_and_hears_as_in_tensorflow(
     np.testing.assert_allclose(encoded, mu, rtol=0, atol=1e-5)
 
 
-@pytest.mark.parametrize("config_name", sorted(configs.CONFIG_MAP))
+@pytest.mark.parametrize("config_name", sorted(config_map.CONFIG_MAP))
 def test_every_config_plays_and_hears_as_in_tensorflow(config_name: str, tmp_path: Path) -> None:
     prefix = random_checkpoint(tmp_path, config_name, SIZES)
     magentajs.export(prefix, tmp_path / "web", config_name, SIZES)
-    config = configs.get_config(config_name, SIZES)
-    layout, network = configs.layout(config), Network(prefix, config_name, config, 2)
+    config = config_map.get_config(config_name, SIZES)
+    layout, network = config_map.layout(config), Network(prefix, config_name, config, 2)
     windows, z = random_windows(2, layout), np.random.RandomState(5).randn(2, 16)
     inputs, controls = to_inputs(windows, layout), to_controls(windows, layout)
     mu, _ = network.encode(inputs, controls)
@@ -97,7 +97,7 @@ def test_any_number_of_decoder_layers_plays(layers: str, tmp_path: Path) -> None
     hparams = f"enc_rnn_size=[8],dec_rnn_size={layers},z_size=16"
     prefix = random_checkpoint(tmp_path, "groovae_2bar_humanize", hparams)
     magentajs.export(prefix, tmp_path / "web", "groovae_2bar_humanize", hparams)
-    config = configs.get_config("groovae_2bar_humanize", hparams)
+    config = config_map.get_config("groovae_2bar_humanize", hparams)
     z = np.random.RandomState(5).randn(4, 16)
     thresholds, controls = np.zeros((4, 32, 9), np.float32), np.zeros((4, 32, 0), np.float32)
     network = Network(prefix, "groovae_2bar_humanize", config, 4)
@@ -111,7 +111,7 @@ def test_shards_may_cut_through_tensors(
     native_outputs: dict[str, np.ndarray],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(shards, "SHARD_BYTES", 10_007)
+    monkeypatch.setattr(tfjs_weights, "SHARD_BYTES", 10_007)
     folder = exported()
     assert len(list(folder.glob("*.bin"))) > 20
     (decoded,) = in_magenta_js(folder, ["decode", native_outputs["z"]])
@@ -152,7 +152,7 @@ def test_fewer_bits_lose_little(
 def test_notes_are_heard_as_in_python(config_name: str, tmp_path: Path) -> None:
     prefix = random_checkpoint(tmp_path, config_name, TINY_HPARAMS)
     magentajs.export(prefix, tmp_path / "web", config_name, TINY_HPARAMS)
-    layout = configs.layout(config_name)
+    layout = config_map.layout(config_name)
     bars = layout.split_bars
     pitches = sorted({22, 26, 43, 52, *KNOWN_PITCHES} - {58})  # which Magenta's two maps dispute
     groove = a_groove(bars=bars)
@@ -162,7 +162,7 @@ def test_notes_are_heard_as_in_python(config_name: str, tmp_path: Path) -> None:
     assert spec["groovae"]["step"] == 7
     written = spec["dataConverter"]["args"]["pitchClasses"]
     assert written == [
-        list(one) for one in configs.CONFIG_MAP[config_name].data_converter._infer_pitch_classes
+        list(one) for one in config_map.CONFIG_MAP[config_name].data_converter._infer_pitch_classes
     ]
     notes = [
         {"pitch": n.pitch, "velocity": n.velocity, "isDrum": True}
@@ -214,7 +214,7 @@ def test_a_dtype_that_there_is_not_is_refused(tmp_path: Path) -> None:
 
 def test_weights_too_large_for_float16_are_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="big has values beyond"):
-        shards.write(tmp_path, {"big": np.full((2, 2), 1e5, np.float32)}, "float16")
+        tfjs_weights.write(tmp_path, {"big": np.full((2, 2), 1e5, np.float32)}, "float16")
 
 
 @pytest.mark.parametrize("kept", ["thesis.txt", "config.json"])
@@ -297,7 +297,7 @@ def test_the_config_says_where_the_model_comes_from(trained: Path, tmp_path: Pat
     magentajs.export(trained, tmp_path / "web")
     about = magentajs.check(tmp_path / "web")["groovae"]
     assert (about["config"], about["step"], about["task"]) == ("groovae_4bar", 3, None)
-    assert about["hparams"] == configs.read_config(trained)["hparams"]  # type: ignore[index]
+    assert about["hparams"] == config_map.read_config(trained)["hparams"]  # type: ignore[index]
     assert "CC BY 4.0" in about["licence"]
 
 
@@ -309,7 +309,7 @@ def test_tensors_come_back_within_half_a_step(dtype: str, tmp_path: Path) -> Non
         "vector": random.randn(11).astype(np.float32),
         "constant": np.full((3, 3), 0.3, np.float32),
     }
-    shards.write(tmp_path, tensors, dtype)
+    tfjs_weights.write(tmp_path, tensors, dtype)
     steps = {"float32": np.inf, "float16": 1024, "uint16": 65535, "uint8": 255}[dtype]
     span = np.ptp(tensors["matrix"]) if dtype.startswith("u") else np.abs(tensors["matrix"]).max()
     found = tensors_in(tmp_path)

@@ -19,17 +19,19 @@ import pytest
 from conftest import SMALL_HPARAMS, TINY_HPARAMS, Groovae
 from web import random_checkpoint
 
-from groovae import __version__, cli, configs, latent, load_model
-from groovae.checkpoints import need_checkpoint
+from groovae import __version__, cli, load_model
+from groovae.config import config_map
 from groovae.errors import GroovaeError, UsageError
-from groovae.export import check, need_package
-from groovae.export.graphs import Graphs
-from groovae.export.nodes import Graph
+from groovae.export import need_package, onnx_check
 from groovae.export.onnx import describe, export, write
-from groovae.export.runtime import FILES, OnnxNetwork, is_export, read_export
-from groovae.export.sums import sums_of
-from groovae.export.weights import model_tensors, training_step
-from groovae.network import Network
+from groovae.export.onnx_graphs import Graphs
+from groovae.export.onnx_nodes import Graph
+from groovae.model import latent
+from groovae.model.checkpoints import need_checkpoint
+from groovae.model.checksums import sums_of
+from groovae.model.onnx_network import FILES, OnnxNetwork, is_export, read_export
+from groovae.model.tensorflow_network import Network
+from groovae.model.weights import model_tensors, training_step
 from groovae.upstream import tf
 
 onnx: Any = need_package("onnx")
@@ -47,7 +49,7 @@ class Model(NamedTuple):
     network: Network
     out: Path
     told: list[str]
-    heard: check.Heard
+    heard: onnx_check.Heard
 
 
 @pytest.fixture(scope="module")
@@ -56,10 +58,12 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Model]:
     def made(name: str) -> Model:
         folder, told, hparams = tmp_path_factory.mktemp(name), list[str](), LAYERED
         prefix = random_checkpoint(folder, name, hparams)
-        configs.save_config(folder, configs.describe(name, configs.get_config(name, hparams)))
+        config_map.save_config(
+            folder, config_map.describe(name, config_map.get_config(name, hparams))
+        )
         export(folder, folder / "drums.onnx", say=told.append)
-        network = Network(prefix, name, configs.get_config(name, hparams), 4)
-        heard = check.hear(check.windows_of(network)[::16], network.layout)
+        network = Network(prefix, name, config_map.get_config(name, hparams), 4)
+        heard = onnx_check.hear(onnx_check.windows_of(network)[::16], network.layout)
         return Model(prefix, network, folder / "drums.onnx", told, heard)
 
     return lambda name="groovae_4bar": made(name)
@@ -96,7 +100,7 @@ def test_the_reference_checkpoint_plays_as_native_magenta(native: Path, tmp_path
         np.testing.assert_allclose(tensors, outputs[decoded], atol=1e-5)
 
 
-@pytest.mark.parametrize("name", sorted(configs.CONFIG_MAP))
+@pytest.mark.parametrize("name", sorted(config_map.CONFIG_MAP))
 def test_every_config_plays_as_in_tensorflow(model: Callable[..., Model], name: str) -> None:
     _, network, out, _, heard = model(name)
     exported, alone = OnnxNetwork(out, 64), OnnxNetwork(out)
@@ -161,7 +165,7 @@ def test_what_a_smaller_dtype_costs_is_told_as_it_is(
     told_of = next(line for line in told if line.startswith(f"weights in {dtype}: of "))
     assert f"{loss['differing_hits']:,} differ" in told_of
     windows = _windows_of(records, loss["windows"])
-    ways: list[check.Plays] = [network, small]
+    ways: list[onnx_check.Plays] = [network, small]
     latents, sigmas = zip(*[way.encode(windows, windows[..., :0]) for way in ways], strict=True)
     assert np.abs(latents[0] - latents[1]).max() > 1e-5, "it is no coarser than float32"
     differing, hits, velocities, times = 0, 0, [], []
@@ -192,9 +196,9 @@ def test_what_a_smaller_dtype_costs_is_told_as_it_is(
 
 
 def _windows_of(records: Path, number: int) -> np.ndarray:
-    from groovae.evaluate import Data
+    from groovae.training.losses import Data
 
-    windows = Data(str(records)).load(configs.get_config(), records.parent, lambda line: None)
+    windows = Data(str(records)).load(config_map.get_config(), records.parent, lambda line: None)
     return windows.outputs(np.linspace(0, len(windows) - 1, number).astype(int))
 
 
@@ -255,9 +259,9 @@ def test_the_files_say_what_they_are(model: Callable[..., Model]) -> None:
 def test_config_json_has_all_that_a_program_needs(model: Callable[..., Model]) -> None:
     out = model(CONTROLLED).out
     about, layout = read_export(out)
-    config = configs.get_config(CONTROLLED, LAYERED)
-    assert layout == configs.layout(config)
-    expected = configs.describe(CONTROLLED, config) | {
+    config = config_map.get_config(CONTROLLED, LAYERED)
+    assert layout == config_map.layout(config)
+    expected = config_map.describe(CONTROLLED, config) | {
         "format": "onnx",
         "dtype": "float32",
         "step": 7,
@@ -302,7 +306,7 @@ def test_an_export_in_a_training_folder_leaves_it_one(model: Callable[..., Model
 def test_playing_imports_neither_tensorflow_nor_note_seq(model: Callable[..., Model]) -> None:
     code = (
         "import sys, numpy as np\n"
-        "from groovae.export.runtime import OnnxNetwork\n"
+        "from groovae.model.onnx_network import OnnxNetwork\n"
         "network = OnnxNetwork(sys.argv[1])\n"
         "z, none = network.encode(np.ones((2, 64, 27)), np.ones((2, 64, 0)))\n"
         "print(network.decode(z, np.zeros((2, 64, 9)), np.ones((2, 64, 0)))[0].shape)\n"
@@ -328,7 +332,7 @@ def test_a_model_that_differs_is_not_written(
     model: Callable[..., Model], tensor: str, file: str, tmp_path: Path
 ) -> None:
     checkpoint, network, _, _, heard = model()
-    about = describe(checkpoint, "groovae_4bar", configs.get_config("groovae_4bar", LAYERED))
+    about = describe(checkpoint, "groovae_4bar", config_map.get_config("groovae_4bar", LAYERED))
     tensors = model_tensors(checkpoint)
     out = tmp_path / "out"
     write(out, about, tensors, network, heard)
@@ -371,24 +375,24 @@ def test_each_way_to_play_is_compared(
 ) -> None:
     _, network, _, _, heard = model()
     right: Any = Wrong(network, lambda thresholds: False, way)
-    assert check.check_same(network, right, heard) == 0
+    assert onnx_check.check_same(network, right, heard) == 0
     wrong: Any = Wrong(network, is_wrong, way)
     with pytest.raises(GroovaeError, match="does not play what the checkpoint does"):
-        check.check_same(network, wrong, heard)
+        onnx_check.check_same(network, wrong, heard)
 
 
 # How far the numbers move by rounding: not at all, by 6e-6, by 1.2e-4.
 @pytest.mark.parametrize(("slope", "allowed"), [(0, 1e-5), (50, 6e-5), (1000, 1e-4)])
 def test_what_may_differ_is_what_rounding_does(slope: int, allowed: float) -> None:
-    def played(inputs: np.ndarray, off_by: float = 0) -> check.Played:
+    def played(inputs: np.ndarray, off_by: float = 0) -> onnx_check.Played:
         return (inputs - 1) * slope + off_by, np.zeros(1)
 
     ones = np.ones(3)
     for off_by in (0.9 * allowed, -0.9 * allowed):
-        apart = check._compare("x", played, functools.partial(played, off_by=off_by), ones)
+        apart = onnx_check._compare("x", played, functools.partial(played, off_by=off_by), ones)
         assert apart == pytest.approx(abs(off_by))
     with pytest.raises(GroovaeError, match=r"^x does not play what the checkpoint does"):
-        check._compare("x", played, functools.partial(played, off_by=1.2 * allowed), ones)
+        onnx_check._compare("x", played, functools.partial(played, off_by=1.2 * allowed), ones)
 
 
 def test_a_step_file_that_differs_is_found(model: Callable[..., Model], tmp_path: Path) -> None:
@@ -397,7 +401,7 @@ def test_a_step_file_that_differs_is_found(model: Callable[..., Model], tmp_path
     shutil.copytree(out, folder)
     _change_bias(folder / "decoder_step.onnx", "cell_1/bias", 0.01)
     with pytest.raises(GroovaeError, match=r"^decoder_step\.onnx does not play"):
-        check.check_same(network, OnnxNetwork(folder, 64), heard)
+        onnx_check.check_same(network, OnnxNetwork(folder, 64), heard)
 
 
 def _change_bias(path: Path, name: str, by: float) -> None:

@@ -7,11 +7,12 @@ import pytest
 from conftest import SMALL_HPARAMS
 from web import in_onnxruntime, npm_package, random_checkpoint
 
-from groovae import configs, latent
-from groovae.export import check, need_package
+from groovae.config import config_map
+from groovae.export import need_package, onnx_check
 from groovae.export.onnx import export
-from groovae.export.runtime import OnnxNetwork
-from groovae.network import Network
+from groovae.model import latent
+from groovae.model.onnx_network import OnnxNetwork
+from groovae.model.tensorflow_network import Network
 
 need_package("onnx")
 
@@ -27,7 +28,7 @@ def _needs_onnxruntime_node() -> None:
 
 
 def in_node_as_in_python(
-    folder: Path, python: check.Plays, inputs: np.ndarray, controls: np.ndarray, z: np.ndarray
+    folder: Path, python: onnx_check.Plays, inputs: np.ndarray, controls: np.ndarray, z: np.ndarray
 ) -> tuple[Outputs, Outputs]:
     """The outputs of encoder.onnx, and of decoder.onnx at temperature 0, in Node.
 
@@ -70,9 +71,9 @@ def test_large_weights_play_as_in_tensorflow_with_controls_and_without(
 ) -> None:
     prefix = random_checkpoint(tmp_path, name, LAYERED)
     export(prefix, tmp_path / "out", name, LAYERED)
-    network = Network(prefix, name, configs.get_config(name, LAYERED), 4)
-    windows = check.windows_of(network)[::16]
-    _, inputs, controls = check.hear(windows, network.layout)
+    network = Network(prefix, name, config_map.get_config(name, LAYERED), 4)
+    windows = onnx_check.windows_of(network)[::16]
+    _, inputs, controls = onnx_check.hear(windows, network.layout)
     mu, _ = network.encode(inputs, controls)
     in_node_as_in_python(tmp_path / "out", network, inputs, controls, mu)
 

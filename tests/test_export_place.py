@@ -10,14 +10,14 @@ from pathlib import Path
 import pytest
 
 from groovae.errors import GroovaeError
-from groovae.export import place
-from groovae.export.place import replacing_export
+from groovae.export import output_folder
+from groovae.export.output_folder import replacing_export
 
 # Killed in place of a rename, once it has done so many.
 KILLED = """
 import os, signal, sys
 from pathlib import Path
-from groovae.export.place import replacing_export
+from groovae.export.output_folder import replacing_export
 left, replace = int(sys.argv[2]), os.replace
 def rename(source, target):
     global left
@@ -85,7 +85,7 @@ def test_an_earlier_export_comes_back_where_the_new_one_cannot_take_its_place(
             raise OSError(28, "No space left on device")
         replace(source, target)
 
-    monkeypatch.setattr(place.os, "replace", rename)
+    monkeypatch.setattr(output_folder.os, "replace", rename)
     with pytest.raises(GroovaeError, match=r"cannot write .*out: No space left on device"):
         write(out, "new")
     assert (out / "model").read_text() == "old"

@@ -10,8 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from groovae import features
-from groovae.drums import (
+from groovae.metrics import features
+from groovae.metrics.features import FEATURES, compare_sets, copies, diversity, nearest, profile
+from groovae.music.drums import (
     CLASS_NAMES,
     CLOSED_HIHAT,
     CRASH,
@@ -22,7 +23,6 @@ from groovae.drums import (
     RIDE,
     SNARE,
 )
-from groovae.features import FEATURES, compare_sets, copies, diversity, nearest, profile
 
 Hit = tuple[int, int, float, float]
 SEEDS = st.integers(0, 2**32 - 2)

@@ -16,9 +16,9 @@ from pathlib import Path
 import pytest
 from conftest import small_disk
 
-from groovae import files
 from groovae.errors import GroovaeError
-from groovae.files import (
+from groovae.system import atomic_files
+from groovae.system.atomic_files import (
     JOURNAL,
     finish_interrupted,
     replacing,
@@ -252,7 +252,7 @@ def interrupt_renames(monkeypatch: pytest.MonkeyPatch, after: int, error: BaseEx
             raise error
         replace(source, target)
 
-    monkeypatch.setattr(files.os, "replace", rename)
+    monkeypatch.setattr(atomic_files.os, "replace", rename)
 
 
 # The first rename is that of the journal.
@@ -403,7 +403,7 @@ def test_a_full_disk_keeps_the_old_file(tiny_disk: Path) -> None:
 LIMITED = """
 import resource, sys
 from groovae.errors import GroovaeError
-from groovae.files import write_json
+from groovae.system.atomic_files import write_json
 resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))
 try:
     write_json(sys.argv[1], list(range(10_000)))
@@ -423,7 +423,7 @@ def test_a_file_over_the_size_limit_keeps_the_old_one(tmp_path: Path) -> None:
 # The nth version of the file is 300 lines of n; of the folder n, 20 files.
 RESTLESS = """
 import itertools, pathlib, sys
-from groovae.files import replacing, replacing_directory
+from groovae.system.atomic_files import replacing, replacing_directory
 root = pathlib.Path(sys.argv[1])
 for n in itertools.count():
     with replacing(root / "file") as temporary, open(temporary, "w") as file:
@@ -440,7 +440,7 @@ for n in itertools.count():
 # Sets of three files, written over each other by several processes: in each, all hold the same.
 RIVAL = """
 import itertools, pathlib, sys
-from groovae.files import replacing_all
+from groovae.system.atomic_files import replacing_all
 root, who = pathlib.Path(sys.argv[1]), sys.argv[2]
 for n in itertools.count():
     with replacing_all([root / name for name in "abc"]) as temporaries:
@@ -498,7 +498,7 @@ def test_rivals_never_mix_their_files(tmp_path: Path) -> None:
             if turn > 200 and len(seen) == 2:
                 break
             finish_interrupted(tmp_path)
-            with files._locked(tmp_path):
+            with atomic_files._locked(tmp_path):
                 (text,) = {(tmp_path / name).read_text() for name in "abc"}
             seen.add(text.split()[0])
         for process in (x, y):

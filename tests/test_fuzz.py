@@ -13,7 +13,7 @@ import mido
 import pytest
 from music import filenames
 
-from groovae.midi import Note, to_midi
+from groovae.music.midi_writer import Note, to_midi
 
 MUTANTS, GOOD = 2_500, 40
 MAX_MEMORY_KB = 3 << 20

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from groovae.errors import UsageError
-from groovae.gate import parse
+from groovae.evaluation.conditions import parse
 
 RESULTS: dict[str, Any] = {
     "config": "groovae_4bar",

@@ -11,14 +11,14 @@ import numpy as np
 import pytest
 from conftest import SMALL_HPARAMS, TINY_HPARAMS, a_groove
 
-from groovae.account import Report
-from groovae.checkpoints import find_checkpoint
-from groovae.drums import CLOSED_HIHAT
+from groovae.data.grid import to_pieces
+from groovae.data.window_report import Report
 from groovae.errors import GroovaeError, UsageError
-from groovae.generate import GrooveModel, load_model
-from groovae.grid import to_pieces
-from groovae.midi import write_sequence
-from groovae.train import Options, train
+from groovae.generation.groove_model import GrooveModel, load_model
+from groovae.model.checkpoints import find_checkpoint
+from groovae.music.drums import CLOSED_HIHAT
+from groovae.music.midi_writer import write_sequence
+from groovae.training.train import Options, train
 
 Player = Callable[..., GrooveModel]
 

@@ -10,21 +10,21 @@ from conftest import a_groove
 from hypothesis import given
 from hypothesis import strategies as st
 
-from groovae import configs
-from groovae.account import Report
-from groovae.drums import CLOSED_HIHAT, KICK, SNARE
+from groovae.config import config_map
+from groovae.data.grid import NO_CLASS, NO_DRUM, Pieces, to_pieces
+from groovae.data.window_report import Report
+from groovae.data.windows import to_windows
 from groovae.errors import GroovaeError
-from groovae.grid import NO_CLASS, NO_DRUM, Pieces, to_pieces
+from groovae.music.drums import CLOSED_HIHAT, KICK, SNARE
 from groovae.upstream import note_seq
-from groovae.windows import to_windows
 
-FOUR_BARS = configs.layout("groovae_4bar")
+FOUR_BARS = config_map.layout("groovae_4bar")
 BAR_SECONDS = 2.0  # at 120 qpm
 
 
 def pieces_of(sequence: Any, **policy: Any) -> tuple[Pieces, Report]:
     report = Report()
-    return to_pieces(sequence, configs.layout("groovae_4bar", **policy), report), report
+    return to_pieces(sequence, config_map.layout("groovae_4bar", **policy), report), report
 
 
 @pytest.mark.parametrize("bars", [1, 3, 4, 5, 7, 8, 9])

@@ -11,21 +11,21 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from groovae import configs
-from groovae.account import Report
-from groovae.drums import CLOSED_HIHAT, GM, KICK, SNARE, read_drum_map
-from groovae.grid import Layout, Pieces, to_pieces
-from groovae.grooves import drums_of, from_tensors, joined, of_notes, performed
-from groovae.music import NoteSequence
+from groovae.config import config_map
+from groovae.data.grid import Layout, Pieces, to_pieces
+from groovae.data.window_report import Report
+from groovae.generation.grooves import drums_of, from_tensors, joined, of_notes, performed
+from groovae.music.drums import CLOSED_HIHAT, GM, KICK, SNARE, read_drum_map
+from groovae.music.note_sequence import NoteSequence
 
-FOUR_BARS = configs.layout("groovae_4bar")
+FOUR_BARS = config_map.layout("groovae_4bar")
 STEP_SECONDS = 0.125  # at 120 qpm
 
 
 @pytest.fixture(scope="module")
 def converter() -> Any:
     """As `TrainedModel` has it, where it writes General MIDI's pitches."""
-    converter = configs.get_config("groovae_4bar").data_converter
+    converter = config_map.get_config("groovae_4bar").data_converter
     converter.set_mode("infer")
     return converter
 
@@ -157,7 +157,7 @@ def test_all_drums_are_found_with_or_without_a_class_and_nothing_else() -> None:
 
 def test_a_note_that_is_taken_for_a_drum_becomes_one() -> None:
     groove = drums((0, 36, 90), is_drum=False)
-    layout = configs.layout("groovae_4bar", all_notes=True)
+    layout = config_map.layout("groovae_4bar", all_notes=True)
     ((note, cell),) = drums_of(groove, pieces_of(groove, layout))
     assert (note.is_drum, cell) == (True, KICK)
 

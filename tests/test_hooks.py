@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 from conftest import TINY_HPARAMS
 
-from groovae.checkpoints import need_checkpoint, step_of
-from groovae.curve import Curve
 from groovae.errors import GroovaeError
-from groovae.hooks import MAX_SKIPPED_STEPS, PACE_STEPS, Guard, Progress, Spoilt
-from groovae.train import Options, train
+from groovae.model.checkpoints import need_checkpoint, step_of
+from groovae.training.hooks import MAX_SKIPPED_STEPS, PACE_STEPS, Guard, Progress, Spoilt
+from groovae.training.metrics_csv import Curve
+from groovae.training.train import Options, train
 from groovae.upstream import tf
 
 

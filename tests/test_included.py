@@ -11,10 +11,10 @@ from conftest import Groovae, a_groove, assert_one_line
 from test_lite import run_blocked
 
 import groovae
-from groovae import metrics
 from groovae.errors import GroovaeError
-from groovae.included import FOLDER
-from groovae.midi import write_sequence
+from groovae.generation.bundled import FOLDER
+from groovae.metrics import scores
+from groovae.music.midi_writer import write_sequence
 
 OFFLINE = """
 import sys
@@ -123,13 +123,13 @@ def test_it_is_under_6_mb() -> None:
 
 
 def test_its_card_tells_its_scores(gmd: Path, tmp_path: Path) -> None:
-    from groovae import configs
-    from groovae.evaluate import Data
-    from groovae.preprocess import Options, convert_directory
+    from groovae.config import config_map
+    from groovae.data.preprocess import Options, convert_directory
+    from groovae.training.losses import Data
 
     convert_directory(gmd, tmp_path / "test.tfrecord", options=Options(split="test"))
     data = Data(str(tmp_path / "test.tfrecord"))
-    windows = data.load(configs.CONFIG_MAP["groovae_4bar"], tmp_path, lambda line: None)
+    windows = data.load(config_map.CONFIG_MAP["groovae_4bar"], tmp_path, lambda line: None)
     reference = windows.outputs(np.arange(len(windows)))
     assert len(reference) == 526
     tempo_qpm = np.array([windows.source(i).tempo_qpm for i in range(len(windows))])
@@ -141,8 +141,8 @@ def test_its_card_tells_its_scores(gmd: Path, tmp_path: Path) -> None:
     for column, as_hits in ((1, False), (2, True)):
         model = groovae.load_model(FOLDER, batch_size=128, as_hits=as_hits)
         estimate, _, _ = model.play_windows(reference)
-        scores = metrics.scores(metrics.tally(reference, estimate, tempo_qpm))
-        found = [scores[name] for name in ("hit_f1", "timing_mae_ms", "velocity_mae")]
+        values = scores.scores(scores.tally(reference, estimate, tempo_qpm))
+        found = [values[name] for name in ("hit_f1", "timing_mae_ms", "velocity_mae")]
         digits = (3, 1, 1)
         assert [f"{one:.{n}f}" for one, n in zip(found, digits, strict=True)] == [
             row[column] for row in told

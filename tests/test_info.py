@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from conftest import INFO_CSV, Groovae, assert_one_line
 
-from groovae.dataset import read_info, summarize
+from groovae.data.groove_midi_dataset import read_info, summarize
 from groovae.errors import GroovaeError
 
 

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from groovae import latent
+from groovae.model import latent
 
 SHARES = st.floats(0, 1)
 SEEDS = st.integers(0, 2**31 - 1)

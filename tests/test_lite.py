@@ -1,6 +1,6 @@
 """An exported model plays what its checkpoint plays, without TensorFlow, note_seq and Magenta.
 
-What must not be imported is blocked by an audit hook, since `groovae.music` looks for the files of
+What must not be imported is blocked by an audit hook, since `note_sequence` looks for the files of
 note_seq, and that is allowed.
 """
 
@@ -16,10 +16,11 @@ import numpy as np
 import pytest
 from conftest import QUICK_HPARAMS, a_groove, assert_one_line, only_once
 
-from groovae import cli, configs, description, load_model
+from groovae import cli, load_model
+from groovae.config import config_file, config_map
 from groovae.errors import GroovaeError, UsageError
-from groovae.midi import write_sequence
-from groovae.midi_file import read_midi
+from groovae.music.midi_reader import read_midi
+from groovae.music.midi_writer import write_sequence
 
 pytest.importorskip("onnx")
 pytest.importorskip("onnxruntime")
@@ -197,10 +198,12 @@ def test_without_note_seq_the_program_says_the_line_to_run(exported: Export) -> 
 @pytest.mark.parametrize(
     "imports",
     [
-        "from groovae.music import NoteSequence\nimport note_seq",
-        "import note_seq\nfrom groovae.music import NoteSequence",
-        "from groovae.music import NoteSequence\nfrom groovae.upstream import note_seq",
-        "from groovae.upstream import note_seq\nfrom groovae.music import NoteSequence",
+        "from groovae.music.note_sequence import NoteSequence\nimport note_seq",
+        "import note_seq\nfrom groovae.music.note_sequence import NoteSequence",
+        "from groovae.music.note_sequence import NoteSequence\n"
+        "from groovae.upstream import note_seq",
+        "from groovae.upstream import note_seq\n"
+        "from groovae.music.note_sequence import NoteSequence",
     ],
 )
 def test_there_is_one_note_sequence_whoever_comes_first(imports: str) -> None:
@@ -253,8 +256,10 @@ def test_hparams_that_cannot_be_read_are_refused_as_for_a_checkpoint(
 
 def test_hparams_that_agree_are_read_as_for_a_checkpoint() -> None:
     hparams = "z_size=1_28, learning_rate=1,enc_rnn_size=[64,32],conditional=0,clip_mode=value,"
-    here = description.with_hparams(configs.describe("x", configs.get_config())["hparams"], hparams)
-    there = configs.describe("x", configs.get_config(hparams=hparams))["hparams"]
+    here = config_file.with_hparams(
+        config_map.describe("x", config_map.get_config())["hparams"], hparams
+    )
+    there = config_map.describe("x", config_map.get_config(hparams=hparams))["hparams"]
     assert here == there
     assert [type(value) for value in here.values()] == [type(value) for value in there.values()]
 

@@ -14,7 +14,7 @@ from conftest import ROOT, SMALL_HPARAMS, a_groove
 from test_included import OFFLINE
 
 from groovae.cli import COMMANDS
-from groovae.midi import write_sequence
+from groovae.music.midi_writer import write_sequence
 
 pytest.importorskip("onnx")
 
@@ -24,7 +24,7 @@ UNREACHABLE = ("Failed to fetch", "error sending request")
 PLAY = """
 import sys
 import numpy as np
-from groovae.export.runtime import OnnxNetwork
+from groovae.model.onnx_network import OnnxNetwork
 folder, given, out = sys.argv[1:]
 given, network = np.load(given), OnnxNetwork(folder, 16)
 mu, sigma = network.encode(given["inputs"], given["inputs"][..., :0])

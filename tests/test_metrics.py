@@ -14,9 +14,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from groovae.drums import CLASS_NAMES, CRASH, KICK, RIDE, SNARE
-from groovae.features import FEATURES
-from groovae.metrics import (
+from groovae.metrics.features import FEATURES
+from groovae.metrics.scores import (
     METRICS,
     Tallies,
     bootstrap,
@@ -30,6 +29,7 @@ from groovae.metrics import (
     tally,
     validate,
 )
+from groovae.music.drums import CLASS_NAMES, CRASH, KICK, RIDE, SNARE
 
 PERFECT = {
     "hit_precision": 1,
@@ -624,14 +624,14 @@ def test_each_window_must_have_a_recording() -> None:
 @pytest.fixture(scope="module")
 def test_split(gmd: Path, tmp_path_factory: pytest.TempPathFactory) -> Pair:
     """The 526 windows of the dataset's test split, as reference and estimate."""
-    from groovae import configs
-    from groovae.evaluate import Data
-    from groovae.preprocess import Options, convert_directory
+    from groovae.config import config_map
+    from groovae.data.preprocess import Options, convert_directory
+    from groovae.training.losses import Data
 
     folder = tmp_path_factory.mktemp("test_split")
     convert_directory(gmd, folder / "test.tfrecord", options=Options(split="test"))
     data = Data(str(folder / "test.tfrecord"))
-    windows = data.load(configs.CONFIG_MAP["groovae_4bar"], folder, lambda line: None)
+    windows = data.load(config_map.CONFIG_MAP["groovae_4bar"], folder, lambda line: None)
     pair = Pair(seed=0, n=len(windows), bars=4, drums=9, density=0)
     pair.reference = pair.estimate = windows.outputs(np.arange(len(windows)))
     sources = [windows.source(i) for i in range(len(windows))]

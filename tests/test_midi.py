@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 import groovae
 from groovae.errors import GroovaeError, UsageError
-from groovae.midi import Note, numbered, to_midi, write_midi, write_sequence
+from groovae.music.midi_writer import Note, numbered, to_midi, write_midi, write_sequence
 
 # Few pitches and some times that come again and again, so that hits meet, overlap and coincide.
 times = st.floats(-1, 30) | st.sampled_from([-1.0, 0.0, 0.5, 0.5 + 1e-4, 30.0])
@@ -393,12 +393,12 @@ def test_a_note_sequence_without_a_tempo_is_at_120(tmp_path: Path) -> None:
 @pytest.fixture(scope="module")
 def test_grooves(gmd: Path) -> list[Any]:
     """The 526 windows of the test split as Magenta decodes them, at the tempo they were played."""
-    from groovae import configs
-    from groovae.midi_file import read_midi
-    from groovae.windows import to_windows
+    from groovae.config import config_map
+    from groovae.data.windows import to_windows
+    from groovae.music.midi_reader import read_midi
 
-    layout = configs.layout("groovae_4bar")
-    converter = configs.get_config("groovae_4bar").data_converter
+    layout = config_map.layout("groovae_4bar")
+    converter = config_map.get_config("groovae_4bar").data_converter
     converter.set_mode("infer")
     grooves = []
     with open(gmd / "info.csv", newline="") as file:
@@ -428,7 +428,7 @@ def at_tempo(groove: Any, tempo_qpm: float) -> Any:
 def test_every_hit_of_gmd_survives_the_file_to_the_tick(
     tmp_path: Path, test_grooves: list[Any], pickup: bool
 ) -> None:
-    from groovae.midi_file import read_midi
+    from groovae.music.midi_reader import read_midi
 
     assert len(test_grooves) == 526
     assert sum(len(groove.notes) for groove in test_grooves) == 39_561

@@ -12,8 +12,8 @@ import pytest
 from test_fuzz import a_band, damaged
 from test_play_fuzz import an_odd_beat, damaged_performance
 
-from groovae import midi_file
-from groovae.midi_file import BrokenMidi, TooMuch, read_midi
+from groovae.music import midi_reader
+from groovae.music.midi_reader import BrokenMidi, TooMuch, read_midi
 from groovae.upstream import note_seq
 
 
@@ -114,7 +114,7 @@ def test_note_seq_still_takes_ctrl_c_for_a_broken_file(monkeypatch: pytest.Monke
     def press_ctrl_c(_: Any) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(midi_file.midifiles, "read_file_header", press_ctrl_c)
+    monkeypatch.setattr(midi_reader.midifiles, "read_file_header", press_ctrl_c)
     with pytest.raises(note_seq.MIDIConversionError):
         note_seq.midi_to_note_sequence(b"")
     with pytest.raises(KeyboardInterrupt):
@@ -124,14 +124,14 @@ def test_note_seq_still_takes_ctrl_c_for_a_broken_file(monkeypatch: pytest.Monke
 def test_note_seq_still_takes_a_forged_time_for_music() -> None:
     midi = _one_hit(b"\x97\xec\x80\0")  # 49.9 million ticks
     assert note_seq.midi_to_note_sequence(midi).total_time > 50_000
-    assert midi_file.pretty_midi.pretty_midi.MAX_TICK > 1e9, "and would so for 7 GB"
+    assert midi_reader.pretty_midi.pretty_midi.MAX_TICK > 1e9, "and would so for 7 GB"
     midi = _one_hit(b"\x98\x80\x80\0")
     with pytest.raises(TooMuch, match=r"50,331,648 ticks, over 50,000,000"):
         read_midi(midi)
 
 
 def test_mido_still_makes_one_number_of_many_bytes() -> None:
-    read, ours = midi_file.mido_read_variable_int, midi_file.midifiles.read_variable_int
+    read, ours = midi_reader.mido_read_variable_int, midi_reader.midifiles.read_variable_int
     many = b"\xff" * 1000 + b"\1"
     assert read(io.BytesIO(many)) > 2**7000
     with pytest.raises(OSError, match="too long"):

@@ -9,10 +9,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from groovae import patterns
+from groovae.data import patterns
+from groovae.data.patterns import CHARTS, DRUMS, FEELS, Performance, parse_chart
 from groovae.errors import GroovaeError
-from groovae.midi import TICKS_PER_QUARTER
-from groovae.patterns import CHARTS, DRUMS, FEELS, Performance, parse_chart
+from groovae.music.midi_writer import TICKS_PER_QUARTER
 
 GMD_COLUMNS = [
     *("drummer", "session", "id", "style", "bpm", "beat_type", "time_signature"),

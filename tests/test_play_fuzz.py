@@ -13,7 +13,7 @@ import pytest
 from music import write_track
 from test_fuzz import DAMAGE, a_band, a_groove, damaged, saved
 
-from groovae.midi import Note, to_midi
+from groovae.music.midi_writer import Note, to_midi
 
 FILES = 350
 MAX_MEMORY_KB = 1_500_000

@@ -16,7 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from music import MIDI_HEADER, filenames, read, report_of, write_groove
 
-from groovae.preprocess import convert_directory
+from groovae.data.preprocess import convert_directory
 from groovae.upstream import converter_script, note_seq
 
 SCORE = """<?xml version="1.0"?>

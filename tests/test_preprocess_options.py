@@ -14,14 +14,14 @@ import pytest
 from conftest import Groovae, assert_one_line
 from music import MIDI_HEADER, filenames, read, report_of, write_groove, write_track
 
-from groovae import configs
-from groovae.account import Report as Windows
 from groovae.cli import main
-from groovae.conversion import Limits
-from groovae.dataset import INFO_COLUMNS
+from groovae.config import config_map
+from groovae.data.conversion import Limits
+from groovae.data.grid import measure
+from groovae.data.groove_midi_dataset import INFO_COLUMNS
+from groovae.data.preprocess import SPLITS, Options, convert_directory, convert_splits
+from groovae.data.window_report import Report as Windows
 from groovae.errors import GroovaeError, UsageError
-from groovae.grid import measure
-from groovae.preprocess import SPLITS, Options, convert_directory, convert_splits
 from groovae.upstream import note_seq
 
 GROOVES = {f"{i:02}.mid": i + 1 for i in range(10)}
@@ -224,7 +224,7 @@ def test_a_split_that_gives_nothing_keeps_the_old_output(
 
 @pytest.mark.slow
 def test_gmd_splits(gmd: Path, tmp_path: Path) -> None:
-    options = Options(layout=configs.layout("groovae_4bar"), config="groovae_4bar")
+    options = Options(layout=config_map.layout("groovae_4bar"), config="groovae_4bar")
     reports = convert_splits(gmd, tmp_path / "music.tfrecord", options=options)
     assert [report.records for report in reports.values()] == [897, 124, 129]
     windows = [report.windows.windows for report in reports.values() if report.windows]
@@ -314,7 +314,7 @@ def test_one_split_and_all_of_them_are_too_many(tree: Path, tmp_path: Path) -> N
 def test_the_report_counts_the_windows_of_the_records(tmp_path: Path) -> None:
     for name, hits in {"4 bars.mid": 32, "16 bars.mid": 128, "short.mid": 5}.items():
         write_groove(tmp_path / "tree" / name, hits)
-    layout = configs.layout("groovae_4bar", hop_bars=1)
+    layout = config_map.layout("groovae_4bar", hop_bars=1)
     options = Options(layout=layout, config="groovae_4bar")
     report = convert_directory(tmp_path / "tree", tmp_path / "out", options=options)
     expected = Windows()

@@ -17,10 +17,10 @@ from conftest import ROOT, assert_one_line
 from music import write_track
 
 from groovae.cli import main
-from groovae.files import finish_interrupted
-from groovae.midi import Note, write_midi
-from groovae.patterns import write_dataset
-from groovae.preprocess import Options, convert_directory, convert_splits
+from groovae.data.patterns import write_dataset
+from groovae.data.preprocess import Options, convert_directory, convert_splits
+from groovae.music.midi_writer import Note, write_midi
+from groovae.system.atomic_files import finish_interrupted
 
 Command = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -123,7 +123,7 @@ def test_a_full_disk_keeps_the_old_output(tree: Path, tmp_path: Path, flags: lis
     old = contents(output.parent)
     write_midi(tree / "c.mid", [Note(0, 1, 36, 90)])
     code = (
-        "import resource, sys; from groovae.cli import main; import groovae.preprocess; "
+        "import resource, sys; from groovae.cli import main; import groovae.data.preprocess; "
         "resource.setrlimit(resource.RLIMIT_FSIZE, (4000, 4000)); sys.exit(main(sys.argv[1:]))"
     )
     arguments = [sys.executable, "-c", code, "preprocess", str(tree), str(output), *flags]
@@ -196,7 +196,7 @@ def test_kill_9_leaves_the_old_output_or_the_new_one(tmp_path: Path, kind: str) 
     new = contents(output.parent)
     old = {name: b"old " + name.encode() for name in new}
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["groovae.preprocess"])
+    context.set_forkserver_preload(["groovae.data.preprocess"])
     rng, seen = random.Random(kind), []
     for i in range(12):
         for name, content in old.items():

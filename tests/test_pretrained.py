@@ -11,13 +11,14 @@ from pathlib import Path
 import pytest
 from conftest import TINY_HPARAMS, Groovae, assert_one_line
 
-from groovae import cli, configs, pretrained
-from groovae.checkpoints import need_checkpoint
+from groovae import cli
+from groovae.config import config_map, pretrained
+from groovae.config.pretrained import CHECKPOINTS, Pretrained, config_in, download
+from groovae.config.tasks import check_task
 from groovae.errors import GroovaeError, UsageError
-from groovae.fetch import RemoteFile
-from groovae.midi import Note, write_midi
-from groovae.pretrained import CHECKPOINTS, Pretrained, config_in, download
-from groovae.tasks import check_task
+from groovae.model.checkpoints import need_checkpoint
+from groovae.music.midi_writer import Note, write_midi
+from groovae.system.download import RemoteFile
 
 NEXT = {
     "groovae_4bar": "sample",
@@ -49,7 +50,7 @@ def test_the_table_names_googles_files_and_configs_that_there_are() -> None:
     for name, checkpoint in CHECKPOINTS.items():
         assert checkpoint.archive.url.endswith(f"/music_vae/checkpoints/{name}.tar")
         assert re.fullmatch("[0-9a-f]{64}", checkpoint.archive.sha256)
-        assert checkpoint.config in configs.CONFIG_MAP
+        assert checkpoint.config in config_map.CONFIG_MAP
     assert len({checkpoint.archive.sha256 for checkpoint in CHECKPOINTS.values()}) == 5
 
 
@@ -57,7 +58,7 @@ def test_the_config_of_hits_control_is_the_one_that_takes_hits_as_controls() -> 
     takes_hits = {
         name
         for name, checkpoint in CHECKPOINTS.items()
-        if configs.get_config(checkpoint.config).data_converter.control_depth
+        if config_map.get_config(checkpoint.config).data_converter.control_depth
     }
     assert takes_hits == {"groovae_2bar_hits_control"}
 
@@ -107,8 +108,8 @@ def test_another_file_than_googles_leaves_nothing(
 def test_a_file_larger_than_any_checkpoint_is_refused(
     archive: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("groovae.fetch.MAX_BYTES", archive.stat().st_size - 1024)
-    monkeypatch.setattr("groovae.fetch.CHUNK_BYTES", 512)
+    monkeypatch.setattr("groovae.system.download.MAX_BYTES", archive.stat().st_size - 1024)
+    monkeypatch.setattr("groovae.system.download.CHUNK_BYTES", 512)
     done: list[int] = []
     with pytest.raises(GroovaeError, match="not the expected file"):
         download("groovae_4bar", progress=done.append)
@@ -193,10 +194,10 @@ def test_an_archive_by_google_is_known_by_its_sha256(
     folder = Path(need_checkpoint(shutil.copy(archive, "renamed.tar"))).parent
     assert config_in(folder) == config
     for given in (None, config):
-        assert configs.config_of(folder, given, "")[0] == config
-    other = next(key for key in configs.CONFIG_MAP if key != config)
+        assert config_map.config_of(folder, given, "")[0] == config
+    other = next(key for key in config_map.CONFIG_MAP if key != config)
     with pytest.raises(UsageError, match=f"this is Google's {config}, not {other}; leave out"):
-        configs.config_of(folder, other, "")
+        config_map.config_of(folder, other, "")
 
 
 def test_a_wrong_config_or_task_for_googles_is_one_line(

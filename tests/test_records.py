@@ -11,9 +11,9 @@ from conftest import TINY_HPARAMS, Groovae, a_groove, assert_one_line, write_rec
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from groovae import records
+from groovae.data import records
 from groovae.errors import GroovaeError, UsageError
-from groovae.midi import Note, to_midi
+from groovae.music.midi_writer import Note, to_midi
 from groovae.upstream import note_seq, tf, tfds
 
 

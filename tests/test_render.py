@@ -16,10 +16,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from groovae.drums import CLASS_NAMES, DRUM_MAPS, GM
 from groovae.errors import GroovaeError
-from groovae.midi import Note
-from groovae.render import LOUD, MAX_BARS, MAX_TITLE, MEDIUM, NOTATION, draw, figure, preview
+from groovae.music.drums import CLASS_NAMES, DRUM_MAPS, GM
+from groovae.music.midi_writer import Note
+from groovae.music.picture import LOUD, MAX_BARS, MAX_TITLE, MEDIUM, NOTATION, draw, figure, preview
 
 STEP_SECONDS = 0.125  # at 120 qpm
 KICK, SNARE, CRASH, COWBELL = 36, 38, 49, 3
@@ -350,10 +350,10 @@ def test_the_first_picture_of_a_machine_says_nothing_and_leaves_pyplot_alone(
     (tmp_path / "file").touch()
     code = """
 import sys, types
-import groovae.render
+import groovae.music.picture
 heavy = {"matplotlib", "tensorflow", "note_seq"} & set(sys.modules)
 groove = types.SimpleNamespace(notes=[], total_time=2.0, tempos=[])
-groovae.render.draw(sys.argv[1], groove)
+groovae.music.picture.draw(sys.argv[1], groove)
 print(heavy, "matplotlib.pyplot" in sys.modules)
 """
     environment = {**os.environ, "MPLCONFIGDIR": str(tmp_path / cache)}

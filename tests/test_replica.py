@@ -6,13 +6,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from groovae import cache, configs
-from groovae.batches import Batch, training_batches
-from groovae.cache import CachedWindows
-from groovae.cluster import Cluster
+from groovae.config import config_map
+from groovae.data import window_cache
+from groovae.data.batches import Batch, training_batches
+from groovae.data.records import find
+from groovae.data.window_cache import CachedWindows
 from groovae.errors import UsageError
-from groovae.records import find
-from groovae.replica import Replica, find_replica
+from groovae.training.distributed.replica import Replica, find_replica
+from groovae.training.distributed.tf_config import Cluster
 
 ADDRESSES = tuple(f"host{number}:2222" for number in range(4))
 
@@ -25,7 +26,7 @@ def in_cluster(number: int, sync: bool = False, count: int = 3) -> Replica:
 
 @pytest.fixture
 def windows(records: Path) -> CachedWindows:
-    return cache.load(find(records), configs.layout("groovae_4bar"), records.parent)
+    return window_cache.load(find(records), config_map.layout("groovae_4bar"), records.parent)
 
 
 def taken(

@@ -16,14 +16,14 @@ import pytest
 from conftest import ROOT, Groovae, assert_one_line
 from studies import page_of_a_hundred, small, study_of, with_file
 
-from groovae.appraisal import Study
-from groovae.drums import CLASS_NAMES, GM
 from groovae.errors import GroovaeError
+from groovae.evaluation.study import Study
+from groovae.music.drums import CLASS_NAMES, GM
+from groovae.music.sound import RING_SECONDS, SAMPLE_RATE
 from groovae.report import Options, charts, check, encoding, figures, rolls, scores, write
 from groovae.report.latent_map import latent_map, principal_plane
 from groovae.report.pairs import WORDS, spread, told
 from groovae.report.styles import UNKNOWN, styles_of
-from groovae.sound import RING_SECONDS, SAMPLE_RATE
 
 FEW = Options(num_pairs=1, num_samples=2)
 HOSTILE = "<script>alert(1)</script>\"'&.mid"
@@ -288,7 +288,7 @@ def test_hits_that_are_no_numbers_are_drawn_all_the_same() -> None:
 
 
 def test_a_groove_is_what_magenta_would_make_of_it(study: Study) -> None:
-    from groovae.grooves import from_tensors
+    from groovae.generation.grooves import from_tensors
 
     for window in study.reference[:20]:
         ours = rolls.groove_of(window, 96.0)

@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 from studies import page_of_a_hundred, small, study_of, with_file
 
-from groovae.appraisal import Study
 from groovae.errors import GroovaeError
+from groovae.evaluation.study import Study
+from groovae.music.sound import RING_SECONDS
 from groovae.report import Options, encoding, rolls, write
-from groovae.sound import RING_SECONDS
 
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 

@@ -19,7 +19,7 @@ from web import served
 
 from groovae.errors import GroovaeError, UsageError
 from groovae.export import magentajs
-from groovae.serve import MAX_BODY_BYTES, SECONDS_FOR_A_REQUEST, Handler, Server
+from groovae.export.server import MAX_BODY_BYTES, SECONDS_FOR_A_REQUEST, Handler, Server
 
 
 @pytest.fixture

@@ -17,10 +17,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from groovae.drums import DRUM_MAPS, GM
 from groovae.errors import GroovaeError
-from groovae.midi import Note
-from groovae.sound import INSTALL, MAX_SECONDS, SAMPLE_RATE, play, render, write_wav
+from groovae.music.drums import DRUM_MAPS, GM
+from groovae.music.midi_writer import Note
+from groovae.music.sound import INSTALL, MAX_SECONDS, SAMPLE_RATE, play, render, write_wav
 
 KICK, SNARE, CLOSED_HIHAT, CRASH = 36, 38, 42, 49
 
@@ -331,7 +331,7 @@ def test_ctrl_c_stops_the_player(player: Callable[[str, str], None], tmp_path: P
     player("aplay", f"echo $$ > {started}.new; /bin/mv {started}.new {started}; exec /bin/sleep 60")
     code = (
         "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
-        "import types; from groovae.sound import play\n"
+        "import types; from groovae.music.sound import play\n"
         "try: play(types.SimpleNamespace(notes=[], total_time=0.0))\n"
         "except KeyboardInterrupt: print('stopped')"
     )

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from groovae.tables import Table, as_markdown, as_text, cell, heading, number, tables
+from groovae.evaluation.tables import Table, as_markdown, as_text, cell, heading, number, tables
 
 
 def score(value: float, **more: float) -> dict[str, float]:

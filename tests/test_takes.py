@@ -14,10 +14,10 @@ import pytest
 from music import write_track
 
 from groovae import cli
-from groovae.cli.takes import REPORT_FILE
-from groovae.metrics import METRICS
-from groovae.midi import Note, write_midi
-from groovae.tasks import CONFIGS
+from groovae.cli.generation import REPORT_FILE
+from groovae.config.tasks import CONFIGS
+from groovae.metrics.scores import METRICS
+from groovae.music.midi_writer import Note, write_midi
 
 OF_ONE_FILE = ("reconstruct", "vary", "humanize", "tap2drum", "add_hihat")
 Call = Callable[..., "Result"]

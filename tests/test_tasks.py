@@ -8,10 +8,11 @@ import pytest
 from absl import flags
 from conftest import ROOT
 
-from groovae import cli, configs
+from groovae import cli
+from groovae.config import config_map
+from groovae.config.pretrained import CHECKPOINTS
+from groovae.config.tasks import CONFIGS, PRESETS, check_task, config_for, trained_for
 from groovae.errors import UsageError
-from groovae.pretrained import CHECKPOINTS
-from groovae.tasks import CONFIGS, PRESETS, check_task, config_for, trained_for
 
 WHOLE = {"reconstruct", "interpolate", "vary"}
 PLAYS = {
@@ -27,7 +28,7 @@ WRONG = [(task, config) for config in PLAYS for task in TASKS if task not in PLA
 
 
 def test_every_config_plays_something_and_every_task_is_a_command() -> None:
-    assert set(PLAYS) == set(configs.CONFIG_MAP)
+    assert set(PLAYS) == set(config_map.CONFIG_MAP)
     assert set(TASKS) <= set(cli.COMMANDS)
 
 

@@ -25,16 +25,17 @@ from conftest import (
     write_records,
 )
 
-import groovae.hooks
-from groovae import cache, configs
-from groovae.batches import Batch, training_batches
-from groovae.checkpoints import find_checkpoint
+import groovae.training.hooks
+from groovae.config import config_map
+from groovae.data import window_cache
+from groovae.data.batches import Batch, training_batches
+from groovae.data.records import find
 from groovae.errors import GroovaeError, UsageError
-from groovae.generate import load_model
-from groovae.graph import _clipped_gradients, feed
-from groovae.hooks import Progress
-from groovae.records import find
-from groovae.train import Options, train
+from groovae.generation.groove_model import load_model
+from groovae.model.checkpoints import find_checkpoint
+from groovae.training.graph import _clipped_gradients, feed
+from groovae.training.hooks import Progress
+from groovae.training.train import Options, train
 from groovae.upstream import tf
 
 
@@ -92,12 +93,12 @@ def test_a_resumed_training_gets_the_batches_it_would_have_got(
         fed.append(batch.outputs)
         return feed(inputs, batch)
 
-    monkeypatch.setattr(groovae.hooks, "feed", spy)
+    monkeypatch.setattr(groovae.training.hooks, "feed", spy)
     for num_steps in (2, 5):
         train(
             Options(str(tmp_path), str(records), hparams=TINY_HPARAMS, num_steps=num_steps, seed=6)
         )
-    windows = cache.load(find(records), configs.layout("groovae_4bar"), tmp_path)
+    windows = window_cache.load(find(records), config_map.layout("groovae_4bar"), tmp_path)
     expected = itertools.islice(training_batches(windows, 8, seed=6), 5)
     np.testing.assert_array_equal(fed, [batch.outputs for batch in expected])
 
@@ -210,7 +211,7 @@ def test_another_seed_gives_other_losses(records: Path, tmp_path: Path):
     assert losses(3) != losses(4)
 
 
-@pytest.mark.parametrize("config", sorted(set(configs.CONFIG_MAP) - {"groovae_4bar"}))
+@pytest.mark.parametrize("config", sorted(set(config_map.CONFIG_MAP) - {"groovae_4bar"}))
 def test_every_groovae_config_trains(config: str, records: Path, tmp_path: Path):
     options = Options(str(tmp_path), str(records), config=config, hparams=TINY_HPARAMS, num_steps=2)
     assert train(options).step == 2
@@ -233,7 +234,7 @@ def test_clipping(extra: str, records: Path, tmp_path: Path):
 
 
 def test_an_unknown_clip_mode_is_an_error():
-    hparams = configs.get_config().hparams
+    hparams = config_map.get_config().hparams
     hparams.clip_mode = "sometimes"
     with tf.Graph().as_default(), pytest.raises(UsageError, match="'sometimes'"):
         _clipped_gradients([(tf.zeros(1), tf.zeros(1))], hparams)

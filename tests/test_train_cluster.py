@@ -13,9 +13,9 @@ import pytest
 from conftest import ROOT, SMALL_HPARAMS
 from processes import ALL, TIMEOUT_SECONDS, Processes, free_ports
 
-from groovae.checkpoints import find_checkpoint, step_of
-from groovae.curve import Curve
-from groovae.train import Options, train
+from groovae.model.checkpoints import find_checkpoint, step_of
+from groovae.training.metrics_csv import Curve
+from groovae.training.train import Options, train
 
 # Small enough for four processes, large enough to learn.
 HPARAMS = SMALL_HPARAMS.replace("batch_size=64", "batch_size=48")

@@ -17,10 +17,10 @@ import numpy as np
 import pytest
 from conftest import ROOT, TINY_HPARAMS, Groovae, assert_one_line, small_disk
 
-from groovae.checkpoints import need_checkpoint, newest_whole, step_of
-from groovae.curve import Curve
 from groovae.errors import GroovaeError
-from groovae.train import Options, train
+from groovae.model.checkpoints import need_checkpoint, newest_whole, step_of
+from groovae.training.metrics_csv import Curve
+from groovae.training.train import Options, train
 from groovae.upstream import DurableSaver, tf
 
 KILLS = 10
@@ -57,7 +57,7 @@ def test_killed_at_any_moment_it_goes_on(records: Path, tmp_path: Path) -> None:
     train_dir, moments = tmp_path / "train", random.Random(4)
     # Processes that find all imported, so that the kills come while something is going on.
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["groovae.train"])
+    context.set_forkserver_preload(["groovae.training.train"])
     eager = {"save_checkpoint_steps": 1, "eval_examples_path": str(records)}
     reached = 0
     for kill in range(KILLS + 1):

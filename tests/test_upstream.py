@@ -13,7 +13,8 @@ import pytest
 from conftest import assert_one_line
 from google.protobuf import text_format
 
-from groovae import configs, upstream
+from groovae import upstream
+from groovae.config import config_map
 from groovae.upstream import converter_script, lstm_models, magenta_configs, tf
 
 TUNEBOOK = "X:1\nT:Test\nM:4/4\nL:1/4\nQ:120\nK:C\nCDEF|GABc|\n"
@@ -43,7 +44,7 @@ def test_upstream_still_talks_and_debug_shows_it():
 
 def test_a_foreign_keras_setting_does_no_harm():
     result = _python(
-        "from groovae.configs import get_config; from groovae.upstream import tf\n"
+        "from groovae.config.config_map import get_config; from groovae.upstream import tf\n"
         "config = get_config(); config.model.build(config.hparams, 27, is_training=True)",
         TF_USE_LEGACY_KERAS="0",
     )
@@ -135,7 +136,7 @@ def test_what_is_put_off_still_comes_when_asked_for():
 def test_graphs_are_printed_as_the_same_text_by_c():
     with tf.Graph().as_default() as graph:
         tf.constant([1.5, float("nan"), -0.0], name="x")
-        configs.get_config().model.build(configs.get_config().hparams, 27, is_training=True)
+        config_map.get_config().model.build(config_map.get_config().hparams, 27, is_training=True)
     graph_def = graph.as_graph_def()
     printed = [print_text(graph_def) for print_text in (upstream.print_graph, str)]
     read = [text_format.Parse(text, tf.GraphDef()) for text in printed]

@@ -19,14 +19,14 @@ from conftest import (
     write_records,
 )
 
-from groovae import configs
-from groovae.checkpoints import find_checkpoint, need_checkpoint, step_of
-from groovae.curve import Curve
+from groovae.config import config_map
 from groovae.errors import GroovaeError
-from groovae.evaluate import Data, Evaluation, Evaluator
-from groovae.generate import load_model
-from groovae.train import Options, Result, train
-from groovae.validation import (
+from groovae.generation.groove_model import load_model
+from groovae.model.checkpoints import find_checkpoint, need_checkpoint, step_of
+from groovae.training.losses import Data, Evaluation, Evaluator
+from groovae.training.metrics_csv import Curve
+from groovae.training.train import Options, Result, train
+from groovae.training.validation import (
     Validation,
     _keep,
     evaluations_since_best,
@@ -62,7 +62,7 @@ def write_curve(train_dir: Path, *losses: float) -> None:
 
 
 def evaluator(records: Path, train_dir: Path) -> Evaluator:
-    name, config = configs.config_of(train_dir, None, "")
+    name, config = config_map.config_of(train_dir, None, "")
     data = Data(str(records))
     return Evaluator(name, config, data.load(config, train_dir, lambda line: None))
 

@@ -13,15 +13,16 @@ import pytest
 from web import in_web_modules
 
 import groovae
-from groovae import configs, latent
-from groovae.account import Report
-from groovae.drums import GM
-from groovae.grid import Layout, to_pieces
-from groovae.grooves import from_tensors
-from groovae.midi import to_midi
-from groovae.music import NoteSequence
-from groovae.pieces import for_taps
-from groovae.windows import to_inputs
+from groovae.config import config_map
+from groovae.data.grid import Layout, to_pieces
+from groovae.data.window_report import Report
+from groovae.data.windows import to_inputs
+from groovae.generation.grooves import from_tensors
+from groovae.generation.segments import for_taps
+from groovae.model import latent
+from groovae.music.drums import GM
+from groovae.music.midi_writer import to_midi
+from groovae.music.note_sequence import NoteSequence
 
 STEPS = 64
 CONFIGS = [
@@ -60,7 +61,7 @@ DRAW = """(groove, midi, model, count) => {
 
 
 def layout_of(config_name: str) -> Layout:
-    return configs.layout(configs.get_config(config_name))
+    return config_map.layout(config_map.get_config(config_name))
 
 
 def sequence_of(notes: list[tuple[float, int, int]], qpm: float) -> Any:

@@ -21,15 +21,15 @@ from test_report_browser import BROWSERS, CONTRASTS, MIN_CONTRAST, PHONE
 from web import magenta_music, random_checkpoint, served
 
 import groovae
-from groovae import configs
-from groovae.account import Report
-from groovae.drums import GM
+from groovae.config import config_map
+from groovae.data.grid import Layout, to_pieces
+from groovae.data.window_report import Report
 from groovae.errors import GroovaeError
 from groovae.export import magentajs
-from groovae.generate import load_model
-from groovae.grid import Layout, to_pieces
-from groovae.midi import write_sequence
-from groovae.network import Network
+from groovae.generation.groove_model import load_model
+from groovae.model.tensorflow_network import Network
+from groovae.music.drums import GM
+from groovae.music.midi_writer import write_sequence
 from groovae.report.rolls import LANE_OF, LOUDEST, SOFTEST
 from groovae.upstream import note_seq
 
@@ -374,7 +374,7 @@ def test_the_native_model_is_in_the_browser_what_it_is_in_tensorflow(
 def test_a_model_with_large_weights_is_in_the_browser_what_it_is_in_tensorflow(
     lively: Lively, open_page: Callable[..., Any]
 ) -> None:
-    config = configs.get_config("groovae_4bar", RANDOM_HPARAMS)
+    config = config_map.get_config("groovae_4bar", RANDOM_HPARAMS)
     network, random = (
         Network(lively.checkpoint, "groovae_4bar", config, 4),
         np.random.RandomState(5),
@@ -702,7 +702,7 @@ def test_files_are_read_as_groovae_reads_them(
         note_seq.sequence_proto_to_midi_file(a_groove(meters=meters), str(paths[-1]))
     files = [list(path.read_bytes()) for path in paths]
     layout = dataclasses.replace(
-        configs.layout(configs.get_config("groovae_4bar")), pitch_classes=GM
+        config_map.layout(config_map.get_config("groovae_4bar")), pitch_classes=GM
     )
     found = open_page(site).evaluate(READ, [site, files, GM])
     for path, (qpm_or_words, tensors) in zip(paths, found, strict=True):

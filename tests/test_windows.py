@@ -13,23 +13,24 @@ from conftest import KNOWN_PITCHES, a_groove
 from hypothesis import event, given, settings
 from hypothesis import strategies as st
 
-from groovae import configs, records
-from groovae.account import Report
-from groovae.configs import CONFIG_MAP
-from groovae.drums import CLOSED_HIHAT, NEAREST
+from groovae.config import config_map
+from groovae.config.config_map import CONFIG_MAP
+from groovae.data import records
+from groovae.data.grid import Layout, measure
+from groovae.data.window_report import Report
+from groovae.data.windows import Windows, drawn_drums, to_inputs, to_windows
 from groovae.errors import GroovaeError, UsageError
-from groovae.grid import Layout, measure
+from groovae.music.drums import CLOSED_HIHAT, NEAREST
 from groovae.upstream import magenta_data, note_seq
-from groovae.windows import Windows, drawn_drums, to_inputs, to_windows
 
 UNKNOWN_PITCHES = sorted(set(range(128)) - set(KNOWN_PITCHES))
 ANY_TIME = st.one_of(st.floats(-99, 99), st.sampled_from([math.nan, math.inf, -math.inf]))
-FOUR_BARS = configs.layout("groovae_4bar")
+FOUR_BARS = config_map.layout("groovae_4bar")
 
 
 def windows_of(sequence: Any, **policy: Any) -> tuple[Windows, Report]:
     report = Report()
-    return to_windows(sequence, configs.layout("groovae_4bar", **policy), report), report
+    return to_windows(sequence, config_map.layout("groovae_4bar", **policy), report), report
 
 
 def assert_magentas(sequence: Any, converter: Any, layout: Layout, seed: int) -> int:
@@ -69,9 +70,9 @@ def test_gmd_gives_the_windows_of_native_magenta(gmd_records: Path, native: Path
 @pytest.mark.slow
 @pytest.mark.parametrize("name", sorted(CONFIG_MAP))
 def test_gmd_gives_the_windows_of_every_config(gmd_records: Path, name: str) -> None:
-    config = configs.get_config(name)
+    config = config_map.get_config(name)
     windows = sum(
-        assert_magentas(sequence, config.data_converter, configs.layout(config), seed)
+        assert_magentas(sequence, config.data_converter, config_map.layout(config), seed)
         for seed, sequence in enumerate(records.find(gmd_records))
     )
     assert windows == (5108 if name == "groovae_4bar" else 10534)
@@ -85,7 +86,7 @@ def test_gmd_gives_the_windows_of_every_config(gmd_records: Path, name: str) -> 
 def test_gmd_gives_as_many_windows_as_it_should(
     gmd_records: Path, name: str, hop_bars: int, count: int
 ) -> None:
-    layout = configs.layout(name, hop_bars)
+    layout = config_map.layout(name, hop_bars)
     reports = records.find(gmd_records).map(lambda sequence: measure(sequence, layout))
     assert sum(report.windows for report in reports) == count
 
@@ -165,9 +166,9 @@ def test_any_sequence_and_any_converter_give_magentas_windows(
         )
     for time in control_changes:
         sequence.control_changes.add(time=time)
-    config = configs.get_config()
-    config = configs.update_config(config, {"data_converter": converter})
-    windows = assert_magentas(sequence, converter, configs.layout(config), seed)
+    config = config_map.get_config()
+    config = config_map.update_config(config, {"data_converter": converter})
+    windows = assert_magentas(sequence, converter, config_map.layout(config), seed)
     event("windows" if windows else "none")
 
 
@@ -317,7 +318,7 @@ def test_hops(hop_bars: int | None, first_bars: list[int], bars_lost: int) -> No
 @pytest.mark.parametrize("hop_bars", [0, -1])
 def test_a_hop_of_no_bars_is_an_error(hop_bars: int) -> None:
     with pytest.raises(UsageError, match="hop_bars must be 1 or more"):
-        configs.layout("groovae_4bar", hop_bars=hop_bars)
+        config_map.layout("groovae_4bar", hop_bars=hop_bars)
 
 
 def test_reports_add_up_and_survive_json() -> None:
@@ -354,7 +355,7 @@ def test_unmapped_pitches_may_be_an_error() -> None:
 
 @pytest.mark.parametrize("pitch", range(128))
 def test_a_pitch_with_a_class_keeps_it(pitch: int) -> None:
-    layout = configs.layout("groovae_4bar", unmapped_pitches="nearest")
+    layout = config_map.layout("groovae_4bar", unmapped_pitches="nearest")
     has_own, has_nearest = pitch in layout.class_of, pitch in layout.nearest_class_of
     assert has_own == (pitch in KNOWN_PITCHES)
     assert has_nearest == (pitch in NEAREST and not has_own)
@@ -370,8 +371,8 @@ def test_notes_of_all_tracks_may_be_taken() -> None:
 
 
 def test_note_dropout_takes_notes_from_the_inputs_only() -> None:
-    layout = configs.layout("groovae_2bar_tap_fixed_velocity_note_dropout")
-    taps = configs.layout("groovae_2bar_tap_fixed_velocity")
+    layout = config_map.layout("groovae_2bar_tap_fixed_velocity_note_dropout")
+    taps = config_map.layout("groovae_2bar_tap_fixed_velocity")
     outputs = to_windows(a_groove(40), layout).outputs
     before = outputs.copy()
     whole = to_inputs(outputs, taps)
@@ -394,4 +395,4 @@ def test_note_dropout_takes_notes_from_the_inputs_only() -> None:
     ],
 )
 def test_whose_hits_a_model_has_to_find(config: str, drums: list[int]) -> None:
-    assert np.flatnonzero(drawn_drums(configs.layout(config))).tolist() == drums
+    assert np.flatnonzero(drawn_drums(config_map.layout(config))).tolist() == drums

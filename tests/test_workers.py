@@ -17,9 +17,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from groovae import workers
 from groovae.errors import GroovaeError, UsageError
-from groovae.workers import Lost, available_cores, ordered_map
+from groovae.system import workers
+from groovae.system.workers import Lost, available_cores, ordered_map
 
 
 def children() -> list[int]:
@@ -285,7 +285,7 @@ def test_an_early_end_ends_the_workers() -> None:
 
 FOREVER = """
 import os, signal, sys, time
-from groovae.workers import ordered_map
+from groovae.system.workers import ordered_map
 def work(item):
     os.write(1, b"%d\\n" % item)
     while item:
@@ -332,7 +332,7 @@ def test_ctrl_c_amidst_a_fork_is_not_lost() -> None:
     """Python runs the fork's own hooks then, and loses what is raised in one of them."""
     script = (
         "import os, signal, threading, time\n"
-        "from groovae.workers import ordered_map\n"
+        "from groovae.system.workers import ordered_map\n"
         # A thread that takes the signal even where the main thread would not.
         "threading.Thread(target=time.sleep, args=(9,), daemon=True).start()\n"
         "def interrupt():\n"

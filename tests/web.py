@@ -22,9 +22,9 @@ import numpy as np
 import pytest
 from conftest import ROOT
 
-from groovae import configs
-from groovae.export.shards import MANIFEST
-from groovae.serve import Server
+from groovae.config import config_map
+from groovae.export.server import Server
+from groovae.export.tfjs_weights import MANIFEST
 from groovae.upstream import tf
 
 NODE_MODULES = Path(os.environ.get("GROOVAE_NODE_MODULES", ROOT / "node_modules"))
@@ -122,7 +122,7 @@ def random_checkpoint(folder: Path, config_name: str, hparams: str) -> str:
     Those of a fresh one hide what goes wrong.
     """
     random, values = np.random.RandomState(3), {"global_step": np.array(7)}
-    for name, shape in _kernels(configs.get_config(config_name, hparams)).items():
+    for name, shape in _kernels(config_map.get_config(config_name, hparams)).items():
         kernel, bias = random.randn(*shape) * 2 / np.sqrt(shape[0]), random.randn(shape[1]) / 2
         values |= {
             f"{name}/kernel": kernel.astype(np.float32),

@@ -89,7 +89,7 @@ def _run(name: str, arguments: list[str]) -> int:
         raise UsageError(
             f"there is no command {name!r}{_nearest(name, COMMANDS)}; see groovae --help"
         )
-    command = importlib.import_module(f"groovae.cli.{name}")
+    command = importlib.import_module(f"groovae.cli.commands.{name}")
     values = flags.FlagValues()
     values.set_gnu_getopt(True)  # flags may follow the arguments
     command.define_flags(values)
@@ -287,8 +287,8 @@ def appraised(values: Any, data: Any) -> Any:
     """The Study of the checkpoint that the flags name, on `data`."""
     import dataclasses
 
-    from groovae.appraisal import appraise
-    from groovae.records import find
+    from groovae.data.records import find
+    from groovae.evaluation.study import appraise
 
     split = "train" if data.tfds_name else data.split
     baseline_data = dataclasses.replace(

@@ -29,13 +29,14 @@ from typing import Any
 import numpy as np
 
 from groovae import __version__
-from groovae.description import CONFIG_FILE
+from groovae.config.config_file import CONFIG_FILE
 from groovae.errors import GroovaeError, UsageError
-from groovae.export import DTYPES, LICENCE, runtime, shards
-from groovae.export.place import check_place, replacing_export
-from groovae.export.shards import MANIFEST, SHARD_NAME
-from groovae.export.sums import read_whole, sha256_of, sums_of
-from groovae.files import json_text
+from groovae.export import DTYPES, LICENCE, tfjs_weights
+from groovae.export.output_folder import check_place, replacing_export
+from groovae.export.tfjs_weights import MANIFEST, SHARD_NAME
+from groovae.model import onnx_network
+from groovae.model.checksums import read_whole, sha256_of, sums_of
+from groovae.system.atomic_files import json_text
 
 PAGE_SCRIPTS = ("page.js", "files.js", "model.js", "groove.js", "midi.js", "player.js")
 PAGE_FILES = ("index.html", "page.css", *PAGE_SCRIPTS)
@@ -85,12 +86,12 @@ def export(
     check_place(out, is_replaceable)
     script = None if magenta_js is None else _read_script(magenta_js, say)
 
-    from groovae import configs
-    from groovae.checkpoints import need_checkpoint
-    from groovae.export.weights import model_tensors
+    from groovae.config import config_map
+    from groovae.model.checkpoints import need_checkpoint
+    from groovae.model.weights import model_tensors
 
     prefix = need_checkpoint(checkpoint)
-    name, full_config = configs.config_of(Path(prefix).parent, config, hparams)
+    name, full_config = config_map.config_of(Path(prefix).parent, config, hparams)
     tensors = model_tensors(prefix)
     check_runs(prefix, full_config, tensors)
     with replacing_export(out, is_replaceable) as folder:
@@ -102,11 +103,14 @@ def export(
 
 def describe(prefix: str, name: str, config: Any) -> dict[str, Any]:
     """What `config.json` says: the model as magenta.js wants it, and where it comes from."""
-    from groovae import configs
-    from groovae.export.weights import training_step
-    from groovae.tasks import trained_for
+    from groovae.config import config_map
+    from groovae.config.tasks import trained_for
+    from groovae.model.weights import training_step
 
-    converter, layout = configs.converter_arguments(config.data_converter), configs.layout(config)
+    converter, layout = (
+        config_map.converter_arguments(config.data_converter),
+        config_map.layout(config),
+    )
     arguments = {
         "numSteps": layout.window_steps,
         "stepsPerQuarter": layout.steps_per_quarter,
@@ -126,7 +130,7 @@ def describe(prefix: str, name: str, config: Any) -> dict[str, Any]:
         "step": training_step(prefix),
         "addInstruments": list(layout.add_instruments),
         "licence": LICENCE,
-        "hparams": configs.describe(name, config)["hparams"],
+        "hparams": config_map.describe(name, config)["hparams"],
     }
     return description
 
@@ -170,7 +174,7 @@ def check(folder: FilePath) -> dict[str, Any]:
     """
     path = Path(folder).expanduser()
     if not is_web_export(path):
-        what = "a model for ONNX" if runtime.is_export(path) else "no model for magenta.js"
+        what = "a model for ONNX" if onnx_network.is_export(path) else "no model for magenta.js"
         raise GroovaeError(
             f"{folder}: {what} in this folder; write one for the browser with `groovae export "
             "--format=magentajs --out=web`"
@@ -244,7 +248,7 @@ def _read_script(path: FilePath, say: Say) -> bytes:
 
 def _write_weights(folder: Path, prefix: str, tensors: dict[str, np.ndarray], dtype: str) -> int:
     try:
-        return shards.write(folder, tensors, dtype)
+        return tfjs_weights.write(folder, tensors, dtype)
     except ValueError as error:
         raise GroovaeError(f"{prefix}: {error}; take another --dtype than {dtype}") from error
 

@@ -21,20 +21,21 @@ from typing import Any
 
 import numpy as np
 
-from groovae import __version__, configs
-from groovae.checkpoints import need_checkpoint
-from groovae.description import CONFIG_FILE
+from groovae import __version__
+from groovae.config import config_map
+from groovae.config.config_file import CONFIG_FILE
 from groovae.errors import GroovaeError, UsageError
-from groovae.evaluate import Data
 from groovae.export import DTYPES, LICENCE
-from groovae.export.check import NUM_WINDOWS, Heard, check_same, hear, measure_loss, windows_of
-from groovae.export.graphs import Graphs
-from groovae.export.place import check_place, replacing_export
-from groovae.export.runtime import FILES, OnnxNetwork, as_text
-from groovae.export.sums import sums_of
-from groovae.export.weights import model_tensors, training_step
-from groovae.files import json_text
-from groovae.network import Network
+from groovae.export.onnx_check import NUM_WINDOWS, Heard, check_same, hear, measure_loss, windows_of
+from groovae.export.onnx_graphs import Graphs
+from groovae.export.output_folder import check_place, replacing_export
+from groovae.model.checkpoints import need_checkpoint
+from groovae.model.checksums import sums_of
+from groovae.model.onnx_network import FILES, OnnxNetwork, as_text
+from groovae.model.tensorflow_network import Network
+from groovae.model.weights import model_tensors, training_step
+from groovae.system.atomic_files import json_text
+from groovae.training.losses import Data
 
 BATCH_SIZE = 32
 
@@ -72,7 +73,7 @@ def export(
         raise UsageError(f"ONNX has no dtype {dtype!r}; take one of {', '.join(DTYPES['onnx'])}")
     check_place(out, is_replaceable)
     prefix = need_checkpoint(checkpoint)
-    name, full_config = configs.config_of(Path(prefix).parent, config, hparams)
+    name, full_config = config_map.config_of(Path(prefix).parent, config, hparams)
     _check_supported(prefix, full_config)
     about, tensors = describe(prefix, name, full_config), model_tensors(prefix)
     if examples_path is not None:
@@ -128,8 +129,8 @@ def write(
 def describe(prefix: str, name: str, config: Any) -> dict[str, Any]:
     """What `config.json` says of a model, whatever it is stored as."""
     return {
-        **configs.describe(name, config),
-        "layout": json.loads(json.dumps(dataclasses.asdict(configs.layout(config)))),
+        **config_map.describe(name, config),
+        "layout": json.loads(json.dumps(dataclasses.asdict(config_map.layout(config)))),
         "step": training_step(prefix),
         "groovae": __version__,
         "licence": LICENCE,

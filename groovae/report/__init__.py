@@ -5,7 +5,7 @@
 
 The page is one file that needs no network: its style, its script, its charts and its sound are in
 it, and its Content-Security-Policy lets nothing else in. Of many samples and pairs it shows the
-first ones and folds the others away. What a browser plays is rendered by `groovae.sound`; where
+first ones and folds the others away. What a browser plays is rendered by `music.sound`; where
 there is no synthesizer, the page is made without sound and says why.
 """
 

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from groovae.errors import GroovaeError
-from groovae.render import BAR_STEPS, BEAT_STEPS, quiet_matplotlib
+from groovae.music.picture import BAR_STEPS, BEAT_STEPS, quiet_matplotlib
 
 STYLE_COLOURS = 8  # style-0 to style-7; the last one is for the rest
 COLOURS = {

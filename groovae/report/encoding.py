@@ -2,7 +2,7 @@
 
 MP3 is what every browser plays. The files are mono, 44.1 kHz, of a variable bit rate of about 50
 kbit/s, and say in their header how many samples the encoder added, so that they last as long as
-the groove to the sample. Sounds are rendered by `groovae.sound`, whose synthesizer is a process of
+the groove to the sample. Sounds are rendered by `music.sound`, whose synthesizer is a process of
 its own for each, so that as many work at once as there are cores.
 """
 
@@ -17,11 +17,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from groovae.drums import CLASS_NAMES, CRASH, GM, OPEN_HIHAT, RIDE
 from groovae.errors import GroovaeError, first_line
-from groovae.midi import Note
+from groovae.music.drums import CLASS_NAMES, CRASH, GM, OPEN_HIHAT, RIDE
+from groovae.music.midi_writer import Note
+from groovae.music.sound import SAMPLE_RATE, FilePath, check_ready, render
 from groovae.report.rolls import Groove
-from groovae.sound import SAMPLE_RATE, FilePath, check_ready, render
 
 INSTALL = "pip install soundfile"
 MP3_QUALITY = 0.7  # of libsndfile, from 0 for the best to 1 for the smallest

@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from groovae import features
-from groovae.drums import CLASS_NAMES
-from groovae.metrics import METRICS
+from groovae.metrics import features
+from groovae.metrics.scores import METRICS
+from groovae.music.drums import CLASS_NAMES
 from groovae.report import charts, scores
 
 if TYPE_CHECKING:
-    from groovae.appraisal import Study
+    from groovae.evaluation.study import Study
 
 # What a curve shows, by TensorBoard's names.
 CURVES = {

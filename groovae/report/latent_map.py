@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from groovae.drums import CLASS_NAMES, CLOSED_HIHAT, OPEN_HIHAT
+from groovae.music.drums import CLASS_NAMES, CLOSED_HIHAT, OPEN_HIHAT
 from groovae.report import charts, rolls
 
 if TYPE_CHECKING:
-    from groovae.appraisal import Study
+    from groovae.evaluation.study import Study
 
 MAX_POINTS = 1500  # evenly chosen where there are more: a page of 15 MB holds some ten times that
 REST = "others"

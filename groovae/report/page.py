@@ -14,15 +14,15 @@ import numpy as np
 
 from groovae import __version__
 from groovae.errors import GroovaeError
-from groovae.files import replacing
-from groovae.metrics import METRICS
+from groovae.metrics.scores import METRICS
+from groovae.music.sound import FilePath
 from groovae.report import encoding, figures, latent_map, pairs, rolls, scores
 from groovae.report.encoding import Sound
 from groovae.report.styles import styles_of
-from groovae.sound import FilePath
+from groovae.system.atomic_files import replacing
 
 if TYPE_CHECKING:
-    from groovae.appraisal import Study
+    from groovae.evaluation.study import Study
 
 SHOWN_PAIRS, SHOWN_SAMPLES = 3, 6  # what is not folded away
 SAMPLE_QPM = 120.0

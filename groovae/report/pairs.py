@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from groovae import metrics
-from groovae.judge import to_find
+from groovae.config.tasks import trained_for
+from groovae.evaluation.intervals import to_find
+from groovae.metrics import scores as metrics
 from groovae.report import scores
-from groovae.tasks import trained_for
 
 if TYPE_CHECKING:
-    from groovae.appraisal import Study
+    from groovae.evaluation.study import Study
 
 
 class Words(NamedTuple):

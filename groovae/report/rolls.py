@@ -15,9 +15,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from groovae.drums import CLASS_NAMES, GM
-from groovae.midi import Note
-from groovae.render import BAR_STEPS, BEAT_STEPS, FULL_COLOUR_STEPS, NOTATION
+from groovae.music.drums import CLASS_NAMES, GM
+from groovae.music.midi_writer import Note
+from groovae.music.picture import BAR_STEPS, BEAT_STEPS, FULL_COLOUR_STEPS, NOTATION
 
 SOFTEST, LOUDEST = 0.12, 0.88  # the heights of stems, in lanes
 HOLD_STEPS = 1  # how long a note lasts, as in Magenta
@@ -51,7 +51,7 @@ class Tempo(NamedTuple):
 
 
 class Groove(NamedTuple):
-    """As much of a NoteSequence as `groovae.sound` needs."""
+    """As much of a NoteSequence as `groovae.music.sound` needs."""
 
     notes: list[Note]
     total_time: float

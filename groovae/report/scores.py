@@ -7,8 +7,8 @@ of `value`, `low` and `high`; None or NaN where there was nothing to score.
 import math
 from typing import Any, NamedTuple
 
-from groovae.metrics import METRICS
-from groovae.tables import heading, number
+from groovae.evaluation.tables import heading, number
+from groovae.metrics.scores import METRICS
 
 HEADLINES = ("hit_f1", "timing_mae_ms", "velocity_mae")
 NOTHING = "n/a"

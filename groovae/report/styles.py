@@ -10,7 +10,7 @@ import re
 from collections.abc import Sequence
 from pathlib import PurePosixPath
 
-from groovae.dataset import read_info
+from groovae.data.groove_midi_dataset import read_info
 
 UNKNOWN = "unknown"
 GMD_NAME = re.compile(r"\d+_([^_]+)_\d+_(?:beat|fill)_\d+-\d+\.midi?", re.IGNORECASE)

@@ -1,0 +1,98 @@
+"""groovae download: fetch the Groove MIDI Dataset, or a checkpoint by Google, and check it.
+
+Usage: groovae download [--flags]
+       groovae download --checkpoint=NAME [--flags]
+
+Fetches the MIDI of the Groove MIDI Dataset v1.0.0 (3.3 MB, 13.6 hours of drums by Google LLC,
+CC BY 4.0), checks its size and SHA-256, and unpacks it. Nothing is left behind if that fails.
+
+With --checkpoint it fetches one of the five models that Google has trained (about 61.5 MB), checks
+its SHA-256, and leaves it packed: every --checkpoint takes a .tar. One that is there already is
+left as it is.
+
+Examples:
+  groovae download
+  groovae download --dest=../groove
+  groovae download --url=file:///tmp/groove-v1.0.0-midionly.zip
+  groovae download --checkpoint=groovae_4bar
+  groovae download --checkpoint=groovae_2bar_humanize --dest=humanize.tar"""
+
+import contextlib
+import dataclasses
+import shlex
+from collections.abc import Iterator
+from typing import Any
+
+from absl import flags
+from tqdm import tqdm
+
+from groovae.cli import need_arguments, say
+from groovae.config.pretrained import CHECKPOINTS, DEST
+from groovae.config.tasks import trained_for
+from groovae.system.download import Progress
+
+DATASET_DEST = "data_dir/groove"
+
+
+def define_flags(values: flags.FlagValues) -> None:
+    flags.DEFINE_enum(
+        "checkpoint",
+        None,
+        list(CHECKPOINTS),
+        "Fetch this checkpoint by Google instead of the dataset.",
+        flag_values=values,
+    )
+    flags.DEFINE_string(
+        "dest",
+        None,
+        f"The folder to make, by default {DATASET_DEST}; with --checkpoint the file, by default "
+        f"{DEST}/NAME.tar.",
+        flag_values=values,
+    )
+    flags.DEFINE_string(
+        "url", None, "Another address of the same file, such as a mirror.", flag_values=values
+    )
+
+
+def run(values: Any, positional: list[str]) -> None:
+    need_arguments(positional)
+    if values.checkpoint:
+        _download_checkpoint(values)
+    else:
+        _download_dataset(values)
+
+
+def _download_dataset(values: Any) -> None:
+    from groovae.data.groove_midi_dataset import GROOVE, download
+
+    archive = dataclasses.replace(GROOVE, url=values.url or GROOVE.url)
+    say(f"fetching {archive.url}")
+    with _progress(archive.size) as progress:
+        dest = download(values.dest or DATASET_DEST, archive, progress)
+    folder = shlex.quote(str(dest))
+    say(f"the dataset is in {dest}; now: groovae preprocess {folder} data_dir/music.tfrecord")
+    print(dest)
+
+
+def _download_checkpoint(values: Any) -> None:
+    from groovae.config.pretrained import download
+
+    with _progress(None) as progress:
+        path = download(values.checkpoint, values.dest, values.url, progress, say)
+    say(f"the checkpoint is in {path}; {_next_step(values.checkpoint, str(path))}")
+    print(path)
+
+
+def _next_step(name: str, path: str) -> str:
+    task = trained_for(CHECKPOINTS[name].config) or "sample"
+    inputs = {"sample": "", "transfer": " --groove=A.mid --beat=B.mid"}.get(task, " IN.mid")
+    return f"now: groovae {task}{inputs} --checkpoint={shlex.quote(path)}"
+
+
+@contextlib.contextmanager
+def _progress(total_bytes: int | None) -> Iterator[Progress]:
+    """A bar on a terminal, once there is something to wait for."""
+    with tqdm(
+        total=total_bytes, unit="B", unit_scale=True, disable=None, leave=False, delay=0.5
+    ) as bar:
+        yield lambda done_bytes: bar.update(done_bytes - bar.n)

@@ -1,0 +1,40 @@
+"""groovae serve: show an exported model in the browser.
+
+Usage: groovae serve DIR [--port=8000]
+
+Serves a folder that `groovae export --format=magentajs` wrote, on this machine alone, until Ctrl-C:
+a page that draws grooves and plays them. Browsers do not load a model from the disk itself. Prints
+the address to open.
+
+Examples:
+  groovae serve web
+  groovae serve web --port=0"""
+
+from typing import Any
+
+from absl import flags
+
+from groovae.cli import need_arguments, say
+
+
+def define_flags(values: flags.FlagValues) -> None:
+    flags.DEFINE_integer(
+        "port",
+        8000,
+        "Of 127.0.0.1; 0 takes any that is free.",
+        lower_bound=0,
+        upper_bound=65535,
+        flag_values=values,
+    )
+
+
+def run(values: Any, positional: list[str]) -> None:
+    (folder,) = need_arguments(positional, "DIR")
+    from groovae.export import magentajs
+    from groovae.export.server import Server
+
+    config = magentajs.check(folder)["groovae"]
+    with Server(folder, values.port, say) as server:
+        print(server.url, flush=True)
+        say(f"{config['config']}, step {config['step']:,}; Ctrl-C ends it")
+        server.serve_forever()

@@ -1,0 +1,276 @@
+"""The GrooVAE configurations: model, hparams and data converter by name.
+
+`CONFIG_MAP["groovae_4bar"]` is written out below and equals Magenta's; the other GrooVAE configs
+are Magenta 2.1.4's own. The entries of the map are never built: `get_config` hands out a fresh
+copy, since a model that was built once can be neither built nor copied again.
+
+A training folder keeps its configuration in `config.json`, so that nobody has to repeat it to
+sample or to resume.
+"""
+
+import copy
+import importlib.metadata
+import json
+import math
+import platform
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from groovae import __version__
+from groovae.config.config_file import CONFIG_FILE, check_same_model, need_hparams
+from groovae.config.pretrained import config_in
+from groovae.data.grid import Layout
+from groovae.errors import GroovaeError, UsageError
+from groovae.system.atomic_files import write_json
+from groovae.upstream import (
+    MusicVAE,
+    lstm_models,
+    magenta_configs,
+    magenta_data,
+    merge_hparams,
+)
+
+Config: Any = magenta_configs.Config
+HParams: Any = magenta_configs.HParams
+update_config = magenta_configs.update_config
+
+CONFIG_MAP: dict[str, Any] = {}
+
+CONFIG_MAP["groovae_4bar"] = Config(
+    model=MusicVAE(
+        lstm_models.BidirectionalLstmEncoder(),
+        lstm_models.GrooveLstmDecoder(),
+    ),
+    hparams=merge_hparams(
+        lstm_models.get_default_hparams(),
+        HParams(
+            batch_size=512,
+            max_seq_len=16 * 4,  # 4 bars of 16 steps
+            z_size=256,
+            enc_rnn_size=[512],
+            dec_rnn_size=[256, 256],
+            max_beta=0.2,
+            free_bits=48,
+            dropout_keep_prob=0.3,
+        ),
+    ),
+    note_sequence_augmenter=None,
+    data_converter=magenta_data.GrooveConverter(
+        split_bars=4,
+        steps_per_quarter=4,
+        quarters_per_bar=4,
+        max_tensors_per_notesequence=20,
+        pitch_classes=magenta_data.ROLAND_DRUM_PITCH_CLASSES,
+        inference_pitch_classes=magenta_data.REDUCED_DRUM_PITCH_CLASSES,
+    ),
+    train_examples_path="data_dir/music.tfrecord",
+)
+
+CONFIG_MAP.update(
+    (name, config)
+    for name, config in magenta_configs.CONFIG_MAP.items()
+    if name.startswith("groovae_") and name not in CONFIG_MAP
+)
+
+# The arguments of a GrooveConverter that a Layout takes as they are.
+LAYOUT_ARGUMENTS = (
+    *("split_bars", "steps_per_quarter", "quarters_per_bar"),
+    *("humanize", "tapify", "fixed_velocities", "hits_as_controls"),
+    "max_note_dropout_probability",
+)
+
+CLIP_MODES = ("global_norm", "value")
+
+
+def get_config(name: str = "groovae_4bar", hparams: str | Sequence[str] = "") -> Any:
+    """A fresh, unbuilt copy of a configuration, with hparams merged in.
+
+    Args:
+      name: A key of `CONFIG_MAP`.
+      hparams: `name=value,...` as in Magenta, such as `batch_size=64,enc_rnn_size=[64]`, or several
+        of these, of which a later one wins.
+
+    Raises:
+      UsageError: no such config, no such hparam, or a value of the wrong type or range.
+    """
+    if name not in CONFIG_MAP:
+        raise UsageError(f"no config is called {name!r}; there are {', '.join(sorted(CONFIG_MAP))}")
+    return _merge_hparams(copy.deepcopy(CONFIG_MAP[name]), hparams)
+
+
+def describe(name: str, config: Any) -> dict[str, Any]:
+    """What `config.json` says of a configuration: plain values, complete, in a fixed order."""
+    description = {
+        "config": name,
+        "hparams": dict(sorted(config.hparams.values().items())),
+        "data_converter": converter_arguments(config.data_converter),
+    }
+    return json.loads(json.dumps(description))  # as it will be read back: tuples become lists
+
+
+def converter_arguments(converter: Any) -> dict[str, Any]:
+    """The arguments that a GrooveConverter was made with (it keeps them to itself)."""
+    return {
+        "split_bars": converter._split_bars,
+        "steps_per_quarter": converter._steps_per_quarter,
+        "quarters_per_bar": converter._steps_per_bar // converter._steps_per_quarter,
+        "max_tensors_per_notesequence": converter.max_tensors_per_notesequence,
+        "pitch_classes": converter._pitch_classes,
+        "inference_pitch_classes": converter._infer_pitch_classes,
+        "humanize": converter._humanize,
+        "tapify": converter._tapify,
+        "add_instruments": converter._add_instruments,
+        "num_velocity_bins": converter._num_velocity_bins,
+        "num_offset_bins": converter._num_offset_bins,
+        "split_instruments": converter._split_instruments,
+        "hop_size": converter._hop_size,
+        "hits_as_controls": converter._hits_as_controls,
+        "fixed_velocities": converter._fixed_velocities,
+        "max_note_dropout_probability": converter._max_note_dropout_probability,
+    }
+
+
+def layout(
+    config: Any,
+    hop_bars: int | None = None,
+    unmapped_pitches: str = "drop",
+    all_notes: bool = False,
+) -> Layout:
+    """How the windows of a configuration are cut.
+
+    Args:
+      config: A key of `CONFIG_MAP`, or a Config.
+      hop_bars: Bars from the start of a window to the next; the whole window where it is None.
+      unmapped_pitches: What becomes of drum notes without a class: `drop`, `nearest` or `error`.
+      all_notes: Take the notes of all tracks for drums.
+
+    Raises:
+      UsageError: no such config, or `hop_bars` is less than 1.
+    """
+    if hop_bars is not None and hop_bars < 1:
+        raise UsageError(f"hop_bars must be 1 or more, got {hop_bars}")
+    converter = (get_config(config) if isinstance(config, str) else config).data_converter
+    arguments = converter_arguments(converter)
+    hop_size = arguments["hop_size"] or converter._steps_per_bar * converter._split_bars
+    return Layout(
+        hop_steps=hop_bars * converter._steps_per_bar if hop_bars else hop_size,
+        pitch_classes=tuple(tuple(pitches) for pitches in arguments["pitch_classes"]),
+        add_instruments=tuple(arguments["add_instruments"] or ()),
+        unmapped_pitches=unmapped_pitches,
+        all_notes=all_notes,
+        **{name: arguments[name] for name in LAYOUT_ARGUMENTS},
+    )
+
+
+def save_config(train_dir: Path, description: dict[str, Any], **more: Any) -> None:
+    """Writes `config.json`: a description, whatever else is worth keeping, and the versions."""
+    packages = ("magenta", "note-seq", "numpy", "tensorflow", "tf-keras", "tf-slim")
+    versions = {"groovae": __version__, "python": platform.python_version()}
+    versions.update({package: importlib.metadata.version(package) for package in packages})
+    write_json(train_dir / CONFIG_FILE, {**description, **more, "versions": versions})
+
+
+def read_config(train_dir: Path) -> dict[str, Any] | None:
+    """What `config.json` of a training folder says, or None where there is none.
+
+    Raises:
+      GroovaeError: the file is there and cannot be understood.
+    """
+    path = train_dir / CONFIG_FILE
+    try:
+        saved = json.loads(path.read_text("utf-8"))
+        name, *parts = (saved[key] for key in ("config", "hparams", "data_converter"))
+        if name not in CONFIG_MAP or not all(isinstance(part, dict) for part in parts):
+            raise ValueError(f"it describes no config of this version: {name}")
+        return saved
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise GroovaeError(
+            f"cannot read {path} ({type(error).__name__}: {error}); "
+            "remove it and give --config and --hparams instead"
+        ) from error
+
+
+def config_of(
+    train_dir: Path,
+    name: str | None,
+    hparams: str | Sequence[str],
+    default: str = "groovae_4bar",
+) -> tuple[str, Any]:
+    """The configuration that a checkpoint in `train_dir` was trained with: its name, and itself.
+
+    What `config.json` says holds; `name` and `hparams` serve a folder without one, such as a
+    checkpoint by Magenta, and where both are there they must agree about the model. Google's are
+    known; without anything it is `default`.
+
+    Raises:
+      UsageError: `name` or `hparams` contradict `config.json`, which names the difference.
+    """
+    saved = read_config(train_dir)
+    if saved is None:
+        known = config_in(train_dir)
+        if known and name not in (None, known):
+            raise UsageError(
+                f"{train_dir}: this is Google's {known}, not {name}; leave out --config"
+            )
+        name = name or known or default
+        return name, get_config(name, hparams)
+    name = name or saved["config"]
+    config = get_config(name)
+    try:
+        for key, value in saved["hparams"].items():
+            if key in config.hparams:
+                config.hparams.set_hparam(key, value)
+        _check_ranges(config.hparams)
+    except (TypeError, ValueError) as error:
+        raise GroovaeError(f"{train_dir / CONFIG_FILE}: an hparam is wrong: {error}") from error
+    asked = _merge_hparams(config, hparams)
+    check_same_model(saved, describe(name, asked), str(train_dir))
+    return name, asked
+
+
+def _merge_hparams(config: Any, hparams: str | Sequence[str]) -> Any:
+    """Parses `name=value,...`, or several of these in turn, into the config's hparams, in place."""
+    for given in [hparams] if isinstance(hparams, str) else hparams:
+        _parse_hparams(config.hparams, re.sub(r"\s", "", given))
+    _check_ranges(config.hparams)
+    return config
+
+
+def _parse_hparams(hparams: Any, given: str) -> None:
+    known = hparams.values()
+    names = re.findall(r"([^,=\[\]]+)(?:\[\d+\])?=", given)
+    need_hparams(names, known)
+    try:
+        hparams.parse(given)
+    except ValueError as error:
+        example = ",".join(f"{name}={known[name]}" for name in names or ["batch_size"])
+        raise UsageError(
+            f"cannot read --hparams={given}: {error}; write it as {example}"
+        ) from error
+
+
+def _check_ranges(hparams: Any) -> None:
+    sizes = ["batch_size", "z_size", "max_seq_len", "enc_rnn_size", "dec_rnn_size"]
+    for name in sizes:
+        value = hparams.get(name)
+        values = value if isinstance(value, list) else [value]
+        if not values or min(values) < 1:
+            raise UsageError(f"hparam {name} must be 1 or more, got {value}")
+    if not 0 < hparams.dropout_keep_prob <= 1:
+        raise UsageError(
+            "hparam dropout_keep_prob must be over 0 and at most 1 (it is what is kept), "
+            f"got {hparams.dropout_keep_prob}"
+        )
+    for name, value in hparams.values().items():
+        if isinstance(value, float) and not math.isfinite(value):
+            raise UsageError(f"hparam {name} must be a finite number, got {value}")
+    if hparams.learning_rate <= 0:
+        raise UsageError(f"hparam learning_rate must be over 0, got {hparams.learning_rate}")
+    if hparams.clip_mode not in CLIP_MODES:
+        raise UsageError(
+            f"hparam clip_mode must be one of {', '.join(CLIP_MODES)}, got {hparams.clip_mode!r}"
+        )

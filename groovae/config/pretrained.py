@@ -1,0 +1,134 @@
+"""Google's pretrained GrooVAE checkpoints, about 61.5 MB each, by the Magenta team.
+
+    groovae download --checkpoint=groovae_4bar
+    groovae sample --checkpoint=data_dir/checkpoints/groovae_4bar.tar
+
+They are the table "Pre-trained Checkpoints" of Magenta's music_vae/README.md, trained on the Groove
+MIDI Dataset. The archives carry no `config.json`; they are known by their SHA-256.
+"""
+
+import dataclasses
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+from groovae.errors import GroovaeError, UsageError
+from groovae.system.atomic_files import replacing
+from groovae.system.download import Progress, RemoteFile, fetched, sha256_of
+
+URL = "https://storage.googleapis.com/magentadata/models/music_vae/checkpoints/{}.tar"
+DEST = "data_dir/checkpoints"
+
+
+@dataclasses.dataclass(frozen=True)
+class Pretrained:
+    """A checkpoint's archive, and the key of `CONFIG_MAP` that it was trained with."""
+
+    archive: RemoteFile
+    config: str
+
+
+def _by_google(name: str, sha256: str, config: str | None = None) -> Pretrained:
+    return Pretrained(RemoteFile(URL.format(name), sha256), config or name)
+
+
+CHECKPOINTS = {
+    "groovae_4bar": _by_google(
+        "groovae_4bar",
+        "64c3d5e2d71ef2488b728c92a0b11d04f1a0321b4d744375fbdd74fd960c840e",
+    ),
+    "groovae_2bar_humanize": _by_google(
+        "groovae_2bar_humanize",
+        "d7e919dd83d7800b297bbc220f68301ea251f1af622dcc797d25cd795aa09b38",
+    ),
+    "groovae_2bar_tap_fixed_velocity": _by_google(
+        "groovae_2bar_tap_fixed_velocity",
+        "c0caea54ea159831c3c9c1831ec385d9c989b095cd6f236beca035de487c437a",
+    ),
+    "groovae_2bar_add_closed_hh": _by_google(
+        "groovae_2bar_add_closed_hh",
+        "c9b82714d5726dcf3b2d4b890248baf3dd8aa9caad491ca93773b4e13418a11a",
+    ),
+    # Magenta's README gives it a config of its own name, which Magenta's code does not have.
+    "groovae_2bar_hits_control": _by_google(
+        "groovae_2bar_hits_control",
+        "2f185d28a497b67b82c85f9169c1c0c504bb85b9e24170b401dc1502c14f84df",
+        config="groovae_2bar_hits_control_tfds",
+    ),
+}
+
+
+def download(
+    name: str,
+    dest: str | os.PathLike[str] | None = None,
+    url: str | None = None,
+    progress: Progress = lambda done_bytes: None,
+    say: Callable[[str], None] = lambda line: None,
+) -> Path:
+    """Fetches a checkpoint's archive and checks its SHA-256, unless it is there already.
+
+    Args:
+      name: A key of `CHECKPOINTS`.
+      dest: The file to make, or a folder to put NAME.tar into; `data_dir/checkpoints` where it is
+        None.
+      url: Another address of the same file.
+      progress: Called with the bytes that have come so far.
+      say: Gets the line that says what is done.
+
+    Returns:
+      Where the archive is; `groovae.load_model` takes it.
+
+    Raises:
+      UsageError: no such checkpoint, or the address is none.
+      GroovaeError: another file is in the way, the archive cannot be reached or written, or it is
+        not the one that was asked for.
+    """
+    if name not in CHECKPOINTS:
+        raise UsageError(
+            f"no checkpoint by Google is called {name!r}; there are {', '.join(CHECKPOINTS)}"
+        )
+    archive = CHECKPOINTS[name].archive
+    path = _path(name, DEST + os.sep if dest is None else os.fspath(dest))
+    if path.exists():
+        _check_same(path, archive)
+        say(f"{path} is there already, as it should be")
+        return path
+    archive = dataclasses.replace(archive, url=url or archive.url)
+    say(f"fetching {archive.url}")
+    with (
+        fetched(archive, progress) as file,
+        replacing(path) as temporary,
+        open(temporary, "wb") as sink,
+    ):
+        shutil.copyfileobj(file, sink)
+    return path
+
+
+def config_in(folder: Path) -> str | None:
+    """The config of a checkpoint by Google, by the folder that it is unpacked in, or None.
+
+    See `groovae.model.archives`: the folder has its name from the archive's SHA-256.
+    """
+    for one in CHECKPOINTS.values():
+        if folder.name.endswith(f".unpacked-{one.archive.sha256[:16]}"):
+            return one.config
+    return None
+
+
+def _path(name: str, dest: str) -> Path:
+    path = Path(dest).expanduser()
+    return path / f"{name}.tar" if path.is_dir() or dest.endswith(os.sep) else path
+
+
+def _check_same(path: Path, archive: RemoteFile) -> None:
+    try:
+        with open(path, "rb") as file:
+            sha256 = sha256_of(file)
+    except OSError as error:
+        raise GroovaeError(f"cannot read {path}: {error.strerror or error}") from error
+    if sha256 != archive.sha256:
+        raise GroovaeError(
+            f"{path}: another file is there already, with SHA-256 {sha256[:12]}..., not "
+            f"{archive.sha256[:12]}...; remove it or name another --dest"
+        )

@@ -1,0 +1,59 @@
+"""Which config is for which task: a model plays what it was trained for."""
+
+from groovae.config.pretrained import CHECKPOINTS
+from groovae.errors import UsageError
+
+WHOLE_GROOVES = "groovae_4bar"
+
+# What the encoder does not get to see makes the task. The first config of each is one that Google
+# has trained.
+CONFIGS = {
+    "humanize": ["groovae_2bar_humanize"],
+    "tap2drum": ["groovae_2bar_tap_fixed_velocity", "groovae_2bar_tap_fixed_velocity_note_dropout"],
+    "add_hihat": ["groovae_2bar_add_closed_hh"],
+    "transfer": ["groovae_2bar_hits_control_tfds"],
+}
+PRESETS = {"groovae_4bar": "cpu"} | {configs[0]: task for task, configs in CONFIGS.items()}
+
+
+def config_for(task: str | None) -> str:
+    """The config that a task takes, where nothing says otherwise."""
+    return CONFIGS[task][0] if task in CONFIGS else WHOLE_GROOVES
+
+
+def trained_for(config_name: str) -> str | None:
+    """The task of a config, or None for one that hears and plays whole grooves."""
+    return next((task for task, configs in CONFIGS.items() if config_name in configs), None)
+
+
+def check_task(task: str, config_name: str, checkpoint: str) -> None:
+    """Checks that a model can do a task: `sample`, `reconstruct`, `interpolate`, `vary`, or one of
+    `CONFIGS`.
+
+    Raises:
+      UsageError: it cannot; the message says what it is for, and how to get one that can.
+    """
+    own_task = trained_for(config_name)
+    if task in CONFIGS:
+        fits = task == own_task
+    elif task == "sample":
+        fits = own_task != "transfer"  # which plays given hits and draws none
+    else:
+        fits = own_task in (None, "transfer")  # these hear all of a groove
+    if fits:
+        return
+    raise UsageError(
+        f"`{task}` takes a model of {config_for(task)}, and {checkpoint} holds {config_name}"
+        + (f", which is for `{own_task}`" if own_task else "")
+        + f"; {how_to_get(task)}"
+    )
+
+
+def how_to_get(task: str) -> str:
+    """The commands that get a model for a task."""
+    config = config_for(task)
+    google = next(name for name, one in CHECKPOINTS.items() if one.config == config)
+    return (
+        f"train one with `groovae train --flagfile=configs/{PRESETS[config]}.flags`, or fetch "
+        f"Google's with `groovae download --checkpoint={google}`, and name it by --checkpoint"
+    )

@@ -1,0 +1,235 @@
+"""One music file to NoteSequences, as Magenta's converters make them, within limits.
+
+MIDI is read without TensorFlow, note_seq and Magenta (see midi_file.py), all else by them.
+
+`convert_file` never raises because of what a file holds: what could not be converted, and why, is
+part of its result. It runs in worker processes (see workers.py), where a file that kills the
+process or takes for ever costs only itself.
+"""
+
+import contextlib
+import dataclasses
+import functools
+import hashlib
+import os
+import re
+import warnings
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import mido
+
+from groovae.data.grid import Layout, measure
+from groovae.data.music_files import KINDS, printable, suffix_of
+from groovae.data.window_report import Report
+from groovae.errors import GroovaeError, UsageError
+from groovae.music.midi_reader import BrokenMidi, TooMuch, read_midi
+from groovae.music.midi_writer import tempo_of
+from groovae.music.note_sequence import NoteSequence
+
+Convert = Callable[[str, str], tuple[list[Any], list[str]]]
+
+MXL_PACKS_BY = 10  # XML packs to a tenth and less.
+
+
+@dataclasses.dataclass(frozen=True)
+class Limits:
+    """What a file may be; one that is more is skipped.
+
+    Attributes:
+      max_file_mb: Megabytes (10^6 bytes) of the file; an .mxl may unpack to ten times as much.
+      max_minutes: From the start to the end of the last note.
+      max_notes: Notes in it.
+    """
+
+    max_file_mb: float = 10.0
+    max_minutes: float = 180.0
+    max_notes: int = 200_000
+
+    def __post_init__(self) -> None:
+        for name, value in dataclasses.asdict(self).items():
+            if not value > 0:
+                raise UsageError(f"{name} must be over 0, got {value:g}")
+
+
+@dataclasses.dataclass
+class Converted:
+    """What became of one file.
+
+    Attributes:
+      records: Serialized NoteSequences; an ABC file may hold several tunes.
+      skipped: (reason, detail) of the file, or of each tune, that gave no record.
+      warnings: What the parsers warned of.
+      windows: Of all records, where there is a layout to measure them by.
+    """
+
+    records: list[bytes] = dataclasses.field(default_factory=list)
+    skipped: list[tuple[str, str]] = dataclasses.field(default_factory=list)
+    warnings: set[str] = dataclasses.field(default_factory=set)
+    windows: Report = dataclasses.field(default_factory=Report)
+
+
+def convert_file(root: str, file: str, limits: Limits, layout: Layout | None) -> Converted:
+    """Converts one file.
+
+    Args:
+      root: The folder that was named; its own name becomes the records' `collection_name`.
+      file: The path relative to it, which becomes their `filename`.
+      limits: What the file may be.
+      layout: How to count the windows in it; None counts none.
+
+    Raises:
+      GroovaeError: it is no MIDI, and Magenta is not installed, which reads all else.
+    """
+    result = Converted()
+    kind = KINDS[suffix_of(file) or ""]
+    convert = _converter(kind)
+    try:
+        _check_file(os.path.join(root, file), limits)
+        with warnings.catch_warnings(record=True) as warned:
+            sequences, reasons = convert(root, file)
+    except MemoryError:
+        raise  # The worker tells.
+    except TooMuch as error:
+        result.skipped.append((error.reason, error.detail))
+    except OSError as error:
+        result.skipped.append(("unreadable file", error.strerror or str(error)))
+    except BrokenMidi as error:
+        result.skipped.append(("broken MIDI", str(error)))
+    except Exception as error:
+        # Whatever a broken file makes the parsers raise, it costs only itself.
+        result.skipped.append((f"broken {kind}", f"{type(error).__name__}: {error}"))
+    else:
+        if not sequences and not reasons:
+            reasons.append("no tune in it")
+        result.skipped += [(f"broken {kind}", reason) for reason in reasons]
+        result.warnings.update(str(warning.message) for warning in warned)
+        for sequence in sequences:
+            _take(sequence, limits, layout, result)
+    return result
+
+
+def read_sequence(
+    path: str | os.PathLike[str],
+    limits: Limits = Limits(),
+    say: Callable[[str], None] = lambda line: None,
+) -> Any:
+    """Reads one music file, MIDI, MusicXML or ABC, as `preprocess` does.
+
+    Args:
+      path: The file.
+      limits: What it may be.
+      say: Gets a line on notes that are not read.
+
+    Returns:
+      A NoteSequence, whose `filename` is the path as it was given. A MIDI file's lasts to the end
+      of its longest track.
+
+    Raises:
+      GroovaeError: there is no such file, or none that can be read, or it holds several tunes.
+    """
+    name = printable(os.fspath(path))
+    folder, file = os.path.split(os.path.abspath(os.path.expanduser(os.fspath(path))))
+    real = os.path.join(folder, file)
+    if not os.path.isfile(real):
+        what = (
+            "this is a folder; name a file in it"
+            if os.path.isdir(real)
+            else "there is no such file"
+        )
+        raise GroovaeError(f"{name}: {what}")
+    if suffix_of(file) is None:
+        raise GroovaeError(f"{name}: not music by its suffix; groovae reads {', '.join(KINDS)}")
+    with contextlib.suppress(OSError), open(real, "rb") as header:
+        if header.read(4) == b"MThd" and header.read(10)[8:9] >= b"\x80":
+            raise GroovaeError(
+                f"{name}: its times are SMPTE frames; write it with ticks per quarter note"
+            )
+    converted = convert_file(folder, file, limits, None)
+    for reason, detail in converted.skipped:
+        raise GroovaeError(f"{name}: {reason} ({_plainly(detail)})")
+    if len(converted.records) > 1:
+        raise GroovaeError(f"{name}: {len(converted.records)} tunes in it; give one alone")
+    sequence = NoteSequence.FromString(converted.records[0])
+    sequence.filename = name
+    if KINDS[suffix_of(file) or ""] == "MIDI":
+        _take_from_midi(real, sequence, say)
+    return sequence
+
+
+def _take_from_midi(path: str, sequence: Any, say: Callable[[str], None]) -> None:
+    """What note_seq leaves out: where the tracks end, and that notes without a length are lost."""
+    midi = mido.MidiFile(path)
+    ticks = max((sum(event.time for event in track) for track in midi.tracks), default=0)
+    end_seconds = ticks / midi.ticks_per_beat * 60 / tempo_of(sequence)
+    sequence.total_time = max(sequence.total_time, end_seconds)
+    events = (event for track in midi.tracks for event in track)
+    hits = sum(event.type == "note_on" and event.velocity > 0 for event in events)
+    if lost := hits - len(sequence.notes):
+        say(f"{sequence.filename}: {lost:,} of {hits:,} notes left out: they have no length or end")
+
+
+def _plainly(detail: str) -> str:
+    """What a MIDI parser says of a file, without its Python."""
+    match = re.fullmatch(r"Midi decoding error <class '(\w+)'>: (.*)", detail, re.DOTALL)
+    if not match:
+        return detail
+    if match[1] == "EOFError":
+        return "it ends too early"
+    return match[2] or match[1]
+
+
+def _check_file(path: str, limits: Limits) -> None:
+    size = os.stat(path).st_size
+    if not os.path.isfile(path):
+        raise OSError("not a regular file")
+    _check_size(size, "", limits.max_file_mb)
+    if suffix_of(path) == ".mxl" and zipfile.is_zipfile(path):
+        with contextlib.suppress(zipfile.BadZipFile), zipfile.ZipFile(path) as archive:
+            unpacked = sum(member.file_size for member in archive.infolist())
+            _check_size(unpacked, " unpacked", limits.max_file_mb * MXL_PACKS_BY)
+
+
+def _check_size(size: int, what: str, max_mb: float) -> None:
+    if size > max_mb * 1e6:
+        raise TooMuch("too large", f"{size / 1e6:,.1f} MB{what}, over {max_mb:,g} MB")
+
+
+def _converter(kind: str) -> Convert:
+    """What reads a kind of file; it gives NoteSequences, and why there are no more."""
+    if kind == "MIDI":
+        return _convert_midi
+    try:
+        from groovae.data import musicxml_abc
+    except GroovaeError as error:
+        raise GroovaeError(f"cannot read {kind}, only MIDI: {error}") from error
+    return functools.partial(musicxml_abc.convert, kind)
+
+
+def _convert_midi(root: str, file: str) -> tuple[list[Any], list[str]]:
+    """A MIDI file with the names that Magenta's `convert_midi` gives it."""
+    sequence = read_midi(Path(root, file).read_bytes())
+    sequence.filename = printable(file)
+    sequence.collection_name = os.path.basename(printable(root))
+    name = hashlib.sha1(sequence.filename.encode("utf-8")).hexdigest()
+    sequence.id = f"/id/midi/{sequence.collection_name}/{name}"
+    return [sequence], []
+
+
+def _take(sequence: Any, limits: Limits, layout: Layout | None, result: Converted) -> None:
+    """Keeps a sequence, if it is within limits, and counts its windows."""
+    minutes, notes = sequence.total_time / 60, len(sequence.notes)
+    if minutes > limits.max_minutes:
+        result.skipped.append(
+            ("too long", f"{minutes:,.0f} minutes, over {limits.max_minutes:,g} minutes")
+        )
+    elif notes > limits.max_notes:
+        result.skipped.append(
+            ("too many notes", f"{notes:,} notes, over {limits.max_notes:,} notes")
+        )
+    else:
+        result.records.append(sequence.SerializeToString())
+        if layout:
+            result.windows.add(measure(sequence, layout))

@@ -1,0 +1,366 @@
+"""NoteSequence to grid: all hits of a performance as one array, by the rules of GrooveConverter.
+
+A grid is a float32 array [steps, 3 * drums], for each step of a 16th the hits (0 or 1), velocities
+(0 to 1) and offsets (-1 to 1, in half steps ahead of the grid), nine drum classes each. Its values
+are those of `GrooveConverter.to_tensors` (magenta/models/music_vae/data.py) bit for bit. What
+differs is what surrounds them: a sequence that gives nothing and a note that gets lost are counted
+in a `Report`, and a pitch without a class is no crash.
+
+Nothing here needs TensorFlow; a sequence is anything with the fields of a NoteSequence.
+"""
+
+import dataclasses
+import functools
+import math
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from groovae.data.window_report import Report
+from groovae.errors import GroovaeError
+from groovae.music.drums import NEAREST, classes, pitch_name
+from groovae.music.midi_writer import DEFAULT_QPM, meter_of, tempo_of
+
+UNMAPPED_PITCHES = ("drop", "nearest", "error")
+MAX_STEPS = 1_000_000  # 35 hours of 16ths at 120 qpm, and an array of 0.2 GB
+NO_CLASS, NO_DRUM = -1, -2
+
+
+@dataclasses.dataclass(frozen=True)
+class Layout:
+    """How windows are cut and what the model sees of them: the options of a GrooveConverter.
+
+    Attributes:
+      split_bars: Bars in a window.
+      hop_steps: Steps from the start of a window to that of the next.
+      pitch_classes: The pitches of each drum class.
+      steps_per_quarter: Grid steps in a quarter note.
+      quarters_per_bar: Quarter notes in a bar.
+      humanize: Inputs have hits only; the model learns velocities and offsets.
+      tapify: Inputs have only the loudest note of each step, as one drum.
+      fixed_velocities: Inputs have no velocities.
+      add_instruments: Drum classes that are left out of the inputs; the model learns to add them.
+      hits_as_controls: The hits are given to the decoder as well.
+      max_note_dropout_probability: Up to this share of the notes is left out of the inputs at
+        random, soft ones first; None leaves out none and draws no random number.
+      unmapped_pitches: What becomes of a drum note that has no class: `drop`, `nearest` (see
+        drums.py) or `error`.
+      all_notes: Take the notes of all tracks for drums, not only those that say they are.
+    """
+
+    split_bars: int
+    hop_steps: int
+    pitch_classes: tuple[tuple[int, ...], ...]
+    steps_per_quarter: int = 4
+    quarters_per_bar: int = 4
+    humanize: bool = False
+    tapify: bool = False
+    fixed_velocities: bool = False
+    add_instruments: tuple[int, ...] = ()
+    hits_as_controls: bool = False
+    max_note_dropout_probability: float | None = None
+    unmapped_pitches: str = "drop"
+    all_notes: bool = False
+
+    @property
+    def steps_per_bar(self) -> int:
+        return self.steps_per_quarter * self.quarters_per_bar
+
+    @property
+    def window_steps(self) -> int:
+        return self.steps_per_bar * self.split_bars
+
+    @property
+    def num_drums(self) -> int:
+        return len(self.pitch_classes)
+
+    @property
+    def depth(self) -> int:
+        """Of inputs and outputs: hits, velocities and offsets of each drum."""
+        return 3 * self.num_drums
+
+    @property
+    def control_depth(self) -> int:
+        return self.num_drums if self.hits_as_controls else 0
+
+    @functools.cached_property
+    def class_of(self) -> dict[int, int]:
+        """The drum class of each pitch that has one."""
+        return classes(self.pitch_classes)
+
+    @functools.cached_property
+    def nearest_class_of(self) -> dict[int, int]:
+        """The drum class of each pitch that has none of its own, where the policy gives it one."""
+        if self.unmapped_pitches != "nearest":
+            return {}
+        return {
+            pitch: drum
+            for pitch, drum in NEAREST.items()
+            if pitch not in self.class_of and drum < self.num_drums
+        }
+
+    def policy(self) -> dict[str, Any]:
+        """For a report: what the number of windows depends on, beside the config."""
+        return {
+            "split_bars": self.split_bars,
+            "hop_bars": self.hop_steps / self.steps_per_bar,
+            "unmapped_pitches": self.unmapped_pitches,
+            "all_notes": self.all_notes,
+        }
+
+    def grid_options(self) -> dict[str, Any]:
+        """All that outputs depend on; the other options change only what is made from them."""
+        names = [*("split_bars", "hop_steps", "steps_per_quarter", "quarters_per_bar")]
+        names += ["pitch_classes", "unmapped_pitches", "all_notes"]
+        return {name: getattr(self, name) for name in names}
+
+
+class Grid(NamedTuple):
+    """All steps of one sequence.
+
+    Attributes:
+      outputs: float32 [steps, depth].
+      starts: The first step of each window.
+      tempo_qpm: The tempo, in quarter notes a minute.
+    """
+
+    outputs: np.ndarray
+    starts: range
+    tempo_qpm: float
+
+
+class Pieces(NamedTuple):
+    """All bars of one sequence, in as many windows as they need.
+
+    Attributes:
+      outputs: float32 [n, window_steps, depth]; the last one is filled up with silence.
+      bars: How many bars there are; n windows may hold more.
+      tempo_qpm: The tempo, in quarter notes a minute.
+      step_seconds: How long a step takes at it.
+      meter: Numerator and denominator: 4/4, or another way to write it.
+      cells: For each note of the sequence step * drums + drum, or NO_CLASS, or NO_DRUM.
+    """
+
+    outputs: np.ndarray
+    bars: int
+    tempo_qpm: float
+    step_seconds: float
+    meter: tuple[int, int]
+    cells: np.ndarray
+
+
+def measure(sequence: Any, layout: Layout) -> Report:
+    """What one NoteSequence gives and loses; raises as `to_windows`."""
+    report = Report()
+    to_grid(sequence, layout, report)
+    return report
+
+
+def to_grid(sequence: Any, layout: Layout, report: Report) -> Grid:
+    """All steps of a sequence as one array; without a single one if there is no window in it.
+
+    Raises:
+      GroovaeError: a drum note has no class, and the policy is `error`.
+    """
+    report.sequences += 1
+    notes = _drum_notes(sequence, layout, report)
+    tempo_qpm, reason = _tempo(sequence, notes, layout)
+    if not reason:
+        steps = _steps_of(notes.starts, layout, tempo_qpm)
+        bars = int(steps.max()) // layout.steps_per_bar + 1
+        starts = range(0, bars * layout.steps_per_bar - layout.window_steps + 1, layout.hop_steps)
+        if starts:
+            kept = _loudest(steps, notes, layout)
+            _account(report, bars, starts, len(steps) - len(kept), layout)
+            outputs = _fill(steps, notes, kept, bars, layout, tempo_qpm)
+            return Grid(outputs, starts, tempo_qpm)
+        reason = f"shorter than {layout.split_bars} bars"
+    report.unused[reason] += 1
+    return Grid(np.zeros((0, layout.depth), np.float32), range(0), tempo_qpm)
+
+
+def to_pieces(sequence: Any, layout: Layout, report: Report) -> Pieces:
+    """All of a sequence, cut at its bar lines.
+
+    It begins with the bar at time 0, even if that is empty, and ends with the bar of its last hit,
+    or the whole bar next to its `total_time`, if that is later: a loop may end with rests.
+
+    Raises:
+      GroovaeError: it is nothing to cut into bars; the message is the reason, as `Report.unused`
+        has it.
+    """
+    notes = _drum_notes(sequence, layout, report)
+    tempo_qpm, reason = _tempo(sequence, notes, layout)
+    if reason:
+        raise GroovaeError(reason)
+    step_seconds = 60.0 / tempo_qpm / layout.steps_per_quarter
+    steps = _steps_of(notes.starts, layout, tempo_qpm)
+    length = round(sequence.total_time / step_seconds / layout.steps_per_bar)
+    bars = max(int(steps.max()) // layout.steps_per_bar + 1, length)
+    if bars * layout.steps_per_bar > MAX_STEPS:
+        raise GroovaeError(f"longer than {MAX_STEPS:,} steps")
+    num_windows = -(-bars // layout.split_bars)
+    kept = _loudest(steps, notes, layout)
+    report.crowded += len(steps) - len(kept)
+    outputs = _fill(steps, notes, kept, num_windows * layout.split_bars, layout, tempo_qpm)
+    is_drum = [layout.all_notes or note.is_drum for note in sequence.notes]
+    cells = np.where(is_drum, NO_CLASS, NO_DRUM)
+    cells[notes.indices] = steps * layout.num_drums + notes.drums
+    return Pieces(
+        outputs.reshape(num_windows, layout.window_steps, layout.depth),
+        bars,
+        tempo_qpm,
+        step_seconds,
+        meter_of(sequence),
+        cells,
+    )
+
+
+class _Notes(NamedTuple):
+    """The drum notes of a sequence as arrays: which they are, seconds, drum classes, velocities."""
+
+    indices: np.ndarray
+    starts: np.ndarray
+    ends: np.ndarray
+    drums: np.ndarray
+    velocities: np.ndarray
+
+
+def _drum_notes(sequence: Any, layout: Layout, report: Report) -> _Notes:
+    """The notes that have a drum class; the others go into the report."""
+    # Each note is looked at once and let go: to hold on to the 400 notes of a sequence takes
+    # longer than all the rest, since each becomes a Python object of its own.
+    fields = [
+        (index, note.start_time, note.end_time, note.pitch, note.velocity)
+        for index, note in enumerate(sequence.notes)
+        if layout.all_notes or note.is_drum
+    ]
+    table = np.array(fields, np.float64).reshape(-1, 5)
+    report.notes += len(sequence.notes)
+    report.not_drums += len(sequence.notes) - len(table)
+    pitches = table[:, 3].astype(np.int64)
+    drums = _classes(pitches, sequence, layout, report)
+    has_class = drums >= 0
+    indices, starts, ends, _, velocities = table[has_class].T
+    return _Notes(indices.astype(np.int64), starts, ends, drums[has_class], velocities)
+
+
+def _classes(pitches: np.ndarray, sequence: Any, layout: Layout, report: Report) -> np.ndarray:
+    """The drum class of each note by its pitch, -1 for what the policy leaves out."""
+    found, index, counts = np.unique(pitches, return_inverse=True, return_counts=True)
+    classes = []
+    for pitch, count in zip(found.tolist(), counts.tolist(), strict=True):
+        if pitch in layout.class_of:
+            classes.append(layout.class_of[pitch])
+        elif pitch in layout.nearest_class_of:
+            classes.append(layout.nearest_class_of[pitch])
+            report.moved_pitches[pitch] += count
+        elif layout.unmapped_pitches == "error":
+            raise GroovaeError(
+                f"{sequence.filename or sequence.id or 'a sequence'}: no drum class holds pitch "
+                f"{pitch_name(pitch)}, {count:,} notes; take --unmapped_pitches=drop or nearest"
+            )
+        else:
+            classes.append(-1)
+            report.unmapped_pitches[pitch] += count
+    return np.array(classes, np.int64)[index]
+
+
+def _tempo(sequence: Any, notes: _Notes, layout: Layout) -> tuple[float, str]:
+    """The tempo in qpm, and why a sequence cannot give windows, which is empty if it can.
+
+    These are the rules of `note_seq.quantize_note_sequence`, which raises, and of GrooveConverter,
+    which then returns nothing.
+    """
+    tempos, signatures = sequence.tempos, sequence.time_signatures
+    tempo_qpm = tempo_of(sequence)
+    if not len(notes.starts):
+        return tempo_qpm, "without drum notes"
+    times = [event.time for event in sequence.control_changes]
+    times += [event.time for event in sequence.text_annotations]
+    all_times = np.concatenate([notes.starts, notes.ends, times])
+    if not _is_countable(tempos, np.append(all_times, sequence.total_time)):
+        return tempo_qpm, "with an impossible tempo or time"
+    if _changes(signatures, lambda meter: (meter.numerator, meter.denominator), (4, 4)):
+        return tempo_qpm, "with meter changes"
+    if _changes(tempos, lambda tempo: tempo.qpm, DEFAULT_QPM):
+        return tempo_qpm, "with tempo changes"
+    if not _is_in_meter(signatures, layout):
+        return tempo_qpm, f"not in {layout.quarters_per_bar}/4"
+    steps_per_second = layout.steps_per_quarter * tempo_qpm / 60.0
+    if all_times.min() * steps_per_second + 0.5 <= -1:
+        return tempo_qpm, "with notes at negative times"
+    if notes.starts.max() * steps_per_second >= MAX_STEPS:
+        return tempo_qpm, f"longer than {MAX_STEPS:,} steps"
+    return tempo_qpm, ""
+
+
+def _is_countable(tempos: Any, times: np.ndarray) -> bool:
+    """Whether tempo and times are numbers to divide by and to round: the converter dies of others.
+
+    A tempo of 0 is what a NoteSequence has if nothing was written into its tempo.
+    """
+    return all(0 < tempo.qpm < math.inf for tempo in tempos) and bool(np.isfinite(times).all())
+
+
+def _changes(marks: Any, value: Any, default: Any) -> bool:
+    """Whether tempo or meter changes, as note_seq sees it: before the first mark is the default."""
+    if not len(marks):
+        return False
+    ordered = sorted(marks, key=lambda mark: mark.time)
+    if ordered[0].time != 0 and value(ordered[0]) != default:
+        return True
+    return any(value(mark) != value(marks[0]) for mark in ordered[1:])
+
+
+def _is_in_meter(signatures: Any, layout: Layout) -> bool:
+    """Whether a bar has `quarters_per_bar` quarters; 2/2 and 8/8 are as good as 4/4."""
+    if not len(signatures):
+        return layout.quarters_per_bar == 4
+    numerator, denominator = signatures[0].numerator, signatures[0].denominator
+    is_power_of_two = denominator > 0 and not denominator & (denominator - 1)
+    return is_power_of_two and 4 / denominator * numerator == layout.quarters_per_bar
+
+
+def _steps_of(starts: np.ndarray, layout: Layout, tempo_qpm: float) -> np.ndarray:
+    """The nearest step of each note: `note_seq.quantize_to_step`, which rounds by truncation."""
+    steps_per_second = layout.steps_per_quarter * tempo_qpm / 60.0
+    return (starts * steps_per_second + 0.5).astype(np.int64)
+
+
+def _loudest(steps: np.ndarray, notes: _Notes, layout: Layout) -> np.ndarray:
+    """Indices of the notes that stay: the loudest, the first of equals, of each step and drum."""
+    cells = steps * layout.num_drums + notes.drums
+    order = np.lexsort((-notes.velocities, cells))  # stable, so the first of equals stays first
+    is_first = np.ones(len(order), bool)
+    is_first[1:] = np.diff(cells[order]) != 0
+    return order[is_first]
+
+
+def _fill(
+    steps: np.ndarray,
+    notes: _Notes,
+    kept: np.ndarray,
+    bars: int,
+    layout: Layout,
+    tempo_qpm: float,
+) -> np.ndarray:
+    """float32 [steps, depth]. The arithmetic is Magenta's, in float64 and in its order."""
+    step_seconds = 60.0 / tempo_qpm / layout.steps_per_quarter
+    offsets = (step_seconds * steps[kept] - notes.starts[kept]) / step_seconds * 2
+    outputs = np.zeros((bars * layout.steps_per_bar, 3, layout.num_drums), np.float32)
+    step, drum = steps[kept], notes.drums[kept]
+    outputs[step, 0, drum] = 1
+    outputs[step, 1, drum] = notes.velocities[kept] / 127.0
+    outputs[step, 2, drum] = offsets
+    return outputs.reshape(-1, layout.depth)
+
+
+def _account(report: Report, bars: int, starts: range, crowded: int, layout: Layout) -> None:
+    covered = len(starts) * min(layout.hop_steps, layout.window_steps)
+    covered += max(layout.window_steps - layout.hop_steps, 0)
+    report.used += 1
+    report.windows += len(starts)
+    report.bars += bars
+    report.bars_lost += bars - covered // layout.steps_per_bar
+    report.crowded += crowded

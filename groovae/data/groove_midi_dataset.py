@@ -1,0 +1,152 @@
+"""The Groove MIDI Dataset (GMD): fetch it, and say what its `info.csv` holds.
+
+Gillick et al., "Learning to Groove with Inverse Sequence Transformations", ICML 2019; by Google
+LLC, CC BY 4.0, https://magenta.tensorflow.org/datasets/groove.
+
+    groovae download
+    groovae info data_dir/groove
+"""
+
+import os
+import shutil
+import stat
+import zipfile
+from pathlib import Path, PurePosixPath
+from typing import Any, BinaryIO
+
+import pandas as pd
+
+from groovae.errors import GroovaeError
+from groovae.system.atomic_files import replacing_directory
+from groovae.system.download import Progress, RemoteFile, fetched
+
+GROOVE = RemoteFile(
+    url="https://storage.googleapis.com/magentadata/datasets/groove/groove-v1.0.0-midionly.zip",
+    sha256="651cbc524ffb891be1a3e46d89dc82a1cecb09a57c748c7b45b844c4841dcc1e",
+    size=3_260_318,
+)
+FOLDER = "groove"  # in the zip
+
+MAX_UNPACKED_BYTES = 1 << 30
+
+INFO_COLUMNS = (
+    *("drummer", "session", "id", "style", "bpm", "beat_type", "time_signature"),
+    *("midi_filename", "duration", "split"),
+)
+
+
+def download(
+    dest: str | os.PathLike[str],
+    archive: RemoteFile = GROOVE,
+    progress: Progress = lambda done_bytes: None,
+) -> Path:
+    """Fetches an archive, checks it, and unpacks it as the folder `dest`, whole or not at all.
+
+    Args:
+      dest: The folder to make; it must not exist yet, or be empty.
+      archive: What to fetch.
+      progress: Called with the bytes that have come so far.
+
+    Raises:
+      GroovaeError: `dest` holds something, the archive cannot be reached, or it is not the one
+        that was asked for.
+    """
+    dest = Path(dest).expanduser()
+    if dest.exists() and (not dest.is_dir() or any(dest.iterdir())):
+        raise GroovaeError(f"{dest}: this folder is not empty; remove it or name another --dest")
+    with fetched(archive, progress) as file, replacing_directory(dest) as temporary:
+        _unzip(file, archive.url, temporary)
+    return dest
+
+
+def read_info(directory: str | os.PathLike[str]) -> pd.DataFrame:
+    """`info.csv` of a GMD-style folder, a row a file, with `on_disk` added.
+
+    Raises:
+      GroovaeError: no such file, or it is not an info.csv in GMD's columns.
+    """
+    directory = Path(directory).expanduser()
+    path = directory / "info.csv"
+    if not path.is_file():
+        raise GroovaeError(
+            f"{path}: no such file; name the folder of the Groove MIDI Dataset, or fetch it with "
+            "`groovae download`"
+        )
+    try:
+        info = pd.read_csv(path)
+    except (OSError, ValueError) as error:
+        raise GroovaeError(f"{path}: this is not a CSV table ({error})") from error
+    missing = [column for column in INFO_COLUMNS if column not in info.columns]
+    if missing:
+        raise GroovaeError(f"{path}: columns missing: {', '.join(missing)}")
+    if info.empty:
+        raise GroovaeError(f"{path}: the table has no rows")
+    for column in ("bpm", "duration"):
+        if pd.to_numeric(info[column], errors="coerce").isna().any():
+            raise GroovaeError(f"{path}: {column} must be a number in each row")
+    info["on_disk"] = [(directory / str(name)).is_file() for name in info["midi_filename"]]
+    return info
+
+
+def summarize(info: pd.DataFrame) -> dict[str, Any]:
+    """What a person wants to know of an `info.csv`: counts, hours, tempo, by split and style."""
+    hours = info.assign(hours=info["duration"] / 3600, main_style=_main_style(info))
+    return {
+        "files": len(info),
+        "missing_files": int((~info["on_disk"]).sum()),
+        "hours": round(float(hours["hours"].sum()), 2),
+        "drummers": int(info["drummer"].nunique()),
+        "tempo_bpm": {
+            name: float(info["bpm"].quantile(share))
+            for name, share in (("min", 0), ("median", 0.5), ("max", 1))
+        },
+        "splits": _table(hours, "split"),
+        "styles": _table(hours, "main_style"),
+        "meters": _table(hours, "time_signature"),
+    }
+
+
+def _main_style(info: pd.DataFrame) -> pd.Series:
+    """`funk` of `funk/groove1`."""
+    return info["style"].astype(str).str.split("/").str[0]
+
+
+def _table(info: pd.DataFrame, by: str) -> dict[str, dict[str, Any]]:
+    """Files, hours, beats, fills and tempo of each value of a column, most hours first."""
+    table = {}
+    for value, rows in info.groupby(by, dropna=False):
+        table["(none)" if pd.isna(value) else str(value)] = {
+            "files": len(rows),
+            "hours": round(float(rows["hours"].sum()), 2),
+            "beats": int((rows["beat_type"] == "beat").sum()),
+            "fills": int((rows["beat_type"] == "fill").sum()),
+            "median_bpm": float(rows["bpm"].median()),
+        }
+    return dict(sorted(table.items(), key=lambda item: -item[1]["hours"]))
+
+
+def _unzip(file: BinaryIO, url: str, into: Path) -> None:
+    """Unpacks the members below `FOLDER`; one that would land elsewhere is refused."""
+    try:
+        with zipfile.ZipFile(file) as members:
+            if sum(member.file_size for member in members.infolist()) > MAX_UNPACKED_BYTES:
+                raise GroovaeError(f"{url}: the archive is too large to unpack")
+            for member in members.infolist():
+                _unzip_member(members, member, url, into)
+    except zipfile.BadZipFile as error:
+        raise GroovaeError(f"{url}: this is not a zip file ({error})") from error
+
+
+def _unzip_member(members: zipfile.ZipFile, member: zipfile.ZipInfo, url: str, into: Path) -> None:
+    name = PurePosixPath(member.filename)
+    if name.parts[:1] != (FOLDER,) or ".." in name.parts or "\\" in member.filename:
+        raise GroovaeError(f"{url}: a member lies outside the folder: {member.filename}")
+    if stat.S_ISLNK(member.external_attr >> 16):
+        raise GroovaeError(f"{url}: a member is a link: {member.filename}")
+    target = into.joinpath(*name.parts[1:])
+    if member.is_dir():
+        target.mkdir(parents=True, exist_ok=True)
+        return
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with members.open(member) as source, open(target, "wb") as sink:
+        shutil.copyfileobj(source, sink)

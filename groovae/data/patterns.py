@@ -1,0 +1,492 @@
+"""The embedded data set: twenty drum styles written as text, and a drummer who plays them.
+
+`groovae demo` trains on this, without a network. The patterns were made for this project in
+well-known idioms. A style is a feel (`FEELS`) and a chart (`CHARTS`); from them `performances`
+plays a hundred takes of eight bars, and `write_dataset` writes them in the layout of the Groove
+MIDI Dataset (GMD), so that whatever reads the one reads the other.
+
+How to read a chart. A row is a drum, top of the kit first. Its five columns are the bars A and B
+(the groove, a two-bar phrase), C (a variation), F (a short fill) and G (a big one). A bar is 4/4 in
+16 steps:
+
+    1 e & a 2 e & a 3 e & a 4 e & a          X accent    x normal    o ghost note    - rest
+    X - - - - - - - x - x - - - - -
+
+The first line of a chart is its takes, "tempo form touches": `126 ABAFABCG ride` is 126 bpm, eight
+bars in that order, the hi-hat moved to the ride cymbal (`TOUCHES` has all such changes). The first
+bar, and each bar after a fill, opens with a crash where the style has one.
+
+How it is played. In steps, a feel says where the four 16ths of a beat lie: `_swung(0.2)` has every
+other one a fifth of a step late, `TRIPLET` makes `X--x` the long and the short of a shuffle and
+`Xx-x` a triplet. In milliseconds, it says which drum lies behind the beat or ahead of it. The
+drummer adds a slow drift, a small error for each hit, a rush towards the end of a fill, a weaker
+hand, and leaves out a ghost note now and then.
+
+Each take has random numbers of its own, made of nothing but `random.Random(...).random()`, which
+Python promises to repeat, and plain arithmetic: every machine and every Python plays the same.
+"""
+
+import csv
+import os
+import random
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import NamedTuple
+
+from groovae.music.midi_writer import Note, write_midi
+from groovae.system.atomic_files import replacing
+
+STEPS_PER_BAR = 16
+SESSION = "drummer1/session1"
+# A row's pitch, and how loud the drum is played beside the snare drum.
+DRUMS = {
+    "CR": (49, 0.95),  # crash cymbal
+    "RB": (53, 0.80),  # ride cymbal, bell
+    "RD": (51, 0.75),  # ride cymbal
+    "OH": (46, 0.85),  # open hi-hat
+    "CH": (42, 0.75),  # closed hi-hat
+    "HT": (50, 0.95),  # high tom
+    "MT": (47, 0.95),  # mid tom
+    "LT": (43, 1.00),  # low or floor tom
+    "SD": (38, 1.00),  # snare drum
+    "SS": (37, 0.75),  # side stick
+    "BD": (36, 0.85),  # bass drum
+    "PH": (44, 0.80),  # hi-hat with the foot
+}
+VELOCITIES = {"X": 108, "x": 82, "o": 36}
+ACCENTS = (8, -5, 1, -5, 3, -5, 1, -5, 6, -5, 1, -5, 3, -5, 1, -5)  # e, a: the weaker hand
+REST = "-" * STEPS_PER_BAR
+LETTERS = "-oxX"  # from silent to loud
+GHOSTS = str.maketrans(LETTERS, "o---")  # a ghost note wherever nothing is written
+COLUMNS = "ABCFG"
+FILLS = "FG"
+
+VELOCITY_SIGMA = 6
+JITTER_MS = 6.0  # sigma of a hit's own error
+DRIFT_MS, DRIFT_MEMORY = 1.7, 0.95  # sigma of a step, 5.4 ms in the long run
+RUSH_MS = 8.0  # how early the end of a fill comes
+MAX_OFFSET_STEPS = 0.46  # a hit stays nearest to the step it is written on
+GHOSTS_LEFT_OUT = 0.12
+NOTE_SECONDS = 0.05
+
+Bar = dict[str, str]  # row name -> 16 letters
+Lean = tuple[float, float, float, float]
+
+
+def _swung(delay_steps: float) -> Lean:
+    return (0.0, delay_steps, 0.0, delay_steps)
+
+
+STRAIGHT = _swung(0.0)
+TRIPLET = (0.0, 1 / 3, 0.0, -1 / 3)
+
+
+@dataclass(frozen=True)
+class Feel:
+    """How a style is played."""
+
+    lean_steps: Lean  # by how much of a 16th each of the four 16ths of a beat comes late
+    late_ms: dict[str, float] = field(default_factory=dict)  # by drum; negative: ahead of the beat
+    loudness: float = 1.0  # a factor on all velocities
+    crash: bool = True  # whether a crash opens the take and answers its fills
+
+
+FEELS = {
+    "rock": Feel(STRAIGHT, {"SD": 5, "CH": -3}, 1.05),
+    "rock/metal": Feel(STRAIGHT, {"BD": -2, "SD": 2}, 1.12),
+    "punk": Feel(STRAIGHT, {"CH": -6, "OH": -6, "SD": -3}, 1.12),
+    "country": Feel(_swung(0.06), {"SD": -3, "BD": 3}, 0.9, crash=False),
+    "funk": Feel(_swung(0.08), {"SD": 4, "BD": -2}),
+    "funk/purdieshuffle": Feel(TRIPLET, {"SD": 8, "BD": 2}, 0.95),
+    "soul": Feel(_swung(0.06), {"SD": 16, "BD": 4}, 0.95),
+    "soul/motown": Feel(STRAIGHT, {"SD": 5, "CH": -4}),
+    "blues/shuffle": Feel(TRIPLET, {"SD": 7, "CH": -2}),
+    "dance/disco": Feel(STRAIGHT, {"OH": -5, "CH": -3}),
+    "dance/breakbeat": Feel(_swung(0.05), {"CH": -4, "SD": -2}, 1.05),
+    "hiphop": Feel(_swung(0.22), {"SD": 12, "BD": 7}, 0.95),
+    "reggae": Feel(_swung(0.25), {"BD": 10, "SS": 14}, 0.9),
+    "pop/soft": Feel(STRAIGHT, {"SD": 10, "SS": 8, "BD": 2}, 0.85),
+    "latin/brazilian-bossa": Feel(STRAIGHT, {"SS": 4, "BD": 3}, 0.78, crash=False),
+    "latin/samba": Feel((0.0, 0.06, -0.08, -0.14), {"BD": 4}, 0.95),
+    "afrobeat": Feel(_swung(0.07), {"SD": 6, "CH": -4}, 0.92),
+    "afrocuban/bembe": Feel(TRIPLET, {"BD": 4, "RB": -4}, 0.95, crash=False),
+    "jazz/swing": Feel(TRIPLET, {"RD": -4, "SD": 6}, 0.85, crash=False),
+    "neworleans/secondline": Feel(_swung(0.18), {"BD": 6, "SD": 3}, crash=False),
+}
+
+CHARTS = {
+    "rock": """
+      116 ABACABAF, 126 ABAFABCG ride, 104 AACFABAG, 134 ABABABCG open, 120 ABABACAG
+      OH |----------------|----------------|--------------X-|----------------|----------------|
+      CH |X-x-X-x-X-x-X-x-|X-x-X-x-X-x-X-x-|X-x-X-x-X-x-X---|X-x-X-x-X-x-----|X-x-X-x---------|
+      HT |----------------|----------------|----------------|----------------|--------Xx------|
+      MT |----------------|----------------|----------------|----------------|----------xx----|
+      LT |----------------|----------------|----------------|------------XxX-|------------XxXx|
+      SD |----X-------X---|----X--o----X---|----X-------X--o|----X-----xxX---|----X-xx--------|
+      BD |X-------X-x-----|X-----x-X-x-----|X--x----x-x-----|X-------X-----X-|X-------X---X---|""",
+    "rock/metal": """
+      168 ABABABAF, 176 ABACABCG ride, 160 ABAFABCF half, 184 AACFABCG, 172 ABABABCG open
+      CH |X---X---X---X---|X---X---X---X---|X-x-X-x-X-x-X-x-|X---X---X-------|X---------------|
+      HT |----------------|----------------|----------------|----------------|----XxXx--------|
+      MT |----------------|----------------|----------------|----------------|--------XxXx----|
+      LT |----------------|----------------|----------------|------------XxXx|------------XxXx|
+      SD |----X-------X---|----X-------X---|--X---X---X---X-|----X---XxXx----|XxXx------------|
+      BD |X-xxX-xxX-xxX-xx|XxxxXxxxX-xxX-xx|X---X---X---X---|X-xxX-xxX---X---|X-x-X-x-X-x-X-x-|""",
+    "punk": """
+      172 ABABABAF, 184 AAACABAG, 178 ABAFABAG open, 164 ABABABCF half, 180 ABABACAG toms
+      OH |----------------|--------------X-|----------------|----------------|----------------|
+      CH |X-X-X-X-X-X-X-X-|X-X-X-X-X-X-X---|X-X-X-X-X-X-X-X-|X-X-X-X---------|----------------|
+      LT |----------------|----------------|----------------|--------------XX|------------X-X-|
+      SD |----X-------X---|----X-------X---|--X---X---X---X-|----X---XxXxXX--|X-X-X-X-XxXxX-X-|
+      BD |X-----X---X-----|X-x---X---X---x-|X---X---X---X---|X-----X-X---X---|X---X---X---X---|""",
+    "country": """
+      108 ABABABAF, 116 ABACABAG, 100 ABAFABCF, 124 AACFABCG, 112 ABABABCG
+      CH |----------------|----------------|x-x-x-x-x-x-x-x-|----------------|----------------|
+      LT |----------------|----------------|----------------|----------------|------------XxX-|
+      SD |ooXoooXoooXoooXo|ooXoooXoooXooXXo|----X--o----X--o|ooXoooXoooXoXxXX|ooXoxxXoXoXo----|
+      BD |X---x---X---x---|X---x---X---x---|X-----x-X-------|X---x---X---x---|X---x---X---X---|
+      PH |----x-------x---|----x-------x---|----------------|----x-------x---|----x-------x---|""",
+    "funk": """
+      96 ABABABCF, 104 ABAFABCG, 92 AACFABAG sixteenths, 110 ABACABCF ride, 100 ABABABAG
+      OH |----------------|--------------x-|------x---------|----------------|----------------|
+      CH |X-x-X-x-X-x-X-x-|X-x-X-x-X-x-X---|X-x-X---X-x-X-x-|X-x-X-x-X-------|X-x---x---------|
+      HT |----------------|----------------|----------------|----------------|------------X---|
+      MT |----------------|----------------|----------------|----------------|-------------x--|
+      LT |----------------|----------------|----------------|----------------|---------------X|
+      SD |----X--o-o--X-o-|----X-oo--o-X---|----X--o-oo---X-|----X--o-XoXo-XX|---oX--X-oX-----|
+      BD |X--x--x---x-----|X--x----x--x----|X--x----x--x----|X--x--x-x----x--|X----x--x--x--x-|""",
+    "funk/purdieshuffle": """
+      124 ABABABAF, 132 ABACABAG, 118 AACFABAG, 138 ABABABCF ride, 128 ABAFABCG
+      OH |----------------|----------------|---------------x|----------------|----------------|
+      CH |X--xX--xX--xX--x|X--xX--xX--xX--x|X--xX--xX--xX---|X--xX--xX--x----|X--xX--x--------|
+      HT |----------------|----------------|----------------|----------------|------------X---|
+      MT |----------------|----------------|----------------|----------------|-------------x--|
+      LT |----------------|----------------|----------------|----------------|---------------X|
+      SD |-o---o--Xo---o--|-o---o--X----o-o|-o---o--Xo---o--|-o---o--X---Xx-X|-o---o--Xx-x----|
+      BD |X------x---x----|X--x-------x---x|X------x---x-x--|X--x-------x----|X------x--------|""",
+    "soul": """
+      92 ABABABAF, 100 ABACABAG, 86 AACFABCF, 106 ABAFABCG ride, 96 ABABABCG
+      OH |----------------|----------------|--------------x-|----------------|----------------|
+      CH |X-x-X-x-X-x-X-x-|X-x-X-x-X-x-X-x-|X-x-X-x-X-x-X---|X-x-X-x-X-x-----|X-x-X-x---------|
+      HT |----------------|----------------|----------------|----------------|------------X---|
+      LT |----------------|----------------|----------------|----------------|--------------X-|
+      SD |----X-------X---|----X----o--X--o|----X--o----X---|----X-------X-xX|----X---x-xx----|
+      BD |X-----x-xx------|X-----x---x-----|X-xx----x-x-----|X-----x-x-x-----|X-----x-x-----x-|""",
+    "soul/motown": """
+      112 ABABABAF, 124 ABAFABCG, 104 AACFABAG, 118 ABACABCF, 128 ABABABCG
+      CH |X-x-X-x-X-x-X-x-|X-x-X-x-X-x-X-x-|X-x-X-x-X-x-X-x-|X-x-X-x-X-------|X---------------|
+      HT |----------------|----------------|----------------|----------------|--------Xx------|
+      LT |----------------|----------------|----------------|-------------xX-|----------xx----|
+      SD |X---X---X---X---|X---X---X---X--x|----X---X-x-X---|X---X---X-xxX---|X---X-xx----XxXX|
+      BD |X-----x-X-x---x-|X-x---x-X-----x-|X-----x---x---x-|X-----x-X---x---|X---X---X---X---|""",
+    "blues/shuffle": """
+      116 ABABABAF, 124 ABACABAG, 108 ABAFABCF, 130 AACFABCG ride, 120 ABABABCG
+      CH |X--xX--xX--xX--x|X--xX--xX--xX--x|X--xX--xX--xX--x|X--xX--xX--x----|X--xX--x--------|
+      LT |----------------|----------------|----------------|----------------|------------Xx-X|
+      SD |----X--o----X--o|o--oX--oo--oX--o|----X--o---oX--o|----X-------Xx-X|----X--oXx-x----|
+      BD |X---x---X---x---|X---x--xX---x---|X--xx--xX--xx---|X---x---X---x---|X---x---X---X---|""",
+    "dance/disco": """
+      116 ABABABAF, 122 ABACABAG eighths, 126 ABAFABCG, 112 AACFABAG, 120 ABABABCG eighths
+      OH |--X---X---X---X-|--X---X---X---X-|------X-------X-|--X---X---------|--X-------------|
+      CH |Xo-oXo-oXo-oXo-o|Xo-oXo-oXo-oXo-o|XoxoXo-oXoxoXo-o|Xo-oXo-o--------|Xo-o------------|
+      HT |----------------|----------------|----------------|----------------|--------Xx------|
+      LT |----------------|----------------|----------------|----------------|----------Xx----|
+      SD |----X-------X---|----X-------X--o|----X--o-o--X---|----X---X-x-XxXx|----X-xx----XxXX|
+      BD |X---X---X---X---|X---X---X---X-x-|X---X---X---X---|X---X---X---X---|X---X---X---X---|""",
+    "dance/breakbeat": """
+      170 ABABABAF, 174 ABACABCG, 164 ABAFABAG half, 176 AACFABCG ride, 172 ABABABCF
+      OH |----------------|--------------x-|----------------|----------------|----------------|
+      CH |X-x-X-x-X-x-X-x-|X-x-X-x-X-x-X---|X-x-x-x-X-x-x-x-|X-x-X-x-X-x-----|X-x-X-x---------|
+      SD |----X--o--o-X---|----X-o--o--X-oo|---X--o-X--o--X-|----X--o-oX-X-XX|----X-XoX-XoXXXX|
+      BD |X---------X-----|X--x------X-----|X----x----x--x--|X---------X-----|X-------X---X---|""",
+    "hiphop": """
+      90 ABABABAF, 94 ABACABAG, 86 ABAFABCF, 84 AACFABCG quarters, 92 ABABABCG
+      OH |----------------|----------------|--------------x-|----------------|----------------|
+      CH |X-x-X-x-X-x-X-x-|X-x-X-x-XxxxX-x-|XxxxX-x-X-xxX---|X-x-X-x-X-x-----|X-x-X-x-X-------|
+      SD |----X-------X---|----X--o----X---|----X----o--X--o|----X--o----X-xX|----X--o-oxX-XoX|
+      BD |X------x--x-----|X--x---x--x--x--|X-x----x-xx-----|X------x--x-----|X------x----x-x-|""",
+    "reggae": """
+      72 ABABABAF, 76 ABACABAG, 68 ABAFABCF, 80 AACFABAG, 74 ABABABCG
+      OH |----------------|--------------X-|----------------|----------------|----------------|
+      CH |x-Xox-Xox-Xox-Xo|x-Xox-Xox-Xox---|x-Xox-Xox-Xox-Xo|x-Xox-Xox-Xo----|x-Xox-----------|
+      HT |----------------|----------------|----------------|----------------|--------XxxX----|
+      LT |----------------|----------------|----------------|----------------|------------X-x-|
+      SD |----------------|----------------|----------------|------------XoxX|------X---------|
+      SS |----X-------X---|----X--x-x--X---|----X-------X--x|----X-----------|----X-----------|
+      BD |----X-------X---|----X-------X---|X---X---X---X---|----X-------X---|----X-------X---|""",
+    "pop/soft": """
+      70 ABABABAF, 76 ABABABCG stick, 66 ABAFABCF, 80 AACFABCG ride, 72 ABACABCG
+      OH |----------------|----------------|--------------x-|----------------|----------------|
+      CH |X-x-X-xoX-x-X-x-|X-xoX-x-X-x-X-xo|X-x-X-xoX-x-X---|X-x-X-x-X-x-----|X-x-X-x---------|
+      HT |----------------|----------------|----------------|----------------|--------x-x-----|
+      MT |----------------|----------------|----------------|------------x---|-----------xx---|
+      LT |----------------|----------------|----------------|--------------x-|-------------xX-|
+      SD |----X-------X---|----X-------X-o-|----X--o-o--X---|----X-----oxX---|----X---------xX|
+      BD |X------xX-----x-|X------xX-x-----|X-x----xX-x-----|X------xX-----x-|X------xX-----x-|""",
+    "latin/brazilian-bossa": """
+      128 ABABABAF, 138 ABACABCF, 122 ABAFABCG, 144 ABABABCG ride, 132 ABACABAF
+      CH |x-o-x-o-x-o-x-o-|x-o-x-o-x-o-x-o-|x-o-x-o-x-o-x-o-|x-o-x-o-x-o-----|x-o-x-o---------|
+      HT |----------------|----------------|----------------|----------------|--------x-x-----|
+      LT |----------------|----------------|----------------|----------------|------------x---|
+      SD |----------------|----------------|----------------|------------x-xx|--------------xo|
+      SS |X-----x-----x---|----x-----x-----|--x---x-----x---|----x-----x-----|X-----x---------|
+      BD |X-----x-X-----x-|X-----x-X-----x-|X-----x-X-----x-|X-----x-X-----x-|X-----x-X-----x-|""",
+    "latin/samba": """
+      100 ABABABAF, 106 ABACABAG, 96 ABAFABCF, 110 AACFABAG ride, 102 ABABABCG
+      CH |x-X-x-X-x-X-x-X-|x-X-x-X-x-X-x-X-|----------------|x-X-x-X---------|x-X-------------|
+      HT |----------------|----------------|----------------|----------------|----X--x--------|
+      LT |----------------|----------------|----------------|------------X-x-|--------X--xX-X-|
+      SD |----------------|----------------|XooXooXoXooXoXoo|--------XoxX----|-------------x-x|
+      SS |x-x--x-xx-x--x--|-x-xx-x--x-x-x--|----------------|x-x--x-x--------|x-x-------------|
+      BD |x--xX--xx--xX--x|x--xX--xx--xX--x|x--xX--xx--xX--x|x--xX--xx--xX---|x--xX--xx--xX---|""",
+    "afrobeat": """
+      108 ABABABCF, 114 ABACABAG, 102 ABAFABCG, 120 AACFABAF ride, 110 ABABABAG
+      OH |------x---------|--------------x-|------x-------x-|----------------|----------------|
+      CH |X-xxX---X-xxX-x-|X-xxX-x-X-xxX---|X-xxX---X-xxX---|X-xxX-x-X-------|X-xxX-----------|
+      HT |----------------|----------------|----------------|----------------|------------X-x-|
+      LT |----------------|----------------|----------------|----------------|-------------x-X|
+      SD |----o--X--o-X---|----o--X--o--X-o|---oX--o--X-o-X-|----o--X--xoXoXX|------XoX-oX----|
+      BD |X--x------x---x-|X-----x---x--x--|X--x--x---x-----|X--x----x----x--|X--x-----x--X---|""",
+    "afrocuban/bembe": """
+      112 ABABABAF, 120 ABACABCG, 104 ABAFABAG, 126 AACFABCF, 116 ABABABCG
+      RB |X--x-x-x-x--x--x|X--x-x-x-x--x--x|X--x-x-x-x--x--x|X--x-x-x--------|X--x------------|
+      HT |---x-------x----|---x-------x-x--|-----x-x--------|--------Xx-x----|----Xx-x--------|
+      LT |-----x-------x--|-----x---------x|---x-----x-x----|------------Xx-x|--------Xx-xX--X|
+      SD |--------o-------|--------o-------|-o------X---o---|--------X---X---|-x-x------------|
+      BD |X------x----x---|X------x---x----|X----x------x--x|X------x----X---|X---X---X---X---|
+      PH |x---x---x---x---|x---x---x---x---|x---x---x---x---|x---x---x---x---|x---x---x---x---|""",
+    "jazz/swing": """
+      138 ABABABAF, 152 ABACABCF, 128 ABAFABCG, 166 ABCFABAG hats, 144 ABABABCG
+      RD |x---X--xx---X--x|x---X--xx---X--x|x--xX--xx---X--x|x---X--xx-------|x---X-----------|
+      HT |----------------|----------------|----------------|----------------|--------Xx-x----|
+      LT |----------------|----------------|----------------|----------------|------------Xx-x|
+      SD |-------o-------o|---x-------o----|-o-----x---o-o-x|-------o----Xx-x|---ox--Xx-------|
+      BD |o---o---o---o---|o---o---o--xo---|o---o--xo---o---|o---o---o---o---|o--xo---o---o--X|
+      PH |----x-------x---|----x-------x---|----x-------x---|----x-------x---|----x-------x---|""",
+    "neworleans/secondline": """
+      94 ABABABAF, 100 ABACABCG, 88 ABAFABCF, 106 AACFABAG, 98 ABABABCG
+      RB |----------------|----------------|X-x-xx-xx-xx-x-x|----------------|----------------|
+      HT |----------------|----------------|----------------|----------------|----X-xX--------|
+      LT |----------------|----------------|----------------|-------------X-x|--------X--X----|
+      SD |X-oXo-oxo-oXo-Xo|o-Xo-oXo-oXo-oXx|----X-o----oX-o-|X-oXo-oxX-XoX---|X-oX--------XoXX|
+      BD |X--x--x-----X---|X--x--x---x-X---|X--x--x-----X---|X--x--x-----X---|X--x--x-----X---|
+      PH |----x-------x---|----x-------x---|----x-------x---|----x-------x---|----x-------x---|""",
+}
+
+
+@dataclass(frozen=True)
+class Performance:
+    """A take as played.
+
+    Attributes:
+      style: A key of `CHARTS`, in GMD's spelling "primary/secondary".
+      tempo_qpm: Quarters a minute.
+      split: "train", "validation" or "test".
+      notes: The hits in order, the first at 0 seconds or a little after.
+      bars: How many bars of 4/4.
+    """
+
+    style: str
+    tempo_qpm: int
+    split: str
+    notes: list[Note]
+    bars: int
+
+    @property
+    def duration_seconds(self) -> float:
+        return self.bars * 240 / self.tempo_qpm
+
+
+def write_dataset(directory: str | os.PathLike[str], seed: int = 0) -> list[Path]:
+    """Writes the takes as MIDI files, and `info.csv`, as the Groove MIDI Dataset does.
+
+    Args:
+      directory: The folder to write to; it is made if need be.
+      seed: Another seed is another drummer: same charts, other timing and velocities.
+
+    Returns:
+      The MIDI files, `directory/drummer1/session1/1_rock_116_beat_4-4.mid` and so on.
+
+    Raises:
+      GroovaeError: a file cannot be written.
+    """
+    played = list(performances(seed))
+    rows = [_info_row(number, performance) for number, performance in enumerate(played, start=1)]
+    paths = [Path(directory, row["midi_filename"]) for row in rows]
+    for path, performance in zip(paths, played, strict=True):
+        write_midi(path, performance.notes, performance.tempo_qpm, performance.duration_seconds)
+    _write_info(Path(directory, "info.csv"), rows)
+    return paths
+
+
+def performances(seed: int = 0) -> Iterator[Performance]:
+    """Yields every take, style by style, eight in ten of them for training.
+
+    The last take of a style is held out, in turn for validation and for test, so both splits hold
+    grooves that training knows, at a tempo it has not seen.
+    """
+    for style_number, (style, chart) in enumerate(CHARTS.items()):
+        held_out = ("validation", "test")[style_number % 2]
+        bars, takes = parse_chart(style, chart)
+        for take in takes:
+            rng = random.Random(f"{seed} {style} {take}")
+            arranged = _arrange(bars, take, FEELS[style].crash)
+            notes = _play(arranged, take, FEELS[style], rng)
+            split = held_out if take is takes[-1] else "train"
+            yield Performance(style, take.tempo_qpm, split, notes, len(arranged))
+
+
+class Take(NamedTuple):
+    """What is played: quarters a minute, the bars by their letters, keys of `TOUCHES`."""
+
+    tempo_qpm: int
+    form: str
+    touches: tuple[str, ...]
+
+
+def parse_chart(style: str, chart: str) -> tuple[dict[str, Bar], list[Take]]:
+    """Reads a chart: its bars by their letters A, B, C, F, G, and its takes.
+
+    Raises:
+      ValueError: a row or a take is not as the docstring of this module has it. The message names
+        the style and the row.
+    """
+    head, *rows = [line.strip() for line in chart.strip().splitlines()]
+    bars: dict[str, Bar] = {letter: {} for letter in COLUMNS}
+    for row in rows:
+        drum, *columns = row.replace(" ", "").rstrip("|").split("|")
+        if drum not in DRUMS or drum in bars["A"]:
+            raise ValueError(f"{style}: row {row!r}: {drum!r} is no drum, or comes twice")
+        if [len(cells) for cells in columns] != [STEPS_PER_BAR] * len(COLUMNS):
+            raise ValueError(f"{style}: row {row!r}: not five bars of {STEPS_PER_BAR} steps")
+        if set("".join(columns)) - set(LETTERS):
+            raise ValueError(f"{style}: row {row!r}: a letter that is not one of {LETTERS!r}")
+        for letter, cells in zip(COLUMNS, columns, strict=True):
+            bars[letter][drum] = cells
+    return bars, [_parse_take(style, take) for take in head.split(",")]
+
+
+def _parse_take(style: str, text: str) -> Take:
+    if not re.fullmatch(rf" *[1-9][0-9]* [{COLUMNS}]+( ({'|'.join(TOUCHES)}))*", text):
+        raise ValueError(f"{style}: row {text!r}: a take is a tempo, a form of bars, and touches")
+    tempo, form, *touches = text.split()
+    return Take(int(tempo), form, tuple(touches))
+
+
+def _arrange(bars: dict[str, Bar], take: Take, crash: bool) -> list[Bar]:
+    """The bars of a take with its touches; a fill takes only those that choose a cymbal."""
+    arranged = []
+    after_fill = True  # as if the count-in were one
+    for letter in take.form:
+        bar = bars[letter]
+        for touch in take.touches:
+            if letter not in FILLS or touch in CYMBAL_TOUCHES:
+                bar = TOUCHES[touch](bar)
+        arranged.append(_with_crash(bar) if after_fill and crash else bar)
+        after_fill = letter in FILLS
+    return arranged
+
+
+def _with_crash(bar: Bar) -> Bar:
+    """A crash on the first step, struck by the hand that would have struck another cymbal."""
+    stilled = {drum: "-" + bar[drum][1:] for drum in ("CH", "OH", "RD", "RB") if drum in bar}
+    return bar | stilled | {"CR": "X" + REST[1:]}
+
+
+def _moved(bar: Bar, **new_drums: str) -> Bar:
+    """The bar with parts moved to other drums, joined with what those play already."""
+    moved: Bar = {}
+    for drum, cells in bar.items():
+        drum = new_drums.get(drum, drum)
+        moved[drum] = _louder(moved.get(drum, REST), cells)
+    return moved
+
+
+def _thinned(bar: Bar, steps: int) -> Bar:
+    """The hi-hat on every second or fourth step only."""
+    return bar | {"CH": "".join(cell + "-" * (steps - 1) for cell in bar["CH"][::steps])}
+
+
+def _half_time(bar: Bar) -> Bar:
+    """The first half of what kick and snare drum play, stretched over the bar."""
+    return bar | {drum: "".join(cell + "-" for cell in bar[drum][:8]) for drum in ("SD", "BD")}
+
+
+def _louder(first: str, second: str) -> str:
+    return "".join(max(pair, key=LETTERS.index) for pair in zip(first, second, strict=True))
+
+
+TOUCHES: dict[str, Callable[[Bar], Bar]] = {
+    "ride": lambda bar: _moved(bar, CH="RD", OH="RB") | {"PH": "----x-------x---"},
+    "hats": lambda bar: _moved(bar | {"PH": REST}, RD="CH"),
+    "open": lambda bar: _moved(bar, CH="OH"),  # loose, for a loud chorus
+    "toms": lambda bar: _moved(bar, CH="LT"),
+    "stick": lambda bar: _moved(bar, SD="SS"),
+    "quarters": lambda bar: _thinned(bar, 4),
+    "eighths": lambda bar: _thinned(bar, 2),
+    "sixteenths": lambda bar: bar | {"CH": _louder(bar["CH"], bar["OH"].translate(GHOSTS))},
+    "half": _half_time,
+}
+CYMBAL_TOUCHES = ("ride", "hats", "open")
+
+
+def _play(bars: list[Bar], take: Take, feel: Feel, rng: random.Random) -> list[Note]:
+    """The notes of a take, each within `MAX_OFFSET_STEPS` of its step."""
+    step_ms = 15_000 / take.tempo_qpm
+    loudness = feel.loudness * (0.95 + 0.1 * rng.random())
+    drift_ms = 0.0
+    notes = []
+    for place in range(len(bars) * STEPS_PER_BAR):
+        bar_number, step = divmod(place, STEPS_PER_BAR)
+        drift_ms = DRIFT_MEMORY * drift_ms + DRIFT_MS * _bell(rng)
+        rush_ms = RUSH_MS * step / STEPS_PER_BAR if take.form[bar_number] in FILLS else 0.0
+        for drum, cells in bars[bar_number].items():
+            letter = cells[step]
+            if letter == "-" or (letter == "o" and rng.random() < GHOSTS_LEFT_OUT):
+                continue
+            human_ms = drift_ms - rush_ms + feel.late_ms.get(drum, 0.0) + JITTER_MS * _bell(rng)
+            offset = feel.lean_steps[step % 4] + human_ms / step_ms
+            offset = min(MAX_OFFSET_STEPS, max(-MAX_OFFSET_STEPS, offset))
+            # A hit ahead of the very first step would lie before the file: it comes late instead.
+            start = abs(place + offset) * step_ms / 1000
+            velocity = _velocity(letter, drum, step, loudness, rng)
+            notes.append(Note(start, start + NOTE_SECONDS, DRUMS[drum][0], velocity))
+    return sorted(notes)
+
+
+def _velocity(letter: str, drum: str, step: int, loudness: float, rng: random.Random) -> int:
+    level = VELOCITIES[letter] * DRUMS[drum][1] * loudness
+    velocity = round(level + ACCENTS[step] + VELOCITY_SIGMA * _bell(rng))
+    return min(127, max(1, velocity))
+
+
+def _bell(rng: random.Random) -> float:
+    """A bell curve of mean 0 and sigma 1 that ends at 3.5 sigma: nobody misses by more."""
+    return (rng.random() + rng.random() + rng.random() + rng.random() - 2) * 1.7320508
+
+
+def _info_row(number: int, performance: Performance) -> dict[str, str]:
+    """A row of `info.csv`; there is no audio, as in some rows of GMD."""
+    style, tempo = performance.style, str(performance.tempo_qpm)
+    return {
+        "drummer": SESSION.split("/")[0],
+        "session": SESSION,
+        "id": f"{SESSION}/{number}",
+        "style": style,
+        "bpm": tempo,
+        "beat_type": "beat",
+        "time_signature": "4-4",
+        "midi_filename": f"{SESSION}/{number}_{style.replace('/', '-')}_{tempo}_beat_4-4.mid",
+        "audio_filename": "",
+        "duration": f"{performance.duration_seconds:.6f}",
+        "split": performance.split,
+    }
+
+
+def _write_info(path: Path, rows: list[dict[str, str]]) -> None:
+    with replacing(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.DictWriter(file, rows[0], lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)

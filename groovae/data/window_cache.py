@@ -1,0 +1,253 @@
+"""Windows made once: a file beside the records that training maps into memory.
+
+Of each record that gives windows, the file holds the grid, of which windows are slices: windows
+that overlap cost nothing, and what the model sees of a window is made when it is drawn. The file is
+keyed by the content of the records, by all that the grids depend on and by the version of groovae;
+it ends with the SHA-256 of all that stands before, so one that is torn, old or of something else is
+made anew. It is replaced whole, so two trainings may well make it at once.
+
+It is a row of NumPy arrays as `np.save` writes them; `np.load` opens the first:
+
+    grids    float32 [rows, depth]: the steps of all used records, one record after the other
+    records  for each its first row, first window, tempo in qpm, and where its text ends
+    text     for each record, JSON: its id and file name
+    about    JSON: the key, the version, and the account of what was lost
+"""
+
+import hashlib
+import json
+import mmap
+import os
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+
+from groovae import __version__
+from groovae.data.grid import Layout, to_grid
+from groovae.data.records import Examples
+from groovae.data.window_report import Report
+from groovae.data.windows import Source
+from groovae.errors import GroovaeError
+from groovae.system.atomic_files import replacing
+
+FORMAT = 1
+RECORD = np.dtype(
+    [("first_row", "<i8"), ("first_window", "<i8"), ("tempo_qpm", "<f8"), ("text_end", "<i8")]
+)
+SHA256_BYTES = 32
+READ_BYTES = 1 << 20
+
+
+class CachedWindows:
+    """The windows of a set of records, in the records' order.
+
+    Attributes:
+      layout: How they were cut.
+      report: How many there are, and what was lost.
+      key: What they were made of, and by which version.
+    """
+
+    def __init__(self, file: BinaryIO, layout: Layout):
+        """Maps a file that `load` made; it may be closed and even removed then."""
+        self.layout = layout
+        file.seek(0)
+        np.lib.format.read_magic(file)
+        shape, _, dtype = np.lib.format.read_array_header_1_0(file)
+        start = file.tell()
+        self._grids = np.empty((0, shape[1]), dtype)
+        if shape[0]:  # nothing cannot be mapped
+            self._grids = np.memmap(file, dtype, "r", start, shape)
+        file.seek(start + self._grids.nbytes)
+        self._records, self._text, about = (np.load(file) for _ in range(3))
+        contents = json.loads(about.tobytes())
+        self.key = contents["key"]
+        self.report = Report.from_dict(contents["report"])
+
+    def __len__(self) -> int:
+        return self.report.windows
+
+    def outputs(self, indices: np.ndarray) -> np.ndarray:
+        """The windows of these numbers: float32 [n, window_steps, depth], in memory of its own."""
+        steps = self.layout.window_steps
+        windows = np.empty((len(indices), steps, self._grids.shape[1]), np.float32)
+        record = self._record_of(indices)
+        hops = indices - self._records["first_window"][record]
+        first_rows = self._records["first_row"][record] + hops * self.layout.hop_steps
+        for window, row in zip(windows, first_rows.tolist(), strict=True):
+            window[:] = self._grids[row : row + steps]
+        # Pages stay in the system's cache; mapped, they would count as this process' memory.
+        if isinstance(self._grids.base, mmap.mmap) and hasattr(mmap, "MADV_DONTNEED"):
+            self._grids.base.madvise(mmap.MADV_DONTNEED)
+        return windows
+
+    def source(self, index: int) -> Source:
+        """The record that a window comes from, its first bar there, and the tempo."""
+        number = int(self._record_of(np.array([index]))[0])
+        record = self._records[number]
+        text_start = self._records["text_end"][number - 1] if number else 0
+        name, filename = json.loads(self._text[text_start : record["text_end"]].tobytes())
+        first_step = int(index - record["first_window"]) * self.layout.hop_steps
+        first_bar = first_step // self.layout.steps_per_bar
+        return Source(name, filename, first_bar, float(record["tempo_qpm"]))
+
+    def _record_of(self, indices: np.ndarray) -> np.ndarray:
+        return np.searchsorted(self._records["first_window"], indices, side="right") - 1
+
+
+def load(
+    examples: Examples,
+    layout: Layout,
+    fallback_dir: str | os.PathLike[str],
+    say: Callable[[str], None] = lambda line: None,
+    keep: bool = True,
+    workers: int | None = None,
+) -> CachedWindows:
+    """The windows of records, from the file beside them if it fits, or made and put there.
+
+    Args:
+      examples: The records.
+      layout: How to cut them.
+      fallback_dir: Where the file goes if the records' own folder cannot be written to.
+      say: Gets a line where windows have to be made.
+      keep: Leave the file for the next time; otherwise it is made in `fallback_dir`, and gone
+        as soon as nobody has it open.
+      workers: Processes to make them with; one for each core where it is None.
+
+    Raises:
+      GroovaeError: the records are damaged, or the file cannot be written.
+    """
+    key = _key(examples, layout)
+    if not keep:
+        say(f"making the windows of {examples.name}")
+        return _make_unnamed(examples, layout, key, Path(fallback_dir), workers)
+    paths = _paths(examples, layout, Path(fallback_dir))
+    for path in paths:
+        windows = _open(path, layout, say)
+        if windows is not None and windows.key == key:
+            return windows
+    path = next((path for path in paths if os.access(path.parent, os.W_OK)), paths[-1])
+    say(f"making the windows of {examples.name}, to keep in {path}")
+    return _make(examples, layout, key, path, workers)
+
+
+def _key(examples: Examples, layout: Layout) -> str:
+    about = {"format": FORMAT, "groovae": __version__, "records": examples.digest()}
+    nearest = sorted(layout.nearest_class_of.items())
+    everything = {**about, **layout.grid_options(), "nearest": nearest}
+    return hashlib.sha256(json.dumps(everything).encode()).hexdigest()
+
+
+def _paths(examples: Examples, layout: Layout, fallback_dir: Path) -> list[Path]:
+    """One place for each set of files and each layout, so that the old file is replaced.
+
+    Beside the records, and for those in a folder that cannot be written to, `fallback_dir`.
+    """
+    names = [os.path.basename(file) for file in examples.files]
+    what = hashlib.sha256(json.dumps([names, layout.grid_options()]).encode()).hexdigest()[:8]
+    beside = Path(examples.files[0])
+    name = f"{beside.name}.windows-{what}.npy"
+    is_local = "://" not in examples.files[0]
+    return [*([beside.with_name(name)] if is_local else []), fallback_dir / name]
+
+
+def _open(path: Path, layout: Layout, say: Callable[[str], None]) -> CachedWindows | None:
+    """What a file holds, or None if there is none or it is not whole."""
+    try:
+        with open(path, "rb") as file:
+            size = os.fstat(file.fileno()).st_size - SHA256_BYTES
+            if size < 0 or _sha256(file, size) != file.read():
+                say(f"{path} is damaged")
+                return None
+            return CachedWindows(file, layout)
+    except FileNotFoundError:
+        return None
+    except (ValueError, KeyError, TypeError):  # whole, but of another version
+        return None
+    except OSError as error:
+        raise GroovaeError(f"cannot read {path}: {error.strerror}; remove it") from error
+
+
+def _make_unnamed(
+    examples: Examples, layout: Layout, key: str, folder: Path, workers: int | None
+) -> CachedWindows:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder) as file:
+            return _write(file, examples, layout, key, workers)
+    except OSError as error:
+        raise GroovaeError(f"cannot write in {folder}: {error.strerror or error}") from error
+
+
+def _make(
+    examples: Examples, layout: Layout, key: str, path: Path, workers: int | None
+) -> CachedWindows:
+    with replacing(path) as temporary, open(temporary, "w+b") as file:
+        return _write(file, examples, layout, key, workers)
+
+
+def _write(
+    file: BinaryIO, examples: Examples, layout: Layout, key: str, workers: int | None
+) -> CachedWindows:
+    header_bytes = _write_header(file, 0, layout.depth)
+    records, text, report = _write_grids(file, examples, layout, workers)
+    rows = (file.tell() - header_bytes) // (4 * layout.depth)
+    about = {"key": key, "groovae": __version__, "report": report.as_dict()}
+    np.save(file, np.frombuffer(records, RECORD))
+    np.save(file, np.frombuffer(text, np.uint8))
+    np.save(file, np.frombuffer(json.dumps(about).encode(), np.uint8))
+    size = file.tell()
+    file.seek(0)
+    _write_header(file, rows, layout.depth)
+    file.seek(0)
+    digest = _sha256(file, size)
+    file.write(digest)
+    file.flush()
+    return CachedWindows(file, layout)
+
+
+def _write_header(file: BinaryIO, rows: int, depth: int) -> int:
+    """NumPy leaves room for the number of rows to grow; returns the bytes it took."""
+    header = {"descr": "<f4", "fortran_order": False, "shape": (rows, depth)}
+    np.lib.format.write_array_header_1_0(file, header)
+    return file.tell()
+
+
+def _write_grids(
+    file: BinaryIO, examples: Examples, layout: Layout, workers: int | None
+) -> tuple[bytearray, bytearray, Report]:
+    """Appends the grid of each record that gives windows; returns the table, texts and account."""
+    records, text, total, rows = bytearray(), bytearray(), Report(), 0
+
+    def convert(sequence: Any) -> tuple[Report, int, np.ndarray, np.ndarray, float, str]:
+        report = Report()
+        grid = to_grid(sequence, layout, report)
+        used = grid.outputs[: grid.starts[-1] + layout.window_steps if grid.starts else 0]
+        steps = np.flatnonzero(used.any(axis=1))  # hours of silence travel light
+        source = json.dumps([sequence.id, sequence.filename])
+        return report, len(used), steps, used[steps], grid.tempo_qpm, source
+
+    for report, length, steps, hits, tempo_qpm, source in examples.map(convert, workers):
+        if report.windows:
+            text += source.encode()
+            records += np.array((rows, total.windows, tempo_qpm, len(text)), RECORD).tobytes()
+            grid = np.zeros((length, layout.depth), "<f4")
+            grid[steps] = hits
+            file.write(grid.tobytes())
+            rows += length
+        total.add(report)
+    return records, text, total
+
+
+def _sha256(file: BinaryIO, size: int) -> bytes:
+    """Of the next `size` bytes, behind which the file then stands."""
+    digest = hashlib.sha256()
+    while size:
+        data = file.read(min(size, READ_BYTES))
+        if not data:
+            break
+        digest.update(data)
+        size -= len(data)
+    return digest.digest()

@@ -1,0 +1,189 @@
+"""Checkpoints packed as `.tar`, `.tar.gz` or `.tgz`: unpacked safely, and only once.
+
+An archive is somebody else's: nothing is written before all of its list of members has been read
+and found harmless. Then the files of one checkpoint, and the `config.json` beside it, are put into
+a folder named after the archive and its SHA-256, as `groovae_4bar.unpacked-64c3d5e2d71ef248`. It
+lies beside the archive, or in the user's cache (`$XDG_CACHE_HOME/groovae`, or `~/.cache/groovae`)
+where that cannot be written to. It serves as long as the archive stays what it is, and may be
+deleted at any time.
+"""
+
+import contextlib
+import os
+import re
+import tarfile
+import zlib
+from collections import defaultdict
+from collections.abc import Collection, Iterator
+from lzma import LZMAError
+from pathlib import Path, PurePosixPath
+from typing import Any, BinaryIO, cast
+
+from groovae.config.config_map import CONFIG_FILE
+from groovae.errors import GroovaeError
+from groovae.model.checkpoints import step_of
+from groovae.system.atomic_files import finish_interrupted, replacing_all
+from groovae.system.download import CHUNK_BYTES, sha256_of
+
+MAX_UNPACKED_BYTES = 4 << 30
+MAX_MEMBERS = 10_000
+MAX_HEADER_BYTES = 1 << 20
+
+HEADER_TYPES = (
+    *(tarfile.GNUTYPE_LONGNAME, tarfile.GNUTYPE_LONGLINK),
+    *(tarfile.XHDTYPE, tarfile.XGLTYPE, tarfile.SOLARIS_XHDTYPE),
+)
+# What Python's tarfile and its decompressors raise where the bytes are not what they should be.
+DAMAGE = (tarfile.TarError, EOFError, ValueError, RecursionError, zlib.error, LZMAError)
+
+SHARD = re.compile(r"\.data-\d{5}-of-(\d{5})$")
+
+Names = Collection[PurePosixPath]
+
+
+def unpacked(path: str | os.PathLike[str]) -> Path:
+    """The prefix of the checkpoint in an archive, which is unpacked if it is not yet.
+
+    Args:
+      path: A tar file, compressed or not. It holds one checkpoint, at any depth; of several, the
+        one of the greatest step is meant.
+
+    Raises:
+      GroovaeError: it is not a tar file, cut off or damaged, holds no whole checkpoint, or has a
+        member that does not belong into such an archive; or its files cannot be written.
+    """
+    path = Path(path).expanduser()
+    with _as_groovae_error(path), open(path, "rb") as file:
+        folders = _folders(path, sha256_of(file))
+        for folder in folders:
+            if prefix := _prefix_in(folder):
+                return folder / prefix
+        file.seek(0)
+        with tarfile.open(fileobj=file, mode="r:*", tarinfo=_Member) as archive:
+            members = _checked_members(path, archive)
+            prefix, names = _newest(path, members.keys())
+            folder = folders[0] if os.access(path.parent, os.W_OK) else folders[1]
+            _unpack(path, archive, [members[name] for name in names], folder)
+            return folder / prefix.name
+
+
+def _folders(path: Path, sha256: str) -> list[Path]:
+    """Where an archive of this content may lie unpacked: beside it, and in the user's cache."""
+    name = re.sub(r"\.(tgz|tar(\.\w+)?)$", "", path.name)
+    name = f"{name}.unpacked-{sha256[:16]}"
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser()
+    return [path.parent / name, cache / "groovae" / name]
+
+
+def _prefix_in(folder: Path) -> PurePosixPath | None:
+    if not folder.is_dir():
+        return None
+    finish_interrupted(folder)
+    return next(iter(_checkpoints({PurePosixPath(name) for name in os.listdir(folder)})), None)
+
+
+def _checkpoints(names: Names) -> dict[PurePosixPath, list[PurePosixPath]]:
+    """The whole checkpoints among files of these names: the prefix of each, and its files."""
+    shards = defaultdict(list)
+    for name in names:
+        # What begins with a dot is a Mac's note on the file that is called like the rest.
+        if (match := SHARD.search(name.name)) and not name.name.startswith("."):
+            shards[name.with_name(name.name[: match.start()]), int(match[1])].append(name)
+    whole = {}
+    for (prefix, count), files in shards.items():
+        index, meta = (prefix.with_name(prefix.name + suffix) for suffix in (".index", ".meta"))
+        if index in names and len(files) == count:
+            others = [name for name in (meta, prefix.with_name(CONFIG_FILE)) if name in names]
+            whole[prefix] = [index, *files, *others]
+    return whole
+
+
+def _newest(path: Path, names: Names) -> tuple[PurePosixPath, list[PurePosixPath]]:
+    checkpoints = _checkpoints(names)
+    if not checkpoints:
+        raise GroovaeError(
+            f"{path}: there is no whole checkpoint in this archive, which is a file NAME.index and "
+            "all of its NAME.data-00000-of-00001; fetch or pack it again"
+        )
+    return max(checkpoints.items(), key=lambda item: step_of(str(item[0])))
+
+
+def _checked_members(path: Path, archive: tarfile.TarFile) -> dict[PurePosixPath, tarfile.TarInfo]:
+    """The files of an archive by name, if there is nothing in it that could do harm."""
+    members: dict[PurePosixPath, tarfile.TarInfo] = {}
+    total_bytes = 0
+    for count, member in enumerate(archive, start=1):
+        name = PurePosixPath(member.name)
+        total_bytes += member.size
+        if count > MAX_MEMBERS or member.size < 0 or total_bytes > MAX_UNPACKED_BYTES:
+            raise GroovaeError(f"{path}: the archive is too large to unpack")
+        if problem := _problem(member, name, members.keys()):
+            raise GroovaeError(f"{path}: a member {problem}: {member.name!r}; it is not unpacked")
+        if member.isreg():
+            members[name] = member
+    # A list of members that ends without this mark was cut off there, or goes on damaged.
+    archive.fileobj.seek(archive.offset)
+    rest = archive.fileobj.read(MAX_HEADER_BYTES)
+    if not rest.startswith(tarfile.NUL * tarfile.BLOCKSIZE):
+        raise tarfile.ReadError("no end mark")
+    return members
+
+
+def _problem(member: tarfile.TarInfo, name: PurePosixPath, earlier: Names) -> str | None:
+    if name.is_absolute() or ".." in name.parts or "\\" in member.name:
+        return "lies outside the folder"
+    if member.issym() or member.islnk():
+        return "is a link"
+    if member.issparse() or not (member.isreg() or member.isdir()):
+        return "is neither a file nor a folder"
+    if name in earlier:
+        return "is there twice"
+    if not member.name.isprintable():
+        return "has a name that is not text"
+    return None
+
+
+def _unpack(
+    path: Path, archive: tarfile.TarFile, members: list[tarfile.TarInfo], folder: Path
+) -> None:
+    try:
+        names = [PurePosixPath(member.name).name for member in members]
+        with replacing_all([folder / name for name in names]) as temporaries:
+            for member, temporary in zip(members, temporaries, strict=True):
+                with open(temporary, "wb") as sink:
+                    for chunk in _chunks(path, archive, member):
+                        sink.write(chunk)
+    except BaseException:
+        with contextlib.suppress(OSError):  # It holds something, or could not be made.
+            folder.rmdir()
+        raise
+
+
+def _chunks(path: Path, archive: tarfile.TarFile, member: tarfile.TarInfo) -> Iterator[bytes]:
+    with _as_groovae_error(path), cast(BinaryIO, archive.extractfile(member)) as source:
+        while chunk := source.read(CHUNK_BYTES):
+            yield chunk
+
+
+class _Member(tarfile.TarInfo):
+    """A member whose header may not fill the memory: long names are headers with a size."""
+
+    @classmethod
+    def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str) -> Any:
+        member = super().frombuf(buf, encoding, errors)
+        if member.type in HEADER_TYPES and member.size > MAX_HEADER_BYTES:
+            raise tarfile.ReadError("a header is too large")
+        return member
+
+
+@contextlib.contextmanager
+def _as_groovae_error(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except (OSError, *DAMAGE) as error:
+        if isinstance(error, OSError) and error.strerror:
+            raise GroovaeError(f"cannot read {path}: {error.strerror}") from error
+        raise GroovaeError(
+            f"{path}: this is not a tar archive, or it is cut off or damaged; "
+            "fetch or pack it again"
+        ) from error

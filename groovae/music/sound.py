@@ -1,0 +1,299 @@
+"""Drum grooves as sound: rendered offline through a soundfont, no system package needed.
+
+    from groovae.music.sound import render, write_wav
+    write_wav("groove.wav", groove)
+
+The synthesizer is TinySoundFont (the package tinysoundfont), the default soundfont the General MIDI
+one that comes with pretty_midi. The rules:
+
+- A hit sounds at its time to the sample (1/44,100 s) and rings out, however short its note is.
+  Where the first hits lie before time 0, the whole groove is moved later by just that much.
+- The sound ends one second after the groove does, or after its last hit where that is later.
+- All grooves are played at one level, which leaves room for a full kit. One that would clip all the
+  same is made quieter, as a whole, by just as much as it takes.
+- Soundfonts follow General MIDI. A groove with another drum map is played with the first General
+  MIDI pitch of each class, and so are Roland's hi-hats at 22 and 26 with any map; a pitch of no
+  class stays as it is.
+
+The synthesizer runs in a process of its own, since some damaged soundfonts crash it. Its blocks go
+to the file as they come, so that an hour of drums takes no more memory than a bar.
+"""
+
+import contextlib
+import importlib
+import importlib.util
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import wave
+from collections.abc import Generator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from groovae.errors import GroovaeError
+from groovae.music.drums import GM, DrumMap, classes
+from groovae.system.atomic_files import replacing
+
+SAMPLE_RATE = 44100
+GAIN_DB = -3.0
+RING_SECONDS = 1.0  # after the end of the groove
+FADE_SECONDS = 0.2  # of that, so that a cymbal does not end in a click
+HOLD_SECONDS = 4.0  # some soundfonts loop a cymbal, which would never end if it were not let go
+MAX_SECONDS = 6 * 3600  # a WAV file ends at 4 GB, 6.7 hours
+
+DEFAULT_SOUNDFONT = "TimGM6mb.sf2"
+DRUM_CHANNEL, DRUM_BANK = 9, 128
+GM_PERCUSSION = range(27, 88)  # General MIDI Level 2
+INSTALL = "pip install --no-deps tinysoundfont"
+PLAYERS = (
+    ("afplay",),
+    ("pw-play",),
+    ("paplay",),
+    ("aplay",),
+    ("ffplay", "-nodisp", "-autoexit", "-loglevel", "quiet"),
+)
+
+_BLOCK_FRAMES = 1 << 16
+_FRAME_BYTES = 2 * np.dtype(np.float32).itemsize
+_CHILD = (
+    "import sys; font, *sys.path = sys.argv[1:]; from groovae.music.sound import synthesize; "
+    "synthesize(font)"
+)
+
+FilePath = str | os.PathLike[str]
+
+
+def render(groove: Any, drum_map: DrumMap = GM, soundfont: FilePath | None = None) -> np.ndarray:
+    """Renders a groove to samples; what `write_wav` writes.
+
+    Args:
+      groove: A NoteSequence of drums, its times in seconds.
+      drum_map: The drum map of its pitches.
+      soundfont: A .sf2 or .sf3 file; None takes the one of pretty_midi.
+
+    Returns:
+      int16 [samples, 2] at SAMPLE_RATE: left and right.
+
+    Raises:
+      GroovaeError: tinysoundfont is not installed, the soundfont cannot be read, is damaged or has
+        no drums, or the groove is longer than MAX_SECONDS or has a time that is no number.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        path = os.path.join(folder, "groove.wav")
+        write_wav(path, groove, drum_map, soundfont)
+        with wave.open(path, "rb") as file:
+            samples = file.readframes(file.getnframes())
+    return np.frombuffer(samples, "<i2").astype(np.int16).reshape(-1, 2)
+
+
+def write_wav(
+    path: FilePath, groove: Any, drum_map: DrumMap = GM, soundfont: FilePath | None = None
+) -> None:
+    """Writes a groove as a WAV file (16 bits, stereo, 44.1 kHz), atomically.
+
+    Raises:
+      GroovaeError: as `render`, or the file cannot be written.
+    """
+    font, score = check_ready(soundfont), _score(groove, drum_map)
+    with replacing(path) as temporary:
+        peak = _write(temporary, font, score, 1.0)
+        if peak > 1:
+            _write(temporary, font, score, 1 / peak)
+
+
+def check_ready(soundfont: FilePath | None = None) -> str:
+    """Checks that there is a synthesizer and a soundfont for it.
+
+    Returns:
+      The path of the soundfont.
+
+    Raises:
+      GroovaeError: tinysoundfont is not installed, or the soundfont is none.
+    """
+    if importlib.util.find_spec("tinysoundfont") is None:
+        raise GroovaeError(
+            f"sound needs the package tinysoundfont: run `{INSTALL}` "
+            "(on Python 3.13 this needs a C++ compiler)"
+        )
+    return _find_soundfont(soundfont)
+
+
+def play(groove: Any, drum_map: DrumMap = GM, soundfont: FilePath | None = None) -> None:
+    """Plays a groove by the first of PLAYERS that can, and returns when it has ended.
+
+    Ctrl-C stops it.
+
+    Raises:
+      GroovaeError: as `render`, or there is no player, or none that plays.
+    """
+    players = [(path, *options) for name, *options in PLAYERS if (path := shutil.which(name))]
+    if not players:
+        names = ", ".join(name for name, *_ in PLAYERS)
+        raise GroovaeError(f"no player found ({names}); write a file instead, with --wav")
+    with tempfile.TemporaryDirectory() as folder:
+        path = os.path.join(folder, "groove.wav")
+        write_wav(path, groove, drum_map, soundfont)
+        failures = []
+        for player in players:
+            failure = _failure([*player, path])
+            if failure is None:
+                return
+            failures.append(f"{os.path.basename(player[0])}: {failure}")
+    raise GroovaeError(f"cannot play sound here ({failures[0]}); write a file instead, with --wav")
+
+
+def synthesize(soundfont: str) -> None:
+    """The process of the synthesizer: a score from stdin, its sound to stdout.
+
+    The score is int64 [events, 3]: frame, pitch and velocity, where velocity 0 lets a drum go; the
+    last one only says where to end. The sound is float32 [frames, 2].
+    """
+    tinysoundfont = importlib.import_module("tinysoundfont")
+    score = np.frombuffer(sys.stdin.buffer.read(), np.int64).reshape(-1, 3)
+    synth = tinysoundfont.Synth(gain=GAIN_DB, samplerate=SAMPLE_RATE)
+    try:
+        font = synth.sfload(Path(soundfont).read_bytes(), max_voices=1024)
+    except RuntimeError as error:
+        sys.exit(str(error))
+    programs = [i for i in range(128) if synth.sfpreset_name(font, DRUM_BANK, i) is not None]
+    if not programs:
+        sys.exit("it has no drum kit")
+    synth.program_select(DRUM_CHANNEL, font, DRUM_BANK, programs[0], True)
+    now = 0
+    for frame, pitch, velocity in score.tolist():
+        while now < frame:
+            frames = min(frame - now, _BLOCK_FRAMES)
+            sys.stdout.buffer.write(synth.generate_simple(frames))
+            now += frames
+        if velocity:
+            synth.noteon(DRUM_CHANNEL, pitch, velocity)
+        else:
+            synth.noteoff(DRUM_CHANNEL, pitch)
+
+
+def _find_soundfont(soundfont: FilePath | None) -> str:
+    """The path of a file that says it is a soundfont and is as long as it says."""
+    if soundfont is None:
+        # Importing pretty_midi would take long.
+        package = importlib.util.find_spec("pretty_midi")
+        folders = package.submodule_search_locations if package else None
+        soundfont = os.path.join(folders[0] if folders else "", DEFAULT_SOUNDFONT)
+    path = os.path.expanduser(os.fspath(soundfont))
+    try:
+        with open(path, "rb") as file:
+            header = file.read(12)
+            size = os.fstat(file.fileno()).st_size
+    except OSError as error:
+        raise GroovaeError(f"cannot read the soundfont {path}: {error.strerror}") from error
+    if header[:4] != b"RIFF" or header[8:] != b"sfbk":
+        raise _unusable(path, "it is not a SoundFont 2 file")
+    if size < 8 + int.from_bytes(header[4:8], "little"):
+        raise _unusable(path, "it is cut short")
+    return path
+
+
+def _unusable(soundfont: str, why: str) -> GroovaeError:
+    return GroovaeError(f"{soundfont}: cannot play this soundfont: {why}; take another .sf2 file")
+
+
+def _score(groove: Any, drum_map: DrumMap) -> np.ndarray:
+    """What the synthesizer has to do, in order; see `synthesize`."""
+    times = np.array([note.start_time for note in groove.notes], np.float64)
+    start = min(0.0, times.min(initial=0.0))
+    seconds = max(groove.total_time, times.max(initial=0.0)) - start + RING_SECONDS
+    if not (np.isfinite(times).all() and seconds <= MAX_SECONDS):
+        raise GroovaeError(
+            f"cannot render {seconds:,.0f} seconds of sound: {MAX_SECONDS:,} are the most"
+        )
+    translated = _to_gm(drum_map)
+    pitches = [translated.get(note.pitch, note.pitch) for note in groove.notes]
+    velocities = np.clip([int(note.velocity) for note in groove.notes], 1, 127)
+    frames = np.rint((times - start) * SAMPLE_RATE)
+    hits = np.column_stack([frames, pitches, velocities]).astype(np.int64)
+    releases = hits * [1, 1, 0] + [round(HOLD_SECONDS * SAMPLE_RATE), 0, 0]
+    end = round(seconds * SAMPLE_RATE)
+    events = np.concatenate([hits, releases])
+    events = events[np.lexsort(events.T[[1, 2, 0]])]
+    return np.concatenate([events[events[:, 0] < end], [[end, 0, 0]]])
+
+
+def _to_gm(drum_map: DrumMap) -> dict[int, int]:
+    """Pitch to the General MIDI pitch of the same drum, for the pitches that change."""
+    first = {pitch: GM[drum][0] for pitch, drum in classes(drum_map).items()}
+    if drum_map == GM:
+        return {pitch: to for pitch, to in first.items() if pitch not in GM_PERCUSSION}
+    return first
+
+
+def _write(path: Path, soundfont: str, score: np.ndarray, gain: float) -> float:
+    """Writes the sound as a WAV file, and returns its peak, which clips over 1, without `gain`."""
+    peak, now, end = 0.0, 0, score[-1, 0]
+    with (
+        contextlib.closing(_blocks(soundfont, score)) as blocks,
+        wave.open(os.fspath(path), "wb") as file,
+    ):
+        file.setnchannels(2)
+        file.setsampwidth(2)
+        file.setframerate(SAMPLE_RATE)
+        for block in blocks:
+            until_end = end - np.arange(now, now + len(block))
+            faded = block * np.clip(until_end / (FADE_SECONDS * SAMPLE_RATE), 0, 1)[:, None]
+            peak = max(peak, np.abs(faded).max())
+            samples = np.clip(np.rint(faded * gain * 32767), -32767, 32767)
+            file.writeframesraw(samples.astype("<i2").tobytes())
+            now += len(block)
+    return peak
+
+
+def _blocks(soundfont: str, score: np.ndarray) -> Generator[np.ndarray, None, None]:
+    """The sound of a score, as float32 [up to _BLOCK_FRAMES, 2] by and by."""
+    command = [sys.executable, "-c", _CHILD, soundfont, *sys.path]
+    with (
+        tempfile.TemporaryFile() as talk,
+        subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=talk
+        ) as synthesizer,
+    ):
+        try:
+            assert synthesizer.stdin
+            assert synthesizer.stdout
+            with contextlib.suppress(BrokenPipeError), synthesizer.stdin as stdin:
+                stdin.write(score.tobytes())
+            while block := synthesizer.stdout.read(_BLOCK_FRAMES * _FRAME_BYTES):
+                frames = len(block) // _FRAME_BYTES  # a crash may leave part of one
+                sound = np.frombuffer(block, np.float32, 2 * frames).reshape(-1, 2)
+                if not np.isfinite(sound).all():
+                    raise _unusable(soundfont, "it is damaged")
+                yield sound
+            if synthesizer.wait() < 0:
+                raise _unusable(soundfont, "it is damaged")
+            if synthesizer.returncode:
+                talk.seek(0)
+                raise _unusable(soundfont, _last_line(talk.read()))
+        finally:
+            synthesizer.kill()
+
+
+def _failure(command: list[str]) -> str | None:
+    """Runs a player; why it failed, or None if it did not."""
+    null, pipe = subprocess.DEVNULL, subprocess.PIPE
+    try:
+        with subprocess.Popen(command, stdin=null, stdout=null, stderr=pipe) as player:
+            try:
+                _, talk = player.communicate()
+            except BaseException:
+                player.kill()
+                player.wait()  # On Ctrl-C Popen does not, and we may end before the player has.
+                raise
+    except OSError as error:
+        return error.strerror or str(error)
+    return _last_line(talk) or "it failed" if player.returncode else None
+
+
+def _last_line(talk: bytes) -> str:
+    lines = talk.decode("utf-8", "replace").split("\n")
+    return next((line.strip() for line in reversed(lines) if line.strip()), "")

@@ -1,0 +1,242 @@
+"""Evaluates a checkpoint: the model's own losses on records, each window counted once.
+
+The losses are those of Magenta's `music_vae_train.py --mode=eval`, by the names under which it
+shows them in TensorBoard. Where Magenta draws z from the posterior, here z = mu, so that the same
+checkpoint has the same losses each time. What the encoder is not to see is hidden as in training;
+note dropout, in the one config that has it, is drawn from a fixed seed.
+
+    loss                     losses/r_loss + losses/kl_beta * losses/kl_loss
+    losses/r_loss            reconstruction loss of a window, in nats and squared errors
+    losses/kl_loss           KL cost: nats of the posterior beyond the free bits
+    losses/kl_bits           KL divergence of the posterior from the prior, in bits
+    losses/kl_beta           the weight of the KL cost at the checkpoint's step
+    metrics/hits_loss        of a step: cross entropy of the hits, summed over the drums
+    metrics/velocities_loss  of a step: squared error, velocities from 0 to 1
+    metrics/offsets_loss     of a step: squared error, offsets from -1 to 1 in half steps
+
+The reconstruction loss is the sum of the last three, times the steps of a window.
+
+    groovae evaluate --examples_path=data_dir/music-validation.tfrecord
+"""
+
+import contextlib
+import copy
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from groovae.config import config_map
+from groovae.data import records, window_cache
+from groovae.data.batches import Batch, evaluation_batches
+from groovae.data.window_cache import CachedWindows
+from groovae.data.window_report import Report
+from groovae.errors import GroovaeError
+from groovae.model.checkpoints import check_fits, damaged, need_checkpoint, shapes_in, step_of
+from groovae.training.graph import evaluation_graph, feed
+from groovae.upstream import tf
+
+BATCH_SIZE = 128
+LOSSES = (
+    *("loss", "losses/r_loss", "losses/kl_loss", "losses/kl_bits", "losses/kl_beta"),
+    *("metrics/hits_loss", "metrics/velocities_loss", "metrics/offsets_loss"),
+)
+
+Say = Callable[[str], None]
+
+
+def _check_some(name: str, report: Report) -> None:
+    if not report.windows:
+        raise GroovaeError(f"{name}: no window to evaluate on: {report}")
+
+
+@dataclass
+class Data:
+    """Which windows to train or evaluate on; the defaults are those of `groovae evaluate`.
+
+    Attributes:
+      examples_path: A TFRecord of NoteSequences, or a glob of them.
+      tfds_name: A TensorFlow Datasets set instead, such as `groove/4bar-midionly`.
+      tfds_data_dir: Where TFDS keeps its sets; `~/tensorflow_datasets` where it is None.
+      split: Of the TFDS set: `train`, `validation` or `test`.
+      hop_bars: Bars from the start of a window to the next; a whole window where it is None.
+      unmapped_pitches: What becomes of drum notes without a class: `drop`, `nearest` or `error`.
+      all_notes: Take the notes of all tracks for drums, not only those that say they are.
+    """
+
+    examples_path: str = "data_dir/music-validation.tfrecord"
+    tfds_name: str | None = None
+    tfds_data_dir: str | None = None
+    split: str = "validation"
+    hop_bars: int | None = None
+    unmapped_pitches: str = "drop"
+    all_notes: bool = False
+
+    def examples(self) -> records.Examples:
+        """The records; raises a GroovaeError where there are none."""
+        if self.tfds_name:
+            return records.from_tfds(self.tfds_name, self.tfds_data_dir, self.split)
+        return records.find(self.examples_path)
+
+    def load(
+        self,
+        config: Any,
+        fallback_dir: Path,
+        say: Say,
+        keep: bool = True,
+        check: Callable[[str, Report], None] = _check_some,
+    ) -> CachedWindows:
+        """The windows, cut for a config, and their account told.
+
+        Args:
+          config: The config.
+          fallback_dir: See `cache.load`; likewise `keep`.
+          say: Gets each line that tells what is about to happen.
+          keep: Leave the windows' file for the next time.
+          check: Gets the records' name and the account, and raises where they do not do.
+
+        Raises:
+          GroovaeError: the records cannot be read, or by `check`, there are no windows.
+        """
+        layout = config_map.layout(config, self.hop_bars, self.unmapped_pitches, self.all_notes)
+        examples = self.examples()
+        windows = window_cache.load(examples, layout, fallback_dir, say, keep)
+        say(windows.report.told_of(examples.name))
+        check(examples.name, windows.report)
+        return windows
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """The losses of a checkpoint: its prefix and global step, and how many windows were seen."""
+
+    checkpoint: str
+    step: int
+    config: str
+    windows: int
+    losses: dict[str, float]
+    z: str = "mu"
+
+    def __str__(self) -> str:
+        return (
+            f"step {self.step:,}  evaluated: loss {self.losses['loss']:.2f}  "
+            f"reconstruction {self.losses['losses/r_loss']:.2f}  "
+            f"KL {self.losses['losses/kl_bits']:.1f} bits"
+        )
+
+    def as_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+class Evaluator:
+    """Evaluates one checkpoint after the other of one model on the same windows.
+
+    Attributes:
+      data: The account of these windows, by which others are told from them.
+    """
+
+    def __init__(self, config_name: str, config: Any, windows: CachedWindows):
+        """Takes a Config that was not built yet; the graphs are built when they are needed."""
+        self._name, self._config, self._windows = config_name, config, windows
+        self._sessions: dict[int, _Session] = {}
+        self.data = windows.report.as_dict()
+
+    def evaluate(self, checkpoint: str) -> Evaluation:
+        """The means of all losses over all windows.
+
+        Raises:
+          GroovaeError: the checkpoint is damaged, gone, another model's, or spoilt.
+        """
+        sums: dict[str, float] = {}
+        fresh: set[int] = set()
+        for batch in evaluation_batches(self._windows, BATCH_SIZE):
+            size = len(batch.lengths)
+            session = self._session(size)
+            if size not in fresh:
+                session.restore(checkpoint, self._name)
+                fresh.add(size)
+            for name, loss in session.losses(batch).items():
+                sums[name] = sums.get(name, 0.0) + size * loss
+        means = {name: sums[name] / len(self._windows) for name in LOSSES}
+        if not math.isfinite(means["loss"]):
+            raise GroovaeError(
+                f"{checkpoint}: its losses are no numbers, as its training has failed; "
+                "take an older one"
+            )
+        return Evaluation(checkpoint, step_of(checkpoint), self._name, len(self._windows), means)
+
+    def _session(self, batch_size: int) -> "_Session":
+        """The model's graph knows its batch size: one for full batches, one for the last."""
+        if batch_size not in self._sessions:
+            self._sessions[batch_size] = _Session(copy.deepcopy(self._config), batch_size)
+        return self._sessions[batch_size]
+
+    def close(self) -> None:
+        while self._sessions:
+            self._sessions.popitem()[1].close()
+
+
+class _Session:
+    """An evaluation graph and a session that runs it."""
+
+    def __init__(self, config: Any, batch_size: int):
+        config.hparams.batch_size = batch_size
+        with tf.Graph().as_default() as graph:
+            self._graph = evaluation_graph(config)
+            self._variables = tf.global_variables()
+            self._savers: dict[bool, Any] = {}
+            self._session = tf.Session(graph=graph)
+
+    def restore(self, checkpoint: str, config_name: str) -> None:
+        """Loads all variables; a checkpoint without the global step has it in its name."""
+        step = self._graph.global_step
+        has_step = step.op.name in shapes_in(checkpoint)
+        variables = [v for v in self._variables if has_step or v is not step]
+        check_fits(checkpoint, variables, config_name)
+        with self._session.graph.as_default():
+            if has_step not in self._savers:
+                self._savers[has_step] = tf.train.Saver(variables)
+            try:
+                self._savers[has_step].restore(self._session, checkpoint)
+            except (tf.errors.OpError, ValueError) as error:
+                raise damaged(checkpoint, error) from error
+            if not has_step:
+                step.load(step_of(checkpoint), self._session)
+
+    def losses(self, batch: Batch) -> dict[str, float]:
+        """The means of the batch."""
+        self._session.run(self._graph.reset)
+        values = self._session.run(self._graph.losses, feed(self._graph.inputs, batch))
+        return {name: float(value) for name, value in values.items()}
+
+    def close(self) -> None:
+        self._session.close()
+
+
+def evaluate(
+    checkpoint: str = ".train",
+    data: Data | None = None,
+    config: str | None = None,
+    hparams: str | Sequence[str] = "",
+    say: Say = lambda line: None,
+) -> Evaluation:
+    """Evaluates one checkpoint.
+
+    Args:
+      checkpoint: A training folder, whose newest checkpoint is taken, a prefix, or a `.tar`.
+      data: What to evaluate on.
+      config: A key of `CONFIG_MAP`; needed only where `config.json` does not lie beside it.
+      hparams: `name=value,...`; likewise.
+      say: Gets each line that tells what is about to happen.
+
+    Raises:
+      GroovaeError: no checkpoint there, or it is damaged or another model's; no windows.
+      UsageError: unknown config or hparams, or they contradict `config.json`.
+    """
+    prefix = need_checkpoint(checkpoint)
+    folder = Path(prefix).parent
+    name, full_config = config_map.config_of(folder, config, hparams)
+    windows = (data or Data()).load(full_config, folder, say)
+    with contextlib.closing(Evaluator(name, full_config, windows)) as evaluator:
+        return evaluator.evaluate(prefix)
