@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 from conftest import only_once
 
+from groovae.data.source import Data
 from groovae.evaluation.study import Study, appraise
 from groovae.report import Options, write
-from groovae.training.losses import Data
 
 
 def study_of(trained: Path, records: Path) -> Study:

@@ -14,12 +14,13 @@ from groovae import cli
 from groovae.config import config_map
 from groovae.config.tasks import CONFIGS
 from groovae.data.records import find
+from groovae.data.source import Data
 from groovae.data.windows import drawn_drums
 from groovae.evaluation.intervals import HITS
 from groovae.evaluation.study import Study, appraise
 from groovae.generation.groove_model import load_model
 from groovae.metrics import scores
-from groovae.training.losses import Data, evaluate
+from groovae.training.losses import evaluate
 
 TASKS = sorted(CONFIGS)
 Run = Callable[..., subprocess.CompletedProcess[str]]

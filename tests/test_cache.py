@@ -17,8 +17,9 @@ import pytest
 from conftest import ROOT, TINY_HPARAMS, Groovae, a_groove, write_records
 
 from groovae.config import config_map
+from groovae.config.layout import Layout
 from groovae.data import records, window_cache
-from groovae.data.grid import Layout, measure
+from groovae.data.grid import measure
 from groovae.data.window_cache import CachedWindows
 from groovae.data.windows import to_windows
 from groovae.errors import GroovaeError

@@ -12,9 +12,10 @@ from groovae.data import preprocess, window_cache
 from groovae.data.batches import Batch
 from groovae.data.preprocess import convert_directory
 from groovae.data.records import find
+from groovae.data.source import Data
 from groovae.model.checkpoints import need_checkpoint
 from groovae.training import losses
-from groovae.training.losses import LOSSES, Data, Evaluation, Evaluator
+from groovae.training.losses import LOSSES, Evaluation, Evaluator
 from groovae.training.train import Options, train
 from groovae.upstream import tf
 

@@ -22,16 +22,18 @@ from web import random_checkpoint
 from groovae import __version__, cli, load_model
 from groovae.config import config_map
 from groovae.errors import GroovaeError, UsageError
-from groovae.export import need_package, onnx_check
+from groovae.export import onnx_check
 from groovae.export.onnx import describe, export, write
 from groovae.export.onnx_graphs import Graphs
 from groovae.export.onnx_nodes import Graph
 from groovae.model import latent
 from groovae.model.checkpoints import need_checkpoint
 from groovae.model.checksums import sums_of
-from groovae.model.onnx_network import FILES, OnnxNetwork, is_export, read_export
+from groovae.model.formats import FILES, is_export
+from groovae.model.onnx_network import OnnxNetwork, read_export
 from groovae.model.tensorflow_network import Network
 from groovae.model.weights import model_tensors, training_step
+from groovae.system.packages import need_package
 from groovae.upstream import tf
 
 onnx: Any = need_package("onnx")
@@ -196,7 +198,7 @@ def test_what_a_smaller_dtype_costs_is_told_as_it_is(
 
 
 def _windows_of(records: Path, number: int) -> np.ndarray:
-    from groovae.training.losses import Data
+    from groovae.data.source import Data
 
     windows = Data(str(records)).load(config_map.get_config(), records.parent, lambda line: None)
     return windows.outputs(np.linspace(0, len(windows) - 1, number).astype(int))

@@ -8,11 +8,12 @@ from conftest import SMALL_HPARAMS
 from web import in_onnxruntime, npm_package, random_checkpoint
 
 from groovae.config import config_map
-from groovae.export import need_package, onnx_check
+from groovae.export import onnx_check
 from groovae.export.onnx import export
 from groovae.model import latent
 from groovae.model.onnx_network import OnnxNetwork
 from groovae.model.tensorflow_network import Network
+from groovae.system.packages import need_package
 
 need_package("onnx")
 

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from groovae.config import config_map
-from groovae.data.grid import Layout, Pieces, to_pieces
+from groovae.config.layout import Layout
+from groovae.data.grid import Pieces, to_pieces
 from groovae.data.window_report import Report
 from groovae.generation.grooves import drums_of, from_tensors, joined, of_notes, performed
 from groovae.music.drums import CLOSED_HIHAT, GM, KICK, SNARE, read_drum_map

@@ -10,7 +10,8 @@ import pytest
 from conftest import TINY_HPARAMS
 
 from groovae.errors import GroovaeError
-from groovae.model.checkpoints import need_checkpoint, step_of
+from groovae.model.checkpoints import need_checkpoint
+from groovae.model.formats import step_of
 from groovae.training.hooks import MAX_SKIPPED_STEPS, PACE_STEPS, Guard, Progress, Spoilt
 from groovae.training.metrics_csv import Curve
 from groovae.training.train import Options, train

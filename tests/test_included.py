@@ -125,7 +125,7 @@ def test_it_is_under_6_mb() -> None:
 def test_its_card_tells_its_scores(gmd: Path, tmp_path: Path) -> None:
     from groovae.config import config_map
     from groovae.data.preprocess import Options, convert_directory
-    from groovae.training.losses import Data
+    from groovae.data.source import Data
 
     convert_directory(gmd, tmp_path / "test.tfrecord", options=Options(split="test"))
     data = Data(str(tmp_path / "test.tfrecord"))

@@ -626,7 +626,7 @@ def test_split(gmd: Path, tmp_path_factory: pytest.TempPathFactory) -> Pair:
     """The 526 windows of the dataset's test split, as reference and estimate."""
     from groovae.config import config_map
     from groovae.data.preprocess import Options, convert_directory
-    from groovae.training.losses import Data
+    from groovae.data.source import Data
 
     folder = tmp_path_factory.mktemp("test_split")
     convert_directory(gmd, folder / "test.tfrecord", options=Options(split="test"))

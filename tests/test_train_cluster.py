@@ -13,7 +13,8 @@ import pytest
 from conftest import ROOT, SMALL_HPARAMS
 from processes import ALL, TIMEOUT_SECONDS, Processes, free_ports
 
-from groovae.model.checkpoints import find_checkpoint, step_of
+from groovae.model.checkpoints import find_checkpoint
+from groovae.model.formats import step_of
 from groovae.training.metrics_csv import Curve
 from groovae.training.train import Options, train
 

@@ -18,7 +18,8 @@ import pytest
 from conftest import ROOT, TINY_HPARAMS, Groovae, assert_one_line, small_disk
 
 from groovae.errors import GroovaeError
-from groovae.model.checkpoints import need_checkpoint, newest_whole, step_of
+from groovae.model.checkpoints import need_checkpoint, newest_whole
+from groovae.model.formats import step_of
 from groovae.training.metrics_csv import Curve
 from groovae.training.train import Options, train
 from groovae.upstream import DurableSaver, tf

@@ -20,10 +20,12 @@ from conftest import (
 )
 
 from groovae.config import config_map
+from groovae.data.source import Data
 from groovae.errors import GroovaeError
 from groovae.generation.groove_model import load_model
-from groovae.model.checkpoints import find_checkpoint, need_checkpoint, step_of
-from groovae.training.losses import Data, Evaluation, Evaluator
+from groovae.model.checkpoints import find_checkpoint, need_checkpoint
+from groovae.model.formats import step_of
+from groovae.training.losses import Evaluation, Evaluator
 from groovae.training.metrics_csv import Curve
 from groovae.training.train import Options, Result, train
 from groovae.training.validation import (

@@ -14,7 +14,8 @@ from web import in_web_modules
 
 import groovae
 from groovae.config import config_map
-from groovae.data.grid import Layout, to_pieces
+from groovae.config.layout import Layout
+from groovae.data.grid import to_pieces
 from groovae.data.window_report import Report
 from groovae.data.windows import to_inputs
 from groovae.generation.grooves import from_tensors

@@ -22,7 +22,8 @@ from web import magenta_music, random_checkpoint, served
 
 import groovae
 from groovae.config import config_map
-from groovae.data.grid import Layout, to_pieces
+from groovae.config.layout import Layout
+from groovae.data.grid import to_pieces
 from groovae.data.window_report import Report
 from groovae.errors import GroovaeError
 from groovae.export import magentajs

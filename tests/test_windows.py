@@ -15,8 +15,9 @@ from hypothesis import strategies as st
 
 from groovae.config import config_map
 from groovae.config.config_map import CONFIG_MAP
+from groovae.config.layout import Layout
 from groovae.data import records
-from groovae.data.grid import Layout, measure
+from groovae.data.grid import measure
 from groovae.data.window_report import Report
 from groovae.data.windows import Windows, drawn_drums, to_inputs, to_windows
 from groovae.errors import GroovaeError, UsageError

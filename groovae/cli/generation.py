@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Any
 
 from absl import flags
 
-from groovae.cli import define_checkpoint, define_seed, print_json, say
+from groovae.cli.flags import define_checkpoint, define_seed
+from groovae.cli.output import print_json, say
 from groovae.data.music_files import each_once, find_music, printable
 from groovae.data.window_report import listed
 from groovae.errors import GroovaeError, UsageError

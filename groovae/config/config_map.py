@@ -20,8 +20,8 @@ from typing import Any
 
 from groovae import __version__
 from groovae.config.config_file import CONFIG_FILE, check_same_model, need_hparams
+from groovae.config.layout import Layout
 from groovae.config.pretrained import config_in
-from groovae.data.grid import Layout
 from groovae.errors import GroovaeError, UsageError
 from groovae.system.atomic_files import write_json
 from groovae.upstream import (

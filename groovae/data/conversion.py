@@ -21,13 +21,14 @@ from typing import Any
 
 import mido
 
-from groovae.data.grid import Layout, measure
+from groovae.config.layout import Layout
+from groovae.data.grid import measure
 from groovae.data.music_files import KINDS, printable, suffix_of
 from groovae.data.window_report import Report
 from groovae.errors import GroovaeError, UsageError
 from groovae.music.midi_reader import BrokenMidi, TooMuch, read_midi
-from groovae.music.midi_writer import tempo_of
 from groovae.music.note_sequence import NoteSequence
+from groovae.music.tempo import tempo_of
 
 Convert = Callable[[str, str], tuple[list[Any], list[str]]]
 

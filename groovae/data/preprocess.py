@@ -18,8 +18,8 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from groovae.config.layout import Layout
 from groovae.data.conversion import Converted, Limits, convert_file
-from groovae.data.grid import Layout
 from groovae.data.music_files import each_once, find_music, printable, suffix_of
 from groovae.data.window_report import Report as Windows
 from groovae.errors import GroovaeError, UsageError

@@ -26,7 +26,8 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from groovae import __version__
-from groovae.data.grid import Layout, to_grid
+from groovae.config.layout import Layout
+from groovae.data.grid import to_grid
 from groovae.data.records import Examples
 from groovae.data.window_report import Report
 from groovae.data.windows import Source

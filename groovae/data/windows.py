@@ -9,7 +9,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from groovae.data.grid import Layout, to_grid
+from groovae.config.layout import Layout
+from groovae.data.grid import to_grid
 from groovae.data.window_report import Report
 from groovae.music.drums import OPEN_HIHAT
 

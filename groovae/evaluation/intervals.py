@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from groovae.data.grid import Layout
+from groovae.config.layout import Layout
 from groovae.data.windows import drawn_drums, to_inputs
 from groovae.metrics import scores
 from groovae.metrics.baselines import Baseline, fit

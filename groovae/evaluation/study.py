@@ -22,16 +22,18 @@ from typing import Any
 import numpy as np
 
 from groovae.config import config_map
+from groovae.config.layout import Layout
 from groovae.config.tasks import trained_for
-from groovae.data.grid import Layout
+from groovae.data.source import Data, Say
 from groovae.data.window_cache import CachedWindows
 from groovae.data.windows import Source, drawn_drums
 from groovae.evaluation.intervals import MIN_RECORDINGS, Windows, judged, to_find
 from groovae.generation.groove_model import GrooveModel, load_model
 from groovae.metrics import features, scores
+from groovae.metrics.latent_usage import usage
 from groovae.model import latent
 from groovae.model.checkpoints import need_checkpoint
-from groovae.training.losses import Data, Evaluation, Evaluator, Say
+from groovae.training.losses import Evaluation, Evaluator
 from groovae.training.metrics_csv import FILE as CURVE_FILE
 from groovae.training.metrics_csv import Curve, Row
 from groovae.training.validation import EVAL_FOLDER
@@ -141,7 +143,7 @@ def appraise(
             "losses": evaluation.losses,
             **judged(judge, study.estimate, train, model.layout),
             "samples": _judged_samples(study, trained_on, temperature, seed),
-            "latent": latent.usage(study.mu, study.sigma, full_config.hparams.free_bits),
+            "latent": usage(study.mu, study.sigma, full_config.hparams.free_bits),
             "warnings": lines,
         }
     for line in lines:

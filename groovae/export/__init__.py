@@ -4,11 +4,6 @@ These formats want the same of a checkpoint: its configuration and its weights (
 format makes of them lies in a module of its own.
 """
 
-import importlib
-from typing import Any
-
-from groovae.errors import GroovaeError
-
 # How weights can be stored, by format.
 DTYPES = {
     "onnx": ("float32", "float16", "int8"),
@@ -18,13 +13,3 @@ LICENCE = (
     "That of the data the model was trained on. The Groove MIDI Dataset is by Google LLC, "
     "CC BY 4.0, https://magenta.tensorflow.org/datasets/groove"
 )
-
-
-def need_package(name: str) -> Any:
-    """Imports a package of the extra `export`; raises a GroovaeError that says how to get it."""
-    try:
-        return importlib.import_module(name)
-    except ModuleNotFoundError as error:
-        raise GroovaeError(
-            f"the package {error.name} is not installed: run `pip install onnx onnxruntime`"
-        ) from error

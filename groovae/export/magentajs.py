@@ -34,8 +34,8 @@ from groovae.errors import GroovaeError, UsageError
 from groovae.export import DTYPES, LICENCE, tfjs_weights
 from groovae.export.output_folder import check_place, replacing_export
 from groovae.export.tfjs_weights import MANIFEST, SHARD_NAME
-from groovae.model import onnx_network
 from groovae.model.checksums import read_whole, sha256_of, sums_of
+from groovae.model.formats import is_export, is_web_export
 from groovae.system.atomic_files import json_text
 
 PAGE_SCRIPTS = ("page.js", "files.js", "model.js", "groove.js", "midi.js", "player.js")
@@ -174,7 +174,7 @@ def check(folder: FilePath) -> dict[str, Any]:
     """
     path = Path(folder).expanduser()
     if not is_web_export(path):
-        what = "a model for ONNX" if onnx_network.is_export(path) else "no model for magenta.js"
+        what = "a model for ONNX" if is_export(path) else "no model for magenta.js"
         raise GroovaeError(
             f"{folder}: {what} in this folder; write one for the browser with `groovae export "
             "--format=magentajs --out=web`"
@@ -189,15 +189,6 @@ def check(folder: FilePath) -> dict[str, Any]:
         if name not in PAGE_FILES or not (path / name).is_file():
             read_whole(path / name, config["groovae"]["files"])
     return config
-
-
-def is_web_export(folder: Path) -> bool:
-    """Whether a folder is one that `export` wrote, by its `config.json`."""
-    try:
-        config = json.loads((folder / CONFIG_FILE).read_text("utf-8"))
-        return config["type"] == "MusicVAE" and isinstance(config["groovae"]["config"], str)
-    except (OSError, ValueError, KeyError, TypeError):
-        return False
 
 
 def is_replaceable(folder: Path) -> bool:

@@ -24,6 +24,7 @@ import numpy as np
 from groovae import __version__
 from groovae.config import config_map
 from groovae.config.config_file import CONFIG_FILE
+from groovae.data.source import Data
 from groovae.errors import GroovaeError, UsageError
 from groovae.export import DTYPES, LICENCE
 from groovae.export.onnx_check import NUM_WINDOWS, Heard, check_same, hear, measure_loss, windows_of
@@ -31,11 +32,11 @@ from groovae.export.onnx_graphs import Graphs
 from groovae.export.output_folder import check_place, replacing_export
 from groovae.model.checkpoints import need_checkpoint
 from groovae.model.checksums import sums_of
-from groovae.model.onnx_network import FILES, OnnxNetwork, as_text
+from groovae.model.formats import FILES
+from groovae.model.onnx_network import OnnxNetwork, as_text
 from groovae.model.tensorflow_network import Network
 from groovae.model.weights import model_tensors, training_step
 from groovae.system.atomic_files import json_text
-from groovae.training.losses import Data
 
 BATCH_SIZE = 32
 

@@ -11,14 +11,15 @@ hears it; how much of that happens is measured.
 import dataclasses
 import functools
 from collections.abc import Callable, Iterator
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 import numpy as np
 
-from groovae.data.grid import Layout
+from groovae.config.layout import Layout
 from groovae.data.windows import to_controls, to_inputs
 from groovae.errors import GroovaeError
 from groovae.model import latent
+from groovae.model.network import Played, Plays
 from groovae.model.onnx_network import OnnxNetwork
 
 TOLERANCE, MAX_TOLERANCE = 1e-5, 1e-4
@@ -29,19 +30,6 @@ NUM_WINDOWS = 64
 MAX_VELOCITY = 127
 HALF_STEP_MS = 62.5  # of a 16th at 120 qpm
 TINY = np.finfo(np.float32).tiny
-
-Played = tuple[np.ndarray, np.ndarray]
-
-
-class Plays(Protocol):
-    """`network.Network` or `runtime.OnnxNetwork`."""
-
-    layout: Layout
-    z_size: int
-
-    def encode(self, inputs: np.ndarray, controls: np.ndarray) -> Played: ...
-
-    def decode(self, z: np.ndarray, thresholds: np.ndarray, controls: np.ndarray) -> Played: ...
 
 
 class Heard(NamedTuple):

@@ -8,7 +8,7 @@ import numpy as np
 
 from groovae import __version__
 from groovae.errors import GroovaeError, first_line
-from groovae.export import need_package
+from groovae.system.packages import need_package
 
 onnx: Any = need_package("onnx")
 

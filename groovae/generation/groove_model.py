@@ -27,8 +27,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from groovae.config.layout import Layout
 from groovae.config.tasks import check_task, trained_for
-from groovae.data.grid import Layout, Pieces
+from groovae.data.grid import Pieces
 from groovae.data.windows import drawn_drums, to_controls, to_inputs
 from groovae.errors import GroovaeError, UsageError
 from groovae.generation.bundled import own_or_included
@@ -36,9 +37,11 @@ from groovae.generation.grooves import drums_of, from_tensors, of_notes, perform
 from groovae.generation.segments import as_long, as_steps, cut, for_taps, sounding
 from groovae.metrics import scores
 from groovae.model import latent
-from groovae.model.onnx_network import OnnxNetwork, is_export, open_export
+from groovae.model.formats import is_export
+from groovae.model.onnx_network import OnnxNetwork, open_export
 from groovae.music.drums import CLOSED_HIHAT, DRUM_MAPS, read_drum_map
-from groovae.music.midi_writer import MAX_BARS, MAX_TEMPO_QPM, MIN_TEMPO_QPM, tempo_of
+from groovae.music.midi_writer import MAX_BARS, MAX_TEMPO_QPM, MIN_TEMPO_QPM
+from groovae.music.tempo import tempo_of
 
 if TYPE_CHECKING:
     from groovae.model.tensorflow_network import Network  # which imports TensorFlow

@@ -12,8 +12,9 @@ import numpy as np
 
 from groovae.data.grid import NO_DRUM, Pieces
 from groovae.music.drums import DrumMap
-from groovae.music.midi_writer import DEFAULT_QPM, DRUM_CHANNEL
+from groovae.music.midi_writer import DRUM_CHANNEL
 from groovae.music.note_sequence import NoteSequence
+from groovae.music.tempo import DEFAULT_QPM
 
 MAGENTAS_STEP_SECONDS = 0.125  # a 16th at DEFAULT_QPM
 

@@ -10,7 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from groovae.data.grid import Layout, Pieces, to_pieces
+from groovae.config.layout import Layout
+from groovae.data.grid import Pieces, to_pieces
 from groovae.data.window_report import Report
 from groovae.errors import GroovaeError
 from groovae.music.drums import OPEN_HIHAT

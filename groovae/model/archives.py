@@ -21,7 +21,7 @@ from typing import Any, BinaryIO, cast
 
 from groovae.config.config_map import CONFIG_FILE
 from groovae.errors import GroovaeError
-from groovae.model.checkpoints import step_of
+from groovae.model.formats import step_of
 from groovae.system.atomic_files import finish_interrupted, replacing_all
 from groovae.system.download import CHUNK_BYTES, sha256_of
 

@@ -12,8 +12,7 @@ from typing import Any
 import numpy as np
 
 from groovae.errors import GroovaeError, first_line
-from groovae.export.magentajs import is_web_export
-from groovae.model.onnx_network import is_export
+from groovae.model.formats import is_export, is_web_export, step_of
 from groovae.upstream import tf
 
 # The variables whose shape is set by one hparam alone.
@@ -89,12 +88,6 @@ def need_checkpoint(path: str | os.PathLike[str], how_to_get: str | None = None)
         ".train/model.ckpt-400, a .tar or, to play it, the folder of an ONNX export; or train one "
         "with `groovae train`"
     )
-
-
-def step_of(checkpoint: str) -> int:
-    """The global step in a checkpoint's name, 0 where it has none."""
-    match = re.search(r"-(\d+)$", checkpoint)
-    return int(match.group(1)) if match else 0
 
 
 def all_checkpoints(folder: Path) -> list[str]:

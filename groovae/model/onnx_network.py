@@ -19,13 +19,12 @@ from typing import Any, NoReturn
 import numpy as np
 
 from groovae.config.config_file import CONFIG_FILE, check_same_model, with_hparams
+from groovae.config.layout import Layout
 from groovae.config.tasks import check_task
-from groovae.data.grid import Layout
 from groovae.errors import GroovaeError, UsageError, first_line
-from groovae.export import need_package
 from groovae.model.checksums import read_whole
+from groovae.system.packages import need_package
 
-FILES = ("encoder.onnx", "decoder.onnx", "decoder_start.onnx", "decoder_step.onnx")
 # What each file tells of itself too, so that it cannot be taken for another model's.
 DESCRIBED = ("config", "hparams", "data_converter", "layout", "step", "dtype")
 AS_IT_IS = np.float32(1)  # a temperature: the thresholds have it
@@ -204,11 +203,6 @@ class OnnxNetwork:
                 f"{path}: this is not the model that config.json beside it describes (what "
                 f"differs: {', '.join(wrong)}); export it again with `groovae export`"
             )
-
-
-def is_export(folder: str | os.PathLike[str]) -> bool:
-    """Whether a folder holds ONNX models; whether they are whole shows when they are read."""
-    return any(os.path.isfile(Path(folder, name).expanduser()) for name in FILES)
 
 
 def as_text(value: Any) -> str:

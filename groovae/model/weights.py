@@ -5,7 +5,8 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from groovae.model.checkpoints import damaged, shapes_in, step_of
+from groovae.model.checkpoints import damaged, shapes_in
+from groovae.model.formats import step_of
 from groovae.upstream import tf
 
 # An optimizer's slots carry the names of the variables that they belong to.

@@ -28,12 +28,12 @@ from typing import Any, NamedTuple, Protocol
 import mido
 
 from groovae.errors import GroovaeError, UsageError
+from groovae.music.tempo import meter_of, tempo_of
 from groovae.system.atomic_files import replacing
 
 TICKS_PER_QUARTER = 1920  # at the usual tempos
 MAX_TICK_SECONDS = 0.6e-3
 QUARTERS_PER_BAR = 4
-DEFAULT_QPM = 120.0  # what MIDI and note_seq take where no tempo is given
 DRUM_CHANNEL = 9
 MIN_TEMPO_QPM, MAX_TEMPO_QPM = 4.0, 1000.0  # the tempo event holds 24 bits of microseconds
 MAX_BARS = 8000  # of 4/4, at the usual tempos
@@ -103,18 +103,6 @@ def write_sequence(path: str | os.PathLike[str], sequence: Any, pickup: bool = F
     drums = [note for note in sequence.notes if note.is_drum] or sequence.notes
     tempo_qpm, meter = tempo_of(sequence), meter_of(sequence)
     return write_midi(path, drums, tempo_qpm, sequence.total_time, pickup, meter)
-
-
-def tempo_of(sequence: Any) -> float:
-    """The first tempo of a NoteSequence, in qpm."""
-    return sequence.tempos[0].qpm if sequence.tempos else DEFAULT_QPM
-
-
-def meter_of(sequence: Any) -> tuple[int, int]:
-    """Numerator and denominator of the first time signature of a NoteSequence."""
-    for meter in sequence.time_signatures:
-        return meter.numerator, meter.denominator
-    return 4, 4
 
 
 def numbered(path: str | os.PathLike[str], count: int) -> list[Path]:

@@ -38,7 +38,7 @@ from groovae.music.drums import (
     DrumMap,
     classes,
 )
-from groovae.music.midi_writer import tempo_of
+from groovae.music.tempo import tempo_of
 from groovae.system.atomic_files import replacing
 
 BAR_STEPS, BEAT_STEPS = 16, 4

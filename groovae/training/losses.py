@@ -22,18 +22,18 @@ The reconstruction loss is the sum of the last three, times the steps of a windo
 import contextlib
 import copy
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from groovae.config import config_map
-from groovae.data import records, window_cache
 from groovae.data.batches import Batch, evaluation_batches
+from groovae.data.source import Data, Say
 from groovae.data.window_cache import CachedWindows
-from groovae.data.window_report import Report
 from groovae.errors import GroovaeError
-from groovae.model.checkpoints import check_fits, damaged, need_checkpoint, shapes_in, step_of
+from groovae.model.checkpoints import check_fits, damaged, need_checkpoint, shapes_in
+from groovae.model.formats import step_of
 from groovae.training.graph import evaluation_graph, feed
 from groovae.upstream import tf
 
@@ -42,69 +42,6 @@ LOSSES = (
     *("loss", "losses/r_loss", "losses/kl_loss", "losses/kl_bits", "losses/kl_beta"),
     *("metrics/hits_loss", "metrics/velocities_loss", "metrics/offsets_loss"),
 )
-
-Say = Callable[[str], None]
-
-
-def _check_some(name: str, report: Report) -> None:
-    if not report.windows:
-        raise GroovaeError(f"{name}: no window to evaluate on: {report}")
-
-
-@dataclass
-class Data:
-    """Which windows to train or evaluate on; the defaults are those of `groovae evaluate`.
-
-    Attributes:
-      examples_path: A TFRecord of NoteSequences, or a glob of them.
-      tfds_name: A TensorFlow Datasets set instead, such as `groove/4bar-midionly`.
-      tfds_data_dir: Where TFDS keeps its sets; `~/tensorflow_datasets` where it is None.
-      split: Of the TFDS set: `train`, `validation` or `test`.
-      hop_bars: Bars from the start of a window to the next; a whole window where it is None.
-      unmapped_pitches: What becomes of drum notes without a class: `drop`, `nearest` or `error`.
-      all_notes: Take the notes of all tracks for drums, not only those that say they are.
-    """
-
-    examples_path: str = "data_dir/music-validation.tfrecord"
-    tfds_name: str | None = None
-    tfds_data_dir: str | None = None
-    split: str = "validation"
-    hop_bars: int | None = None
-    unmapped_pitches: str = "drop"
-    all_notes: bool = False
-
-    def examples(self) -> records.Examples:
-        """The records; raises a GroovaeError where there are none."""
-        if self.tfds_name:
-            return records.from_tfds(self.tfds_name, self.tfds_data_dir, self.split)
-        return records.find(self.examples_path)
-
-    def load(
-        self,
-        config: Any,
-        fallback_dir: Path,
-        say: Say,
-        keep: bool = True,
-        check: Callable[[str, Report], None] = _check_some,
-    ) -> CachedWindows:
-        """The windows, cut for a config, and their account told.
-
-        Args:
-          config: The config.
-          fallback_dir: See `cache.load`; likewise `keep`.
-          say: Gets each line that tells what is about to happen.
-          keep: Leave the windows' file for the next time.
-          check: Gets the records' name and the account, and raises where they do not do.
-
-        Raises:
-          GroovaeError: the records cannot be read, or by `check`, there are no windows.
-        """
-        layout = config_map.layout(config, self.hop_bars, self.unmapped_pitches, self.all_notes)
-        examples = self.examples()
-        windows = window_cache.load(examples, layout, fallback_dir, say, keep)
-        say(windows.report.told_of(examples.name))
-        check(examples.name, windows.report)
-        return windows
 
 
 @dataclass(frozen=True)

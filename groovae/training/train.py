@@ -25,6 +25,7 @@ from pathlib import Path
 from typing import Any
 
 from groovae.config import config_map
+from groovae.data.source import Data
 from groovae.data.window_cache import CachedWindows
 from groovae.data.window_report import Report
 from groovae.errors import GroovaeError, first_line
@@ -36,8 +37,8 @@ from groovae.model.checkpoints import (
     newest_whole,
     read_start,
     remove_torn,
-    step_of,
 )
+from groovae.model.formats import step_of
 from groovae.system.atomic_files import only_one
 from groovae.training.distributed import runtime
 from groovae.training.distributed.replica import Replica, find_replica
@@ -53,7 +54,7 @@ from groovae.training.hooks import (
     Telling,
     explained,
 )
-from groovae.training.losses import Data, Evaluation, Evaluator
+from groovae.training.losses import Evaluation, Evaluator
 from groovae.training.stopping import Stop, Stopping, stop_signals
 from groovae.training.validation import Validation, forget, has_waited, read_best
 from groovae.upstream import DurableSaver, keep_freed_memory, tf, tf_slim

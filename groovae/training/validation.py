@@ -21,7 +21,8 @@ from typing import Any
 
 from groovae.config import config_map
 from groovae.errors import GroovaeError, UsageError
-from groovae.model.checkpoints import find_checkpoint, step_of
+from groovae.model.checkpoints import find_checkpoint
+from groovae.model.formats import step_of
 from groovae.system.atomic_files import LOCK, only_one, replacing, write_json
 from groovae.training.losses import Evaluation, Evaluator
 from groovae.training.metrics_csv import FILE, Curve

@@ -19,8 +19,9 @@ from typing import Any
 
 from absl import flags
 
-from groovae.cli import define_seed, define_temperature, need_arguments, say
 from groovae.cli.commands.train import Display
+from groovae.cli.flags import define_seed, define_temperature, need_arguments
+from groovae.cli.output import say
 
 DEFAULT_NUM_STEPS = 400
 

@@ -26,7 +26,8 @@ from typing import Any
 from absl import flags
 from tqdm import tqdm
 
-from groovae.cli import need_arguments, say
+from groovae.cli.flags import need_arguments
+from groovae.cli.output import say
 from groovae.config.pretrained import CHECKPOINTS, DEST
 from groovae.config.tasks import trained_for
 from groovae.system.download import Progress

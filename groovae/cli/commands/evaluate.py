@@ -31,24 +31,23 @@ from typing import TYPE_CHECKING, Any
 
 from absl import flags
 
-from groovae.cli import (
-    appraised,
+from groovae.cli.flags import (
     check_one_set,
-    define_appraisal,
     define_checkpoint,
     define_examples,
     define_layout,
     define_split,
     need_arguments,
-    print_json,
-    say,
 )
+from groovae.cli.output import print_json, say
+from groovae.cli.study import appraised, define_appraisal
 from groovae.errors import UsageError
 from groovae.evaluation import conditions
 from groovae.metrics.scores import METRICS
 
 if TYPE_CHECKING:
-    from groovae.training.losses import Data, Evaluation
+    from groovae.data.source import Data
+    from groovae.training.losses import Evaluation
 
 NOT_GOOD_ENOUGH = 3
 COUNTS = ("step", "windows", "recordings", "hits")
@@ -104,7 +103,8 @@ def run(values: Any, positional: list[str]) -> int:
     _check_flags(values)
     conditions = [conditions.parse(text) for text in values.require]
     _check_names(conditions, values.metrics)
-    from groovae.training.losses import Data, evaluate
+    from groovae.data.source import Data
+    from groovae.training.losses import evaluate
 
     data = Data(**{name: values[name].value for name in Data.__dataclass_fields__})
     if values.watch:

@@ -26,7 +26,8 @@ from typing import Any
 
 from absl import flags
 
-from groovae.cli import define_checkpoint, need_arguments, say
+from groovae.cli.flags import define_checkpoint, need_arguments
+from groovae.cli.output import say
 from groovae.errors import UsageError
 from groovae.export import DTYPES
 

@@ -17,7 +17,8 @@ from typing import Any
 
 from absl import flags
 
-from groovae.cli import define_config, define_layout, need_arguments, print_json
+from groovae.cli.flags import define_config, define_layout, need_arguments
+from groovae.cli.output import print_json
 
 
 def define_flags(values: flags.FlagValues) -> None:

@@ -14,13 +14,7 @@ from typing import Any
 
 from absl import flags
 
-from groovae.cli import (
-    define_all_notes,
-    define_as_hits,
-    define_temperature,
-    need_arguments,
-    print_json,
-)
+from groovae.cli.flags import define_all_notes, define_as_hits, define_temperature, need_arguments
 from groovae.cli.generation import (
     CHANCE_OF_HITS,
     Take,
@@ -32,6 +26,7 @@ from groovae.cli.generation import (
     load,
     read,
 )
+from groovae.cli.output import print_json
 from groovae.music.midi_writer import numbered
 
 

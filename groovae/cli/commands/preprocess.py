@@ -26,7 +26,8 @@ from typing import TYPE_CHECKING, Any
 from absl import flags
 from tqdm import tqdm
 
-from groovae.cli import define_config, define_layout, need_arguments, print_json, say
+from groovae.cli.flags import define_config, define_layout, need_arguments
+from groovae.cli.output import print_json, say
 from groovae.data.window_report import listed
 from groovae.errors import UsageError
 

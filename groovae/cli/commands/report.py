@@ -22,17 +22,16 @@ from typing import Any
 
 from absl import flags
 
-from groovae.cli import (
-    appraised,
+from groovae.cli.flags import (
     check_one_set,
-    define_appraisal,
     define_checkpoint,
     define_examples,
     define_layout,
     define_split,
     need_arguments,
-    say,
 )
+from groovae.cli.output import say
+from groovae.cli.study import appraised, define_appraisal
 
 
 def define_flags(values: flags.FlagValues) -> None:
@@ -74,9 +73,9 @@ def run(values: Any, positional: list[str]) -> None:
     need_arguments(positional)
     check_one_set(values)
     from groovae.data.groove_midi_dataset import read_info
+    from groovae.data.source import Data
     from groovae.report import Options, check, write
     from groovae.report.styles import styles_of
-    from groovae.training.losses import Data
 
     options = Options(values.num_pairs, values.num_shown, values.soundfont)
     # What is wrong shows before a minute's work and not after it.

@@ -20,8 +20,9 @@ from typing import Any
 
 from absl import flags
 
-from groovae.cli import define_as_hits, define_temperature, need_arguments, print_json
+from groovae.cli.flags import define_as_hits, define_temperature, need_arguments
 from groovae.cli.generation import Take, about, check_sound, define_output, deliver, load
+from groovae.cli.output import print_json
 from groovae.music.midi_writer import MAX_BARS, MAX_TEMPO_QPM, MIN_TEMPO_QPM, numbered
 
 BARS_AT_ONCE = 8192  # of all grooves, to draw before they are written

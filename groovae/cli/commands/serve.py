@@ -14,7 +14,8 @@ from typing import Any
 
 from absl import flags
 
-from groovae.cli import need_arguments, say
+from groovae.cli.flags import need_arguments
+from groovae.cli.output import say
 
 
 def define_flags(values: flags.FlagValues) -> None:

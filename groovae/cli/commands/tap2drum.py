@@ -15,7 +15,7 @@ from typing import Any
 
 from absl import flags
 
-from groovae.cli import define_all_notes, define_temperature, need_arguments
+from groovae.cli.flags import define_all_notes, define_temperature, need_arguments
 from groovae.cli.generation import Job, Take, define_output, play_all
 
 

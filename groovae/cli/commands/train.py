@@ -30,7 +30,7 @@ from typing import TYPE_CHECKING, Any
 from absl import flags
 from tqdm import tqdm
 
-from groovae.cli import (
+from groovae.cli.flags import (
     check_one_set,
     define_config,
     define_examples,
@@ -38,8 +38,8 @@ from groovae.cli import (
     define_layout,
     define_seed,
     need_arguments,
-    say,
 )
+from groovae.cli.output import say
 from groovae.training.distributed.tf_config import from_environment
 
 if TYPE_CHECKING:
