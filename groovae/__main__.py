@@ -2,6 +2,6 @@
 
 import sys
 
-from groovae.cli import main
+from groovae.cli.main import main
 
 sys.exit(main())

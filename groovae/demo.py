@@ -14,7 +14,7 @@ from groovae.data.patterns import write_dataset
 from groovae.data.preprocess import convert_directory
 from groovae.generation.groove_model import load_model
 from groovae.music.midi_writer import numbered, write_sequence
-from groovae.training.train import Options, Progress, train
+from groovae.training.train import Progress, TrainOptions, train
 
 # What two cores learn in half a minute. The patterns are few and clean, so nothing is dropped out,
 # and a high learning rate that falls fast does in hundreds of steps what takes thousands on GMD. A
@@ -45,7 +45,7 @@ def run_demo(
     num_steps: int,
     temperature: float,
     seed: int,
-    say: Callable[[str], None],
+    log: Callable[[str], None],
     on_step: Callable[[Progress], None],
 ) -> Demo:
     """Writes the embedded data, preprocesses it, trains, and draws grooves, all below `directory`.
@@ -60,19 +60,19 @@ def run_demo(
     midi_dir, records = directory / "demo_midi", directory / "demo.tfrecord"
     train_dir = directory / "demo_train"
     files = write_dataset(midi_dir)
-    say(f"1. data: {len(files)} drum performances as MIDI in {midi_dir}")
+    log(f"1. data: {len(files)} drum performances as MIDI in {midi_dir}")
     report = convert_directory(midi_dir, records)
-    say(f"2. preprocess: {report.records} NoteSequences in {records}")
-    say("3. train: a small groovae_4bar")
+    log(f"2. preprocess: {report.records} NoteSequences in {records}")
+    log("3. train: a small groovae_4bar")
     result = train(
-        Options(
+        TrainOptions(
             train_dir=str(train_dir),
             examples_path=str(records),
             hparams=HPARAMS,
             num_steps=num_steps,
             seed=seed,
         ),
-        say,
+        log,
         on_step,
     )
     if result.stopped_by:
@@ -82,5 +82,5 @@ def run_demo(
     paths = numbered(directory / "demo_groove.mid", NUM_GROOVES)
     for path, groove in zip(paths, grooves, strict=True):
         write_sequence(path, groove)
-    say(f"4. sample: {NUM_GROOVES} grooves of 4 bars at {TEMPO_QPM:g} bpm")
+    log(f"4. sample: {NUM_GROOVES} grooves of 4 bars at {TEMPO_QPM:g} bpm")
     return Demo(paths)

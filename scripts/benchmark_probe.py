@@ -43,7 +43,7 @@ def train(tell: Callable[..., None], program: str, *arguments: str) -> Any:
         sys.argv = ["music_vae_train", *arguments]
         return music_vae_train.console_entry_point()
     _AfterImport("groovae.training.train", lambda module: mark("imported"))
-    from groovae.cli import main
+    from groovae.cli.main import main
 
     return main(["train", *arguments])
 
@@ -80,7 +80,7 @@ def sample(tell: Callable[..., None], program: str, *arguments: str) -> Any:
 
         sys.argv = ["music_vae_generate", *arguments]
         return music_vae_generate.console_entry_point()
-    from groovae.cli import main
+    from groovae.cli.main import main
 
     return main(["sample", *arguments])
 
@@ -131,9 +131,11 @@ def _native_decoder(checkpoint: str, config: str, batch_size: int) -> Callable[[
 def convert(tell: Callable[..., None], folder: str, output: str, config: str, workers: str) -> None:
     """Times groovae's conversion alone, as the command does it, when all imports are done."""
     from groovae.config import config_map
-    from groovae.data.preprocess import Options, convert_directory
+    from groovae.data.preprocess import PreprocessOptions, convert_directory
 
-    options = Options(workers=int(workers), layout=config_map.layout(config), config=config)
+    options = PreprocessOptions(
+        workers=int(workers), layout=config_map.layout(config), config=config
+    )
     started = time.monotonic()
     convert_directory(folder, output, options=options)
     tell(seconds=time.monotonic() - started)

@@ -44,7 +44,7 @@ def train(tell: Callable[..., None], program: str, seed: str, *arguments: str) -
         _set_seed(base_model.MusicVAE, int(seed))
         sys.argv = ["music_vae_train", *arguments]
         return music_vae_train.console_entry_point()
-    from groovae.cli import main
+    from groovae.cli.main import main
 
     return main(["train", f"--seed={seed}", *arguments])
 

@@ -109,7 +109,7 @@ def in_process(
     capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Groovae:
     """Runs the command line in this process, in an empty folder: TensorFlow is here already."""
-    from groovae import cli
+    from groovae.cli.main import main
 
     monkeypatch.chdir(tmp_path)
 
@@ -117,7 +117,7 @@ def in_process(
         for name, value in env.items():
             monkeypatch.setenv(name, value)
         capsys.readouterr()
-        code = cli.main([*map(str, arguments)])
+        code = main([*map(str, arguments)])
         return subprocess.CompletedProcess([*map(str, arguments)], code, *capsys.readouterr())
 
     return run
@@ -147,10 +147,10 @@ def records(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def trained(records: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A training folder: a tiny groovae_4bar after three steps."""
-    from groovae.training.train import Options, train
+    from groovae.training.train import TrainOptions, train
 
     train_dir = tmp_path_factory.mktemp("trained") / "train"
-    train(Options(str(train_dir), str(records), hparams=TINY_HPARAMS, num_steps=3, seed=1))
+    train(TrainOptions(str(train_dir), str(records), hparams=TINY_HPARAMS, num_steps=3, seed=1))
     return train_dir
 
 
@@ -174,10 +174,10 @@ def few_records(gmd: Path, shared_folder: Path) -> Path:
 def taught(few_records: Path, shared_folder: Path) -> Callable[[str], Path]:
     """The training folder of a small model that has learned a task, by the task's name."""
     from groovae.config.tasks import config_for
-    from groovae.training.train import Options, train
+    from groovae.training.train import TrainOptions, train
 
     def folder_of(task: str) -> Path:
-        options = Options(
+        options = TrainOptions(
             str(shared_folder / config_for(task)),
             str(few_records),
             config=config_for(task),

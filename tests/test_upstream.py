@@ -90,7 +90,8 @@ def test_tensorflow_still_reads_no_records_in_what_is_no_tfrecord(tmp_path: Path
 def test_without_magenta_the_program_says_the_line_to_run():
     # With None in its place the import system says that there is no such module.
     code = (
-        "import sys; sys.modules['magenta'] = None; from groovae.cli import main; sys.exit(main())"
+        "import sys; sys.modules['magenta'] = None; "
+        "from groovae.cli.main import main; sys.exit(main())"
     )
     result = subprocess.run(
         [sys.executable, "-c", code, "sample", "--checkpoint=."],

@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Any
 from absl import flags
 
 from groovae.cli.flags import define_checkpoint, define_seed
-from groovae.cli.output import print_json, say
-from groovae.data.music_files import each_once, find_music, printable
+from groovae.cli.output import log, print_json
+from groovae.data.music_files import deduplicate, find_music, printable
 from groovae.data.window_report import listed
 from groovae.errors import GroovaeError, UsageError
 from groovae.music.midi_writer import numbered, write_sequence
@@ -37,7 +37,7 @@ BATCH_SIZE = 8  # pieces of a file that are decoded at a time
 
 
 @dataclasses.dataclass
-class Take:
+class Output:
     """The grooves that were made of one input, and what there is to say of it.
 
     Attributes:
@@ -52,7 +52,7 @@ class Take:
 
 
 @dataclasses.dataclass(frozen=True)
-class Job:
+class GenerationCommand:
     """What a command does with an input.
 
     Attributes:
@@ -64,7 +64,7 @@ class Job:
     """
 
     task: str
-    play: Callable[["GrooveModel", Any], Take]
+    play: Callable[["GrooveModel", Any], Output]
     count: int = 1
     also_read: str = ""
     check: Callable[["GrooveModel"], object] = lambda model: None
@@ -125,21 +125,21 @@ def load(values: Any, task: str, batch_size: int = BATCH_SIZE) -> "GrooveModel":
         drum_map=values.drum_map,
         all_notes="all_notes" in values and values.all_notes,
         task=task,
-        say=say,
+        log=log,
         as_hits="as_hits" in values and values.as_hits,
     )
-    say(f"{model.config_name} from {model.checkpoint}, seed {model.seed}")
+    log(f"{model.config_name} from {model.checkpoint}, seed {model.seed}")
     return model
 
 
-def read(path: str, tell: Callable[[str], None] = say) -> Any:
+def read(path: str, tell: Callable[[str], None] = log) -> Any:
     """The groove in a music file."""
     from groovae.data.conversion import read_sequence
 
-    return read_sequence(path, say=tell)
+    return read_sequence(path, log=tell)
 
 
-def play_all(values: Any, source: str, job: Job) -> int:
+def play_all(values: Any, source: str, job: GenerationCommand) -> int:
     """Plays a music file, or each one in a folder.
 
     Returns:
@@ -154,7 +154,7 @@ def play_all(values: Any, source: str, job: Job) -> int:
     lost: list[str] = []
     groove = read(source, _telling(lost))
     model = load(values, job.task)
-    model.say = _telling(lost)
+    model.log = _telling(lost)
     take = job.play(model, groove)
     played = {"lost": lost, **take.about, "outputs": deliver(values, model, paths, take)}
     if values.json:
@@ -163,16 +163,16 @@ def play_all(values: Any, source: str, job: Job) -> int:
 
 
 def deliver(
-    values: Any, model: "GrooveModel", paths: list[Path], take: Take
+    values: Any, model: "GrooveModel", paths: list[Path], take: Output
 ) -> list[dict[str, Any]]:
     """Writes the grooves of a take, as MIDI and whatever else is wanted, and tells of them."""
     for line in take.lines:
-        say(line)
+        log(line)
     outputs = []
     for path, groove in zip(paths, take.grooves, strict=True):
         moved_ms = write_sequence(path, groove, values.pickup)
         output = {"file": printable(str(path)), "hits": len(groove.notes), "moved_ms": moved_ms}
-        say(_describe(output, values.pickup))
+        log(_describe(output, values.pickup))
         outputs.append({**output, **_show(values, model, path, groove, moved_ms)})
         if not values.json:
             for kind in filter(outputs[-1].__contains__, ("file", "png", "wav")):
@@ -203,7 +203,7 @@ def _show(
     if values.preview:
         from groovae.music.picture import preview
 
-        say(preview(groove, drum_map, shutil.get_terminal_size((100, 24)).columns))
+        log(preview(groove, drum_map, shutil.get_terminal_size((100, 24)).columns))
     if values.png:
         from groovae.music.picture import draw
 
@@ -237,13 +237,13 @@ def _telling(lost: list[str]) -> Callable[[str], None]:
     """Says a line, and keeps it."""
 
     def tell(line: str) -> None:
-        say(line)
+        log(line)
         lost.append(line)
 
     return tell
 
 
-def _play_folder(values: Any, source: str, job: Job) -> int:
+def _play_folder(values: Any, source: str, job: GenerationCommand) -> int:
     name = os.path.basename(os.path.abspath(source))
     folder = Path(values.out or f"{name}-{job.task}").expanduser()
     if folder.is_file():
@@ -265,19 +265,19 @@ def _play_folder(values: Any, source: str, job: Job) -> int:
 def _play_one(
     values: Any,
     model: "GrooveModel",
-    job: Job,
+    job: GenerationCommand,
     path: str,
     paths: list[Path],
     report: dict[str, Any],
 ) -> None:
     """Plays a file of a folder, as it would be played alone, or leaves it out."""
     lost: list[str] = []
-    model.say = _telling(lost)
+    model.log = _telling(lost)
     model.restart()
     try:
-        take = job.play(model, read(path, model.say))
+        take = job.play(model, read(path, model.log))
     except GroovaeError as error:
-        say(f"left out: {error}")
+        log(f"left out: {error}")
         report["skipped"].append(
             {"source": printable(path), "reason": _reason(str(error), printable(path))}
         )
@@ -291,7 +291,7 @@ def _play_one(
 def _targets(source: str, folder: Path, count: int) -> dict[str, list[Path]]:
     """Where the music files below `source` go, but for what an earlier run left in `folder`."""
     root, own = os.path.abspath(source), os.path.realpath(folder)
-    files, _ = each_once(root, find_music(root).files)
+    files, _ = deduplicate(root, find_music(root).files)
     if _is_below(own, os.path.realpath(root)):
         files = [file for file in files if not _is_below(os.path.join(root, file), own)]
     targets: dict[str, list[Path]] = {}
@@ -317,7 +317,7 @@ def _close_folder(values: Any, folder: Path, report: dict[str, Any]) -> int:
     line = f"played {done} of {done + len(skipped)} files to {folder}"
     if skipped:
         line += f"; left out: {listed(collections.Counter(one['reason'] for one in skipped))}"
-    say(f"{line}; the report is {folder / REPORT_FILE}")
+    log(f"{line}; the report is {folder / REPORT_FILE}")
     if values.json:
         print_json(report)
     return 0 if done else 1

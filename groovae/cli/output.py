@@ -6,7 +6,7 @@ import sys
 from typing import Any
 
 
-def say(line: str) -> None:
+def log(line: str) -> None:
     """Talk goes to stderr, so that stdout holds data only."""
     print(line, file=sys.stderr, flush=True)
 

@@ -5,7 +5,7 @@ from typing import Any
 from absl import flags
 
 from groovae.cli.flags import define_as_hits, define_seed, define_temperature
-from groovae.cli.output import say
+from groovae.cli.output import log
 from groovae.errors import GroovaeError
 
 
@@ -35,7 +35,7 @@ def appraised(values: Any, data: Any) -> Any:
     import dataclasses
 
     from groovae.data.records import find
-    from groovae.evaluation.study import appraise
+    from groovae.evaluation.study import evaluate_model
 
     split = "train" if data.tfds_name else data.split
     baseline_data = dataclasses.replace(
@@ -48,7 +48,7 @@ def appraised(values: Any, data: Any) -> Any:
             find(baseline_data.examples_path)
         except GroovaeError as error:
             raise GroovaeError(f"--baseline_examples_path: {error}") from error
-    return appraise(
+    return evaluate_model(
         values.checkpoint,
         data,
         baseline_data,
@@ -57,6 +57,6 @@ def appraised(values: Any, data: Any) -> Any:
         values.num_samples,
         values.temperature,
         values.seed,
-        say,
+        log,
         values.as_hits,
     )

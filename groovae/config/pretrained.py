@@ -14,7 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from groovae.errors import GroovaeError, UsageError
-from groovae.system.atomic_files import replacing
+from groovae.system.atomic_files import atomic_write
 from groovae.system.download import Progress, RemoteFile, fetched, sha256_of
 
 URL = "https://storage.googleapis.com/magentadata/models/music_vae/checkpoints/{}.tar"
@@ -64,7 +64,7 @@ def download(
     dest: str | os.PathLike[str] | None = None,
     url: str | None = None,
     progress: Progress = lambda done_bytes: None,
-    say: Callable[[str], None] = lambda line: None,
+    log: Callable[[str], None] = lambda line: None,
 ) -> Path:
     """Fetches a checkpoint's archive and checks its SHA-256, unless it is there already.
 
@@ -74,7 +74,7 @@ def download(
         None.
       url: Another address of the same file.
       progress: Called with the bytes that have come so far.
-      say: Gets the line that says what is done.
+      log: Gets the line that says what is done.
 
     Returns:
       Where the archive is; `groovae.load_model` takes it.
@@ -92,13 +92,13 @@ def download(
     path = _path(name, DEST + os.sep if dest is None else os.fspath(dest))
     if path.exists():
         _check_same(path, archive)
-        say(f"{path} is there already, as it should be")
+        log(f"{path} is there already, as it should be")
         return path
     archive = dataclasses.replace(archive, url=url or archive.url)
-    say(f"fetching {archive.url}")
+    log(f"fetching {archive.url}")
     with (
         fetched(archive, progress) as file,
-        replacing(path) as temporary,
+        atomic_write(path) as temporary,
         open(temporary, "wb") as sink,
     ):
         shutil.copyfileobj(file, sink)

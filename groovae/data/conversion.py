@@ -24,7 +24,7 @@ import mido
 from groovae.config.layout import Layout
 from groovae.data.grid import measure
 from groovae.data.music_files import KINDS, printable, suffix_of
-from groovae.data.window_report import Report
+from groovae.data.window_report import WindowReport
 from groovae.errors import GroovaeError, UsageError
 from groovae.music.midi_reader import BrokenMidi, TooMuch, read_midi
 from groovae.music.note_sequence import NoteSequence
@@ -69,7 +69,7 @@ class Converted:
     records: list[bytes] = dataclasses.field(default_factory=list)
     skipped: list[tuple[str, str]] = dataclasses.field(default_factory=list)
     warnings: set[str] = dataclasses.field(default_factory=set)
-    windows: Report = dataclasses.field(default_factory=Report)
+    windows: WindowReport = dataclasses.field(default_factory=WindowReport)
 
 
 def convert_file(root: str, file: str, limits: Limits, layout: Layout | None) -> Converted:
@@ -115,14 +115,14 @@ def convert_file(root: str, file: str, limits: Limits, layout: Layout | None) ->
 def read_sequence(
     path: str | os.PathLike[str],
     limits: Limits = Limits(),
-    say: Callable[[str], None] = lambda line: None,
+    log: Callable[[str], None] = lambda line: None,
 ) -> Any:
     """Reads one music file, MIDI, MusicXML or ABC, as `preprocess` does.
 
     Args:
       path: The file.
       limits: What it may be.
-      say: Gets a line on notes that are not read.
+      log: Gets a line on notes that are not read.
 
     Returns:
       A NoteSequence, whose `filename` is the path as it was given. A MIDI file's lasts to the end
@@ -156,11 +156,11 @@ def read_sequence(
     sequence = NoteSequence.FromString(converted.records[0])
     sequence.filename = name
     if KINDS[suffix_of(file) or ""] == "MIDI":
-        _take_from_midi(real, sequence, say)
+        _take_from_midi(real, sequence, log)
     return sequence
 
 
-def _take_from_midi(path: str, sequence: Any, say: Callable[[str], None]) -> None:
+def _take_from_midi(path: str, sequence: Any, log: Callable[[str], None]) -> None:
     """What note_seq leaves out: where the tracks end, and that notes without a length are lost."""
     midi = mido.MidiFile(path)
     ticks = max((sum(event.time for event in track) for track in midi.tracks), default=0)
@@ -169,7 +169,7 @@ def _take_from_midi(path: str, sequence: Any, say: Callable[[str], None]) -> Non
     events = (event for track in midi.tracks for event in track)
     hits = sum(event.type == "note_on" and event.velocity > 0 for event in events)
     if lost := hits - len(sequence.notes):
-        say(f"{sequence.filename}: {lost:,} of {hits:,} notes left out: they have no length or end")
+        log(f"{sequence.filename}: {lost:,} of {hits:,} notes left out: they have no length or end")
 
 
 def _plainly(detail: str) -> str:

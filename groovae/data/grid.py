@@ -4,7 +4,7 @@ A grid is a float32 array [steps, 3 * drums], for each step of a 16th the hits (
 (0 to 1) and offsets (-1 to 1, in half steps ahead of the grid), nine drum classes each. Its values
 are those of `GrooveConverter.to_tensors` (magenta/models/music_vae/data.py) bit for bit. What
 differs is what surrounds them: a sequence that gives nothing and a note that gets lost are counted
-in a `Report`, and a pitch without a class is no crash.
+in a `WindowReport`, and a pitch without a class is no crash.
 
 Nothing here needs TensorFlow; a sequence is anything with the fields of a NoteSequence.
 """
@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from groovae.config.layout import Layout
-from groovae.data.window_report import Report
+from groovae.data.window_report import WindowReport
 from groovae.errors import GroovaeError
 from groovae.music.drums import pitch_name
 from groovae.music.tempo import DEFAULT_QPM, meter_of, tempo_of
@@ -38,7 +38,7 @@ class Grid(NamedTuple):
     tempo_qpm: float
 
 
-class Pieces(NamedTuple):
+class Segments(NamedTuple):
     """All bars of one sequence, in as many windows as they need.
 
     Attributes:
@@ -58,14 +58,14 @@ class Pieces(NamedTuple):
     cells: np.ndarray
 
 
-def measure(sequence: Any, layout: Layout) -> Report:
+def measure(sequence: Any, layout: Layout) -> WindowReport:
     """What one NoteSequence gives and loses; raises as `to_windows`."""
-    report = Report()
+    report = WindowReport()
     to_grid(sequence, layout, report)
     return report
 
 
-def to_grid(sequence: Any, layout: Layout, report: Report) -> Grid:
+def to_grid(sequence: Any, layout: Layout, report: WindowReport) -> Grid:
     """All steps of a sequence as one array; without a single one if there is no window in it.
 
     Raises:
@@ -88,7 +88,7 @@ def to_grid(sequence: Any, layout: Layout, report: Report) -> Grid:
     return Grid(np.zeros((0, layout.depth), np.float32), range(0), tempo_qpm)
 
 
-def to_pieces(sequence: Any, layout: Layout, report: Report) -> Pieces:
+def to_segments(sequence: Any, layout: Layout, report: WindowReport) -> Segments:
     """All of a sequence, cut at its bar lines.
 
     It begins with the bar at time 0, even if that is empty, and ends with the bar of its last hit,
@@ -115,7 +115,7 @@ def to_pieces(sequence: Any, layout: Layout, report: Report) -> Pieces:
     is_drum = [layout.all_notes or note.is_drum for note in sequence.notes]
     cells = np.where(is_drum, NO_CLASS, NO_DRUM)
     cells[notes.indices] = steps * layout.num_drums + notes.drums
-    return Pieces(
+    return Segments(
         outputs.reshape(num_windows, layout.window_steps, layout.depth),
         bars,
         tempo_qpm,
@@ -135,7 +135,7 @@ class _Notes(NamedTuple):
     velocities: np.ndarray
 
 
-def _drum_notes(sequence: Any, layout: Layout, report: Report) -> _Notes:
+def _drum_notes(sequence: Any, layout: Layout, report: WindowReport) -> _Notes:
     """The notes that have a drum class; the others go into the report."""
     # Each note is looked at once and let go: to hold on to the 400 notes of a sequence takes
     # longer than all the rest, since each becomes a Python object of its own.
@@ -154,7 +154,9 @@ def _drum_notes(sequence: Any, layout: Layout, report: Report) -> _Notes:
     return _Notes(indices.astype(np.int64), starts, ends, drums[has_class], velocities)
 
 
-def _classes(pitches: np.ndarray, sequence: Any, layout: Layout, report: Report) -> np.ndarray:
+def _classes(
+    pitches: np.ndarray, sequence: Any, layout: Layout, report: WindowReport
+) -> np.ndarray:
     """The drum class of each note by its pitch, -1 for what the policy leaves out."""
     found, index, counts = np.unique(pitches, return_inverse=True, return_counts=True)
     classes = []
@@ -265,7 +267,7 @@ def _fill(
     return outputs.reshape(-1, layout.depth)
 
 
-def _account(report: Report, bars: int, starts: range, crowded: int, layout: Layout) -> None:
+def _account(report: WindowReport, bars: int, starts: range, crowded: int, layout: Layout) -> None:
     covered = len(starts) * min(layout.hop_steps, layout.window_steps)
     covered += max(layout.window_steps - layout.hop_steps, 0)
     report.used += 1

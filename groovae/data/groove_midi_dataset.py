@@ -17,7 +17,7 @@ from typing import Any, BinaryIO
 import pandas as pd
 
 from groovae.errors import GroovaeError
-from groovae.system.atomic_files import replacing_directory
+from groovae.system.atomic_files import atomic_directory
 from groovae.system.download import Progress, RemoteFile, fetched
 
 GROOVE = RemoteFile(
@@ -54,7 +54,7 @@ def download(
     dest = Path(dest).expanduser()
     if dest.exists() and (not dest.is_dir() or any(dest.iterdir())):
         raise GroovaeError(f"{dest}: this folder is not empty; remove it or name another --dest")
-    with fetched(archive, progress) as file, replacing_directory(dest) as temporary:
+    with fetched(archive, progress) as file, atomic_directory(dest) as temporary:
         _unzip(file, archive.url, temporary)
     return dest
 

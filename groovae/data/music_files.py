@@ -59,7 +59,7 @@ def find_music(root: str) -> Contents:
     return contents
 
 
-def each_once(root: str, files: Iterable[str]) -> tuple[list[str], dict[str, str]]:
+def deduplicate(root: str, files: Iterable[str]) -> tuple[list[str], dict[str, str]]:
     """Sorts files, and leaves out those that are the same real file as an earlier one.
 
     Returns:

@@ -36,7 +36,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from groovae.music.midi_writer import Note, write_midi
-from groovae.system.atomic_files import replacing
+from groovae.system.atomic_files import atomic_write
 
 STEPS_PER_BAR = 16
 SESSION = "drummer1/session1"
@@ -486,7 +486,7 @@ def _info_row(number: int, performance: Performance) -> dict[str, str]:
 
 
 def _write_info(path: Path, rows: list[dict[str, str]]) -> None:
-    with replacing(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
+    with atomic_write(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
         writer = csv.DictWriter(file, rows[0], lineterminator="\n")
         writer.writeheader()
         writer.writerows(rows)

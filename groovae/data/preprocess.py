@@ -20,10 +20,10 @@ from typing import Any
 
 from groovae.config.layout import Layout
 from groovae.data.conversion import Converted, Limits, convert_file
-from groovae.data.music_files import each_once, find_music, printable, suffix_of
-from groovae.data.window_report import Report as Windows
+from groovae.data.music_files import deduplicate, find_music, printable, suffix_of
+from groovae.data.window_report import WindowReport as WindowReport
 from groovae.errors import GroovaeError, UsageError
-from groovae.system.atomic_files import json_text, replacing_all
+from groovae.system.atomic_files import atomic_write_all, json_text
 from groovae.system.workers import TIMEOUT_SECONDS, Lost, available_cores, ordered_map
 from groovae.upstream import tf
 
@@ -35,7 +35,7 @@ Progress = Callable[[int, int], None]
 
 
 @dataclasses.dataclass(frozen=True)
-class Options:
+class PreprocessOptions:
     """How to convert a folder.
 
     Attributes:
@@ -66,7 +66,7 @@ class Options:
 
 
 @dataclasses.dataclass
-class Report:
+class ConversionReport:
     """What became of every file below the input folder.
 
     Attributes:
@@ -98,7 +98,7 @@ class Report:
     records: int = 0
     skipped: list[dict[str, str]] = dataclasses.field(default_factory=list)
     warnings: collections.Counter[str] = dataclasses.field(default_factory=collections.Counter)
-    windows: Windows | None = None
+    windows: WindowReport | None = None
     windows_of: dict[str, Any] = dataclasses.field(default_factory=dict)
 
     @property
@@ -127,8 +127,8 @@ def convert_directory(
     root_dir: str | os.PathLike[str],
     output_file: str | os.PathLike[str],
     progress: Progress | None = None,
-    options: Options = Options(),
-) -> Report:
+    options: PreprocessOptions = PreprocessOptions(),
+) -> ConversionReport:
     """Converts every music file below a folder, and writes `OUTPUT.report.json` beside the records.
 
     Args:
@@ -150,8 +150,8 @@ def convert_splits(
     root_dir: str | os.PathLike[str],
     output_file: str | os.PathLike[str],
     progress: Progress | None = None,
-    options: Options = Options(),
-) -> dict[str, Report]:
+    options: PreprocessOptions = PreprocessOptions(),
+) -> dict[str, ConversionReport]:
     """Like `convert_directory`, for the splits of `info.csv`: each gets its records and report.
 
     `music.tfrecord` stands for `music-train.tfrecord`, `music-validation.tfrecord` and
@@ -169,8 +169,8 @@ def _convert(
     root_dir: str | os.PathLike[str],
     names: dict[str | None, str],
     progress: Progress | None,
-    options: Options,
-) -> dict[str | None, Report]:
+    options: PreprocessOptions,
+) -> dict[str | None, ConversionReport]:
     """Writes the records and report of each split, all of which are put in place together."""
     # Magenta names the collection after the last part of the path as it was typed, which a
     # trailing slash makes empty; the same folder must give the same records.
@@ -184,7 +184,7 @@ def _convert(
             )
     _find(root, outputs)
     paths = [path for output in outputs for path in output.paths]
-    with replacing_all(paths) as temporaries:
+    with atomic_write_all(paths) as temporaries:
         left = iter(temporaries)
         for output in outputs:
             output.temporaries = [next(left) for _ in output.paths]
@@ -198,9 +198,9 @@ def _convert(
 class _Output:
     """The records and report of one split, or of all files."""
 
-    def __init__(self, root: str, split: str | None, name: str, options: Options):
+    def __init__(self, root: str, split: str | None, name: str, options: PreprocessOptions):
         name = os.path.abspath(os.path.expanduser(name))
-        self.report = Report(printable(root), printable(name), split=split)
+        self.report = ConversionReport(printable(root), printable(name), split=split)
         count = options.shards
         self._shards = [f"{name}-{i:05}-of-{count:05}" for i in range(count)] if count else [name]
         self.paths = [*self._shards, f"{name}.report.json"]
@@ -211,7 +211,7 @@ class _Output:
         self._writer: Any = None
         self.report.outputs = [printable(shard) for shard in self._shards]
         if options.layout:
-            self.report.windows = Windows()
+            self.report.windows = WindowReport()
             layout = options.layout.policy()
             self.report.windows_of = {"config": options.config, "layout": layout}
 
@@ -259,7 +259,7 @@ class _Output:
 
 
 def _write_records(
-    root: str, outputs: Sequence[_Output], progress: Progress | None, options: Options
+    root: str, outputs: Sequence[_Output], progress: Progress | None, options: PreprocessOptions
 ) -> None:
     turns = sorted(
         ((file, output) for output in outputs for file in output.files), key=lambda turn: turn[0]
@@ -307,7 +307,7 @@ def _find(root: str, outputs: Sequence[_Output]) -> None:
         files = contents.files
         if table is not None:
             files = _of_split(files, table, report)
-        output.files, duplicates = each_once(root, files)
+        output.files, duplicates = deduplicate(root, files)
         report.duplicates = {printable(a): printable(b) for a, b in sorted(duplicates.items())}
         report.files += len(output.files)
 
@@ -327,7 +327,7 @@ def _splits(root: str, outputs: Sequence[_Output]) -> dict[str, str]:
     return {os.path.normpath(name): split for name, split in zip(names, splits, strict=True)}
 
 
-def _of_split(files: Sequence[str], table: dict[str, str], report: Report) -> list[str]:
+def _of_split(files: Sequence[str], table: dict[str, str], report: ConversionReport) -> list[str]:
     """The files of the report's split; what becomes of the others goes into the report."""
     for file in files:
         split = table.get(file)

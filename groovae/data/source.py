@@ -8,19 +8,19 @@ from typing import Any
 from groovae.config import config_map
 from groovae.data import records, window_cache
 from groovae.data.window_cache import CachedWindows
-from groovae.data.window_report import Report
+from groovae.data.window_report import WindowReport
 from groovae.errors import GroovaeError
 
-Say = Callable[[str], None]
+Log = Callable[[str], None]
 
 
-def _check_some(name: str, report: Report) -> None:
+def check_not_empty(name: str, report: WindowReport) -> None:
     if not report.windows:
         raise GroovaeError(f"{name}: no window to evaluate on: {report}")
 
 
 @dataclass
-class Data:
+class DataSource:
     """Which windows to train or evaluate on; the defaults are those of `groovae evaluate`.
 
     Attributes:
@@ -51,16 +51,16 @@ class Data:
         self,
         config: Any,
         fallback_dir: Path,
-        say: Say,
+        log: Log,
         keep: bool = True,
-        check: Callable[[str, Report], None] = _check_some,
+        check: Callable[[str, WindowReport], None] = check_not_empty,
     ) -> CachedWindows:
         """The windows, cut for a config, and their account told.
 
         Args:
           config: The config.
           fallback_dir: See `cache.load`; likewise `keep`.
-          say: Gets each line that tells what is about to happen.
+          log: Gets each line that tells what is about to happen.
           keep: Leave the windows' file for the next time.
           check: Gets the records' name and the account, and raises where they do not do.
 
@@ -69,7 +69,7 @@ class Data:
         """
         layout = config_map.layout(config, self.hop_bars, self.unmapped_pitches, self.all_notes)
         examples = self.examples()
-        windows = window_cache.load(examples, layout, fallback_dir, say, keep)
-        say(windows.report.told_of(examples.name))
+        windows = window_cache.load(examples, layout, fallback_dir, log, keep)
+        log(windows.report.told_of(examples.name))
         check(examples.name, windows.report)
         return windows

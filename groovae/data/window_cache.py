@@ -29,10 +29,10 @@ from groovae import __version__
 from groovae.config.layout import Layout
 from groovae.data.grid import to_grid
 from groovae.data.records import Examples
-from groovae.data.window_report import Report
+from groovae.data.window_report import WindowReport
 from groovae.data.windows import Source
 from groovae.errors import GroovaeError
-from groovae.system.atomic_files import replacing
+from groovae.system.atomic_files import atomic_write
 
 FORMAT = 1
 RECORD = np.dtype(
@@ -65,7 +65,7 @@ class CachedWindows:
         self._records, self._text, about = (np.load(file) for _ in range(3))
         contents = json.loads(about.tobytes())
         self.key = contents["key"]
-        self.report = Report.from_dict(contents["report"])
+        self.report = WindowReport.from_dict(contents["report"])
 
     def __len__(self) -> int:
         return self.report.windows
@@ -102,7 +102,7 @@ def load(
     examples: Examples,
     layout: Layout,
     fallback_dir: str | os.PathLike[str],
-    say: Callable[[str], None] = lambda line: None,
+    log: Callable[[str], None] = lambda line: None,
     keep: bool = True,
     workers: int | None = None,
 ) -> CachedWindows:
@@ -112,7 +112,7 @@ def load(
       examples: The records.
       layout: How to cut them.
       fallback_dir: Where the file goes if the records' own folder cannot be written to.
-      say: Gets a line where windows have to be made.
+      log: Gets a line where windows have to be made.
       keep: Leave the file for the next time; otherwise it is made in `fallback_dir`, and gone
         as soon as nobody has it open.
       workers: Processes to make them with; one for each core where it is None.
@@ -122,15 +122,15 @@ def load(
     """
     key = _key(examples, layout)
     if not keep:
-        say(f"making the windows of {examples.name}")
+        log(f"making the windows of {examples.name}")
         return _make_unnamed(examples, layout, key, Path(fallback_dir), workers)
     paths = _paths(examples, layout, Path(fallback_dir))
     for path in paths:
-        windows = _open(path, layout, say)
+        windows = _open(path, layout, log)
         if windows is not None and windows.key == key:
             return windows
     path = next((path for path in paths if os.access(path.parent, os.W_OK)), paths[-1])
-    say(f"making the windows of {examples.name}, to keep in {path}")
+    log(f"making the windows of {examples.name}, to keep in {path}")
     return _make(examples, layout, key, path, workers)
 
 
@@ -154,13 +154,13 @@ def _paths(examples: Examples, layout: Layout, fallback_dir: Path) -> list[Path]
     return [*([beside.with_name(name)] if is_local else []), fallback_dir / name]
 
 
-def _open(path: Path, layout: Layout, say: Callable[[str], None]) -> CachedWindows | None:
+def _open(path: Path, layout: Layout, log: Callable[[str], None]) -> CachedWindows | None:
     """What a file holds, or None if there is none or it is not whole."""
     try:
         with open(path, "rb") as file:
             size = os.fstat(file.fileno()).st_size - SHA256_BYTES
             if size < 0 or _sha256(file, size) != file.read():
-                say(f"{path} is damaged")
+                log(f"{path} is damaged")
                 return None
             return CachedWindows(file, layout)
     except FileNotFoundError:
@@ -185,7 +185,7 @@ def _make_unnamed(
 def _make(
     examples: Examples, layout: Layout, key: str, path: Path, workers: int | None
 ) -> CachedWindows:
-    with replacing(path) as temporary, open(temporary, "w+b") as file:
+    with atomic_write(path) as temporary, open(temporary, "w+b") as file:
         return _write(file, examples, layout, key, workers)
 
 
@@ -218,12 +218,12 @@ def _write_header(file: BinaryIO, rows: int, depth: int) -> int:
 
 def _write_grids(
     file: BinaryIO, examples: Examples, layout: Layout, workers: int | None
-) -> tuple[bytearray, bytearray, Report]:
+) -> tuple[bytearray, bytearray, WindowReport]:
     """Appends the grid of each record that gives windows; returns the table, texts and account."""
-    records, text, total, rows = bytearray(), bytearray(), Report(), 0
+    records, text, total, rows = bytearray(), bytearray(), WindowReport(), 0
 
-    def convert(sequence: Any) -> tuple[Report, int, np.ndarray, np.ndarray, float, str]:
-        report = Report()
+    def convert(sequence: Any) -> tuple[WindowReport, int, np.ndarray, np.ndarray, float, str]:
+        report = WindowReport()
         grid = to_grid(sequence, layout, report)
         used = grid.outputs[: grid.starts[-1] + layout.window_steps if grid.starts else 0]
         steps = np.flatnonzero(used.any(axis=1))  # hours of silence travel light

@@ -15,7 +15,7 @@ from groovae.music.drums import pitch_name
 
 
 @dataclasses.dataclass
-class Report:
+class WindowReport:
     """How many windows a set of sequences gives, and what was lost on the way.
 
     Attributes:
@@ -46,7 +46,7 @@ class Report:
     )
     moved_pitches: collections.Counter[int] = dataclasses.field(default_factory=collections.Counter)
 
-    def add(self, other: "Report") -> None:
+    def add(self, other: "WindowReport") -> None:
         """Adds up, in place; a Counter adds as a number does."""
         for field in dataclasses.fields(self):
             setattr(self, field.name, getattr(self, field.name) + getattr(other, field.name))
@@ -60,7 +60,7 @@ class Report:
         return values
 
     @classmethod
-    def from_dict(cls, values: dict[str, Any]) -> "Report":
+    def from_dict(cls, values: dict[str, Any]) -> "WindowReport":
         """Reads `as_dict` back."""
         counts = {"unused": collections.Counter(values["unused"])}
         for name in ("unmapped_pitches", "moved_pitches"):

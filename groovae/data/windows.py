@@ -11,7 +11,7 @@ import numpy as np
 
 from groovae.config.layout import Layout
 from groovae.data.grid import to_grid
-from groovae.data.window_report import Report
+from groovae.data.window_report import WindowReport
 from groovae.music.drums import OPEN_HIHAT
 
 
@@ -34,7 +34,7 @@ class Windows(NamedTuple):
 
 
 def to_windows(
-    sequence: Any, layout: Layout, report: Report | None = None, rng: Any = np.random
+    sequence: Any, layout: Layout, report: WindowReport | None = None, rng: Any = np.random
 ) -> Windows:
     """The windows of a NoteSequence: what `GrooveConverter.to_tensors` gives, bit for bit.
 
@@ -48,7 +48,7 @@ def to_windows(
     Raises:
       GroovaeError: a drum note has no class, and the policy is `error`.
     """
-    grid = to_grid(sequence, layout, Report() if report is None else report)
+    grid = to_grid(sequence, layout, WindowReport() if report is None else report)
     inputs = to_inputs(grid.outputs, layout, rng)
     return Windows(
         _cut(inputs, grid.starts, layout),
@@ -100,7 +100,7 @@ def to_controls(outputs: np.ndarray, layout: Layout) -> np.ndarray:
     return outputs[..., : layout.control_depth]
 
 
-def drawn_drums(layout: Layout) -> np.ndarray:
+def predicted_drums(layout: Layout) -> np.ndarray:
     """Whose hits a model has to find by itself, bool [drums]; those of the others are given."""
     if layout.humanize or layout.hits_as_controls:
         return np.zeros(layout.num_drums, bool)

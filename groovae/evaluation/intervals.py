@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from groovae.config.layout import Layout
-from groovae.data.windows import drawn_drums, to_inputs
+from groovae.data.windows import predicted_drums, to_inputs
 from groovae.metrics import scores
 from groovae.metrics.baselines import Baseline, fit
 from groovae.music.drums import CLASS_NAMES
@@ -26,7 +26,7 @@ SPEAKS_FOR = {
 }
 
 
-class Windows(NamedTuple):
+class ReferenceWindows(NamedTuple):
     """What is scored by.
 
     Attributes:
@@ -40,14 +40,14 @@ class Windows(NamedTuple):
     recordings: np.ndarray
 
     @property
-    def tell_apart(self) -> bool:
+    def has_intervals(self) -> bool:
         """Whether there are recordings enough to draw from; otherwise there are no intervals."""
         return len(np.unique(self.recordings)) >= MIN_RECORDINGS
 
     def score(self, estimate: np.ndarray, where: np.ndarray | None = None) -> "Scored":
         """Scores an estimate; see `metrics.tally`."""
         tallies = scores.tally(self.reference, estimate, self.tempo_qpm, where)
-        draws = scores.bootstrap(tallies, self.recordings) if self.tell_apart else None
+        draws = scores.bootstrap(tallies, self.recordings) if self.has_intervals else None
         return Scored(tallies, draws)
 
 
@@ -68,7 +68,7 @@ class Scored(NamedTuple):
             ends = {name: scores.interval(self.draws[name]) for name in names}
         return {n: {"value": values[n], "low": ends[n][0], "high": ends[n][1]} for n in names}
 
-    def told_beside(self, other: "Scored", names: Sequence[str]) -> dict[str, dict[str, float]]:
+    def compare_to(self, other: "Scored", names: Sequence[str]) -> dict[str, dict[str, float]]:
         """The same with `worse`, the share of the draws in which this is worse than the other."""
         told = self.told(names)
         for name in names:
@@ -78,13 +78,14 @@ class Scored(NamedTuple):
         return told
 
 
-def judged(
-    windows: Windows, estimate: np.ndarray, train: np.ndarray, layout: Layout
+def score_with_baselines(
+    windows: ReferenceWindows, estimate: np.ndarray, train: np.ndarray, layout: Layout
 ) -> dict[str, Any]:
     """The scores of an estimate and of the baselines.
 
-    Of a model for a task just that is scored which it had to find (see `windows.drawn_drums`): the
-    hits, timing and velocity of the drum that it adds, or the timing and velocity of given hits.
+    Of a model for a task just that is scored which it had to find (see `windows.predicted_drums`):
+    the hits, timing and velocity of the drum that it adds, or the timing and velocity of given
+    hits.
 
     Args:
       windows: What to judge by.
@@ -96,9 +97,9 @@ def judged(
       `scores`, `baselines`, `by_drum` and `by_position`; see appraisal.py.
     """
     seen, train_seen = (to_inputs(all_of, layout) for all_of in (windows.reference, train))
-    found = windows._replace(reference=to_find(windows.reference, layout))
-    estimate, train = to_find(estimate, layout), to_find(train, layout)
-    drawn = drawn_drums(layout)
+    found = windows._replace(reference=mask_to_predicted(windows.reference, layout))
+    estimate, train = mask_to_predicted(estimate, layout), mask_to_predicted(train, layout)
+    drawn = predicted_drums(layout)
     told = [name for name in scores.METRICS if name not in HITS or drawn.any()]
     scored = found.score(estimate)
     drums = [name for name, own in zip(CLASS_NAMES, drawn, strict=True) if own or not drawn.any()]
@@ -128,22 +129,22 @@ def _beside(
     estimate: np.ndarray,
     scored: Scored,
     told: Sequence[str],
-    windows: Windows,
+    windows: ReferenceWindows,
 ) -> dict[str, Any]:
     """The scores of a baseline in what it speaks for, over all its hits and over the model's."""
     names = [n for of in baseline.speaks_for for n in SPEAKS_FOR[of] if n in told]
     hits, felt = ([n for n in names if (n in HITS) == are_hits] for are_hits in (True, False))
     everywhere = windows.score(baseline.estimate)
-    all_hits, same_hits = everywhere.told(names) | everywhere.told_beside(scored, hits), {}
+    all_hits, same_hits = everywhere.told(names) | everywhere.compare_to(scored, hits), {}
     if felt:
         model = windows.score(estimate, _hits(baseline.estimate))
-        same_hits = windows.score(baseline.estimate, _hits(estimate)).told_beside(model, felt)
+        same_hits = windows.score(baseline.estimate, _hits(estimate)).compare_to(model, felt)
     return {"label": baseline.label, "all_hits": all_hits, "same_hits": same_hits}
 
 
-def to_find(windows: np.ndarray, layout: Layout) -> np.ndarray:
+def mask_to_predicted(windows: np.ndarray, layout: Layout) -> np.ndarray:
     """The windows with just the drums that the model has to play: all, or the one that it adds."""
-    drums = drawn_drums(layout)
+    drums = predicted_drums(layout)
     return windows * np.tile(drums, 3) if drums.any() else windows
 
 

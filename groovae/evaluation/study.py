@@ -24,10 +24,15 @@ import numpy as np
 from groovae.config import config_map
 from groovae.config.layout import Layout
 from groovae.config.tasks import trained_for
-from groovae.data.source import Data, Say
+from groovae.data.source import DataSource, Log
 from groovae.data.window_cache import CachedWindows
-from groovae.data.windows import Source, drawn_drums
-from groovae.evaluation.intervals import MIN_RECORDINGS, Windows, judged, to_find
+from groovae.data.windows import Source, predicted_drums
+from groovae.evaluation.intervals import (
+    MIN_RECORDINGS,
+    ReferenceWindows,
+    mask_to_predicted,
+    score_with_baselines,
+)
 from groovae.generation.groove_model import GrooveModel, load_model
 from groovae.metrics import features, scores
 from groovae.metrics.latent_usage import usage
@@ -35,7 +40,7 @@ from groovae.model import latent
 from groovae.model.checkpoints import need_checkpoint
 from groovae.training.losses import Evaluation, Evaluator
 from groovae.training.metrics_csv import FILE as CURVE_FILE
-from groovae.training.metrics_csv import Curve, Row
+from groovae.training.metrics_csv import MetricsLog, Row
 from groovae.training.validation import EVAL_FOLDER
 
 INTERPOLATION_STEPS = 7
@@ -88,16 +93,16 @@ class Study:
     results: dict[str, Any] = dataclasses.field(default_factory=dict)
 
 
-def appraise(
+def evaluate_model(
     checkpoint: str = ".train",
-    data: Data | None = None,
-    baseline_data: Data | None = None,
+    data: DataSource | None = None,
+    baseline_data: DataSource | None = None,
     config: str | None = None,
     hparams: str | Sequence[str] = "",
     num_samples: int | None = None,
     temperature: float = 0.5,
     seed: int = 0,
-    say: Say = lambda line: None,
+    log: Log = lambda line: None,
     as_hits: bool = False,
 ) -> Study:
     """Evaluates one checkpoint in every way there is.
@@ -111,7 +116,7 @@ def appraise(
       num_samples: How many grooves to draw; as many as there are windows where it is None.
       temperature: Of the draws.
       seed: Of the draws.
-      say: Gets each line that tells what is about to happen, or what says little.
+      log: Gets each line that tells what is about to happen, or what says little.
       as_hits: See `GrooveModel`.
 
     Raises:
@@ -121,47 +126,47 @@ def appraise(
     prefix = need_checkpoint(checkpoint)
     folder = Path(prefix).parent
     name, full_config = config_map.config_of(folder, config, hparams)
-    data = data or Data()
-    baseline_data = baseline_data or Data("data_dir/music-train.tfrecord")
-    train_windows = baseline_data.load(full_config, folder, say)
+    data = data or DataSource()
+    baseline_data = baseline_data or DataSource("data_dir/music-train.tfrecord")
+    train_windows = baseline_data.load(full_config, folder, log)
     train = trained_on = _all_of(train_windows)
     as_trained = _as_trained(baseline_data, folder)
     if as_trained != baseline_data:
-        trained_on = _all_of(as_trained.load(full_config, folder, say))
-    windows = data.load(full_config, folder, say)
+        trained_on = _all_of(as_trained.load(full_config, folder, log))
+    windows = data.load(full_config, folder, log)
     with contextlib.closing(Evaluator(name, full_config, windows)) as evaluator:
         evaluation = evaluator.evaluate(prefix)
     as_hits = as_hits or trained_for(name) is not None  # as the commands for tasks play
-    model = load_model(prefix, config, hparams, seed, BATCH_SIZE, say=say, as_hits=as_hits)
+    model = load_model(prefix, config, hparams, seed, BATCH_SIZE, log=log, as_hits=as_hits)
     num_samples = len(windows) if num_samples is None else num_samples
     study = _study(model, evaluation, data.examples().name, windows, num_samples, temperature)
-    judge = Windows(study.reference, study.tempo_qpm, _recordings(study))
+    judge = ReferenceWindows(study.reference, study.tempo_qpm, _recordings(study))
     lines = [*_doubts(judge, windows.key == train_windows.key)]
     with _caught(lines):
         study.results = {
             **_about(study, baseline_data.examples().name),
             "losses": evaluation.losses,
-            **judged(judge, study.estimate, train, model.layout),
+            **score_with_baselines(judge, study.estimate, train, model.layout),
             "samples": _judged_samples(study, trained_on, temperature, seed),
             "latent": usage(study.mu, study.sigma, full_config.hparams.free_bits),
             "warnings": lines,
         }
     for line in lines:
-        say(f"warning: {line}")
+        log(f"warning: {line}")
     return study
 
 
-def _as_trained(data: Data, folder: Path) -> Data:
+def _as_trained(data: DataSource, folder: Path) -> DataSource:
     """The same records, cut as the training did, as far as `config.json` says."""
     hop_bars = (config_map.read_config(folder) or {}).get("hop_bars", data.hop_bars)
     return dataclasses.replace(data, hop_bars=hop_bars)
 
 
-def _doubts(windows: Windows, are_those_fitted_on: bool) -> Iterator[str]:
+def _doubts(windows: ReferenceWindows, are_those_fitted_on: bool) -> Iterator[str]:
     """Why the scores may say less than they seem to."""
     if are_those_fitted_on:
         yield "the baselines are fitted on the windows they are judged by, and so look too good"
-    if not windows.tell_apart:
+    if not windows.has_intervals:
         yield f"fewer than {MIN_RECORDINGS} recordings: there are no intervals"
 
 
@@ -207,7 +212,7 @@ def _all_of(windows: CachedWindows) -> np.ndarray:
 
 def _samples(model: GrooveModel, number: int, temperature: float) -> np.ndarray:
     layout = model.layout
-    if not number or not drawn_drums(layout).all():
+    if not number or not predicted_drums(layout).all():
         return np.zeros((0, layout.window_steps, layout.depth), np.float32)
     return model.sample_tensors(number, layout.split_bars, temperature)
 
@@ -220,7 +225,7 @@ def _far_apart(mu: np.ndarray) -> tuple[int, int]:
 def _between(model: GrooveModel, mu: np.ndarray, ends: tuple[int, int]) -> np.ndarray:
     """Grooves on the way from a window to another, the likeliest of each."""
     layout = model.layout
-    if not drawn_drums(layout).all():
+    if not predicted_drums(layout).all():
         return np.zeros((0, layout.window_steps, layout.depth), np.float32)
     first, last = (mu[end][np.newaxis] for end in ends)
     shares = np.linspace(0, 1, INTERPOLATION_STEPS)
@@ -231,11 +236,11 @@ def _between(model: GrooveModel, mu: np.ndarray, ends: tuple[int, int]) -> np.nd
 def _curves(folder: Path) -> tuple[list[Row], list[Row]]:
     """Of the training that a checkpoint is from; the best one lies in a folder of its own."""
     home = next((f for f in (folder, folder.parent) if (f / CURVE_FILE).is_file()), folder)
-    return Curve(home / CURVE_FILE).rows, Curve(home / EVAL_FOLDER / CURVE_FILE).rows
+    return MetricsLog(home / CURVE_FILE).rows, MetricsLog(home / EVAL_FOLDER / CURVE_FILE).rows
 
 
 def _about(study: Study, baseline_examples: str) -> dict[str, Any]:
-    hits = to_find(study.reference, study.layout)[..., : study.layout.num_drums] > 0.5
+    hits = mask_to_predicted(study.reference, study.layout)[..., : study.layout.num_drums] > 0.5
     return {
         "checkpoint": study.checkpoint,
         "step": study.step,

@@ -50,7 +50,7 @@ MAGENTA_JS_INTEGRITY = "sha384-oj8/W05Ba271e6q5zdMVC8iaF0HpQENHdkpkB1em2cs1tYFUt
 MAGENTA_JS_FILE = "magentamusic.js"
 OWN_FILES = {*PAGE_FILES, CONFIG_FILE, MANIFEST, MAGENTA_JS_FILE}
 
-Say = Callable[[str], None]
+Log = Callable[[str], None]
 FilePath = str | os.PathLike[str]
 
 
@@ -60,7 +60,7 @@ def export(
     config: str | None = None,
     hparams: str | Sequence[str] = "",
     dtype: str = "float32",
-    say: Say = lambda line: None,
+    log: Log = lambda line: None,
     magenta_js: FilePath | None = None,
 ) -> None:
     """Writes a checkpoint as a folder for magenta.js, with the page: all of it, or nothing.
@@ -71,7 +71,7 @@ def export(
       config: A key of `CONFIG_MAP`, for a checkpoint without a `config.json`.
       hparams: Likewise.
       dtype: How kernels are stored, one of `DTYPES["magentajs"]`.
-      say: Gets a line on what was written.
+      log: Gets a line on what was written.
       magenta_js: A copy of @magenta/music's dist/magentamusic.js for the page to load, so that it
         needs no network; without it the page loads MAGENTA_JS_URL.
 
@@ -84,7 +84,7 @@ def export(
     if dtype not in dtypes:
         raise UsageError(f"magenta.js has no dtype {dtype!r}; take one of {', '.join(dtypes)}")
     check_place(out, is_replaceable)
-    script = None if magenta_js is None else _read_script(magenta_js, say)
+    script = None if magenta_js is None else _read_script(magenta_js, log)
 
     from groovae.config import config_map
     from groovae.model.checkpoints import need_checkpoint
@@ -98,7 +98,7 @@ def export(
         size = _write_weights(folder, prefix, tensors, dtype)
         _write_page(folder, name, script)
         _write_config(folder, describe(prefix, name, full_config))
-    say(f"{size / 1e6:.1f} MB of weights in {dtype}; play them with `groovae serve {out}`")
+    log(f"{size / 1e6:.1f} MB of weights in {dtype}; play them with `groovae serve {out}`")
 
 
 def describe(prefix: str, name: str, config: Any) -> dict[str, Any]:
@@ -220,7 +220,7 @@ def _shapes(config: Any) -> dict[str, list[int]]:
     }
 
 
-def _read_script(path: FilePath, say: Say) -> bytes:
+def _read_script(path: FilePath, log: Log) -> bytes:
     try:
         script = Path(path).expanduser().read_bytes()
     except OSError as error:
@@ -230,7 +230,7 @@ def _read_script(path: FilePath, say: Say) -> bytes:
         ) from error
     digest = base64.b64encode(hashlib.sha384(script).digest()).decode()
     if f"sha384-{digest}" != MAGENTA_JS_INTEGRITY:
-        say(
+        log(
             f"warning: {path} is not the dist/magentamusic.js of @magenta/music "
             f"{MAGENTA_JS_VERSION}, which the page was made for"
         )

@@ -24,23 +24,30 @@ import numpy as np
 from groovae import __version__
 from groovae.config import config_map
 from groovae.config.config_file import CONFIG_FILE
-from groovae.data.source import Data
+from groovae.data.source import DataSource
 from groovae.errors import GroovaeError, UsageError
 from groovae.export import DTYPES, LICENCE
-from groovae.export.onnx_check import NUM_WINDOWS, Heard, check_same, hear, measure_loss, windows_of
+from groovae.export.onnx_check import (
+    NUM_WINDOWS,
+    ComparisonInputs,
+    check_same,
+    hear,
+    measure_loss,
+    windows_of,
+)
 from groovae.export.onnx_graphs import Graphs
 from groovae.export.output_folder import check_place, replacing_export
 from groovae.model.checkpoints import need_checkpoint
 from groovae.model.checksums import sums_of
 from groovae.model.formats import FILES
 from groovae.model.onnx_network import OnnxNetwork, as_text
-from groovae.model.tensorflow_network import Network
+from groovae.model.tensorflow_network import TensorFlowNetwork
 from groovae.model.weights import model_tensors, training_step
 from groovae.system.atomic_files import json_text
 
 BATCH_SIZE = 32
 
-Say = Callable[[str], None]
+Log = Callable[[str], None]
 FilePath = str | os.PathLike[str]
 
 
@@ -50,7 +57,7 @@ def export(
     config: str | None = None,
     hparams: str | Sequence[str] = "",
     dtype: str = "float32",
-    say: Say = lambda line: None,
+    log: Log = lambda line: None,
     examples_path: str | None = None,
 ) -> None:
     """Writes a checkpoint as a folder of ONNX models that were compared with it: all, or nothing.
@@ -61,7 +68,7 @@ def export(
       config: A key of `CONFIG_MAP`, for a checkpoint without a `config.json`.
       hparams: Likewise.
       dtype: How weights are stored, one of `DTYPES["onnx"]`.
-      say: Gets a line on how the models compare, and on what was written.
+      log: Gets a line on how the models compare, and on what was written.
       examples_path: Records of windows to compare on; without them random ones and such as the
         model draws.
 
@@ -78,21 +85,21 @@ def export(
     _check_supported(prefix, full_config)
     about, tensors = describe(prefix, name, full_config), model_tensors(prefix)
     if examples_path is not None:
-        windows = _some_windows(examples_path, full_config, Path(prefix).parent, say)
-    network = Network(prefix, name, full_config, BATCH_SIZE)
+        windows = _some_windows(examples_path, full_config, Path(prefix).parent, log)
+    network = TensorFlowNetwork(prefix, name, full_config, BATCH_SIZE)
     if examples_path is None:
         windows = windows_of(network)
-    write(out, about, tensors, network, hear(windows, network.layout), dtype, say)
+    write(out, about, tensors, network, hear(windows, network.layout), dtype, log)
 
 
 def write(
     out: FilePath,
     about: dict[str, Any],
     tensors: dict[str, np.ndarray],
-    network: Network,
-    heard: Heard,
+    network: TensorFlowNetwork,
+    heard: ComparisonInputs,
     dtype: str = "float32",
-    say: Say = lambda line: None,
+    log: Log = lambda line: None,
 ) -> None:
     """Writes weights as a folder of ONNX models, unless they differ from a checkpoint's.
 
@@ -106,7 +113,7 @@ def write(
       network: The checkpoint.
       heard: What to compare them on.
       dtype: How to store them.
-      say: See `export`.
+      log: See `export`.
 
     Raises:
       GroovaeError: as `export`.
@@ -114,7 +121,7 @@ def write(
     with replacing_export(out, is_replaceable) as folder:
         _write_files(folder, about, tensors, "float32")
         worst = check_same(network, OnnxNetwork(folder, BATCH_SIZE), heard)
-        say(
+        log(
             f"compared with TensorFlow on {len(heard.windows)} windows: the same hits, all else "
             f"within {worst:.1e}"
         )
@@ -122,9 +129,9 @@ def write(
             _write_files(folder, about, tensors, dtype)
             loss = measure_loss(network, OnnxNetwork(folder, BATCH_SIZE), heard)
             _write_config(folder, about, dtype, loss=dataclasses.asdict(loss))
-            say(f"weights in {dtype}: {loss}")
+            log(f"weights in {dtype}: {loss}")
         size = sum(file.stat().st_size for file in folder.iterdir())
-    say(f"{size / 1e6:.1f} MB in {out}: {', '.join(FILES)}, {CONFIG_FILE}")
+    log(f"{size / 1e6:.1f} MB in {out}: {', '.join(FILES)}, {CONFIG_FILE}")
 
 
 def describe(prefix: str, name: str, config: Any) -> dict[str, Any]:
@@ -157,9 +164,9 @@ def _check_supported(prefix: str, config: Any) -> None:
         )
 
 
-def _some_windows(examples_path: str, config: Any, folder: Path, say: Say) -> np.ndarray:
+def _some_windows(examples_path: str, config: Any, folder: Path, log: Log) -> np.ndarray:
     """Windows from all over the records."""
-    windows = Data(examples_path).load(config, folder, say)
+    windows = DataSource(examples_path).load(config, folder, log)
     return windows.outputs(np.unique(np.linspace(0, len(windows) - 1, NUM_WINDOWS).astype(int)))
 
 

@@ -19,7 +19,7 @@ from groovae.config.layout import Layout
 from groovae.data.windows import to_controls, to_inputs
 from groovae.errors import GroovaeError
 from groovae.model import latent
-from groovae.model.network import Played, Plays
+from groovae.model.network import Network, Played
 from groovae.model.onnx_network import OnnxNetwork
 
 TOLERANCE, MAX_TOLERANCE = 1e-5, 1e-4
@@ -32,7 +32,7 @@ HALF_STEP_MS = 62.5  # of a 16th at 120 qpm
 TINY = np.finfo(np.float32).tiny
 
 
-class Heard(NamedTuple):
+class ComparisonInputs(NamedTuple):
     """Windows [n, steps, depth], and what the encoder and the decoder get to see of them."""
 
     windows: np.ndarray
@@ -78,12 +78,12 @@ class Loss:
         )
 
 
-def hear(windows: np.ndarray, layout: Layout) -> Heard:
+def hear(windows: np.ndarray, layout: Layout) -> ComparisonInputs:
     inputs = to_inputs(windows, layout, np.random.RandomState(0))
-    return Heard(windows, inputs, to_controls(windows, layout))
+    return ComparisonInputs(windows, inputs, to_controls(windows, layout))
 
 
-def windows_of(network: Plays) -> np.ndarray:
+def windows_of(network: Network) -> np.ndarray:
     """Windows where there are no records: random ones, and as many that the model draws.
 
     Returns:
@@ -101,7 +101,7 @@ def windows_of(network: Plays) -> np.ndarray:
     return np.concatenate([scattered, velocities_and_offsets])
 
 
-def check_same(network: Plays, exported: OnnxNetwork, heard: Heard) -> float:
+def check_same(network: Network, exported: OnnxNetwork, heard: ComparisonInputs) -> float:
     """Checks that an exported model plays what TensorFlow plays.
 
     Args:
@@ -142,7 +142,7 @@ def check_same(network: Plays, exported: OnnxNetwork, heard: Heard) -> float:
     return worst
 
 
-def measure_loss(network: Plays, exported: OnnxNetwork, heard: Heard) -> Loss:
+def measure_loss(network: Network, exported: OnnxNetwork, heard: ComparisonInputs) -> Loss:
     """How far an exported model is off, from the window to what is played of it."""
     z, sigma = network.encode(heard.inputs, heard.controls)
     own_z, own_sigma = exported.encode(heard.inputs, heard.controls)
@@ -172,7 +172,7 @@ def _passes(mu: np.ndarray, windows: np.ndarray) -> Iterator[tuple[np.ndarray, n
     likeliest, drawn = _thresholds(windows)
     yield mu, likeliest
     yield np.random.RandomState(2).standard_normal(mu.shape), drawn
-    yield mu, latent.given(windows[..., : drawn.shape[-1]])
+    yield mu, latent.forced_hit_thresholds(windows[..., : drawn.shape[-1]])
 
 
 def _thresholds(windows: np.ndarray) -> list[np.ndarray]:

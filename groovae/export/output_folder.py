@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from groovae.errors import GroovaeError
-from groovae.system.atomic_files import replacing_directory
+from groovae.system.atomic_files import atomic_directory
 
 IsReplaceable = Callable[[Path], bool]
 
@@ -49,7 +49,7 @@ def replacing_export(out: str | os.PathLike[str], is_replaceable: IsReplaceable)
     aside = path.with_name(f".{path.name}.groovae-old")
     _settle(aside, path, is_replaceable)
     try:
-        with replacing_directory(path) as folder:
+        with atomic_directory(path) as folder:
             yield folder
             check_place(path, is_replaceable)
             if _is_filled(path):

@@ -55,7 +55,7 @@ class Server(ThreadingHTTPServer):
 
     Attributes:
       folder: The folder, resolved.
-      say: Gets a line on each request that failed.
+      log: Gets a line on each request that failed.
     """
 
     daemon_threads = True
@@ -65,14 +65,14 @@ class Server(ThreadingHTTPServer):
         self,
         folder: str | os.PathLike[str],
         port: int = 8000,
-        say: Callable[[str], None] = lambda line: None,
+        log: Callable[[str], None] = lambda line: None,
     ):
         """Begins to listen.
 
         Args:
           folder: What to serve.
           port: 1 to 65535, or 0 for any that is free.
-          say: See above.
+          log: See above.
 
         Raises:
           UsageError: there are no such ports.
@@ -80,7 +80,7 @@ class Server(ThreadingHTTPServer):
         """
         if not 0 <= port <= 65535:
             raise UsageError(f"the port must lie between 0 and 65535, got {port}")
-        self.folder, self.say = Path(folder).expanduser().resolve(), say
+        self.folder, self.log = Path(folder).expanduser().resolve(), log
         if not self.folder.is_dir():
             raise GroovaeError(f"{folder}: there is no such folder to serve")
         try:
@@ -95,7 +95,7 @@ class Server(ThreadingHTTPServer):
     def handle_error(self, request: Any, client_address: Any) -> None:
         error = sys.exc_info()[1]
         if not isinstance(error, OSError):  # which a client that went away is
-            self.say(f"{type(error).__name__}: {error}")
+            self.log(f"{type(error).__name__}: {error}")
 
     def find(self, target: str) -> Path | None:
         """The file that a request's target names, or None where there is none to give out."""
@@ -170,7 +170,7 @@ class Handler(BaseHTTPRequestHandler):
         if self.command != "HEAD":
             self.wfile.write(body)
         request = ascii((getattr(self, "requestline", "") or "")[:200])[1:-1]
-        self.server.say(f"{code} {phrase}: {request}")
+        self.server.log(f"{code} {phrase}: {request}")
 
     def log_message(self, format: str, *args: Any) -> None:
         """What goes well is not worth a line."""

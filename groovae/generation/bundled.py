@@ -26,19 +26,19 @@ ABOUT = (
 )
 
 
-def own_or_included(task: str | None, say: Callable[[str], None]) -> str:
+def own_or_bundled(task: str | None, log: Callable[[str], None]) -> str:
     """Where the model is that plays when none is named: one's own training wins.
 
     Args:
       task: What it shall do; see `tasks.check_task`.
-      say: Gets the line that tells whose model it is, where it is not one's own.
+      log: Gets the line that tells whose model it is, where it is not one's own.
 
     Returns:
       `.train`, or, where nothing is trained there and the task is one for whole grooves, FOLDER.
     """
     if task in CONFIGS or _holds_a_model(OWN):
         return OWN
-    say(ABOUT)
+    log(ABOUT)
     return str(FOLDER)
 
 

@@ -29,10 +29,10 @@ import numpy as np
 
 from groovae.config.layout import Layout
 from groovae.config.tasks import check_task, trained_for
-from groovae.data.grid import Pieces
-from groovae.data.windows import drawn_drums, to_controls, to_inputs
+from groovae.data.grid import Segments
+from groovae.data.windows import predicted_drums, to_controls, to_inputs
 from groovae.errors import GroovaeError, UsageError
-from groovae.generation.bundled import own_or_included
+from groovae.generation.bundled import own_or_bundled
 from groovae.generation.grooves import drums_of, from_tensors, of_notes, performed
 from groovae.generation.segments import as_long, as_steps, cut, for_taps, sounding
 from groovae.metrics import scores
@@ -44,7 +44,7 @@ from groovae.music.midi_writer import MAX_BARS, MAX_TEMPO_QPM, MIN_TEMPO_QPM
 from groovae.music.tempo import tempo_of
 
 if TYPE_CHECKING:
-    from groovae.model.tensorflow_network import Network  # which imports TensorFlow
+    from groovae.model.tensorflow_network import TensorFlowNetwork  # which imports TensorFlow
 
 MAX_BATCH_SIZE = 512
 
@@ -57,22 +57,22 @@ class GrooveModel:
       config_name: The key of `CONFIG_MAP`.
       layout: How it cuts a groove, by which pitches, and what its encoder gets to see.
       seed: What its random draws start from.
-      say: Gets a line on whatever is lost or stays empty.
+      log: Gets a line on whatever is lost or stays empty.
       as_hits: Velocities and offsets are those of a hit (see `latent.as_hits`) in all that it
         plays; otherwise only in the tasks whose hits stand beside a player's own.
     """
 
     def __init__(
         self,
-        network: "Network | OnnxNetwork",
+        network: "TensorFlowNetwork | OnnxNetwork",
         layout: Layout,
         seed: int,
-        say: Callable[[str], None],
+        log: Callable[[str], None],
         as_hits: bool = False,
     ):
         self._network = network
         self.checkpoint, self.config_name = network.checkpoint, network.config_name
-        self.layout, self.seed, self.say, self.as_hits = layout, seed, say, as_hits
+        self.layout, self.seed, self.log, self.as_hits = layout, seed, log, as_hits
         self.restart()
 
     @property
@@ -171,13 +171,13 @@ class GrooveModel:
             raise UsageError(f"z must be of the shape [n, {self._z_size}], got {list(z.shape)}")
         return self._decode(z, self._thresholds(len(z), bars, temperature))
 
-    def cut(self, groove: Any) -> Pieces:
-        """What the model hears of a groove, in pieces; see `grid.to_pieces`.
+    def cut(self, groove: Any) -> Segments:
+        """What the model hears of a groove, in pieces; see `grid.to_segments`.
 
         Raises:
           GroovaeError: it has no drums, is not in 4/4, or changes its tempo.
         """
-        return cut(groove, self.layout, self.say)
+        return cut(groove, self.layout, self.log)
 
     def compare(self, reference: Any, estimate: Any) -> dict[str, float]:
         """How near a groove comes to another, by what the model hears; see `metrics.scores`."""
@@ -204,21 +204,23 @@ class GrooveModel:
         controls = to_controls(windows, self.layout)
         mu, sigma = self._network.encode(to_inputs(windows, self.layout), controls)
         thresholds = np.where(
-            drawn_drums(self.layout),
+            predicted_drums(self.layout),
             np.float32(0),  # where a hit is likelier than none
-            latent.given(windows[..., : self.layout.num_drums]),
+            latent.forced_hit_thresholds(windows[..., : self.layout.num_drums]),
         )
         played = self._network.decode(mu, thresholds, controls)
         is_task = trained_for(self.config_name) is not None
-        return self._voiced(played, is_task), mu, sigma
+        return self._final_tensors(played, is_task), mu, sigma
 
     # Whole grooves
 
     def reconstruct(self, groove: Any, temperature: float = 0.0) -> Any:
         """Encodes a groove and decodes it: what the model makes of it."""
         check_task("reconstruct", self.config_name, self.checkpoint)
-        pieces = self.cut(groove)
-        return self._decoded(pieces, self._encode(pieces)[0], self._drawn(pieces, temperature))
+        segments = self.cut(groove)
+        return self._decoded(
+            segments, self._encode(segments)[0], self._sample_thresholds(segments, temperature)
+        )
 
     def interpolate(
         self, start: Any, end: Any, num_steps: int = 5, temperature: float = 0.0
@@ -237,9 +239,9 @@ class GrooveModel:
         """
         _check_count("number of steps", num_steps, at_least=2)
         check_task("interpolate", self.config_name, self.checkpoint)
-        first, last = as_long(self.cut(start), self.cut(end), self.layout, self.say)
+        first, last = as_long(self.cut(start), self.cut(end), self.layout, self.log)
         from_z, to_z = self._encode(first)[0], self._encode(last)[0]
-        thresholds = self._drawn(first, temperature)
+        thresholds = self._sample_thresholds(first, temperature)
         between = first._replace(outputs=np.maximum(first.outputs, last.outputs))
         ways = [
             first,
@@ -266,11 +268,11 @@ class GrooveModel:
         _check_count("number of outputs", num_outputs)
         _check_share("amount", amount)
         check_task("vary", self.config_name, self.checkpoint)
-        pieces = self.cut(groove)
-        mu, _ = self._encode(pieces)
-        thresholds = self._drawn(pieces, temperature)
+        segments = self.cut(groove)
+        mu, _ = self._encode(segments)
+        thresholds = self._sample_thresholds(segments, temperature)
         return [
-            self._decoded(pieces, latent.step_away(mu, noise, amount), thresholds)
+            self._decoded(segments, latent.step_away(mu, noise, amount), thresholds)
             for noise in self._random.randn(num_outputs, self._z_size)
         ]
 
@@ -279,8 +281,8 @@ class GrooveModel:
     def humanize(self, groove: Any, temperature: float = 0.5) -> Any:
         """Plays the hits of a stiff beat, and just those, with a drummer's timing and dynamics."""
         check_task("humanize", self.config_name, self.checkpoint)
-        pieces = cut(groove, self.layout, self.say, keeps_notes=True)
-        return self._felt(groove, pieces, *self._encode(pieces), temperature)
+        segments = cut(groove, self.layout, self.log, keeps_notes=True)
+        return self._apply_performance(groove, segments, *self._encode(segments), temperature)
 
     def transfer(self, groove: Any, beat: Any, temperature: float = 0.0) -> Any:
         """Plays the hits of `beat`, and just those, with the feel of `groove`.
@@ -288,10 +290,10 @@ class GrooveModel:
         Each piece of `groove` that has hits lends its feel to a piece of `beat`, in turn.
         """
         check_task("transfer", self.config_name, self.checkpoint)
-        feel, pieces = self.cut(groove), cut(beat, self.layout, self.say, keeps_notes=True)
+        feel, segments = self.cut(groove), cut(beat, self.layout, self.log, keeps_notes=True)
         mu, sigma = self._encode(feel)
-        turns = np.resize(sounding(feel), len(pieces.outputs))
-        return self._felt(beat, pieces, mu[turns], sigma[turns], temperature)
+        turns = np.resize(sounding(feel), len(segments.outputs))
+        return self._apply_performance(beat, segments, mu[turns], sigma[turns], temperature)
 
     def tap2drum(self, taps: Any, temperature: float = 0.5) -> Any:
         """Plays a beat on the whole kit from a tapped rhythm.
@@ -300,9 +302,9 @@ class GrooveModel:
         loud they are does not.
         """
         check_task("tap2drum", self.config_name, self.checkpoint)
-        pieces = cut(taps, for_taps(self.layout, taps), self.say, keeps_notes=True)
-        thresholds = self._drawn(pieces, temperature)
-        return self._decoded(pieces, self._encode(pieces)[0], thresholds, as_hits=True)
+        segments = cut(taps, for_taps(self.layout, taps), self.log, keeps_notes=True)
+        thresholds = self._sample_thresholds(segments, temperature)
+        return self._decoded(segments, self._encode(segments)[0], thresholds, as_hits=True)
 
     def add_hihat(self, groove: Any, temperature: float = 0.5) -> Any:
         """Plays a closed hi-hat to a groove, in place of its own; leaves the other drums alone.
@@ -311,18 +313,20 @@ class GrooveModel:
         model does not hear it, and it stays.
         """
         check_task("add_hihat", self.config_name, self.checkpoint)
-        pieces = cut(groove, self.layout, self.say, keeps_notes=True)
-        thresholds = latent.given(pieces.outputs[..., : self.layout.num_drums])
-        thresholds[..., CLOSED_HIHAT] = self._drawn(pieces, temperature)[..., CLOSED_HIHAT]
-        played = self._decoded(pieces, self._encode(pieces)[0], thresholds, as_hits=True)
+        segments = cut(groove, self.layout, self.log, keeps_notes=True)
+        thresholds = latent.forced_hit_thresholds(segments.outputs[..., : self.layout.num_drums])
+        thresholds[..., CLOSED_HIHAT] = self._sample_thresholds(segments, temperature)[
+            ..., CLOSED_HIHAT
+        ]
+        played = self._decoded(segments, self._encode(segments)[0], thresholds, as_hits=True)
         written = self.layout.pitch_classes[CLOSED_HIHAT][0]
         hihats = {written, *DRUM_MAPS["roland"][CLOSED_HIHAT]}
-        drums = drums_of(groove, pieces)
+        drums = drums_of(groove, segments)
         others = [note for note, cell in drums if cell < 0 or note.pitch not in hihats]
         if len(others) < len(drums):
-            self.say(f"{len(drums) - len(others):,} hits of its own hi-hat are replaced")
+            self.log(f"{len(drums) - len(others):,} hits of its own hi-hat are replaced")
         hihat = [note for note in played.notes if note.pitch == written]
-        return of_notes([*others, *hihat], pieces.bars, pieces.tempo_qpm, pieces.meter)
+        return of_notes([*others, *hihat], segments.bars, segments.tempo_qpm, segments.meter)
 
     # What they share
 
@@ -330,11 +334,11 @@ class GrooveModel:
     def _z_size(self) -> int:
         return self._network.z_size
 
-    def _encode(self, pieces: Pieces) -> tuple[np.ndarray, np.ndarray]:
+    def _encode(self, segments: Segments) -> tuple[np.ndarray, np.ndarray]:
         """`mu` and `sigma`, float32 [n, z_size]; zeros for a piece without a hit."""
-        mu, sigma = np.zeros((2, len(pieces.outputs), self._z_size), np.float32)
-        heard = sounding(pieces)
-        outputs = pieces.outputs[heard]
+        mu, sigma = np.zeros((2, len(segments.outputs), self._z_size), np.float32)
+        heard = sounding(segments)
+        outputs = segments.outputs[heard]
         mu[heard], sigma[heard] = self._network.encode(
             to_inputs(outputs, self.layout), to_controls(outputs, self.layout)
         )
@@ -346,46 +350,48 @@ class GrooveModel:
         shape = (num, bars * self.layout.steps_per_bar, self.layout.num_drums)
         return latent.thresholds(shape, temperature, self._random)
 
-    def _drawn(self, pieces: Pieces, temperature: float) -> np.ndarray:
-        return self._thresholds(len(pieces.outputs), self.layout.split_bars, temperature)
+    def _sample_thresholds(self, segments: Segments, temperature: float) -> np.ndarray:
+        return self._thresholds(len(segments.outputs), self.layout.split_bars, temperature)
 
     def _decode(self, z: np.ndarray, thresholds: np.ndarray) -> np.ndarray:
         """Decodes without controls."""
         no_controls = np.zeros((*thresholds.shape[:2], 0), np.float32)
-        return self._voiced(self._network.decode(z, thresholds, no_controls))
+        return self._final_tensors(self._network.decode(z, thresholds, no_controls))
 
-    def _voiced(self, decoded: tuple[np.ndarray, np.ndarray], as_hits: bool = False) -> np.ndarray:
+    def _final_tensors(
+        self, decoded: tuple[np.ndarray, np.ndarray], as_hits: bool = False
+    ) -> np.ndarray:
         """What was decoded, with velocities and offsets as those of hits, or as they are."""
         return latent.as_hits(*decoded) if as_hits or self.as_hits else decoded[0]
 
     def _play(
-        self, pieces: Pieces, z: np.ndarray, thresholds: np.ndarray, as_hits: bool = False
+        self, segments: Segments, z: np.ndarray, thresholds: np.ndarray, as_hits: bool = False
     ) -> np.ndarray:
-        """Decodes a `z` for each piece to tensors like those of `pieces`; silence stays silence.
+        """Decodes a `z` for each piece to tensors like those of `segments`; silence stays silence.
 
         With `as_hits` velocities and offsets are those of a hit; see `latent.as_hits`.
         """
-        tensors, heard = np.zeros_like(pieces.outputs), sounding(pieces)
-        controls = to_controls(pieces.outputs[heard], self.layout)
+        tensors, heard = np.zeros_like(segments.outputs), sounding(segments)
+        controls = to_controls(segments.outputs[heard], self.layout)
         decoded = self._network.decode(z[heard], thresholds[heard], controls)
-        tensors[heard] = self._voiced(decoded, as_hits)
+        tensors[heard] = self._final_tensors(decoded, as_hits)
         return tensors
 
     def _decoded(
-        self, pieces: Pieces, z: np.ndarray, thresholds: np.ndarray, as_hits: bool = False
+        self, segments: Segments, z: np.ndarray, thresholds: np.ndarray, as_hits: bool = False
     ) -> Any:
         """The groove that is decoded from a `z` for each piece."""
-        tensor = self._play(pieces, z, thresholds, as_hits).reshape(-1, self.layout.depth)
-        return self._groove(tensor, pieces.bars, pieces.tempo_qpm, pieces.meter)
+        tensor = self._play(segments, z, thresholds, as_hits).reshape(-1, self.layout.depth)
+        return self._groove(tensor, segments.bars, segments.tempo_qpm, segments.meter)
 
-    def _felt(
-        self, groove: Any, pieces: Pieces, mu: np.ndarray, sigma: np.ndarray, temperature: float
+    def _apply_performance(
+        self, groove: Any, segments: Segments, mu: np.ndarray, sigma: np.ndarray, temperature: float
     ) -> Any:
         """The groove's own hits with the timing and dynamics that are decoded to them."""
         _check_temperature(temperature)
         z = mu + temperature * sigma * self._random.randn(*mu.shape)
-        thresholds = latent.given(pieces.outputs[..., : self.layout.num_drums])
-        return performed(groove, pieces, self._play(pieces, z, thresholds, as_hits=True))
+        thresholds = latent.forced_hit_thresholds(segments.outputs[..., : self.layout.num_drums])
+        return performed(groove, segments, self._play(segments, z, thresholds, as_hits=True))
 
     def _groove(
         self, tensor: np.ndarray, bars: int, tempo_qpm: float, meter: tuple[int, int] = (4, 4)
@@ -413,7 +419,7 @@ def load_model(
     drum_map: str = "gm",
     all_notes: bool = False,
     task: str | None = None,
-    say: Callable[[str], None] = _to_stderr,
+    log: Callable[[str], None] = _to_stderr,
     as_hits: bool = False,
 ) -> GrooveModel:
     """Loads a checkpoint with the configuration it was trained with, or an exported model.
@@ -431,7 +437,7 @@ def load_model(
       drum_map: The pitches of drums in MIDI: `gm`, `roland` or a file; see `drums.read_drum_map`.
       all_notes: Take the notes of all channels for drums.
       task: What the model shall do, by the name of the method; one that cannot is refused.
-      say: Gets a line on whatever is lost or stays empty; it goes to stderr by default.
+      log: Gets a line on whatever is lost or stays empty; it goes to stderr by default.
       as_hits: See `GrooveModel`.
 
     Raises:
@@ -444,7 +450,7 @@ def load_model(
         raise UsageError(f"the seed must lie between 0 and 2**31 - 1, got {seed}")
     pitches = read_drum_map(drum_map)
     if checkpoint is None:
-        checkpoint = own_or_included(task, say)
+        checkpoint = own_or_bundled(task, log)
     batch_size = min(max(1, batch_size), MAX_BATCH_SIZE)
     network = _loader(checkpoint)(checkpoint, config, hparams, task, batch_size)
     layout = dataclasses.replace(
@@ -454,10 +460,10 @@ def load_model(
         max_note_dropout_probability=None,
     )
     seed = secrets.randbelow(2**31) if seed is None else seed
-    return GrooveModel(network, layout, seed, say, as_hits)
+    return GrooveModel(network, layout, seed, log, as_hits)
 
 
-def _loader(checkpoint: str | os.PathLike[str]) -> "Callable[..., Network | OnnxNetwork]":
+def _loader(checkpoint: str | os.PathLike[str]) -> "Callable[..., TensorFlowNetwork | OnnxNetwork]":
     """What loads a checkpoint, or an export."""
     if is_export(checkpoint):
         return open_export

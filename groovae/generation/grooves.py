@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from groovae.data.grid import NO_DRUM, Pieces
+from groovae.data.grid import NO_DRUM, Segments
 from groovae.music.drums import DrumMap
 from groovae.music.midi_writer import DRUM_CHANNEL
 from groovae.music.note_sequence import NoteSequence
@@ -68,10 +68,10 @@ def of_notes(
     return groove
 
 
-def drums_of(groove: Any, pieces: Pieces) -> list[tuple[Any, int]]:
-    """A copy of each note of a groove that is played as a drum, and its cell (see `Pieces`)."""
+def drums_of(groove: Any, segments: Segments) -> list[tuple[Any, int]]:
+    """A copy of each note of a groove that is played as a drum, and its cell (see `Segments`)."""
     found = []
-    for note, cell in zip(groove.notes, pieces.cells.tolist(), strict=True):
+    for note, cell in zip(groove.notes, segments.cells.tolist(), strict=True):
         if cell != NO_DRUM:
             drum = NoteSequence.Note()
             drum.CopyFrom(note)
@@ -80,7 +80,7 @@ def drums_of(groove: Any, pieces: Pieces) -> list[tuple[Any, int]]:
     return found
 
 
-def performed(groove: Any, pieces: Pieces, tensors: np.ndarray) -> Any:
+def performed(groove: Any, segments: Segments, tensors: np.ndarray) -> Any:
     """The drums of a groove, in the timing and dynamics that tensors say.
 
     Hits that share a step and a drum, as in a flam or a roll, move together: the one nearest to the
@@ -89,14 +89,14 @@ def performed(groove: Any, pieces: Pieces, tensors: np.ndarray) -> Any:
 
     Args:
       groove: Whose hits are played.
-      pieces: What it was cut into.
+      segments: What it was cut into.
       tensors: float32 of the shape of `pieces.outputs`.
     """
-    step_seconds = pieces.step_seconds
+    step_seconds = segments.step_seconds
     velocities, offsets = _by_cell(tensors)
-    old_velocities, _ = _by_cell(pieces.outputs)
-    drums = drums_of(groove, pieces)
-    late_steps = _late_steps(drums, pieces)
+    old_velocities, _ = _by_cell(segments.outputs)
+    drums = drums_of(groove, segments)
+    late_steps = _late_steps(drums, segments)
     for note, cell in drums:
         if cell >= 0:
             later_seconds = (-offsets[cell] / 2 - late_steps[cell]) * step_seconds
@@ -104,7 +104,7 @@ def performed(groove: Any, pieces: Pieces, tensors: np.ndarray) -> Any:
             note.end_time += later_seconds
             louder = velocities[cell] / max(old_velocities[cell], 1 / 127)
             note.velocity = int(np.clip(round(note.velocity * louder), 1, 127))
-    return of_notes([note for note, _ in drums], pieces.bars, pieces.tempo_qpm, pieces.meter)
+    return of_notes([note for note, _ in drums], segments.bars, segments.tempo_qpm, segments.meter)
 
 
 def joined(grooves: Sequence[Any]) -> Any:
@@ -128,12 +128,12 @@ def moved(groove: Any, later_seconds: float) -> Any:
     return later
 
 
-def _late_steps(drums: Sequence[tuple[Any, int]], pieces: Pieces) -> dict[int, float]:
+def _late_steps(drums: Sequence[tuple[Any, int]], segments: Segments) -> dict[int, float]:
     """By how much the hit of each cell is late that is nearest to the grid, in steps."""
-    num_drums = pieces.outputs.shape[-1] // 3
+    num_drums = segments.outputs.shape[-1] // 3
     late_steps: dict[int, float] = {}
     for note, cell in drums:
-        late = note.start_time / pieces.step_seconds - cell // num_drums
+        late = note.start_time / segments.step_seconds - cell // num_drums
         late_steps[cell] = min(late, late_steps.get(cell, late), key=abs)
     return late_steps
 

@@ -22,7 +22,7 @@ from typing import Any, BinaryIO, cast
 from groovae.config.config_map import CONFIG_FILE
 from groovae.errors import GroovaeError
 from groovae.model.formats import step_of
-from groovae.system.atomic_files import finish_interrupted, replacing_all
+from groovae.system.atomic_files import atomic_write_all, finish_interrupted
 from groovae.system.download import CHUNK_BYTES, sha256_of
 
 MAX_UNPACKED_BYTES = 4 << 30
@@ -148,7 +148,7 @@ def _unpack(
 ) -> None:
     try:
         names = [PurePosixPath(member.name).name for member in members]
-        with replacing_all([folder / name for name in names]) as temporaries:
+        with atomic_write_all([folder / name for name in names]) as temporaries:
             for member, temporary in zip(members, temporaries, strict=True):
                 with open(temporary, "wb") as sink:
                     for chunk in _chunks(path, archive, member):

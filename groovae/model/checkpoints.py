@@ -95,7 +95,7 @@ def all_checkpoints(folder: Path) -> list[str]:
     return sorted((str(index)[: -len(".index")] for index in folder.glob("*.index")), key=step_of)
 
 
-def newest_whole(train_dir: Path, say: Callable[[str], None]) -> str | None:
+def newest_whole(train_dir: Path, log: Callable[[str], None]) -> str | None:
     """The newest checkpoint of a training folder that can be read, or None where there is none.
 
     Those that a kill, a full disk or a power cut has left half-written are passed over, and told.
@@ -112,7 +112,7 @@ def newest_whole(train_dir: Path, say: Callable[[str], None]) -> str | None:
             return checkpoint
         except GroovaeError as error:
             failure = error
-            say(f"warning: passed over: {error}")
+            log(f"warning: passed over: {error}")
     if candidates:
         raise failure
     return None

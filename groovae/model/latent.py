@@ -65,7 +65,7 @@ def thresholds(
     return (temperature * np.log(u / (1 - u))).astype(np.float32)
 
 
-def given(hits: np.ndarray) -> np.ndarray:
+def forced_hit_thresholds(hits: np.ndarray) -> np.ndarray:
     """Thresholds by which just these hits fall: 1 or 0 for each step and drum."""
     return np.where(hits > 0.5, np.float32(-np.inf), np.float32(np.inf))
 

@@ -9,8 +9,8 @@ from groovae.config.layout import Layout
 Played = tuple[np.ndarray, np.ndarray]
 
 
-class Plays(Protocol):
-    """`network.Network` or `runtime.OnnxNetwork`."""
+class Network(Protocol):
+    """`network.TensorFlowNetwork` or `runtime.OnnxNetwork`."""
 
     layout: Layout
     z_size: int

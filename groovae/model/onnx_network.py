@@ -5,9 +5,9 @@
     mu, sigma = network.encode(inputs, controls)
     tensors, likelihoods = network.decode(mu, thresholds, controls)
 
-It stands in for `network.Network`. A file is loaded only if it is the one that was exported, by its
-SHA-256 in `config.json`, and if what it says of itself is what `config.json` says: decoder.onnx at
-once, another one when it is first needed.
+It stands in for `network.TensorFlowNetwork`. A file is loaded only if it is the one that was
+exported, by its SHA-256 in `config.json`, and if what it says of itself is what `config.json` says:
+decoder.onnx at once, another one when it is first needed.
 """
 
 import json

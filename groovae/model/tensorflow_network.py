@@ -47,7 +47,7 @@ class ThresholdDecoder(lstm_models.GrooveLstmDecoder):
         return tf.concat([hits, tf.nn.sigmoid(velocities), tf.nn.tanh(offsets)], axis=1)
 
 
-class Network:
+class TensorFlowNetwork:
     """Encoder and decoder of a checkpoint.
 
     Attributes:
@@ -130,13 +130,13 @@ def load(
     hparams: str | Sequence[str],
     task: str | None,
     batch_size: int,
-) -> Network:
+) -> TensorFlowNetwork:
     """The network of a checkpoint that is fit for a task; see `generate.load_model`."""
     prefix = need_checkpoint(checkpoint, how_to_get(task) if task in CONFIGS else None)
     name, full_config = config_map.config_of(Path(prefix).parent, config, hparams, config_for(task))
     if task is not None:
         check_task(task, name, str(checkpoint))
-    return Network(prefix, name, full_config, batch_size)
+    return TensorFlowNetwork(prefix, name, full_config, batch_size)
 
 
 def _load(checkpoint: str, config_name: str, config: Any, batch_size: int) -> Any:

@@ -3,11 +3,11 @@
     from groovae.music.midi_reader import read_midi
     sequence = read_midi(Path("take.mid").read_bytes())
 
-Field by field it is that of note_seq's `midi_to_note_sequence`, which `tests/test_midi_file.py`
-compares it with on the Groove MIDI Dataset and on damaged files. What differs: Ctrl-C stops
-it, where note_seq takes it for an error in the file, and a file that would take gigabytes or
-minutes is refused. mido is changed for the latter, and made faster; the tests fail when it no
-longer needs that.
+Field by field it is that of note_seq's `midi_to_note_sequence`, which
+`tests/music/test_midi_reader.py` compares it with on the Groove MIDI Dataset and on damaged files.
+What differs: Ctrl-C stops it, where note_seq takes it for an error in the file, and a file that
+would take gigabytes or minutes is refused. mido is changed for the latter, and made faster; the
+tests fail when it no longer needs that.
 """
 
 import io

@@ -29,7 +29,7 @@ import mido
 
 from groovae.errors import GroovaeError, UsageError
 from groovae.music.tempo import meter_of, tempo_of
-from groovae.system.atomic_files import replacing
+from groovae.system.atomic_files import atomic_write
 
 TICKS_PER_QUARTER = 1920  # at the usual tempos
 MAX_TICK_SECONDS = 0.6e-3
@@ -90,7 +90,7 @@ def write_midi(
         pitch is not a whole number from 0 to 127, or the file cannot be written.
     """
     midi, moved_ms = to_midi(notes, tempo_qpm, length_seconds, pickup, meter)
-    with replacing(path) as temporary:
+    with atomic_write(path) as temporary:
         midi.save(temporary)
     return moved_ms
 

@@ -39,7 +39,7 @@ from groovae.music.drums import (
     classes,
 )
 from groovae.music.tempo import tempo_of
-from groovae.system.atomic_files import replacing
+from groovae.system.atomic_files import atomic_write
 
 BAR_STEPS, BEAT_STEPS = 16, 4
 LINE_BARS = 4
@@ -123,7 +123,7 @@ def draw(
       GroovaeError: as `figure`, or the file cannot be written.
     """
     page = figure(groove, drum_map, title)
-    with replacing(path) as temporary, warnings.catch_warnings():
+    with atomic_write(path) as temporary, warnings.catch_warnings():
         # The title may have letters that matplotlib's font has not.
         warnings.filterwarnings("ignore", "Glyph")
         page.savefig(temporary, format="png", dpi=DPI)

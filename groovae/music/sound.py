@@ -36,7 +36,7 @@ import numpy as np
 
 from groovae.errors import GroovaeError
 from groovae.music.drums import GM, DrumMap, classes
-from groovae.system.atomic_files import replacing
+from groovae.system.atomic_files import atomic_write
 
 SAMPLE_RATE = 44100
 GAIN_DB = -3.0
@@ -99,7 +99,7 @@ def write_wav(
       GroovaeError: as `render`, or the file cannot be written.
     """
     font, score = check_ready(soundfont), _score(groove, drum_map)
-    with replacing(path) as temporary:
+    with atomic_write(path) as temporary:
         peak = _write(temporary, font, score, 1.0)
         if peak > 1:
             _write(temporary, font, score, 1 / peak)

@@ -9,6 +9,6 @@ first ones and folds the others away. What a browser plays is rendered by `music
 there is no synthesizer, the page is made without sound and says why.
 """
 
-from groovae.report.page import Options, check, write
+from groovae.report.page import ReportOptions, check, write
 
-__all__ = ["Options", "check", "write"]
+__all__ = ["ReportOptions", "check", "write"]

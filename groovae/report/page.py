@@ -19,7 +19,7 @@ from groovae.music.sound import FilePath
 from groovae.report import encoding, figures, latent_map, pairs, rolls, scores
 from groovae.report.encoding import Sound
 from groovae.report.styles import styles_of
-from groovae.system.atomic_files import replacing
+from groovae.system.atomic_files import atomic_write
 
 if TYPE_CHECKING:
     from groovae.evaluation.study import Study
@@ -27,10 +27,10 @@ if TYPE_CHECKING:
 SHOWN_PAIRS, SHOWN_SAMPLES = 3, 6  # what is not folded away
 SAMPLE_QPM = 120.0
 
-Say = Callable[[str], None]
+Log = Callable[[str], None]
 
 
-class Options(NamedTuple):
+class ReportOptions(NamedTuple):
     """What of a study is shown.
 
     Attributes:
@@ -79,8 +79,8 @@ def write(
     path: str | os.PathLike[str],
     study: "Study",
     styles: Sequence[str] | None = None,
-    options: Options | None = None,
-    say: Say = lambda line: None,
+    options: ReportOptions | None = None,
+    log: Log = lambda line: None,
 ) -> None:
     """Writes the page of a study, atomically.
 
@@ -89,18 +89,18 @@ def write(
       study: What there is to show; at least one window.
       styles: The musical style of each window; told from the file names where it is None.
       options: What of it is shown.
-      say: Gets each line that tells what is about to happen, or what is missing.
+      log: Gets each line that tells what is about to happen, or what is missing.
 
     Raises:
       GroovaeError: there is no window, the soundfont cannot be played, or the file cannot be
         written.
     """
-    html = page(study, styles, options or Options(), say)
-    with replacing(path) as temporary:
+    html = page(study, styles, options or ReportOptions(), log)
+    with atomic_write(path) as temporary:
         temporary.write_text(html, "utf-8")
 
 
-def check(path: str | os.PathLike[str], options: Options) -> None:
+def check(path: str | os.PathLike[str], options: ReportOptions) -> None:
     """Checks what `write` needs beside a study.
 
     Raises:
@@ -124,22 +124,22 @@ def _check_writable(path: str | os.PathLike[str]) -> None:
         raise GroovaeError(f"cannot write {path}: {folder}: {error.strerror or error}") from error
 
 
-def page(study: "Study", styles: Sequence[str] | None, options: Options, say: Say) -> str:
+def page(study: "Study", styles: Sequence[str] | None, options: ReportOptions, log: Log) -> str:
     """The page as text; see `write`."""
     if not len(study.reference):
         raise GroovaeError(f"{study.examples}: no window to report on")
     if styles is None:
         styles = styles_of([source.filename for source in study.sources])
-    no_sound = _why_silent(options, say)
+    no_sound = _why_silent(options, log)
     chosen = pairs.spread(study, options.num_pairs)
     wanted = [
         *_wanted_pairs(study, chosen),
         *_wanted_samples(study, options.num_samples),
         *_wanted_steps(study),
     ]
-    cards = _cards(wanted, options, bool(no_sound), say)
+    cards = _cards(wanted, options, bool(no_sound), log)
     first, steps = 2 * len(chosen), len(study.interpolation)
-    say("drawing the charts")
+    log("drawing the charts")
     the_map = latent_map.latent_map(study, styles)
     data = {**the_map.data, "shots": [], "shotVelocities": encoding.VELOCITIES}
     if not no_sound:
@@ -187,14 +187,14 @@ def page(study: "Study", styles: Sequence[str] | None, options: Options, say: Sa
     )
 
 
-def _why_silent(options: Options, say: Say) -> str:
+def _why_silent(options: ReportOptions, log: Log) -> str:
     """Why the page cannot have sound; empty where it can. A soundfont that was named must do."""
     try:
         encoding.check_sound(options.soundfont)
     except GroovaeError as error:
         if options.soundfont is not None:
             raise
-        say(f"the page is made without sound: {error}")
+        log(f"the page is made without sound: {error}")
         return str(error)
     return ""
 
@@ -223,11 +223,11 @@ def _wanted_steps(study: "Study") -> Iterable[Wanted]:
             yield Wanted(title, f"step {title}", window, float(tempos[i]))
 
 
-def _cards(wanted: Sequence[Wanted], options: Options, silent: bool, say: Say) -> list[Card]:
+def _cards(wanted: Sequence[Wanted], options: ReportOptions, silent: bool, log: Log) -> list[Card]:
     grooves = [rolls.groove_of(each.window, each.qpm) for each in wanted]
     sounds: Sequence[Sound | None] = [None] * len(wanted)
     if not silent:
-        say(f"rendering {len(wanted):,} grooves to sound")
+        log(f"rendering {len(wanted):,} grooves to sound")
         sounds = encoding.sounds(grooves, options.soundfont)
     return [
         Card(

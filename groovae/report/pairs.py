@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from groovae.config.tasks import trained_for
-from groovae.evaluation.intervals import to_find
+from groovae.evaluation.intervals import mask_to_predicted
 from groovae.metrics import scores as metrics
 from groovae.report import scores
 
@@ -94,7 +94,8 @@ def told(study: "Study", number: int) -> str:
 def _scores(study: "Study", part: slice = slice(None)) -> list[dict[str, float]]:
     """Of each window; all NaN where nothing is to be played."""
     reference, estimate = (
-        to_find(windows[part], study.layout) for windows in (study.reference, study.estimate)
+        mask_to_predicted(windows[part], study.layout)
+        for windows in (study.reference, study.estimate)
     )
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # A window may have too few hits; its scores say so.

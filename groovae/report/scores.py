@@ -65,7 +65,7 @@ class Row(NamedTuple):
     cells: list[Cell]
 
 
-class Table(NamedTuple):
+class ScoreTable(NamedTuple):
     """The columns are metrics, the rows are in groups, of which the model is the first."""
 
     columns: list[str]
@@ -106,7 +106,7 @@ def estimates(metric: str, results: Results) -> list[Estimate]:
     return scored
 
 
-def table(results: Results) -> Table:
+def table(results: Results) -> ScoreTable:
     """All scores of the model and of the baselines."""
     model = [("", [_row("this model", results["scores"])])]
     baselines = list((results.get("baselines") or {}).values())
@@ -114,7 +114,7 @@ def table(results: Results) -> Table:
         rows = [_row(each["label"], each[group]) for each in baselines if each.get(group)]
         if rows:
             model.append((f"Baselines, on {title}", rows))
-    return Table([heading(metric) for metric in METRICS], model)
+    return ScoreTable([heading(metric) for metric in METRICS], model)
 
 
 def originality(results: Results) -> str:

@@ -1,11 +1,11 @@
 """Files that are either the old one whole or the new one whole, never in between.
 
-So are files that belong together, such as records and their report (`replacing_all`): what a kill
--9 leaves half done, the next command that comes by brings to its end (`finish_interrupted`). For
-that, a small hidden file lists the renames while they are going on. Locks (flock) keep processes
-apart that write into one folder at once, and tell an abandoned temporary file from one at work.
-Where the file system has no locks, all of this still holds for one process at a time, but what a
-kill -9 abandons stays.
+So are files that belong together, such as records and their report (`atomic_write_all`): what a
+kill -9 leaves half done, the next command that comes by brings to its end (`finish_interrupted`).
+For that, a small hidden file lists the renames while they are going on. Locks (flock) keep
+processes apart that write into one folder at once, and tell an abandoned temporary file from one at
+work. Where the file system has no locks, all of this still holds for one process at a time, but
+what a kill -9 abandons stays.
 """
 
 import contextlib
@@ -28,7 +28,7 @@ LOCK = ".groovae-lock"
 
 
 @contextlib.contextmanager
-def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
+def atomic_write(path: str | os.PathLike[str]) -> Iterator[Path]:
     """Yields a temporary path beside `path`, which takes its place when the block ends well.
 
     Parent folders are made. If the block raises, or the file cannot be written, `path` is as it
@@ -37,16 +37,17 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
     Raises:
       GroovaeError: the place cannot be written to, or the disk is full.
     """
-    with replacing_all([path]) as (temporary,):
+    with atomic_write_all([path]) as (temporary,):
         yield temporary
 
 
 @contextlib.contextmanager
-def replacing_all(paths: Sequence[str | os.PathLike[str]]) -> Iterator[list[Path]]:
-    """Like `replacing`, for several files, of which those in one folder are replaced together.
+def atomic_write_all(paths: Sequence[str | os.PathLike[str]]) -> Iterator[list[Path]]:
+    """Like `atomic_write`, for several files, of which those in one folder are replaced together.
 
     Raises:
-      GroovaeError: as `replacing`. Where this happens in the midst of the renames themselves, the
+      GroovaeError: as `atomic_write`. Where this happens in the midst of the renames themselves,
+      the
         next `finish_interrupted` goes on with them.
     """
     targets = [_real(path) for path in paths]
@@ -65,7 +66,7 @@ def replacing_all(paths: Sequence[str | os.PathLike[str]]) -> Iterator[list[Path
 
 
 def finish_interrupted(folder: str | os.PathLike[str]) -> None:
-    """Ends what a killed `replacing_all` began to put in place in `folder`; else does nothing.
+    """Ends what a killed `atomic_write_all` began to put in place in `folder`; else does nothing.
 
     Raises:
       GroovaeError: the folder cannot be written to, or its list of renames is not groovae's.
@@ -77,8 +78,8 @@ def finish_interrupted(folder: str | os.PathLike[str]) -> None:
 
 
 @contextlib.contextmanager
-def replacing_directory(path: str | os.PathLike[str]) -> Iterator[Path]:
-    """Like `replacing`, for a folder that does not exist yet or is empty."""
+def atomic_directory(path: str | os.PathLike[str]) -> Iterator[Path]:
+    """Like `atomic_write`, for a folder that does not exist yet or is empty."""
     path = _real(path)
     with _as_groovae_error(path):
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -98,7 +99,7 @@ def replacing_directory(path: str | os.PathLike[str]) -> Iterator[Path]:
 
 
 @contextlib.contextmanager
-def only_one(folder: str | os.PathLike[str], does: str) -> Iterator[None]:
+def exclusive(folder: str | os.PathLike[str], does: str) -> Iterator[None]:
     """Keeps other processes from doing the same in `folder`, until the block or the process ends.
 
     Args:
@@ -144,7 +145,7 @@ def _lock_or_raise(handle: int, path: Path, message: str) -> None:
 
 def write_json(path: str | os.PathLike[str], value: Any) -> None:
     """Writes `value` as indented JSON, atomically."""
-    with replacing(path) as temporary:
+    with atomic_write(path) as temporary:
         temporary.write_text(json_text(value), "utf-8")
 
 

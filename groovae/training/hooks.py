@@ -1,7 +1,7 @@
 """What happens around each step of the training loop, as session hooks.
 
-Their order matters: `Feeding` first, and `Guard` before whoever saves checkpoints, so that no
-checkpoint holds what it refuses.
+Their order matters: `FeedHook` first, and `DivergenceHook` before whoever saves checkpoints, so
+that no checkpoint holds what it refuses.
 """
 
 import collections
@@ -15,7 +15,7 @@ from typing import Any
 from groovae.data.batches import Batch
 from groovae.errors import GroovaeError
 from groovae.training.graph import TrainingGraph, feed
-from groovae.training.metrics_csv import FILE, Curve
+from groovae.training.metrics_csv import FILE, MetricsLog
 from groovae.upstream import tf
 
 LOG_EVERY_STEPS = 100
@@ -52,7 +52,7 @@ class Progress:
         return self.scalars["loss"]
 
 
-class Feeding(tf.train.SessionRunHook):
+class FeedHook(tf.train.SessionRunHook):
     """Feeds the batches, from the one on that belongs to the session's global step."""
 
     def __init__(self, graph: TrainingGraph, batches_from: Callable[[int], Iterator[Batch]]):
@@ -66,7 +66,7 @@ class Feeding(tf.train.SessionRunHook):
         return tf.train.SessionRunArgs(None, feed(self._graph.inputs, next(self._batches)))
 
 
-class Guard(tf.train.SessionRunHook):
+class DivergenceHook(tf.train.SessionRunHook):
     """Stops a training that has gone wrong, before its checkpoints have.
 
     A loss that is no number says that the model is spoilt. In the clip mode `global_norm`, a step
@@ -86,24 +86,24 @@ class Guard(tf.train.SessionRunHook):
     def after_run(self, run_context: Any, run_values: Any) -> None:
         loss, norm = run_values.results["loss"], run_values.results["global_norm"]
         if not math.isfinite(loss):
-            raise Spoilt(f"the loss became {loss}")
+            raise TrainingDiverged(f"the loss became {loss}")
         if not self._clips_by_norm:
             if not math.isfinite(norm):
-                raise Spoilt(f"the gradient became {norm}")
+                raise TrainingDiverged(f"the gradient became {norm}")
             return
         self._skipped = 0 if norm < self._max_norm else self._skipped + 1
         if self._skipped == MAX_SKIPPED_STEPS:
-            raise Spoilt(
+            raise TrainingDiverged(
                 f"for {MAX_SKIPPED_STEPS} steps on end the gradient's norm, now {norm:.3g}, was "
                 f"not below grad_norm_clip_to_zero={self._max_norm:g}, and such steps are left out"
             )
 
 
-class Spoilt(Exception):
+class TrainingDiverged(Exception):
     """The training cannot go on from its last step; the message says why."""
 
 
-class Telling(tf.train.SessionRunHook):
+class LoggingHook(tf.train.SessionRunHook):
     """Tells of each step, and adds a row to metrics.csv and TensorBoard at each 100th."""
 
     def __init__(
@@ -118,7 +118,7 @@ class Telling(tf.train.SessionRunHook):
         self._graph, self._on_step = graph, on_step
         self._num_steps, self._num_windows = num_steps, num_windows
         self._windows_per_step = windows_per_step
-        self._train_dir, self._curve = train_dir, Curve(train_dir / FILE)
+        self._train_dir, self._curve = train_dir, MetricsLog(train_dir / FILE)
         self._seen: collections.deque[tuple[int, float]] = collections.deque(maxlen=PACE_STEPS + 1)
         self._step = 0
 
@@ -165,7 +165,7 @@ class Telling(tf.train.SessionRunHook):
         self._curve.append({"step": progress.step, **progress.scalars, **ours})
 
 
-class Saving(tf.train.CheckpointSaverHook):
+class CheckpointHook(tf.train.CheckpointSaverHook):
     """Saves checkpoints, and counts the seconds to the next one from the end of the last.
 
     TensorFlow counts from its beginning, so that with evaluations that take as long, each step
@@ -191,8 +191,8 @@ class Listener(tf.train.CheckpointSaverListener):
         self._ended(int(global_step_value))
 
 
-def explained(spoilt: Spoilt, checkpoint: str | None) -> GroovaeError:
-    """The error for a training that was stopped by `Guard`."""
+def explained(spoilt: TrainingDiverged, checkpoint: str | None) -> GroovaeError:
+    """The error for a training that was stopped by `DivergenceHook`."""
     last = f"The last good checkpoint is {checkpoint}. " if checkpoint else ""
     return GroovaeError(
         f"{spoilt}. {last}Run again with a smaller --hparams=learning_rate=... to go on from "

@@ -29,7 +29,7 @@ from typing import Any
 
 from groovae.config import config_map
 from groovae.data.batches import Batch, evaluation_batches
-from groovae.data.source import Data, Say
+from groovae.data.source import DataSource, Log
 from groovae.data.window_cache import CachedWindows
 from groovae.errors import GroovaeError
 from groovae.model.checkpoints import check_fits, damaged, need_checkpoint, shapes_in
@@ -153,10 +153,10 @@ class _Session:
 
 def evaluate(
     checkpoint: str = ".train",
-    data: Data | None = None,
+    data: DataSource | None = None,
     config: str | None = None,
     hparams: str | Sequence[str] = "",
-    say: Say = lambda line: None,
+    log: Log = lambda line: None,
 ) -> Evaluation:
     """Evaluates one checkpoint.
 
@@ -165,7 +165,7 @@ def evaluate(
       data: What to evaluate on.
       config: A key of `CONFIG_MAP`; needed only where `config.json` does not lie beside it.
       hparams: `name=value,...`; likewise.
-      say: Gets each line that tells what is about to happen.
+      log: Gets each line that tells what is about to happen.
 
     Raises:
       GroovaeError: no checkpoint there, or it is damaged or another model's; no windows.
@@ -174,6 +174,6 @@ def evaluate(
     prefix = need_checkpoint(checkpoint)
     folder = Path(prefix).parent
     name, full_config = config_map.config_of(folder, config, hparams)
-    windows = (data or Data()).load(full_config, folder, say)
+    windows = (data or DataSource()).load(full_config, folder, log)
     with contextlib.closing(Evaluator(name, full_config, windows)) as evaluator:
         return evaluator.evaluate(prefix)

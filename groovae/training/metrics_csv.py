@@ -8,14 +8,14 @@ import os
 from pathlib import Path
 
 from groovae.errors import GroovaeError
-from groovae.system.atomic_files import replacing
+from groovae.system.atomic_files import atomic_write
 
 FILE = "metrics.csv"
 
 Row = dict[str, float]
 
 
-class Curve:
+class MetricsLog:
     """The rows of a file, in the order of their steps.
 
     Attributes:
@@ -44,7 +44,7 @@ class Curve:
     def _write(self, rows: list[Row]) -> None:
         """Whole, so that a kill or a full disk leaves the table as it was; it is a small one."""
         columns = list(dict.fromkeys(name for row in rows for name in row))
-        with replacing(self._path) as temporary, open(temporary, "w", newline="") as file:
+        with atomic_write(self._path) as temporary, open(temporary, "w", newline="") as file:
             writer = csv.DictWriter(file, columns, lineterminator="\n")
             writer.writeheader()
             writer.writerows({name: _text(x) for name, x in row.items()} for row in rows)

@@ -49,11 +49,11 @@ def stop_signals() -> Iterator[Stop]:
 class Stopping(tf.train.SessionRunHook):
     """Ends the loop once a signal has come, and says so."""
 
-    def __init__(self, stop: Stop, say: Callable[[str], None]):
-        self._stop, self._say = stop, say
+    def __init__(self, stop: Stop, log: Callable[[str], None]):
+        self._stop, self._log = stop, log
 
     def after_run(self, run_context: Any, run_values: Any) -> None:
         self._stop.has_begun = True
         if self._stop.by:
-            self._say(f"stopping by {self._stop.by.name}; once more stops at once")
+            self._log(f"stopping by {self._stop.by.name}; once more stops at once")
             run_context.request_stop()

@@ -25,9 +25,9 @@ from pathlib import Path
 from typing import Any
 
 from groovae.config import config_map
-from groovae.data.source import Data
+from groovae.data.source import DataSource
 from groovae.data.window_cache import CachedWindows
-from groovae.data.window_report import Report
+from groovae.data.window_report import WindowReport
 from groovae.errors import GroovaeError, first_line
 from groovae.model.checkpoints import (
     all_checkpoints,
@@ -39,19 +39,19 @@ from groovae.model.checkpoints import (
     remove_torn,
 )
 from groovae.model.formats import step_of
-from groovae.system.atomic_files import only_one
+from groovae.system.atomic_files import exclusive
 from groovae.training.distributed import runtime
-from groovae.training.distributed.replica import Replica, find_replica
+from groovae.training.distributed.replica import Replica, current_replica
 from groovae.training.distributed.tf_config import Cluster
 from groovae.training.graph import TrainingGraph, training_graph
 from groovae.training.hooks import (
-    Feeding,
-    Guard,
+    CheckpointHook,
+    DivergenceHook,
+    FeedHook,
     Listener,
+    LoggingHook,
     Progress,
-    Saving,
-    Spoilt,
-    Telling,
+    TrainingDiverged,
     explained,
 )
 from groovae.training.losses import Evaluation, Evaluator
@@ -61,7 +61,7 @@ from groovae.upstream import DurableSaver, keep_freed_memory, tf, tf_slim
 
 
 @dataclasses.dataclass
-class Options:
+class TrainOptions:
     """How to train; the defaults are those of `groovae train`.
 
     Attributes:
@@ -137,8 +137,8 @@ class Result:
 
 
 def train(
-    options: Options,
-    say: Callable[[str], None] = lambda line: None,
+    options: TrainOptions,
+    log: Callable[[str], None] = lambda line: None,
     on_step: Callable[[Progress], None] = lambda progress: None,
     on_evaluation: Callable[[Evaluation], None] = lambda evaluation: None,
     cluster: Cluster | None = None,
@@ -147,7 +147,7 @@ def train(
 
     Args:
       options: What to train, on what, and how.
-      say: Gets each line that tells what is about to happen.
+      log: Gets each line that tells what is about to happen.
       on_step: Called after each step, except in a worker.
       on_evaluation: Called after each evaluation.
       cluster: The chief or worker of a cluster that this process is; see `cluster.from_environment`
@@ -158,18 +158,18 @@ def train(
       GroovaeError: no windows, fewer than a batch, unreadable records, another training in the same
         folder, or a training that has gone wrong; the last good checkpoint stays.
     """
-    replica = find_replica(
+    replica = current_replica(
         cluster, options.num_sync_workers, options.num_ps_tasks, options.master, options.task
     )
     config = _config(options, replica)
-    windows = _windows(config, options, say)
+    windows = _windows(config, options, log)
     keep_freed_memory()
     if not replica.is_chief:
-        return _work(options, config, windows, replica, say)
+        return _work(options, config, windows, replica, log)
     train_dir = Path(options.train_dir).expanduser()
-    with only_one(train_dir, "trains here"), replica.target(say) as target:
+    with exclusive(train_dir, "trains here"), replica.target(log) as target:
         training = _Training(
-            options, config, train_dir, windows, replica, say, on_step, on_evaluation
+            options, config, train_dir, windows, replica, log, on_step, on_evaluation
         )
         try:
             result = training.run(target)
@@ -187,21 +187,21 @@ class _Training:
 
     def __init__(
         self,
-        options: Options,
+        options: TrainOptions,
         config: Any,
         train_dir: Path,
         windows: CachedWindows,
         replica: Replica,
-        say: Callable[[str], None],
+        log: Callable[[str], None],
         on_step: Callable[[Progress], None],
         on_evaluation: Callable[[Evaluation], None],
     ):
         self.options, self.config, self.train_dir = options, config, train_dir
         self.windows, self.replica = windows, replica
-        self.say, self.on_step, self.on_evaluation = say, on_step, on_evaluation
+        self.log, self.on_step, self.on_evaluation = log, on_step, on_evaluation
         self.description = config_map.describe(options.config, config)
         saved = config_map.read_config(train_dir) or {}
-        self.checkpoint = newest_whole(train_dir, say)
+        self.checkpoint = newest_whole(train_dir, log)
         if saved and self.checkpoint:
             config_map.check_same_model(saved, self.description, str(train_dir))
         self.started_at = step_of(self.checkpoint) if self.checkpoint else 0
@@ -228,7 +228,7 @@ class _Training:
             graph = _graph(self.config, self.replica, self.seed + self.started_at)
             scaffold = self._scaffold()
             self._prepare_folder()
-            self.say(self._plan())
+            self.log(self._plan())
             hooks = self._hooks(graph, scaffold, stop)
             _loop(graph, hooks, self.replica, target, self.train_dir, scaffold)
         return stop
@@ -236,12 +236,12 @@ class _Training:
     def _has_ended(self) -> bool:
         ends_at, patience = self.options.num_steps, self.options.early_stop_patience
         if ends_at and self.started_at >= ends_at:
-            self.say(
+            self.log(
                 f"{self.train_dir} is at step {self.started_at:,} already; "
                 "raise --num_steps to go on"
             )
         elif self.checkpoint and has_waited(self.train_dir, patience):
-            self.say(
+            self.log(
                 f"the validation loss has not fallen for {patience} evaluations; "
                 "raise --early_stop_patience to go on"
             )
@@ -256,14 +256,14 @@ class _Training:
         if not options.eval_examples_path:
             yield
             return
-        data = Data(
+        data = DataSource(
             options.eval_examples_path,
             unmapped_pitches=options.unmapped_pitches,
             all_notes=options.all_notes,
         )
-        windows = data.load(self.config, self.train_dir, self.say, options.cache_dataset)
+        windows = data.load(self.config, self.train_dir, self.log, options.cache_dataset)
         with (
-            only_one(self.train_dir / "eval", "evaluates this training"),
+            exclusive(self.train_dir / "eval", "evaluates this training"),
             contextlib.closing(Evaluator(options.config, self.config, windows)) as evaluator,
         ):
             self.validation = Validation(self.train_dir, evaluator)
@@ -280,7 +280,7 @@ class _Training:
         if self.checkpoint:
             check_fits(self.checkpoint, tf.global_variables(), name)
             if path:
-                self.say(f"the weights of {path} are not loaded: there is {self.checkpoint}")
+                self.log(f"the weights of {path} are not loaded: there is {self.checkpoint}")
         elif path:
             return tf.train.Scaffold(saver=saver, init_fn=self._loading(path))
         return tf.train.Scaffold(saver=saver)
@@ -288,7 +288,7 @@ class _Training:
     def _loading(self, path: str) -> Callable[[Any, Any], None]:
         variables = tf.trainable_variables()
         start = read_start(need_checkpoint(path), variables, self.options.config)
-        self.say(str(start))
+        self.log(str(start))
 
         def load(scaffold: Any, session: Any) -> None:
             for variable in variables:
@@ -330,7 +330,7 @@ class _Training:
 
     def _hooks(self, graph: TrainingGraph, scaffold: Any, stop: Stop) -> list[Any]:
         options, share = self.options, self.config.hparams.batch_size
-        telling = Telling(
+        telling = LoggingHook(
             graph,
             self.train_dir,
             options.num_steps,
@@ -341,7 +341,7 @@ class _Training:
         listener = Listener(
             functools.partial(self._after_save, stop), functools.partial(self._at_end, stop)
         )
-        saving = Saving(
+        saving = CheckpointHook(
             str(self.train_dir),
             save_secs=None if options.save_checkpoint_steps else options.save_checkpoint_secs,
             save_steps=options.save_checkpoint_steps or None,
@@ -349,7 +349,7 @@ class _Training:
             listeners=[listener],
         )
         step_hooks = _step_hooks(graph, self.config, options, self.windows, self.replica, self.seed)
-        return [*step_hooks, telling, Stopping(stop, self.say), saving]
+        return [*step_hooks, telling, Stopping(stop, self.log), saving]
 
     def _after_save(self, stop: Stop, step: int) -> bool:
         """Evaluates if it is time to, unless one is told to stop; returns whether to stop early."""
@@ -383,19 +383,19 @@ class _Training:
 
 
 def _work(
-    options: Options,
+    options: TrainOptions,
     config: Any,
     windows: CachedWindows,
     replica: Replica,
-    say: Callable[[str], None],
+    log: Callable[[str], None],
 ) -> Result:
     """Trains as a worker, which neither saves nor tells, until the chief ends the training."""
     seed = _seed(options.seed, {}, replica)
-    with replica.target(say) as target, tf.Graph().as_default():
+    with replica.target(log) as target, tf.Graph().as_default():
         graph = _graph(config, replica, seed)
         hooks = _step_hooks(graph, config, options, windows, replica, seed)
-        say(f"training {options.config} as worker {replica.number}, seed {seed}")
-        if not replica.cluster or runtime.wait_for_chief(replica.cluster, target, say):
+        log(f"training {options.config} as worker {replica.number}, seed {seed}")
+        if not replica.cluster or runtime.wait_for_chief(replica.cluster, target, log):
             _loop(graph, hooks, replica, target, None, None)
     return Result(None, 0)
 
@@ -409,7 +409,7 @@ def _graph(config: Any, replica: Replica, seed: int) -> TrainingGraph:
 def _step_hooks(
     graph: TrainingGraph,
     config: Any,
-    options: Options,
+    options: TrainOptions,
     windows: CachedWindows,
     replica: Replica,
     seed: int,
@@ -417,7 +417,7 @@ def _step_hooks(
     """What each replica does around each step; none of it saves."""
     hooks = replica.hooks(graph.optimizer)
     batches_from = functools.partial(replica.batches, windows, config.hparams.batch_size, seed)
-    hooks += [Feeding(graph, batches_from), Guard(graph, config.hparams)]
+    hooks += [FeedHook(graph, batches_from), DivergenceHook(graph, config.hparams)]
     # Workers that step together end when the chief does, lest it waits for their last gradients.
     if options.num_steps and (replica.is_chief or not replica.num_sync_workers):
         hooks.append(tf.train.StopAtStepHook(last_step=options.num_steps))
@@ -439,12 +439,12 @@ def _loop(
             logdir=str(train_dir) if train_dir else None,
             scaffold=scaffold,
             hooks=hooks,
-            save_checkpoint_secs=None,  # by a hook of ours, which comes after `Guard`
+            save_checkpoint_secs=None,  # by a hook of ours, which comes after `DivergenceHook`
             master=target,
             is_chief=replica.is_chief,
             config=replica.session_config(),
         )
-    except Spoilt as spoilt:
+    except TrainingDiverged as spoilt:
         raise explained(spoilt, find_checkpoint(train_dir) if train_dir else None) from spoilt
     except (OSError, tf.errors.OpError) as error:
         last = find_checkpoint(train_dir) if train_dir else None
@@ -454,7 +454,7 @@ def _loop(
         ) from error
 
 
-def _config(options: Options, replica: Replica) -> Any:
+def _config(options: TrainOptions, replica: Replica) -> Any:
     """The config with what the options change; its batch is the share of this replica."""
     config = config_map.get_config(options.config, options.hparams)
     config.hparams.batch_size = replica.share(config.hparams.batch_size)
@@ -474,18 +474,22 @@ def _seed(given: int | None, saved: dict[str, Any], replica: Replica) -> int:
     return drawn if isinstance(drawn, int) else secrets.randbelow(2**31)
 
 
-def _windows(config: Any, options: Options, say: Callable[[str], None]) -> CachedWindows:
+def _windows(config: Any, options: TrainOptions, log: Callable[[str], None]) -> CachedWindows:
     """The windows to train on, of which there must be a batch."""
 
-    def check(name: str, report: Report) -> None:
+    def check(name: str, report: WindowReport) -> None:
         _check_enough(name, report, config.hparams.batch_size)
 
-    shared = {name: getattr(options, name) for name in Data.__dataclass_fields__ if name != "split"}
+    shared = {
+        name: getattr(options, name) for name in DataSource.__dataclass_fields__ if name != "split"
+    }
     train_dir = Path(options.train_dir).expanduser()
-    return Data(split="train", **shared).load(config, train_dir, say, options.cache_dataset, check)
+    return DataSource(split="train", **shared).load(
+        config, train_dir, log, options.cache_dataset, check
+    )
 
 
-def _check_enough(name: str, report: Report, batch_size: int) -> None:
+def _check_enough(name: str, report: WindowReport, batch_size: int) -> None:
     if not report.windows:
         raise GroovaeError(
             f"{name}: nothing to train on: {report}. A file gives a window if it has drum notes, "

@@ -23,9 +23,9 @@ from groovae.config import config_map
 from groovae.errors import GroovaeError, UsageError
 from groovae.model.checkpoints import find_checkpoint
 from groovae.model.formats import step_of
-from groovae.system.atomic_files import LOCK, only_one, replacing, write_json
+from groovae.system.atomic_files import LOCK, atomic_write, exclusive, write_json
 from groovae.training.losses import Evaluation, Evaluator
-from groovae.training.metrics_csv import FILE, Curve
+from groovae.training.metrics_csv import FILE, MetricsLog
 from groovae.upstream import tf
 
 POLL_SECONDS = 2.0
@@ -107,7 +107,7 @@ def watch(
     train_dir: Path,
     evaluator: Callable[[], Evaluator],
     patience: int = 0,
-    say: Callable[[str], None] = lambda line: None,
+    log: Callable[[str], None] = lambda line: None,
     on_evaluation: Callable[[Evaluation], None] = lambda evaluation: None,
 ) -> tuple[int, float] | None:
     """Evaluates each new checkpoint of a training that another process does.
@@ -119,7 +119,7 @@ def watch(
       train_dir: The training folder.
       evaluator: Makes the evaluator, once there is a checkpoint.
       patience: Evaluations without a lower loss after which to end; 0 for never.
-      say: Gets lines of talk.
+      log: Gets lines of talk.
       on_evaluation: Called after each evaluation.
 
     Returns:
@@ -132,26 +132,26 @@ def watch(
     if train_dir.is_file() or Path(f"{train_dir}.index").exists():
         raise UsageError(f"{train_dir} is one checkpoint; only the folder of a training is watched")
     if not find_checkpoint(train_dir):
-        say(f"waiting for the first checkpoint in {train_dir}")
+        log(f"waiting for the first checkpoint in {train_dir}")
         while not find_checkpoint(train_dir):
             time.sleep(POLL_SECONDS)
-    with only_one(train_dir / EVAL_FOLDER, "evaluates this training"):
+    with exclusive(train_dir / EVAL_FOLDER, "evaluates this training"):
         validation = Validation(train_dir, evaluator())
         is_alone = False
         while True:
-            _catch_up(train_dir, validation, say, on_evaluation)
+            _catch_up(train_dir, validation, log, on_evaluation)
             if has_waited(train_dir, patience) or _is_done(train_dir, validation):
                 return validation.best
             was_alone, is_alone = is_alone, not (train_dir / LOCK).exists()
             if is_alone and not was_alone:
-                say(f"no training is at work in {train_dir}; waiting for one to go on")
+                log(f"no training is at work in {train_dir}; waiting for one to go on")
             time.sleep(POLL_SECONDS)
 
 
 def _catch_up(
     train_dir: Path,
     validation: Validation,
-    say: Callable[[str], None],
+    log: Callable[[str], None],
     on_evaluation: Callable[[Evaluation], None],
 ) -> None:
     """Evaluates the newest checkpoint, if it was not."""
@@ -162,7 +162,7 @@ def _catch_up(
         except GroovaeError as error:
             if find_checkpoint(train_dir) == checkpoint and Path(f"{checkpoint}.index").exists():
                 raise
-            say(f"passed over, as the training has removed it: {error}")
+            log(f"passed over, as the training has removed it: {error}")
 
 
 def _is_done(train_dir: Path, validation: Validation) -> bool:
@@ -171,8 +171,8 @@ def _is_done(train_dir: Path, validation: Validation) -> bool:
     return bool(num_steps) and validation.last_step >= int(num_steps or 0)
 
 
-def _curve(train_dir: Path) -> Curve:
-    return Curve(train_dir / EVAL_FOLDER / FILE)
+def _curve(train_dir: Path) -> MetricsLog:
+    return MetricsLog(train_dir / EVAL_FOLDER / FILE)
 
 
 def _check_same_data(best_dir: Path, data: dict[str, Any]) -> None:
@@ -218,10 +218,10 @@ def _keep(checkpoint: str, evaluation: Evaluation, data: dict[str, Any], best_di
     if not files or files[-1].suffix != ".index":
         raise GroovaeError(f"{checkpoint}: it is gone before it could be kept")
     for file in files:
-        with replacing(best_dir / file.name) as temporary:
+        with atomic_write(best_dir / file.name) as temporary:
             _link(file, temporary)
     if (train_dir / config_map.CONFIG_FILE).exists():
-        with replacing(best_dir / config_map.CONFIG_FILE) as temporary:
+        with atomic_write(best_dir / config_map.CONFIG_FILE) as temporary:
             shutil.copyfile(train_dir / config_map.CONFIG_FILE, temporary)
     kept = {**evaluation.as_dict(), "checkpoint": name, "data": data}
     write_json(best_dir / EVALUATION_FILE, kept)

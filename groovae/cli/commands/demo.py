@@ -21,7 +21,7 @@ from absl import flags
 
 from groovae.cli.commands.train import Display
 from groovae.cli.flags import define_seed, define_temperature, need_arguments
-from groovae.cli.output import say
+from groovae.cli.output import log
 
 DEFAULT_NUM_STEPS = 400
 
@@ -47,17 +47,17 @@ def run(values: Any, positional: list[str]) -> int:
             values.num_steps,
             values.temperature,
             values.seed,
-            display.say,
+            display.log,
             display.on_step,
         )
     if demo.stopped_by:
-        say("stopped; the same command continues here")
+        log("stopped; the same command continues here")
         return 128 + demo.stopped_by
-    say(f"\nThe first of them:\n{preview(read_sequence(demo.grooves[0]))}")
-    say("\nListen to these with any MIDI player or DAW:")
+    log(f"\nThe first of them:\n{preview(read_sequence(demo.grooves[0]))}")
+    log("\nListen to these with any MIDI player or DAW:")
     for path in demo.grooves:
         print(path, flush=True)
-    say(_what_next(values.dir))
+    log(_what_next(values.dir))
     return 0
 
 

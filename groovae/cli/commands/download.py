@@ -27,7 +27,7 @@ from absl import flags
 from tqdm import tqdm
 
 from groovae.cli.flags import need_arguments
-from groovae.cli.output import say
+from groovae.cli.output import log
 from groovae.config.pretrained import CHECKPOINTS, DEST
 from groovae.config.tasks import trained_for
 from groovae.system.download import Progress
@@ -67,11 +67,11 @@ def _download_dataset(values: Any) -> None:
     from groovae.data.groove_midi_dataset import GROOVE, download
 
     archive = dataclasses.replace(GROOVE, url=values.url or GROOVE.url)
-    say(f"fetching {archive.url}")
+    log(f"fetching {archive.url}")
     with _progress(archive.size) as progress:
         dest = download(values.dest or DATASET_DEST, archive, progress)
     folder = shlex.quote(str(dest))
-    say(f"the dataset is in {dest}; now: groovae preprocess {folder} data_dir/music.tfrecord")
+    log(f"the dataset is in {dest}; now: groovae preprocess {folder} data_dir/music.tfrecord")
     print(dest)
 
 
@@ -79,8 +79,8 @@ def _download_checkpoint(values: Any) -> None:
     from groovae.config.pretrained import download
 
     with _progress(None) as progress:
-        path = download(values.checkpoint, values.dest, values.url, progress, say)
-    say(f"the checkpoint is in {path}; {_next_step(values.checkpoint, str(path))}")
+        path = download(values.checkpoint, values.dest, values.url, progress, log)
+    log(f"the checkpoint is in {path}; {_next_step(values.checkpoint, str(path))}")
     print(path)
 
 

@@ -39,14 +39,14 @@ from groovae.cli.flags import (
     define_split,
     need_arguments,
 )
-from groovae.cli.output import print_json, say
+from groovae.cli.output import log, print_json
 from groovae.cli.study import appraised, define_appraisal
 from groovae.errors import UsageError
 from groovae.evaluation import conditions
 from groovae.metrics.scores import METRICS
 
 if TYPE_CHECKING:
-    from groovae.data.source import Data
+    from groovae.data.source import DataSource
     from groovae.training.losses import Evaluation
 
 NOT_GOOD_ENOUGH = 3
@@ -103,10 +103,10 @@ def run(values: Any, positional: list[str]) -> int:
     _check_flags(values)
     conditions = [conditions.parse(text) for text in values.require]
     _check_names(conditions, values.metrics)
-    from groovae.data.source import Data
+    from groovae.data.source import DataSource
     from groovae.training.losses import evaluate
 
-    data = Data(**{name: values[name].value for name in Data.__dataclass_fields__})
+    data = DataSource(**{name: values[name].value for name in DataSource.__dataclass_fields__})
     if values.watch:
         _watch(values, data)
         return 0
@@ -114,7 +114,7 @@ def run(values: Any, positional: list[str]) -> int:
         results = appraised(values, data).results
         text = _all_tables(results, values.markdown)
     else:
-        evaluation = evaluate(values.checkpoint, data, values.config, values.hparams, say)
+        evaluation = evaluate(values.checkpoint, data, values.config, values.hparams, log)
         results, text = evaluation.as_dict(), _table(evaluation)
     if values.json:
         print_json(results)
@@ -122,7 +122,7 @@ def run(values: Any, positional: list[str]) -> int:
         print(text)
     unmet = [line for condition in conditions if (line := condition.check(results))]
     for line in unmet:
-        say(f"groovae evaluate: required: {line}")
+        log(f"groovae evaluate: required: {line}")
     return NOT_GOOD_ENOUGH if unmet else 0
 
 
@@ -148,7 +148,7 @@ def _check_flags(values: Any) -> None:
             raise UsageError(f"--{name} belongs to --metrics")
 
 
-def _watch(values: Any, data: "Data") -> None:
+def _watch(values: Any, data: "DataSource") -> None:
     from groovae.config import config_map
     from groovae.training.losses import Evaluator
     from groovae.training.validation import watch
@@ -158,14 +158,14 @@ def _watch(values: Any, data: "Data") -> None:
 
     def evaluator() -> Evaluator:
         name, config = config_map.config_of(train_dir, values.config, values.hparams)
-        return Evaluator(name, config, data.load(config, train_dir, say))
+        return Evaluator(name, config, data.load(config, train_dir, log))
 
     def on_evaluation(evaluation: "Evaluation") -> None:
-        say(str(evaluation))
+        log(str(evaluation))
 
-    best = watch(train_dir, evaluator, values.early_stop_patience, say, on_evaluation)
+    best = watch(train_dir, evaluator, values.early_stop_patience, log, on_evaluation)
     if best:
-        say(f"the best is step {best[0]:,}, loss {best[1]:.2f}, kept in {train_dir / 'best'}")
+        log(f"the best is step {best[0]:,}, loss {best[1]:.2f}, kept in {train_dir / 'best'}")
 
 
 def _all_tables(results: dict[str, Any], markdown: bool) -> str:

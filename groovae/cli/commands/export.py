@@ -27,7 +27,7 @@ from typing import Any
 from absl import flags
 
 from groovae.cli.flags import define_checkpoint, need_arguments
-from groovae.cli.output import say
+from groovae.cli.output import log
 from groovae.errors import UsageError
 from groovae.export import DTYPES
 
@@ -64,7 +64,7 @@ def define_flags(values: flags.FlagValues) -> None:
 def run(values: Any, positional: list[str]) -> None:
     need_arguments(positional)
     _check_flags(values)
-    common = (values.checkpoint, values.out, values.config, values.hparams, values.dtype, say)
+    common = (values.checkpoint, values.out, values.config, values.hparams, values.dtype, log)
     if values.format == "onnx":
         from groovae.export import onnx
 

@@ -16,7 +16,7 @@ from typing import Any
 from absl import flags
 
 from groovae.cli.flags import define_all_notes, define_temperature, need_arguments
-from groovae.cli.generation import Job, Take, define_output, play_all
+from groovae.cli.generation import GenerationCommand, Output, define_output, play_all
 
 
 def define_flags(values: flags.FlagValues) -> None:
@@ -33,7 +33,7 @@ def define_flags(values: flags.FlagValues) -> None:
 def run(values: Any, positional: list[str]) -> int:
     (source,) = need_arguments(positional, "IN.mid")
 
-    def play(model: Any, groove: Any) -> Take:
-        return Take([model.humanize(groove, values.temperature)])
+    def play(model: Any, groove: Any) -> Output:
+        return Output([model.humanize(groove, values.temperature)])
 
-    return play_all(values, source, Job("humanize", play))
+    return play_all(values, source, GenerationCommand("humanize", play))

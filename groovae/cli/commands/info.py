@@ -42,12 +42,12 @@ def _show_records(path: str, values: Any) -> None:
     from groovae.config import config_map
     from groovae.data import records
     from groovae.data.grid import measure
-    from groovae.data.window_report import Report
+    from groovae.data.window_report import WindowReport
 
     layout = config_map.layout(
         values.config, values.hop_bars, values.unmapped_pitches, values.all_notes
     )
-    examples, report = records.find(path), Report()
+    examples, report = records.find(path), WindowReport()
     for measured in examples.map(lambda sequence: measure(sequence, layout)):
         report.add(measured)
     if values.json:

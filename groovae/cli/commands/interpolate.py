@@ -17,7 +17,7 @@ from absl import flags
 from groovae.cli.flags import define_all_notes, define_as_hits, define_temperature, need_arguments
 from groovae.cli.generation import (
     CHANCE_OF_HITS,
-    Take,
+    Output,
     about,
     check_apart,
     check_sound,
@@ -55,6 +55,6 @@ def run(values: Any, positional: list[str]) -> None:
         from groovae.generation.grooves import joined
 
         grooves = [joined(grooves)]
-    outputs = deliver(values, model, paths, Take(grooves))
+    outputs = deliver(values, model, paths, Output(grooves))
     if values.json:
         print_json({**about(model), "sources": sources, "outputs": outputs})

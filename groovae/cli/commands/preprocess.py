@@ -27,12 +27,12 @@ from absl import flags
 from tqdm import tqdm
 
 from groovae.cli.flags import define_config, define_layout, need_arguments
-from groovae.cli.output import print_json, say
+from groovae.cli.output import log, print_json
 from groovae.data.window_report import listed
 from groovae.errors import UsageError
 
 if TYPE_CHECKING:
-    from groovae.data.preprocess import Options, Report
+    from groovae.data.preprocess import ConversionReport, PreprocessOptions
 
 MAX_LISTED = 8
 
@@ -107,14 +107,14 @@ def run(values: Any, positional: list[str]) -> None:
         print_json(both if values.splits else reports[0].as_dict())
 
 
-def _options(values: Any) -> "Options":
+def _options(values: Any) -> "PreprocessOptions":
     from groovae.config import config_map
     from groovae.data.conversion import Limits
-    from groovae.data.preprocess import Options
+    from groovae.data.preprocess import PreprocessOptions
 
     # Records hold every note, so a pitch without a drum class is counted here, never an error.
     policy = "drop" if values.unmapped_pitches == "error" else values.unmapped_pitches
-    return Options(
+    return PreprocessOptions(
         workers=values.workers,
         shards=values.shards,
         split=values.split,
@@ -125,20 +125,20 @@ def _options(values: Any) -> "Options":
     )
 
 
-def _tell(reports: "list[Report]") -> None:
+def _tell(reports: "list[ConversionReport]") -> None:
     _tell_losses(reports)
     for report in reports:
         shards = f" in {len(report.outputs):,} shards" if report.outputs != [report.output] else ""
-        say(
+        log(
             f"wrote {report.records:,} records from {report.converted:,} of {report.files:,} files "
             f"to {report.output}{shards}"
         )
         if report.windows:
-            say(textwrap.indent(report.windows.told_of(f"for {report.windows_of['config']}"), "  "))
-        say(f"  the report is {report.path}")
+            log(textwrap.indent(report.windows.told_of(f"for {report.windows_of['config']}"), "  "))
+        log(f"  the report is {report.path}")
 
 
-def _tell_losses(reports: "list[Report]") -> None:
+def _tell_losses(reports: "list[ConversionReport]") -> None:
     """What was skipped, by reason. What the reports have in common is told once."""
     skips = {tuple(skip.values()): skip for report in reports for skip in report.skipped}
     by_reason: dict[str, list[dict[str, str]]] = {}
@@ -146,17 +146,17 @@ def _tell_losses(reports: "list[Report]") -> None:
         by_reason.setdefault(skip["reason"], []).append(skip)
     for reason, those in sorted(by_reason.items(), key=lambda item: -len(item[1])):
         first = those[0]
-        say(f"skipped {len(those):,}: {reason}, such as {first['file']} ({first['detail']})")
+        log(f"skipped {len(those):,}: {reason}, such as {first['file']} ({first['detail']})")
     warnings: collections.Counter[str] = collections.Counter()
     for report in reports:
         warnings += report.warnings
     for text, count in warnings.items():
-        say(f"warning of {count:,} files: {text}")
+        log(f"warning of {count:,} files: {text}")
     duplicates = {name: same for report in reports for name, same in report.duplicates.items()}
     if duplicates:
         name, same = next(iter(duplicates.items()))
-        say(f"read once: {len(duplicates):,} further names of files, such as {name} of {same}")
+        log(f"read once: {len(duplicates):,} further names of files, such as {name} of {same}")
     if reports[0].other_files:
-        say(f"not music: {listed(reports[0].other_files, MAX_LISTED)}")
+        log(f"not music: {listed(reports[0].other_files, MAX_LISTED)}")
     if len(reports) == 1 and reports[0].other_splits:
-        say(f"of other splits: {listed(reports[0].other_splits, MAX_LISTED)}")
+        log(f"of other splits: {listed(reports[0].other_splits, MAX_LISTED)}")

@@ -17,7 +17,13 @@ from typing import Any
 from absl import flags
 
 from groovae.cli.flags import define_all_notes, define_as_hits, define_temperature, need_arguments
-from groovae.cli.generation import CHANCE_OF_HITS, Job, Take, define_output, play_all
+from groovae.cli.generation import (
+    CHANCE_OF_HITS,
+    GenerationCommand,
+    Output,
+    define_output,
+    play_all,
+)
 
 
 def define_flags(values: flags.FlagValues) -> None:
@@ -30,14 +36,14 @@ def define_flags(values: flags.FlagValues) -> None:
 def run(values: Any, positional: list[str]) -> int:
     (source,) = need_arguments(positional, "IN.mid")
 
-    def play(model: Any, groove: Any) -> Take:
+    def play(model: Any, groove: Any) -> Output:
         again = model.reconstruct(groove, values.temperature)
         scores = model.compare(groove, again)
         # JSON has no NaN.
         numbers = {name: None if math.isnan(score) else score for name, score in scores.items()}
-        return Take([again], [_told(scores)], {"scores": numbers})
+        return Output([again], [_told(scores)], {"scores": numbers})
 
-    return play_all(values, source, Job("reconstruct", play))
+    return play_all(values, source, GenerationCommand("reconstruct", play))
 
 
 def _told(scores: dict[str, float]) -> str:

@@ -30,7 +30,7 @@ from groovae.cli.flags import (
     define_split,
     need_arguments,
 )
-from groovae.cli.output import say
+from groovae.cli.output import log
 from groovae.cli.study import appraised, define_appraisal
 
 
@@ -73,18 +73,18 @@ def run(values: Any, positional: list[str]) -> None:
     need_arguments(positional)
     check_one_set(values)
     from groovae.data.groove_midi_dataset import read_info
-    from groovae.data.source import Data
-    from groovae.report import Options, check, write
+    from groovae.data.source import DataSource
+    from groovae.report import ReportOptions, check, write
     from groovae.report.styles import styles_of
 
-    options = Options(values.num_pairs, values.num_shown, values.soundfont)
+    options = ReportOptions(values.num_pairs, values.num_shown, values.soundfont)
     # What is wrong shows before a minute's work and not after it.
     check(values.out, options)
     if values.groove:
         read_info(values.groove)
-    data = Data(**{name: values[name].value for name in Data.__dataclass_fields__})
+    data = DataSource(**{name: values[name].value for name in DataSource.__dataclass_fields__})
     study = appraised(values, data)
     styles = styles_of([source.filename for source in study.sources], values.groove)
-    write(values.out, study, styles, options, say)
-    say(f"{Path(values.out).expanduser().stat().st_size / 1e6:.1f} MB; open it in a browser")
+    write(values.out, study, styles, options, log)
+    log(f"{Path(values.out).expanduser().stat().st_size / 1e6:.1f} MB; open it in a browser")
     print(values.out)

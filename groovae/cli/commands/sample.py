@@ -21,7 +21,7 @@ from typing import Any
 from absl import flags
 
 from groovae.cli.flags import define_as_hits, define_temperature, need_arguments
-from groovae.cli.generation import Take, about, check_sound, define_output, deliver, load
+from groovae.cli.generation import Output, about, check_sound, define_output, deliver, load
 from groovae.cli.output import print_json
 from groovae.music.midi_writer import MAX_BARS, MAX_TEMPO_QPM, MIN_TEMPO_QPM, numbered
 
@@ -75,13 +75,13 @@ def run(values: Any, positional: list[str]) -> None:
     need_arguments(positional)
     paths = numbered(values.out, values.num_outputs)
     check_sound(values)
-    pieces = values.num_outputs * -(-values.bars // 4)
-    model = load(values, "sample", batch_size=pieces)
+    segments = values.num_outputs * -(-values.bars // 4)
+    model = load(values, "sample", batch_size=segments)
     outputs: list[dict[str, Any]] = []
     at_once = max(1, BARS_AT_ONCE // values.bars)
     for first in range(0, len(paths), at_once):
         some = paths[first : first + at_once]
         grooves = model.sample(len(some), values.bars, values.temperature, values.bpm, values.drift)
-        outputs += deliver(values, model, some, Take(grooves))
+        outputs += deliver(values, model, some, Output(grooves))
     if values.json:
         print_json({**about(model), "outputs": outputs})

@@ -15,7 +15,7 @@ from typing import Any
 from absl import flags
 
 from groovae.cli.flags import need_arguments
-from groovae.cli.output import say
+from groovae.cli.output import log
 
 
 def define_flags(values: flags.FlagValues) -> None:
@@ -35,7 +35,7 @@ def run(values: Any, positional: list[str]) -> None:
     from groovae.export.server import Server
 
     config = magentajs.check(folder)["groovae"]
-    with Server(folder, values.port, say) as server:
+    with Server(folder, values.port, log) as server:
         print(server.url, flush=True)
-        say(f"{config['config']}, step {config['step']:,}; Ctrl-C ends it")
+        log(f"{config['config']}, step {config['step']:,}; Ctrl-C ends it")
         server.serve_forever()

@@ -39,7 +39,7 @@ from groovae.cli.flags import (
     define_seed,
     need_arguments,
 )
-from groovae.cli.output import say
+from groovae.cli.output import log
 from groovae.training.distributed.tf_config import from_environment
 
 if TYPE_CHECKING:
@@ -159,33 +159,35 @@ def run(values: Any, positional: list[str]) -> int:
     if cluster and cluster.is_ps:
         from groovae.training.distributed.runtime import serve
 
-        serve(cluster, say)
+        serve(cluster, log)
         return 0
-    from groovae.training.train import Options, train
+    from groovae.training.train import TrainOptions, train
 
-    options = Options(**{name: values[name].value for name in Options.__dataclass_fields__})
+    options = TrainOptions(
+        **{name: values[name].value for name in TrainOptions.__dataclass_fields__}
+    )
     with Display() as display:
-        result = train(options, display.say, display.on_step, display.on_evaluation, cluster)
+        result = train(options, display.log, display.on_step, display.on_evaluation, cluster)
     if result.checkpoint is None:
-        say("this worker is done")
+        log("this worker is done")
         return 0
     if result.stopped_by:
-        say(
+        log(
             f"stopped by {result.stopped_by.name} at step {result.step:,}, saved as "
             f"{result.checkpoint}; the same command goes on there"
         )
         return 128 + result.stopped_by
     if result.stopped_early:
-        say(f"stopped early at step {result.step:,}: the validation loss falls no more")
+        log(f"stopped early at step {result.step:,}: the validation loss falls no more")
     checkpoint = values.train_dir
     if result.best:
         step, loss = result.best
         checkpoint = os.path.join(values.train_dir, "best")
-        say(f"the best by validation is step {step:,}, loss {loss:.2f}, kept in {checkpoint}")
+        log(f"the best by validation is step {step:,}, loss {loss:.2f}, kept in {checkpoint}")
     sample = "groovae sample"
     if checkpoint != values["train_dir"].default:
         sample += f" --checkpoint={shlex.quote(checkpoint)}"
-    say(f"step {result.step:,} is saved as {result.checkpoint}; now: {sample}")
+    log(f"step {result.step:,} is saved as {result.checkpoint}; now: {sample}")
     return 0
 
 
@@ -202,12 +204,12 @@ class Display:
         if self._bar is not None:
             self._bar.close()
 
-    def say(self, line: str) -> None:
+    def log(self, line: str) -> None:
         tqdm.write(line, file=sys.stderr)
 
     def on_step(self, progress: "Progress") -> None:
         if progress.is_recorded or self._bar is None:
-            self.say(_line(progress))
+            self.log(_line(progress))
         if self._bar is None:  # only now, since the clock of a bar starts at once
             self._bar = tqdm(bar_format="{desc}", disable=None, leave=False)
         columns = shutil.get_terminal_size().columns
@@ -216,7 +218,7 @@ class Display:
         self._bar.update()
 
     def on_evaluation(self, evaluation: "Evaluation") -> None:
-        self.say(str(evaluation))
+        self.log(str(evaluation))
 
 
 def _line(progress: "Progress") -> str:

@@ -15,7 +15,7 @@ from typing import Any
 from absl import flags
 
 from groovae.cli.flags import define_all_notes, define_temperature, need_arguments
-from groovae.cli.generation import Job, Take, define_output, play_all, read
+from groovae.cli.generation import GenerationCommand, Output, define_output, play_all, read
 from groovae.errors import UsageError
 
 
@@ -38,12 +38,14 @@ def run(values: Any, positional: list[str]) -> int:
             raise UsageError(f"--{name}=FILE.mid missing; see --help")
     feel = read(values.groove)
 
-    def play(model: Any, beat: Any) -> Take:
-        return Take([model.transfer(feel, beat, values.temperature)])
+    def play(model: Any, beat: Any) -> Output:
+        return Output([model.transfer(feel, beat, values.temperature)])
 
     def check(model: Any) -> None:
         model.cut(feel)
 
     return play_all(
-        values, values.beat, Job("transfer", play, also_read=values.groove, check=check)
+        values,
+        values.beat,
+        GenerationCommand("transfer", play, also_read=values.groove, check=check),
     )

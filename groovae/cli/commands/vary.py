@@ -15,7 +15,13 @@ from typing import Any
 from absl import flags
 
 from groovae.cli.flags import define_all_notes, define_as_hits, define_temperature, need_arguments
-from groovae.cli.generation import CHANCE_OF_HITS, Job, Take, define_output, play_all
+from groovae.cli.generation import (
+    CHANCE_OF_HITS,
+    GenerationCommand,
+    Output,
+    define_output,
+    play_all,
+)
 
 
 def define_flags(values: flags.FlagValues) -> None:
@@ -39,7 +45,7 @@ def define_flags(values: flags.FlagValues) -> None:
 def run(values: Any, positional: list[str]) -> int:
     (source,) = need_arguments(positional, "IN.mid")
 
-    def play(model: Any, groove: Any) -> Take:
-        return Take(model.vary(groove, values.amount, values.num_outputs, values.temperature))
+    def play(model: Any, groove: Any) -> Output:
+        return Output(model.vary(groove, values.amount, values.num_outputs, values.temperature))
 
-    return play_all(values, source, Job("vary", play, values.num_outputs))
+    return play_all(values, source, GenerationCommand("vary", play, values.num_outputs))

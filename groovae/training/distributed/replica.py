@@ -46,12 +46,12 @@ class Replica:
         return self.number == 0
 
     @contextlib.contextmanager
-    def target(self, say: Any) -> Iterator[str]:
+    def target(self, log: Any) -> Iterator[str]:
         """The server that sessions run on, started if that is for this process to do."""
         if self.cluster is None:
             yield self.master
         else:
-            with runtime.joined(self.cluster, say) as target:
+            with runtime.cluster_session(self.cluster, log) as target:
                 yield target
 
     def device(self) -> Any:
@@ -104,7 +104,7 @@ class Replica:
         return zlib.crc32(repr((self.cluster.ps, self.cluster.replicas)).encode()) % 2**31
 
 
-def find_replica(
+def current_replica(
     cluster: Cluster | None,
     num_sync_workers: int = 0,
     num_ps_tasks: int = 0,

@@ -37,10 +37,10 @@ LOST_AFTER_SECONDS = 30.0
 GIVE_UP_AFTER_SECONDS = 30 * 60.0
 LINGER_SECONDS = 60.0
 
-Say = Callable[[str], None]
+Log = Callable[[str], None]
 
 
-def serve(cluster: Cluster, say: Say) -> None:
+def serve(cluster: Cluster, log: Log) -> None:
     """Serves the variables of this ps until the chief has called `finish`.
 
     Then waits for replicas that are at their last step still, for `LINGER_SECONDS` at most.
@@ -49,20 +49,20 @@ def serve(cluster: Cluster, say: Say) -> None:
       GroovaeError: the port is in use.
     """
     server = _server(cluster)
-    say(f"parameter server {cluster.index} is at {cluster.address}, until the training is over")
-    with _watching(cluster, say), tf.Graph().as_default():
-        is_over = _board(cluster.index).is_closed()
+    log(f"parameter server {cluster.index} is at {cluster.address}, until the training is over")
+    with _watching(cluster, log), tf.Graph().as_default():
+        is_over = _status_queue(cluster.index).is_closed()
         with _session(cluster, server.target) as session:
             while not session.run(is_over):
                 time.sleep(POLL_SECONDS)
-    say("the training is over")
+    log("the training is over")
     deadline = time.monotonic() + LINGER_SECONDS
     while time.monotonic() < deadline and any(map(_answers, cluster.replicas)):
         time.sleep(POLL_SECONDS)
 
 
 @contextlib.contextmanager
-def joined(cluster: Cluster, say: Say) -> Iterator[str]:
+def cluster_session(cluster: Cluster, log: Log) -> Iterator[str]:
     """Starts the server of a replica and yields its target, for sessions, once every ps answers.
 
     Meanwhile the ps are watched: when one has not answered for `LOST_AFTER_SECONDS`, says so and
@@ -76,12 +76,15 @@ def joined(cluster: Cluster, say: Say) -> Iterator[str]:
     """
     server = _server(cluster)
     for index, address in enumerate(cluster.ps):
-        _wait(partial(_answers, address), f"parameter server {index} at {address}", say)
-    with _watching(cluster, say), contextlib.nullcontext() if cluster.is_chief else _mortal():
+        _wait(partial(_answers, address), f"parameter server {index} at {address}", log)
+    with (
+        _watching(cluster, log),
+        contextlib.nullcontext() if cluster.is_chief else _default_signal_handlers(),
+    ):
         yield server.target
 
 
-def wait_for_chief(cluster: Cluster, target: str, say: Say) -> bool:
+def wait_for_chief(cluster: Cluster, target: str, log: Log) -> bool:
     """Waits until the chief has begun, and returns whether a worker is still needed.
 
     MonitoredTrainingSession waits as well, but looks each 30 seconds only, and for ever when the
@@ -91,7 +94,7 @@ def wait_for_chief(cluster: Cluster, target: str, say: Say) -> bool:
       GroovaeError: the chief has not begun within `GIVE_UP_AFTER_SECONDS`.
     """
     with tf.Graph().as_default():
-        board = _board(0)
+        board = _status_queue(0)
         state = (board.size(), board.is_closed())
         seen = (0, False)
 
@@ -102,7 +105,7 @@ def wait_for_chief(cluster: Cluster, target: str, say: Say) -> bool:
                 seen = session.run(state)
             return any(seen)
 
-        _wait(has_begun, f"the chief at {cluster.replicas[0]}", say)
+        _wait(has_begun, f"the chief at {cluster.replicas[0]}", log)
     return not seen[1]
 
 
@@ -112,7 +115,7 @@ def finish(cluster: Cluster, target: str) -> None:
     A chief that does not call it, because it failed or is to be moved, is waited for.
     """
     with tf.Graph().as_default():
-        closed = [_board(index).close() for index in range(len(cluster.ps))]
+        closed = [_status_queue(index).close() for index in range(len(cluster.ps))]
         # Workers that step together may wait for the next step, on the ps of the global step.
         closed += [_tokens(index).close() for index in range(len(cluster.ps))]
         with _session(cluster, target) as session:
@@ -157,7 +160,7 @@ class _BeginHook(tf.train.SessionRunHook):
         self._cluster = cluster
 
     def begin(self) -> None:
-        self._tell = [_board(index).enqueue(0) for index in range(len(self._cluster.ps))]
+        self._tell = [_status_queue(index).enqueue(0) for index in range(len(self._cluster.ps))]
 
     def after_create_session(self, session: Any, coord: Any) -> None:
         session.run(self._tell)
@@ -167,7 +170,7 @@ class _OverHook(tf.train.SessionRunHook):
     """Ends a worker after the step in which the training was over."""
 
     def begin(self) -> None:
-        self._is_over = _board(0).is_closed()
+        self._is_over = _status_queue(0).is_closed()
 
     def before_run(self, run_context: Any) -> Any:
         return tf.train.SessionRunArgs(self._is_over)
@@ -180,7 +183,7 @@ class _OverHook(tf.train.SessionRunHook):
 _PASSING = (tf.errors.UnavailableError, tf.errors.AbortedError)
 
 
-def _board(index: int) -> Any:
+def _status_queue(index: int) -> Any:
     """The queue on the ps `index` that all processes share."""
     with tf.device(f"/job:ps/task:{index}/cpu:0"):
         return tf.FIFOQueue(-1, tf.int32, shapes=(), shared_name="groovae_board")
@@ -227,7 +230,7 @@ def _answers(address: str) -> bool:
         return False
 
 
-def _wait(is_there: Callable[[], bool], what: str, say: Say) -> None:
+def _wait(is_there: Callable[[], bool], what: str, log: Log) -> None:
     """Waits for `is_there`, and says so after 5 seconds and then each 30."""
     began = time.monotonic()
     say_at = 5.0
@@ -239,13 +242,13 @@ def _wait(is_there: Callable[[], bool], what: str, say: Say) -> None:
                 "its address in the TF_CONFIG of every process"
             )
         if seconds > say_at:
-            say(f"waiting for {what}")
+            log(f"waiting for {what}")
             say_at = seconds + 30
         time.sleep(POLL_SECONDS)
 
 
 @contextlib.contextmanager
-def _mortal() -> Iterator[None]:
+def _default_signal_handlers() -> Iterator[None]:
     """Ctrl-C and SIGTERM end the process meanwhile, without waiting for Python to hear of them."""
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -260,27 +263,27 @@ def _mortal() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _watching(cluster: Cluster, say: Say) -> Iterator[None]:
+def _watching(cluster: Cluster, log: Log) -> Iterator[None]:
     """Ends the process meanwhile, when one of the (other) ps is lost."""
     others = {
         index: address for index, address in enumerate(cluster.ps) if address != cluster.address
     }
     stop = threading.Event()
-    threading.Thread(target=_watch, args=(others, say, stop), daemon=True).start()
+    threading.Thread(target=_watch, args=(others, log, stop), daemon=True).start()
     try:
         yield
     finally:
         stop.set()
 
 
-def _watch(servers: dict[int, str], say: Say, stop: threading.Event) -> None:
+def _watch(servers: dict[int, str], log: Log, stop: threading.Event) -> None:
     answered = dict.fromkeys(servers, time.monotonic())
     while not stop.wait(PROBE_SECONDS):
         for index, address in servers.items():
             if _answers(address):
                 answered[index] = time.monotonic()
             elif time.monotonic() - answered[index] > LOST_AFTER_SECONDS and not stop.is_set():
-                say(
+                log(
                     f"groovae: parameter server {index} at {address} is lost, it has not answered "
                     f"for {LOST_AFTER_SECONDS:.0f} seconds: start all processes again; the chief "
                     "goes on from the last checkpoint in its train_dir"

@@ -1,0 +1,38 @@
+"""What the browser tests share."""
+
+BROWSERS = ("chromium", "chromium-browser", "google-chrome")
+
+
+PHONE = {"width": 390, "height": 844}
+
+
+MIN_CONTRAST = 4.5  # WCAG 2, level AA
+
+
+# The contrast of each text with what lies behind it, as [ratio, text], lowest first.
+CONTRASTS = """() => {
+  const rgb = (colour) => colour.match(/[\\d.]+/g).map(Number);
+  const luminance = ([r, g, b]) => {
+    const [x, y, z] = [r, g, b].map((v) => v / 255)
+      .map((v) => (v <= 0.03928 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4));
+    return 0.2126 * x + 0.7152 * y + 0.0722 * z;
+  };
+  const behind = (element) => {
+    for (let e = element; e; e = e.parentElement) {
+      const colour = rgb(getComputedStyle(e).backgroundColor);
+      if (colour.length < 4 || colour[3] > 0) return colour;
+    }
+    throw new Error("nothing behind");
+  };
+  const found = [];
+  const walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+  while (walker.nextNode()) {
+    const { textContent, parentElement: element } = walker.currentNode;
+    if (!textContent.trim() || !element.getClientRects().length) continue;
+    const style = getComputedStyle(element);
+    const colour = rgb(element instanceof SVGElement ? style.fill : style.color);
+    const [a, b] = [luminance(colour), luminance(behind(element))].sort((x, y) => y - x);
+    found.push([(a + 0.05) / (b + 0.05), textContent.trim()]);
+  }
+  return found.sort((x, y) => x[0] - y[0]);
+}"""

@@ -1,0 +1,141 @@
+"""How a command ends when all does not go well: a closed pipe, Ctrl-C, a bug."""
+
+import importlib
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import Groovae, assert_one_line
+
+from groovae.cli.main import main
+from groovae.music.midi_writer import Note, write_midi
+
+# Pipes
+
+
+def run_into(stdout: int, folder: Path, *call: str, **env: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "groovae", *call],
+        cwd=folder,
+        env={**os.environ, **env},
+        stdout=stdout,
+        stderr=subprocess.PIPE,
+        text=True,
+        check=False,
+    )
+
+
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+@pytest.mark.parametrize("call", ["info .", "info . --json", "train --help", "--help"])
+def test_a_closed_pipe_is_no_error(small_dataset: Path, call: str, unbuffered: str) -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    result = run_into(writer, small_dataset, *call.split(), PYTHONUNBUFFERED=unbuffered)
+    os.close(writer)
+    assert (result.returncode, result.stderr) == (141, "")
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="there is no /dev/full")
+@pytest.mark.parametrize("call", ["info .", "--help"])
+def test_a_full_disk_behind_stdout_is_one_line(small_dataset: Path, call: str) -> None:
+    with open("/dev/full", "w") as full:
+        result = run_into(full.fileno(), small_dataset, *call.split())
+    assert_one_line(result, 1, "No space left on device")
+    assert len(result.stderr.splitlines()) == 1
+
+
+# Ctrl-C
+
+
+def is_importing(process: subprocess.Popen[str], _: Path) -> bool:
+    return "tensorflow" in Path(f"/proc/{process.pid}/maps").read_text()
+
+
+def is_working(_: subprocess.Popen[str], out: Path) -> bool:
+    return any(path.stat().st_size for path in out.glob(".music.tfrecord.*"))
+
+
+@pytest.fixture
+def slow_folder(tmp_path: Path) -> Path:
+    """MIDI files that take `groovae preprocess` far longer than any test waits."""
+    folder = tmp_path / "midi"
+    folder.mkdir()
+    write_midi(folder / "0.mid", [Note(i / 8, i / 8 + 0.1, 42, 80) for i in range(2000)])
+    for i in range(1, 300):
+        shutil.copy(folder / "0.mid", folder / f"{i}.mid")
+    return folder
+
+
+# A test run in the background ignores Ctrl-C, and so would its children.
+IN_FOREGROUND = """
+import signal, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)
+from groovae.cli.main import main
+sys.exit(main())
+"""
+
+
+@pytest.mark.skipif(not os.path.exists("/proc/self/maps"), reason="there is no /proc")
+@pytest.mark.parametrize("is_time", [is_importing, is_working])
+def test_ctrl_c_is_one_line_and_leaves_nothing(
+    slow_folder: Path, tmp_path: Path, is_time: Callable[[Any, Path], bool]
+) -> None:
+    out = tmp_path / "out"
+    with subprocess.Popen(
+        [sys.executable, "-c", IN_FOREGROUND, "preprocess", slow_folder, out / "music.tfrecord"],
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    ) as process:
+        while process.poll() is None and not is_time(process, out):
+            time.sleep(0.01)
+        os.killpg(process.pid, signal.SIGINT)  # a terminal sends it to all processes of a command
+        _, stderr = process.communicate(timeout=120)
+    assert process.returncode == 130, stderr
+    assert stderr.strip() == "groovae preprocess: stopped by Ctrl-C"
+    assert not out.exists() or os.listdir(out) == []
+
+
+# Errors
+
+
+@pytest.fixture
+def broken_info(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`groovae info` with a bug, and --debug undone at the end."""
+
+    def run(values: Any, positional: list[str]) -> None:
+        raise RuntimeError("a bug\nin two lines")
+
+    monkeypatch.setattr(importlib.import_module("groovae.cli.commands.info"), "run", run)
+    monkeypatch.setenv("GROOVAE_DEBUG", "0")
+
+
+@pytest.mark.usefixtures("broken_info")
+def test_an_unexpected_error_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["info", "debug"]) == 1
+    assert capsys.readouterr().err == (
+        "groovae info: unexpected RuntimeError: a bug in two lines; see all of it with --debug\n"
+    )
+
+
+@pytest.mark.usefixtures("broken_info")
+@pytest.mark.parametrize("flag", ["--debug", "--debug=true", "-debug"])
+def test_debug_shows_the_traceback(capsys: pytest.CaptureFixture[str], flag: str) -> None:
+    assert main(["info", ".", flag]) == 1
+    stderr = capsys.readouterr().err
+    assert stderr.startswith("Traceback")
+    assert "in two lines" in stderr
+
+
+def test_debug_shows_the_traceback_of_an_expected_error_too(groovae: Groovae) -> None:
+    result = groovae("info", "missing", "--debug")
+    assert result.returncode == 1
+    assert result.stderr.startswith("Traceback")
+    assert result.stderr.splitlines()[-1].startswith("groovae info: missing/info.csv: no such file")

@@ -1,0 +1,247 @@
+"""`download --checkpoint`: Google's archive comes whole and checked, or nothing changes."""
+
+import hashlib
+import re
+import shlex
+import shutil
+import tarfile
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from conftest import TINY_HPARAMS, Groovae, assert_one_line
+
+from groovae.cli.main import main
+from groovae.config import config_map, pretrained
+from groovae.config.pretrained import CHECKPOINTS, Pretrained, config_in, download
+from groovae.config.tasks import check_task
+from groovae.errors import GroovaeError, UsageError
+from groovae.model.checkpoints import need_checkpoint
+from groovae.music.midi_writer import Note, write_midi
+from groovae.system.download import RemoteFile
+
+NEXT = {
+    "groovae_4bar": "sample",
+    "groovae_2bar_humanize": "humanize IN.mid",
+    "groovae_2bar_tap_fixed_velocity": "tap2drum IN.mid",
+    "groovae_2bar_add_closed_hh": "add_hihat IN.mid",
+    "groovae_2bar_hits_control": "transfer --groove=A.mid --beat=B.mid",
+}
+
+
+@pytest.fixture
+def archive(trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A tiny groovae_4bar like Google's, which the table then lists; in an empty folder."""
+    path = tmp_path / "at_google" / "groovae_4bar.tar"
+    path.parent.mkdir()
+    with tarfile.open(path, "w") as tar:
+        for file in sorted(trained.glob("model.ckpt-3.*")):
+            tar.add(file, f"groovae_4bar/{file.name}")
+    sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
+    listed = Pretrained(RemoteFile(path.as_uri(), sha256), "groovae_4bar")
+    monkeypatch.setitem(CHECKPOINTS, "groovae_4bar", listed)
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    return path
+
+
+def test_the_table_names_googles_files_and_configs_that_there_are() -> None:
+    assert len(CHECKPOINTS) == 5
+    for name, checkpoint in CHECKPOINTS.items():
+        assert checkpoint.archive.url.endswith(f"/music_vae/checkpoints/{name}.tar")
+        assert re.fullmatch("[0-9a-f]{64}", checkpoint.archive.sha256)
+        assert checkpoint.config in config_map.CONFIG_MAP
+    assert len({checkpoint.archive.sha256 for checkpoint in CHECKPOINTS.values()}) == 5
+
+
+def test_the_config_of_hits_control_is_the_one_that_takes_hits_as_controls() -> None:
+    takes_hits = {
+        name
+        for name, checkpoint in CHECKPOINTS.items()
+        if config_map.get_config(checkpoint.config).data_converter.control_depth
+    }
+    assert takes_hits == {"groovae_2bar_hits_control"}
+
+
+def test_it_lands_in_data_dir(archive: Path) -> None:
+    done: list[int] = []
+    path = download("groovae_4bar", progress=done.append)
+    assert path == Path("data_dir/checkpoints/groovae_4bar.tar")
+    assert path.read_bytes() == archive.read_bytes()
+    assert done[-1] == archive.stat().st_size
+    assert list(path.parent.iterdir()) == [path]
+
+
+def test_dest_is_a_file_or_a_folder(archive: Path) -> None:
+    assert download("groovae_4bar", "mine.tar") == Path("mine.tar")
+    assert download("groovae_4bar", "new/") == Path("new/groovae_4bar.tar")
+    assert download("groovae_4bar", Path()) == Path("groovae_4bar.tar")
+    for path in ("mine.tar", "new/groovae_4bar.tar", "groovae_4bar.tar"):
+        assert Path(path).read_bytes() == archive.read_bytes()
+
+
+def test_what_is_there_is_not_fetched_again(archive: Path) -> None:
+    path = download("groovae_4bar")
+    archive.unlink()
+    lines: list[str] = []
+    assert download("groovae_4bar", log=lines.append) == path
+    assert lines == [f"{path} is there already, as it should be"]
+
+
+def test_another_file_that_is_there_stays(archive: Path) -> None:
+    Path("mine.tar").write_text("mine")
+    with pytest.raises(GroovaeError, match=r"another file is there already.* another --dest"):
+        download("groovae_4bar", "mine.tar")
+    assert Path("mine.tar").read_text() == "mine"
+
+
+@pytest.mark.parametrize("change", [lambda b: b + b"x", lambda b: b[:-1], lambda b: b"x" + b[1:]])
+def test_another_file_than_googles_leaves_nothing(
+    archive: Path, change: Callable[[bytes], bytes]
+) -> None:
+    archive.write_bytes(change(archive.read_bytes()))
+    with pytest.raises(GroovaeError, match=r"not the expected file: .* expected SHA-256"):
+        download("groovae_4bar")
+    assert list(Path().iterdir()) == []
+
+
+def test_a_file_larger_than_any_checkpoint_is_refused(
+    archive: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("groovae.system.download.MAX_BYTES", archive.stat().st_size - 1024)
+    monkeypatch.setattr("groovae.system.download.CHUNK_BYTES", 512)
+    done: list[int] = []
+    with pytest.raises(GroovaeError, match="not the expected file"):
+        download("groovae_4bar", progress=done.append)
+    assert done[-1] == archive.stat().st_size - 512
+    assert list(Path().iterdir()) == []
+
+
+def test_a_mirror_is_checked_as_well(archive: Path, tmp_path: Path) -> None:
+    mirror = tmp_path / "mirror.tar"
+    mirror.write_bytes(archive.read_bytes())
+    archive.unlink()
+    lines: list[str] = []
+    assert download("groovae_4bar", url=mirror.as_uri(), log=lines.append).is_file()
+    assert lines == [f"fetching {mirror.as_uri()}"]
+    mirror.write_bytes(b"something else")
+    with pytest.raises(GroovaeError, match="not the expected file"):
+        download("groovae_4bar", "again.tar", mirror.as_uri())
+
+
+@pytest.mark.parametrize("mirror", ["file:///no/such/file.tar", "file:///"])
+def test_a_mirror_that_is_not_there_is_one_error(archive: Path, mirror: str) -> None:
+    with pytest.raises(GroovaeError, match=r"cannot fetch file://.*; try again"):
+        download("groovae_4bar", url=mirror)
+    assert list(Path().iterdir()) == []
+
+
+def test_a_place_that_cannot_be_written_to_is_one_error(archive: Path) -> None:
+    Path("file").touch()
+    with pytest.raises(GroovaeError, match=r"cannot write .*file"):
+        download("groovae_4bar", "file/groovae_4bar.tar")
+
+
+def test_an_unknown_name_lists_the_five() -> None:
+    with pytest.raises(UsageError, match=r"'groovae_8bar'; there are groovae_4bar, .*hits_control"):
+        download("groovae_8bar")
+
+
+def test_the_command_prints_the_path_and_says_what_is_next(
+    archive: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["download", "--checkpoint=groovae_4bar", "--dest=my model.tar"]) == 0
+    out, err = capsys.readouterr()
+    assert out == "my model.tar\n"
+    (next_step,) = re.findall("now: groovae (.*)", err)
+    assert next_step == "sample --checkpoint='my model.tar'"
+    # Google's has the config's own hparams, this one is tiny.
+    assert main([*shlex.split(next_step), f"--hparams={TINY_HPARAMS}", "--nopreview"]) == 0
+    out, err = capsys.readouterr()
+    assert out == "drum_4bar.mid\n"
+    assert "groovae_4bar from my model.unpacked-" in err
+
+
+@pytest.mark.parametrize("name", CHECKPOINTS)
+def test_the_next_step_is_the_command_that_it_is_for(
+    name: str,
+    archive: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    same = CHECKPOINTS["groovae_4bar"].archive
+    config = CHECKPOINTS[name].config
+    monkeypatch.setitem(CHECKPOINTS, name, Pretrained(same, config))
+    assert main(["download", f"--checkpoint={name}"]) == 0
+    out, err = capsys.readouterr()
+    path = f"{pretrained.DEST}/{name}.tar"
+    assert out == f"{path}\n"
+    task = NEXT[name].split()[0]
+    assert err.splitlines()[-1].endswith(f"now: groovae {NEXT[name]} --checkpoint={path}")
+    check_task(task, config, path)
+
+
+@pytest.mark.parametrize("name", CHECKPOINTS)
+def test_an_archive_by_google_is_known_by_its_sha256(
+    name: str, archive: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = CHECKPOINTS[name].config
+    for other in set(CHECKPOINTS) - {name}:
+        monkeypatch.delitem(CHECKPOINTS, other)
+    sha256 = hashlib.sha256(archive.read_bytes()).hexdigest()
+    listed = Pretrained(RemoteFile(archive.as_uri(), sha256), config)
+    monkeypatch.setitem(CHECKPOINTS, name, listed)
+    folder = Path(need_checkpoint(shutil.copy(archive, "renamed.tar"))).parent
+    assert config_in(folder) == config
+    for given in (None, config):
+        assert config_map.config_of(folder, given, "")[0] == config
+    other = next(key for key in config_map.CONFIG_MAP if key != config)
+    with pytest.raises(UsageError, match=f"this is Google's {config}, not {other}; leave out"):
+        config_map.config_of(folder, other, "")
+
+
+def test_a_wrong_config_or_task_for_googles_is_one_line(
+    archive: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = download("groovae_4bar")
+    wrong = "--config=groovae_2bar_humanize"
+    assert main(["sample", f"--checkpoint={path}", wrong]) == 2
+    assert "this is Google's groovae_4bar, not groovae_2bar_humanize" in capsys.readouterr().err
+    write_midi("a.mid", [Note(0, 0.1, 36, 80)])
+    assert main(["humanize", "a.mid", f"--checkpoint={path}"]) == 2
+    assert f"{path} holds groovae_4bar; train one" in capsys.readouterr().err
+
+
+def test_another_archive_takes_its_config_from_the_flags(
+    archive: Path, trained: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The same checkpoint packed another way is not Google's file, so nobody knows what it is."""
+    with tarfile.open("mine.tar", "w") as mine:
+        for file in sorted(trained.glob("model.ckpt-3.*")):
+            mine.add(file, file.name)
+    assert config_in(Path(need_checkpoint("mine.tar")).parent) is None
+    write_midi("a.mid", [Note(0, 0.1, 36, 80)])
+    call = ["reconstruct", "a.mid", "--checkpoint=mine.tar", f"--hparams={TINY_HPARAMS}"]
+    assert main([*call, "--nopreview"]) == 0, "of the command's own config"
+    assert main([*call, "--config=groovae_2bar_humanize"]) == 2
+    assert "which is for `humanize`" in capsys.readouterr().err
+
+
+def test_the_command_refuses_another_file_than_googles(groovae: Groovae, tmp_path: Path) -> None:
+    other = tmp_path / "other.tar"
+    other.write_text("another file")
+    result = groovae("download", "--checkpoint=groovae_4bar", f"--url={other.as_uri()}")
+    sha256 = CHECKPOINTS["groovae_4bar"].archive.sha256[:12]
+    assert_one_line(result, 1, "not the expected file", f"expected SHA-256 {sha256}")
+    assert result.stdout == ""
+    assert list(tmp_path.iterdir()) == [other]
+
+
+def test_the_command_refuses_a_name_that_is_none(groovae: Groovae, tmp_path: Path) -> None:
+    result = groovae("download", "--checkpoint=groovae_8bar")
+    assert_one_line(result, 2, "groovae_8bar", *CHECKPOINTS)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_help_names_the_five(groovae: Groovae) -> None:
+    assert set(CHECKPOINTS) <= set(re.findall(r"\w+", groovae("download", "--help").stdout))

@@ -1,0 +1,82 @@
+"""Which model plays what, and what a wrong one says."""
+
+import importlib
+import re
+import shlex
+
+import pytest
+from absl import flags
+from conftest import ROOT
+
+from groovae.cli.main import COMMANDS
+from groovae.config import config_map
+from groovae.config.pretrained import CHECKPOINTS
+from groovae.config.tasks import CONFIGS, PRESETS, check_task, config_for, trained_for
+from groovae.errors import UsageError
+
+WHOLE = {"reconstruct", "interpolate", "vary"}
+PLAYS = {
+    "groovae_4bar": WHOLE | {"sample"},
+    "groovae_2bar_humanize": {"humanize", "sample"},
+    "groovae_2bar_tap_fixed_velocity": {"tap2drum", "sample"},
+    "groovae_2bar_tap_fixed_velocity_note_dropout": {"tap2drum", "sample"},
+    "groovae_2bar_add_closed_hh": {"add_hihat", "sample"},
+    "groovae_2bar_hits_control_tfds": WHOLE | {"transfer"},
+}
+TASKS = sorted(set().union(*PLAYS.values()))
+WRONG = [(task, config) for config in PLAYS for task in TASKS if task not in PLAYS[config]]
+
+
+def test_every_config_plays_something_and_every_task_is_a_command() -> None:
+    assert set(PLAYS) == set(config_map.CONFIG_MAP)
+    assert set(TASKS) <= set(COMMANDS)
+
+
+@pytest.mark.parametrize("config", PLAYS)
+def test_a_model_plays_what_it_is_for(config: str) -> None:
+    for task in PLAYS[config]:
+        check_task(task, config, ".train")
+
+
+@pytest.mark.parametrize(("task", "config"), WRONG)
+def test_a_wrong_model_is_one_line_with_commands_that_help(task: str, config: str) -> None:
+    with pytest.raises(UsageError) as error:
+        check_task(task, config, "my/train dir")
+    message = str(error.value)
+    assert message.startswith(f"`{task}` takes a model of {config_for(task)}")
+    assert f"my/train dir holds {config}" in message
+    assert error.value.exit_code == 2
+    train, download = (_parsed(command) for command in re.findall("`(groovae .*?)`", message))
+    assert train["config"].value == config_for(task)
+    assert CHECKPOINTS[download["checkpoint"].value].config == config_for(task)
+    check_task(task, train["config"].value, "the model that these give")
+
+
+def _parsed(command: str) -> flags.FlagValues:
+    """The flags of a command line; it is wrong if they do not parse."""
+    groovae, name, *arguments = shlex.split(command)
+    assert groovae == "groovae"
+    values = flags.FlagValues()
+    importlib.import_module(f"groovae.cli.commands.{name}").define_flags(values)
+    assert values(["", *(arg.replace("=configs/", f"={ROOT}/configs/") for arg in arguments)])
+    return values
+
+
+def test_the_message_names_what_the_model_is_for() -> None:
+    with pytest.raises(UsageError, match="which is for `humanize`"):
+        check_task("tap2drum", "groovae_2bar_humanize", ".train")
+    with pytest.raises(UsageError, match="holds groovae_4bar; train one"):
+        check_task("tap2drum", "groovae_4bar", ".train")
+
+
+def test_the_first_config_of_a_task_has_a_preset_and_a_checkpoint_by_google() -> None:
+    for task in TASKS:
+        config = config_for(task)
+        assert (ROOT / "configs" / f"{PRESETS[config]}.flags").is_file()
+        assert config in {one.config for one in CHECKPOINTS.values()}
+
+
+def test_trained_for_is_the_other_way_round() -> None:
+    assert trained_for("groovae_4bar") is None
+    for task, names in CONFIGS.items():
+        assert [trained_for(name) for name in names] == [task] * len(names)

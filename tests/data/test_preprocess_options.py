@@ -1,0 +1,404 @@
+"""What `groovae preprocess` is asked for: workers, shards, splits, limits, windows."""
+
+import dataclasses
+import json
+import multiprocessing
+import os
+import shutil
+import subprocess
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from conftest import Groovae, assert_one_line
+from make_music import MIDI_HEADER, filenames, read, report_of, write_groove, write_track
+
+from groovae.cli.main import main
+from groovae.config import config_map
+from groovae.data.conversion import Limits
+from groovae.data.grid import measure
+from groovae.data.groove_midi_dataset import INFO_COLUMNS
+from groovae.data.preprocess import SPLITS, PreprocessOptions, convert_directory, convert_splits
+from groovae.data.window_report import WindowReport as Windows
+from groovae.errors import GroovaeError, UsageError
+from groovae.upstream import note_seq
+
+GROOVES = {f"{i:02}.mid": i + 1 for i in range(10)}
+SPLIT_OF = {
+    name: ("train", "train", "validation", "test", "other")[i % 5] for i, name in enumerate(GROOVES)
+}
+
+
+@pytest.fixture
+def tree(tmp_path: Path) -> Path:
+    """Ten good files of one to ten notes, and a broken one among them."""
+    for name, hits in GROOVES.items():
+        write_groove(tmp_path / "tree" / name, hits)
+    (tmp_path / "tree" / "05 broken.mid").write_bytes(b"broken")
+    return tmp_path / "tree"
+
+
+def write_info(tree: Path, split_of: dict[str, str]) -> None:
+    lines = [",".join(INFO_COLUMNS)]
+    for name, split in split_of.items():
+        row = dict.fromkeys(INFO_COLUMNS, "x") | {"bpm": "120", "duration": "1"}
+        row |= {"midi_filename": name, "split": split}
+        lines.append(",".join(row.values()))
+    (tree / "info.csv").write_text("\n".join(lines) + "\n")
+
+
+# Workers
+
+
+def test_any_number_of_workers_writes_the_same(tree: Path, tmp_path: Path) -> None:
+    written = set()
+    for workers in (1, 2, 3, 20, None):
+        convert_directory(tree, tmp_path / "out", options=PreprocessOptions(workers=workers))
+        report = report_of(tmp_path / "out")
+        written.add(((tmp_path / "out").read_bytes(), json.dumps(report)))
+    assert len(written) == 1
+
+
+@pytest.mark.slow
+def test_the_bytes_of_gmd_are_those_of_one_worker(
+    gmd: Path, gmd_records: Path, tmp_path: Path
+) -> None:
+    convert_directory(gmd, tmp_path / "out", options=PreprocessOptions(workers=1))
+    assert (tmp_path / "out").read_bytes() == gmd_records.read_bytes()
+
+
+def test_a_killed_worker_costs_its_file(tree: Path, tmp_path: Path) -> None:
+    """One worker, killed when it has just been given the file that takes seconds."""
+    write_track(tree / "05 large.mid", b"\0\x99\x24\x40\0\x24\0" * 150_000)
+
+    def kill(done: int, _: int) -> None:
+        if done == 6:
+            (worker,) = multiprocessing.active_children()
+            worker.kill()
+
+    report = convert_directory(tree, tmp_path / "out", kill, PreprocessOptions(workers=1))
+    assert filenames(tmp_path / "out") == list(GROOVES)
+    assert (report.files, report.converted) == (12, 10)
+    assert report.skipped[1] == {
+        "file": "05 large.mid",
+        "reason": "worker lost",
+        "detail": "its worker was killed by SIGKILL (out of memory?)",
+    }
+
+
+def test_a_file_that_takes_too_long_costs_itself(tree: Path, tmp_path: Path) -> None:
+    write_track(tree / "05 large.mid", b"\0\x99\x24\x40\0\x24\0" * 150_000)
+    report = convert_directory(
+        tree, tmp_path / "out", options=PreprocessOptions(timeout_seconds=0.5)
+    )
+    assert filenames(tmp_path / "out") == list(GROOVES)
+    assert [tuple(skip.values()) for skip in report.skipped[1:]] == [
+        ("05 large.mid", "worker lost", "took over 0.5 s of a core")
+    ]
+
+
+@pytest.mark.parametrize("name", ["a.mid", "A.MID", "x.abc"])
+def test_an_output_that_is_called_like_music_is_refused(tree: Path, name: str) -> None:
+    before = sorted((path, path.stat().st_size) for path in tree.iterdir() if path.is_file())
+    with pytest.raises(UsageError, match=r"call it OUT\.tfrecord"):
+        convert_directory(tree, tree / name)
+    after = sorted((path, path.stat().st_size) for path in tree.iterdir() if path.is_file())
+    assert after == before
+
+
+# Shards
+
+
+@pytest.mark.parametrize("shards", [1, 2, 3, 11, 256])
+def test_shards_hold_the_sequence_of_the_single_file(
+    tree: Path, tmp_path: Path, shards: int
+) -> None:
+    convert_directory(tree, tmp_path / "one")
+    report = convert_directory(
+        tree, tmp_path / "out" / "x", options=PreprocessOptions(shards=shards)
+    )
+    names = [f"x-{i:05}-of-{shards:05}" for i in range(shards)]
+    assert sorted(os.listdir(tmp_path / "out")) == [*names, "x.report.json"]
+    assert [os.path.basename(path) for path in report.outputs] == names
+    together = [record for name in names for record in read(tmp_path / "out" / name)]
+    assert together == read(tmp_path / "one")
+    sizes = [len(read(tmp_path / "out" / name)) for name in names]
+    assert max(sizes) - min(sizes) <= 2, "about the same in each"
+    assert report.as_dict() == report_of(tmp_path / "out" / "x")
+
+
+# Splits
+
+
+def test_a_split_takes_only_its_files(tree: Path, tmp_path: Path) -> None:
+    write_groove(tree / "unlisted.mid")
+    write_info(tree, {**SPLIT_OF, "gone.mid": "train", "gone too.mid": "test"})
+    report = convert_directory(tree, tmp_path / "out", options=PreprocessOptions(split="train"))
+    assert filenames(tmp_path / "out") == ["00.mid", "01.mid", "05.mid", "06.mid"]
+    assert (report.files, report.converted, report.records) == (6, 4, 4)
+    assert dict(report.other_splits) == {"validation": 2, "test": 2, "other": 2}
+    assert [(skip["file"], skip["reason"]) for skip in report.skipped] == [
+        ("05 broken.mid", "not in info.csv"),
+        ("unlisted.mid", "not in info.csv"),
+        ("gone.mid", "missing"),
+    ]
+    assert report_of(tmp_path / "out")["split"] == "train"
+
+
+def test_a_name_that_info_does_not_list_stands_for_no_file(tree: Path, tmp_path: Path) -> None:
+    os.link(tree / "03.mid", tree / "00 first.mid")
+    (tree / "link.mid").symlink_to("04.mid")
+    write_info(tree, {"03.mid": "test", "link.mid": "test"})
+    convert_directory(tree, tmp_path / "out", options=PreprocessOptions(split="test"))
+    assert filenames(tmp_path / "out") == ["03.mid", "link.mid"]
+
+
+@pytest.mark.parametrize("shards", [None, 2])
+def test_splits_are_what_each_split_is_alone(
+    tree: Path, tmp_path: Path, shards: int | None
+) -> None:
+    (tree / "05 broken.mid").unlink()
+    write_info(tree, SPLIT_OF)
+    options = PreprocessOptions(shards=shards)
+    reports = convert_splits(tree, tmp_path / "out" / "music.tfrecord", options=options)
+    assert list(reports) == list(SPLITS)
+    for split, report in reports.items():
+        path = tmp_path / "alone" / f"music-{split}.tfrecord"
+        alone = convert_directory(tree, path, options=dataclasses.replace(options, split=split))
+        values = report.as_dict()
+        assert values == report_of(tmp_path / "out" / path.name)
+        assert values["output"] == str(tmp_path / "out" / path.name)
+        assert {**values, "output": 0, "outputs": 0} == {
+            **alone.as_dict(),
+            "output": 0,
+            "outputs": 0,
+        }
+    written = sorted(path.name for path in (tmp_path / "out").iterdir())
+    assert written == sorted(path.name for path in (tmp_path / "alone").iterdir())
+    assert len(written) == 3 * (1 + (shards or 1))
+    for name in written:
+        if not name.endswith("json"):
+            records = (tmp_path / "out" / name).read_bytes()
+            assert records == (tmp_path / "alone" / name).read_bytes()
+
+
+@pytest.mark.parametrize(("name", "stem"), [("music", "music-{}"), ("a.b/c", "a.b/c-{}")])
+def test_splits_without_a_suffix(tree: Path, tmp_path: Path, name: str, stem: str) -> None:
+    write_info(tree, SPLIT_OF)
+    convert_splits(tree, tmp_path / "out" / name)
+    for split, count in zip(SPLITS, (4, 2, 2), strict=True):
+        assert len(read(tmp_path / "out" / stem.format(split))) == count
+
+
+def test_a_split_without_records_is_empty(tree: Path, tmp_path: Path) -> None:
+    write_info(tree, {"00.mid": "train", "05 broken.mid": "test"})
+    reports = convert_splits(tree, tmp_path / "out.tfrecord")
+    assert [report.records for report in reports.values()] == [1, 0, 0]
+    assert (tmp_path / "out-test.tfrecord").read_bytes() == b""
+    assert reports["test"].skipped_by_reason() == {"not in info.csv": 9, "broken MIDI": 1}
+
+
+@pytest.mark.parametrize(
+    ("table", "split", "error", "words"),
+    [
+        (None, "train", GroovaeError, "info.csv: no such file"),
+        (SPLIT_OF, "dev", UsageError, "no split 'dev'; it has other, test, train, validation"),
+        ({"gone.mid": "test"}, "test", GroovaeError, "gone.mid: missing .info.csv lists it"),
+        ({"05 broken.mid": "test"}, "test", GroovaeError, "broken.mid: broken MIDI"),
+    ],
+)
+def test_a_split_that_gives_nothing_keeps_the_old_output(
+    tree: Path,
+    tmp_path: Path,
+    table: dict[str, str] | None,
+    split: str,
+    error: type[Exception],
+    words: str,
+) -> None:
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "x").write_text("old")
+    if table:
+        write_info(tree, table)
+    with pytest.raises(error, match=words):
+        convert_directory(tree, tmp_path / "out" / "x", options=PreprocessOptions(split=split))
+    assert os.listdir(tmp_path / "out") == ["x"]
+    assert (tmp_path / "out" / "x").read_text() == "old"
+
+
+@pytest.mark.slow
+def test_gmd_splits(gmd: Path, tmp_path: Path) -> None:
+    options = PreprocessOptions(layout=config_map.layout("groovae_4bar"), config="groovae_4bar")
+    reports = convert_splits(gmd, tmp_path / "music.tfrecord", options=options)
+    assert [report.records for report in reports.values()] == [897, 124, 129]
+    windows = [report.windows.windows for report in reports.values() if report.windows]
+    assert windows == [4078, 504, 526]
+
+
+# Limits
+
+
+def too_large(path: Path) -> None:
+    path.write_bytes(MIDI_HEADER + bytes(20_000))
+
+
+def a_packed_bomb(path: Path) -> None:
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("score.xml", bytes(300_000))
+
+
+def too_many_ticks(path: Path) -> None:
+    write_track(path, b"\0\x99\x24\x40\xff\xff\xff\x7f\x24\0")
+
+
+def too_many_minutes(path: Path) -> None:
+    write_track(path, b"\0\x99\x24\x40\x81\x80\x80\0\x24\0")
+
+
+def too_many_notes(path: Path) -> None:
+    write_groove(path, 51)
+
+
+def too_many_tunes(path: Path) -> None:
+    path.write_text("X:1\nT:One\nK:C\n" + "C" * 51 + "|\n\nX:2\nT:Two\nK:C\nC|\n")
+
+
+@pytest.mark.parametrize(
+    ("name", "write", "reason", "detail"),
+    [
+        ("x.mid", too_large, "too large", "0.0 MB, over 0.01 MB"),
+        ("x.abc", too_large, "too large", "0.0 MB, over 0.01 MB"),
+        ("x.mxl", a_packed_bomb, "too large", "0.3 MB unpacked, over 0.1 MB"),
+        ("x.MXL", a_packed_bomb, "too large", "0.3 MB unpacked, over 0.1 MB"),
+        ("x.mid", too_many_ticks, "too long", "268,435,455 ticks, over 50,000,000 ticks"),
+        ("x.mid", too_many_minutes, "too long", "36 minutes, over 30 minutes"),
+        ("x.mid", too_many_notes, "too many notes", "51 notes, over 50 notes"),
+        ("x.abc", too_many_tunes, "too many notes", "51 notes, over 50 notes"),
+    ],
+)
+def test_limits(
+    tree: Path, tmp_path: Path, name: str, write: Callable[[Path], None], reason: str, detail: str
+) -> None:
+    (tree / "05 broken.mid").unlink()
+    write(tree / name)
+    write_groove(tree / "just.mid", 50)
+    limits = Limits(max_file_mb=0.01, max_minutes=30, max_notes=50)
+    report = convert_directory(tree, tmp_path / "out", options=PreprocessOptions(limits=limits))
+    assert report.skipped == [{"file": name, "reason": reason, "detail": detail}]
+    names = filenames(tmp_path / "out")
+    assert names == [*GROOVES, "just.mid", *(["x.abc"] if write is too_many_tunes else [])]
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        lambda: PreprocessOptions(workers=0),
+        lambda: PreprocessOptions(shards=0),
+        lambda: PreprocessOptions(shards=257),
+        lambda: PreprocessOptions(timeout_seconds=0),
+        lambda: Limits(max_file_mb=0),
+        lambda: Limits(max_minutes=-1),
+        lambda: Limits(max_notes=0),
+        lambda: Limits(max_minutes=float("nan")),
+    ],
+)
+def test_options_out_of_range(wrong: Callable[[], object]) -> None:
+    with pytest.raises(UsageError, match="must be"):
+        wrong()
+
+
+def test_one_split_and_all_of_them_are_too_many(tree: Path, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="not both"):
+        convert_splits(tree, tmp_path / "out", options=PreprocessOptions(split="train"))
+
+
+# Windows
+
+
+def test_the_report_counts_the_windows_of_the_records(tmp_path: Path) -> None:
+    for name, hits in {"4 bars.mid": 32, "16 bars.mid": 128, "short.mid": 5}.items():
+        write_groove(tmp_path / "tree" / name, hits)
+    layout = config_map.layout("groovae_4bar", hop_bars=1)
+    options = PreprocessOptions(layout=layout, config="groovae_4bar")
+    report = convert_directory(tmp_path / "tree", tmp_path / "out", options=options)
+    expected = Windows()
+    for record in read(tmp_path / "out"):
+        expected.add(measure(note_seq.NoteSequence.FromString(record), layout))
+    assert report.windows == expected
+    values = report_of(tmp_path / "out")["windows"]
+    assert (values["config"], values["layout"]["hop_bars"]) == ("groovae_4bar", 1)
+    assert (
+        Windows.from_dict(
+            {name: value for name, value in values.items() if name not in ("config", "layout")}
+        )
+        == expected
+    )
+    assert (expected.windows, expected.unused) == (14, {"shorter than 4 bars": 1})
+
+
+def test_parser_warnings_are_counted(tree: Path, tmp_path: Path) -> None:
+    track = b"MTrk\0\0\0\x0b\0\xff\x51\3\7\xa1\x20\0\xff\x2f\0"
+    for name in ("x.mid", "y.mid"):
+        (tree / name).write_bytes(b"MThd\0\0\0\6\0\1\0\2\x01\xe0" + track * 2)
+    report = convert_directory(tree, tmp_path / "out", options=PreprocessOptions(workers=1))
+    ((text, count),) = report.warnings.items()
+    assert "change events found on non-zero tracks" in text
+    assert count == 2
+
+
+# The command line
+
+
+def test_the_command_tells_what_was_done(tree: Path, groovae: Groovae) -> None:
+    write_info(tree, {**SPLIT_OF, "05 broken.mid": "train"})
+    write_groove(tree / "07.mid", 130)
+    (tree / "link.mid").symlink_to("07.mid")
+    flags = ["--splits", "--shards=2", "--workers=2", "--max_notes=140", "--hop_bars=2", "--json"]
+    result = groovae("preprocess", tree, "out/music.tfrecord", *flags)
+    assert result.returncode == 0, result.stderr
+    out = tree.parent / "out"
+    assert json.loads(result.stdout) == {
+        split: report_of(out / f"music-{split}.tfrecord") for split in SPLITS
+    }
+    told = result.stderr
+    assert "skipped 1: broken MIDI, such as 05 broken.mid (" in told
+    assert "skipped 1: not in info.csv, such as link.mid (" in told
+    assert f"wrote 4 records from 4 of 6 files to {out}/music-train.tfrecord in 2 shards" in told
+    assert "  for groovae_4bar: 7 windows from 1 of 2 sequences" in told
+    assert f"  the report is {out}/music-test.tfrecord.report.json" in told
+
+
+def test_one_split_tells_of_the_others(tree: Path, groovae: Groovae) -> None:
+    write_info(tree, SPLIT_OF)
+    shutil.copy(tree / "00.mid", tree / "copy.mid")
+    os.link(tree / "02.mid", tree / "02 too.mid")
+    write_info(tree, {**SPLIT_OF, "02 too.mid": "validation"})
+    result = groovae("preprocess", tree, "out", "--split=validation", "--unmapped_pitches=error")
+    assert result.returncode == 0, result.stderr
+    assert "of other splits: 4 train, 2 test, 2 other" in result.stderr
+    assert "read once: 1 further names of files, such as 02.mid of 02 too.mid" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("flags", "words"),
+    [
+        (["--split=train", "--splits"], ["one of the two"]),
+        (["--shards=0"], ["--shards"]),
+        (["--shards=257"], ["--shards"]),
+        (["--workers=0"], ["--workers"]),
+        (["--max_minutes=0"], ["max_minutes", "over 0"]),
+        (["--config=groovae_5bar"], ["groovae_5bar"]),
+        (["--split=dev"], ["no split 'dev'"]),
+    ],
+)
+def test_wrong_calls(
+    tree: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    flags: list[str],
+    words: list[str],
+) -> None:
+    write_info(tree, SPLIT_OF)
+    code = main(["preprocess", str(tree), str(tmp_path / "out"), *flags])
+    assert_one_line(subprocess.CompletedProcess([], code, *capsys.readouterr()), 2, *words)
+    assert not (tmp_path / "out").exists()

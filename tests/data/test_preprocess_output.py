@@ -1,0 +1,220 @@
+"""The output of `groovae preprocess`: the old one whole or the new one whole, come what may."""
+
+import multiprocessing
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import ROOT, assert_one_line
+from make_music import write_track
+
+from groovae.cli.main import main
+from groovae.data.patterns import write_dataset
+from groovae.data.preprocess import PreprocessOptions, convert_directory, convert_splits
+from groovae.music.midi_writer import Note, write_midi
+from groovae.system.atomic_files import finish_interrupted
+
+Command = Callable[..., subprocess.CompletedProcess[str]]
+
+
+@pytest.fixture
+def tree(tmp_path: Path) -> Path:
+    """A folder of one good file, of 400 notes."""
+    hits = [Note(i / 4, i / 4 + 0.1, 36, 90) for i in range(400)]
+    write_midi(tmp_path / "tree" / "b.mid", hits)
+    return tmp_path / "tree"
+
+
+@pytest.fixture
+def old(tmp_path: Path) -> Path:
+    """An output of an earlier run, which a run that fails must leave alone."""
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "old.tfrecord").write_bytes(b"old records")
+    (tmp_path / "out" / "old.tfrecord.report.json").write_bytes(b"old report")
+    return tmp_path / "out" / "old.tfrecord"
+
+
+def assert_untouched(old: Path) -> None:
+    assert sorted(os.listdir(old.parent)) == ["old.tfrecord", "old.tfrecord.report.json"]
+    assert old.read_bytes() == b"old records"
+    assert Path(f"{old}.report.json").read_bytes() == b"old report"
+
+
+@pytest.fixture
+def command(capsys: pytest.CaptureFixture[str]) -> Command:
+    """Runs the command line in this process, which spares the imports."""
+
+    def run(*arguments: object) -> subprocess.CompletedProcess[str]:
+        code = main(["preprocess", *map(str, arguments)])
+        return subprocess.CompletedProcess([], code, *capsys.readouterr())
+
+    return run
+
+
+@pytest.mark.parametrize(
+    ("files", "words"),
+    [
+        ({}, ["no music file", "0 other files"]),
+        ({"readme.txt": b"", "info.csv": b""}, ["no music file", "2 other files", ".mid"]),
+        ({"a.mid": b"", "b.abc": b"X:1\n[C]"}, ["none of 2 files", "a.mid", "EOFError"]),
+        ({"empty.abc": b""}, ["none of 1 files", "empty.abc"]),
+    ],
+)
+def test_a_folder_without_music_keeps_the_old_output(
+    old: Path, tmp_path: Path, command: Command, files: dict[str, bytes], words: list[str]
+) -> None:
+    (tmp_path / "in").mkdir()
+    for name, content in files.items():
+        (tmp_path / "in" / name).write_bytes(content)
+    assert_one_line(command(tmp_path / "in", old), 1, *words)
+    assert_untouched(old)
+
+
+@pytest.mark.parametrize(
+    ("name", "word"), [("missing", "no such folder"), ("tree/b.mid", "this is a file")]
+)
+def test_no_folder_keeps_the_old_output(
+    tree: Path, old: Path, tmp_path: Path, command: Command, name: str, word: str
+) -> None:
+    assert_one_line(command(tmp_path / name, old), 1, name, word)
+    assert_untouched(old)
+
+
+@pytest.mark.parametrize("name", ["tree/b.mid/out", "tree", "/proc/out", "x" * 300])
+def test_an_output_that_cannot_be_written(
+    tree: Path, tmp_path: Path, command: Command, name: str
+) -> None:
+    assert_one_line(command(tree, tmp_path / name), 1, "cannot write", name)
+    assert os.listdir(tmp_path) == ["tree"]
+
+
+def test_a_report_that_cannot_be_written_keeps_the_old_output(
+    tree: Path, old: Path, command: Command
+) -> None:
+    Path(f"{old}.report.json").unlink()
+    Path(f"{old}.report.json").mkdir()
+    assert_one_line(command(tree, old), 1, "cannot write", "report.json")
+    assert old.read_bytes() == b"old records"
+    assert sorted(os.listdir(old.parent)) == ["old.tfrecord", "old.tfrecord.report.json"]
+
+
+def info_csv(files: Iterator[Path], root: Path) -> str:
+    """A table that deals out the files to the three splits in turn."""
+    lines = ["drummer,session,id,style,bpm,beat_type,time_signature,midi_filename,duration,split"]
+    for i, path in enumerate(sorted(files)):
+        split = ("train", "validation", "test")[i % 3]
+        lines.append(f"d,s,i,rock,120,beat,4-4,{path.relative_to(root)},1,{split}")
+    return "\n".join(lines) + "\n"
+
+
+@pytest.mark.parametrize("flags", [[], ["--shards=2"], ["--splits"]], ids=str)
+def test_a_full_disk_keeps_the_old_output(tree: Path, tmp_path: Path, flags: list[str]) -> None:
+    (tree / "info.csv").write_text(info_csv(tree.glob("*.mid"), tree))
+    output = tmp_path / "out" / "x.tfrecord"
+    assert main(["preprocess", str(tree), str(output), *flags]) == 0
+    old = contents(output.parent)
+    write_midi(tree / "c.mid", [Note(0, 1, 36, 90)])
+    code = (
+        "import resource, sys; from groovae.cli.main import main; import groovae.data.preprocess; "
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (4000, 4000)); sys.exit(main(sys.argv[1:]))"
+    )
+    arguments = [sys.executable, "-c", code, "preprocess", str(tree), str(output), *flags]
+    result = subprocess.run(arguments, capture_output=True, text=True, timeout=300, check=False)
+    assert_one_line(result, 1, "cannot write", str(output.parent), "File too large")
+    assert contents(output.parent) == old
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+@pytest.mark.parametrize("kilobytes", [16, 40])
+def test_a_small_disk_keeps_the_old_output(
+    tree: Path, tmp_path: Path, command: Command, kilobytes: int
+) -> None:
+    """The records of one copy of the file take 17 kB; not even root can write past the end."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", f"size={kilobytes}k", "tmpfs", str(disk)]
+    if subprocess.run(mount, capture_output=True, check=False).returncode:
+        pytest.skip("cannot mount a file system here")
+    try:
+        (disk / "x").write_bytes(b"old records")
+        for i in range(5):
+            (tree / f"{i}.mid").write_bytes((tree / "b.mid").read_bytes())
+        assert_one_line(command(tree, disk / "x"), 1, "cannot write", "No space left on device")
+        assert contents(disk) == {"x": b"old records"}
+    finally:
+        subprocess.run(["umount", str(disk)], check=True)
+
+
+def test_ctrl_c_stops_the_run(tree: Path, old: Path) -> None:
+    """In the midst of a file that takes seconds, as a terminal sends it: to all processes."""
+    write_track(tree / "a.mid", b"\x10\x99\x24\x40\x10\x99\x24\x00" * 200_000)
+    with subprocess.Popen(
+        [sys.executable, "-m", "groovae", "preprocess", str(tree), str(old)],
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        start_new_session=True,
+    ) as process:
+        children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
+        while process.poll() is None and not children.read_text():
+            time.sleep(0.05)
+        time.sleep(0.3)
+        os.killpg(process.pid, signal.SIGINT)
+        _, told = process.communicate(timeout=60)
+    assert_one_line(subprocess.CompletedProcess([], process.returncode, "", told), 130, "Ctrl-C")
+    assert_untouched(old)
+
+
+def run(root: Path, output: Path, kind: str, alive: Connection | None = None) -> None:
+    """`alive` is open as long as this process, or a worker of it, is there."""
+    convert: Callable[..., Any] = convert_splits if kind == "splits" else convert_directory
+    convert(
+        root, output, options=PreprocessOptions(shards=3 if kind == "shards" else None, workers=2)
+    )
+
+
+@pytest.mark.parametrize("kind", ["one file", "shards", "splits"])
+def test_kill_9_leaves_the_old_output_or_the_new_one(tmp_path: Path, kind: str) -> None:
+    """Each run is forked from a process that holds the imports, and killed a moment later."""
+    root, output = tmp_path / "in", tmp_path / "out" / "music.tfrecord"
+    for seed in range(2):
+        write_dataset(root / str(seed), seed=seed)
+    (root / "info.csv").write_text(info_csv(root.rglob("*.mid"), root))
+    run(root, output, kind)
+    started = time.monotonic()
+    run(root, output, kind)
+    seconds = time.monotonic() - started
+    new = contents(output.parent)
+    old = {name: b"old " + name.encode() for name in new}
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["groovae.data.preprocess"])
+    rng, seen = random.Random(kind), []
+    for i in range(12):
+        for name, content in old.items():
+            (output.parent / name).write_bytes(content)
+        reader, writer = context.Pipe(duplex=False)
+        process = context.Process(target=run, args=(root, output, kind, writer))
+        process.start()
+        writer.close()
+        time.sleep(rng.uniform(0, 1.2 * seconds) if i else 0)
+        process.kill()
+        process.join()
+        assert reader.poll(60), "its workers are still there"
+        finish_interrupted(output.parent)
+        now = {name: (output.parent / name).read_bytes() for name in new}
+        assert now in (old, new)
+        seen.append(now == new)
+    assert seen[0] is False, "killed before it began"
+    run(root, output, kind)
+    assert contents(output.parent) == new, "and nothing is left of those that were killed"

@@ -1,0 +1,304 @@
+"""An exported model plays what its checkpoint plays, without TensorFlow, note_seq and Magenta.
+
+What must not be imported is blocked by an audit hook, since `note_sequence` looks for the files of
+note_seq, and that is allowed.
+"""
+
+import json
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import QUICK_HPARAMS, a_groove, assert_one_line, only_once
+from without_tensorflow import run_blocked
+
+from groovae import load_model
+from groovae.cli.main import main
+from groovae.config import config_file, config_map
+from groovae.errors import GroovaeError, UsageError
+from groovae.music.midi_reader import read_midi
+from groovae.music.midi_writer import write_sequence
+
+pytest.importorskip("onnx")
+pytest.importorskip("onnxruntime")
+
+# What each command is called with: the files are those of `files`.
+COMMANDS = {
+    "sample": ["--bars=9", "--num_outputs=3", "--temperature=1"],
+    "reconstruct": ["beat.mid", "--temperature=1"],
+    "interpolate": ["beat.mid", "other.mid", "--num_steps=3", "--temperature=1"],
+    "vary": ["beat.mid", "--num_outputs=2", "--temperature=1"],
+    "humanize": ["beat.mid"],
+    "tap2drum": ["beat.mid"],
+    "add_hihat": ["beat.mid"],
+    "transfer": ["--groove=beat.mid", "--beat=other.mid", "--temperature=0.5"],
+}
+
+Export = Callable[[str], Path]
+
+
+@pytest.fixture(scope="session")
+def exported(taught: Callable[[str], Path], shared_folder: Path) -> Export:
+    """The folder of the exported model of a task."""
+
+    def folder_of(task: str) -> Path:
+        from groovae.export.onnx import export
+
+        checkpoint = taught(task)
+        out = shared_folder / f"{checkpoint.name}-onnx"
+        with only_once(out):
+            if not out.exists():
+                export(checkpoint, out)
+        return out
+
+    return folder_of
+
+
+@pytest.fixture
+def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder of two beats, which is the current one."""
+    write_sequence(tmp_path / "beat.mid", a_groove(bars=6))
+    write_sequence(tmp_path / "other.mid", a_groove(bars=5, first_at=0.02, velocity=77))
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def notes_of(path: Path) -> np.ndarray:
+    """Pitch, velocity, start and end in seconds of each note."""
+    notes = read_midi(path.read_bytes()).notes
+    rows = [(note.pitch, note.velocity, note.start_time, note.end_time) for note in notes]
+    return np.array(sorted(rows)).reshape(-1, 4)
+
+
+# The same as the checkpoint
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_plays_as_with_the_checkpoint(
+    command: str, taught: Callable[[str], Path], exported: Export, files: Path
+) -> None:
+    played: dict[str, list[Path]] = {}
+    for name, checkpoint in (("tensorflow", taught(command)), ("onnx", exported(command))):
+        flags = [f"--checkpoint={checkpoint}", f"--out={name}/x.mid", "--seed=5"]
+        assert main([command, *COMMANDS[command], *flags]) == 0
+        played[name] = sorted((files / name).iterdir())
+    assert [path.name for path in played["onnx"]] == [path.name for path in played["tensorflow"]]
+    for ours, theirs in zip(played["onnx"], played["tensorflow"], strict=True):
+        found, expected = notes_of(ours), notes_of(theirs)
+        assert len(expected) > 5
+        np.testing.assert_array_equal(found[:, 0], expected[:, 0])
+        # An offset of 1e-5, and a velocity that rounds the other way.
+        np.testing.assert_allclose(found[:, 2:], expected[:, 2:], atol=1e-3)
+        np.testing.assert_allclose(found[:, 1], expected[:, 1], atol=1)
+
+
+def test_latents_and_tensors_are_within_rounding(
+    taught: Callable[[str], Path], exported: Export
+) -> None:
+    theirs, ours = (load_model(one("vary"), seed=3, batch_size=8) for one in (taught, exported))
+    assert (ours.config_name, ours.layout) == (theirs.config_name, theirs.layout)
+    mu, expected_mu = (model.encode(a_groove(bars=9)) for model in (ours, theirs))
+    np.testing.assert_allclose(mu, expected_mu, atol=1e-5)
+    tensors, expected = (model.sample_tensors(8, 4, 1.0) for model in (ours, theirs))
+    np.testing.assert_array_equal(tensors[..., :9], expected[..., :9])
+    np.testing.assert_allclose(tensors, expected, atol=1e-5)
+
+
+def test_one_at_a_time_plays_as_many_at_a_time(exported: Export) -> None:
+    one, many = (
+        load_model(exported("sample"), seed=3, batch_size=size).sample_tensors(5, 4, 1.0)
+        for size in (1, 5)
+    )
+    np.testing.assert_allclose(one, many, atol=1e-5)
+
+
+# Without TensorFlow
+
+
+def test_every_command_plays_where_tensorflow_cannot_be_imported(
+    exported: Export, files: Path
+) -> None:
+    calls = [
+        [command, *arguments, f"--checkpoint={exported(command)}", f"--out={command}.mid"]
+        for command, arguments in COMMANDS.items()
+    ]
+    result = run_blocked(
+        "import json\n"
+        "from groovae.cli.main import main\n"
+        "assert [main(call) for call in json.loads(sys.argv[1])] == [0] * 8\n"
+        "found = {name for name in sys.modules if name.split('.')[0] in HEAVY}\n"
+        "assert found == {'note_seq.protobuf.music_pb2'}, found",
+        json.dumps(calls),
+    )
+    assert result.returncode == 0, result.stderr
+    assert "hits" in result.stderr
+    assert {path.stem for path in files.glob("*.mid")} >= {*COMMANDS} - {
+        *("sample", "interpolate", "vary")  # which are numbered
+    }
+
+
+def test_a_checkpoint_says_what_is_missing_where_tensorflow_is(trained: Path) -> None:
+    result = run_blocked(
+        "from groovae.cli.main import main; sys.exit(main())", "sample", f"--checkpoint={trained}"
+    )
+    assert_one_line(result, 1, "no exported model here", "the package tensorflow is missing")
+
+
+@pytest.mark.parametrize("command", ["train", "preprocess", "info", "evaluate", "report", "demo"])
+def test_other_commands_say_what_is_missing(command: str, tmp_path: Path) -> None:
+    result = run_blocked(
+        "HEAVY += ('pandas', 'tqdm'); from groovae.cli.main import main; sys.exit(main())",
+        *(command, *[tmp_path] * {"preprocess": 2, "info": 1}.get(command, 0)),
+    )
+    assert_one_line(result, 1, "is missing, as in an install that only plays; see Installing in")
+
+
+def test_scores_say_what_is_missing_where_tensorflow_is(exported: Export, tmp_path: Path) -> None:
+    (tmp_path / "score.xml").write_text("<score-partwise/>")
+    result = run_blocked(
+        "from groovae.cli.main import main; sys.exit(main())",
+        *("reconstruct", tmp_path / "score.xml", f"--checkpoint={exported('reconstruct')}"),
+    )
+    assert_one_line(result, 1, "cannot read MusicXML, only MIDI", "tensorflow is missing")
+
+
+def test_without_note_seq_the_program_says_the_line_to_run(exported: Export) -> None:
+    # With None in its place the import system says that there is no such module.
+    result = run_blocked(
+        "sys.modules['note_seq'] = None; from groovae.cli.main import main; sys.exit(main())",
+        *("sample", f"--checkpoint={exported('sample')}"),
+    )
+    assert_one_line(result, 1, "pip install --no-deps note-seq==0.0.5")
+
+
+@pytest.mark.parametrize(
+    "imports",
+    [
+        "from groovae.music.note_sequence import NoteSequence\nimport note_seq",
+        "import note_seq\nfrom groovae.music.note_sequence import NoteSequence",
+        "from groovae.music.note_sequence import NoteSequence\n"
+        "from groovae.upstream import note_seq",
+        "from groovae.upstream import note_seq\n"
+        "from groovae.music.note_sequence import NoteSequence",
+    ],
+)
+def test_there_is_one_note_sequence_whoever_comes_first(imports: str) -> None:
+    code = (
+        f"{imports}\n"
+        "import pickle\n"
+        "import note_seq.protobuf.music_pb2 as module\n"
+        "assert NoteSequence is note_seq.NoteSequence is module.NoteSequence\n"
+        "sequence = NoteSequence(total_time=2)\n"
+        "sequence.notes.add(pitch=36, velocity=90, end_time=1)\n"
+        "assert pickle.loads(pickle.dumps(sequence)) == sequence\n"
+        "assert note_seq.quantize_note_sequence(sequence, 4).notes[0].quantized_end_step == 8"
+    )
+    subprocess.run([sys.executable, "-W", "ignore", "-c", code], check=True, timeout=300)
+
+
+# What is refused
+
+
+def test_what_contradicts_an_export_is_refused(exported: Export) -> None:
+    folder = exported("sample")
+    with pytest.raises(UsageError, match="config is groovae_4bar there, groovae_2bar_humanize"):
+        load_model(folder, config="groovae_2bar_humanize")
+    with pytest.raises(UsageError, match="z_size is 8 there, 9 here"):
+        load_model(folder, hparams="batch_size=1,z_size=9")
+    with pytest.raises(UsageError, match=r"enc_rnn_size is \[64\] there, \[64, 32\] here"):
+        load_model(folder, hparams=["enc_rnn_size=[8]", "enc_rnn_size=[64, 32]"])
+    with pytest.raises(UsageError, match=r"no hparam is called 'z_sise'. Did you mean z_size\?"):
+        load_model(folder, hparams="z_sise=8")
+    agreeing = "z_size=8,learning_rate=1,enc_rnn_size=[64],conditional=True"
+    assert load_model(folder, config="groovae_4bar", hparams=agreeing)
+
+
+@pytest.mark.parametrize(
+    "hparams",
+    [
+        *("garbage", "z_size", "z_size=", "z_size=8.0", "z_size==8", "z_size=[8]", ",z_size=8"),
+        *("learning_rate=abc", "learning_rate=true", "z_size=8,,batch_size=1", "conditional=yes"),
+        *("enc_rnn_size=64", "enc_rnn_size=[64", "enc_rnn_size[0]=64", "enc_rnn_size=[a]"),
+        "batch_size=1,batch_size=1",
+    ],
+)
+def test_hparams_that_cannot_be_read_are_refused_as_for_a_checkpoint(
+    exported: Export, taught: Callable[[str], Path], hparams: str
+) -> None:
+    for folder in (exported("sample"), taught("sample")):
+        with pytest.raises(UsageError, match=re.escape(f"cannot read --hparams={hparams}: ")):
+            load_model(folder, hparams=hparams)
+
+
+def test_hparams_that_agree_are_read_as_for_a_checkpoint() -> None:
+    hparams = "z_size=1_28, learning_rate=1,enc_rnn_size=[64,32],conditional=0,clip_mode=value,"
+    here = config_file.with_hparams(
+        config_map.describe("x", config_map.get_config())["hparams"], hparams
+    )
+    there = config_map.describe("x", config_map.get_config(hparams=hparams))["hparams"]
+    assert here == there
+    assert [type(value) for value in here.values()] == [type(value) for value in there.values()]
+
+
+def test_a_model_for_another_task_is_refused(exported: Export) -> None:
+    with pytest.raises(UsageError, match="`humanize` takes a model of groovae_2bar_humanize"):
+        load_model(exported("sample"), task="humanize")
+
+
+@pytest.mark.parametrize("what", ["trained_model", "config"])
+def test_an_export_has_nothing_of_magentas(exported: Export, what: str) -> None:
+    model = load_model(exported("sample"))
+    with pytest.raises(GroovaeError, match=r"an exported model has no \w+ of Magenta's"):
+        getattr(model, what)
+    assert not hasattr(model, what)
+
+
+@pytest.mark.parametrize(
+    ("damage", "words"),
+    [
+        (lambda folder: (folder / "decoder.onnx").unlink(), "cannot read .*decoder.onnx"),
+        (lambda folder: (folder / "decoder.onnx").write_bytes(b"x"), "its SHA-256 differs"),
+        (
+            lambda folder: (folder / "config.json").write_text(
+                (folder / "config.json").read_text().replace('"z_size": 8', '"z_size": "8"')
+            ),
+            r"not the model that config\.json beside it describes",
+        ),
+    ],
+)
+def test_a_damaged_export_is_told_in_one_line(
+    exported: Export, tmp_path: Path, damage: Callable[[Path], object], words: str
+) -> None:
+    shutil.copytree(exported("sample"), tmp_path / "damaged")
+    damage(tmp_path / "damaged")
+    with pytest.raises(GroovaeError, match=words) as raised:
+        load_model(tmp_path / "damaged", seed=1).sample()
+    assert "\n" not in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("evaluate", "--checkpoint"),
+        ("train", "--init_checkpoint", f"--hparams={QUICK_HPARAMS}", "--num_steps=1"),
+        ("export", "--checkpoint", "--out=again"),
+    ],
+)
+def test_what_needs_a_checkpoint_refuses_an_export(
+    arguments: tuple[str, ...],
+    exported: Export,
+    records: Path,
+    files: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    command, flag, *others = arguments
+    if command != "export":
+        others.append(f"--examples_path={records}")
+    assert main([command, f"{flag}={exported('sample')}", *others]) == 1
+    assert "this is an exported model" in capsys.readouterr().err.splitlines()[-1]
+    assert {path.name for path in files.iterdir()} == {"beat.mid", "other.mid"}

@@ -1,0 +1,115 @@
+"""What requirements-lite.txt installs plays on the oldest and the newest Python: the real thing.
+
+Each Python gets an environment of its own, of about 160 MB, which uv fills in seconds. Where there
+is no such Python, no uv or no network the tests skip.
+"""
+
+import json
+import subprocess
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import ROOT, SMALL_HPARAMS, a_groove
+from without_tensorflow import OFFLINE
+
+from groovae.cli.main import COMMANDS
+from groovae.music.midi_writer import write_sequence
+
+pytest.importorskip("onnx")
+
+UNREACHABLE = ("Failed to fetch", "error sending request")
+
+# Plays the arrays of a file by an exported model, into another file.
+PLAY = """
+import sys
+import numpy as np
+from groovae.model.onnx_network import OnnxNetwork
+folder, given, out = sys.argv[1:]
+given, network = np.load(given), OnnxNetwork(folder, 16)
+mu, sigma = network.encode(given["inputs"], given["inputs"][..., :0])
+likeliest, no_controls = np.zeros((len(given["z"]), 64, 9), np.float32), given["inputs"][..., :0]
+decoded, _ = network.decode(given["z"], likeliest, no_controls)
+np.savez(out, mu=mu, sigma=sigma, decoded=decoded)
+"""
+
+
+def found_by_scripts(function: str, variable: str) -> str:
+    """What a function of scripts/env.sh finds; skips the test where that is nothing."""
+    code = f'source scripts/env.sh; {function} && printf %s "${variable}"'
+    found = subprocess.run(
+        ["bash", "-c", code], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    if found.returncode:
+        pytest.skip(f"{function} of scripts/env.sh finds nothing")
+    return found.stdout
+
+
+@pytest.fixture(scope="module", params=["3.10", "3.13"])
+def python(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The Python of an environment that holds what plays exports, and no more."""
+    base = found_by_scripts(f"find_python {request.param}", "python")
+    uv = found_by_scripts("find_uv", "uv_path")
+    folder = tmp_path_factory.mktemp("lite")
+    subprocess.run([uv, "venv", "--quiet", f"--python={base}", folder], check=True)
+    # uv would take an earlier build of groovae for the same one.
+    what = ["--refresh-package=groovae", ".", "-r", "requirements-lite.txt"]
+    installed = subprocess.run(
+        [uv, "pip", "install", "--quiet", f"--python={folder}", "--no-deps", *what],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if any(words in installed.stderr for words in UNREACHABLE):
+        pytest.skip("there is no network to install from")
+    assert installed.returncode == 0, installed.stderr
+    return folder / "bin" / "python"
+
+
+def run(python: Path, cwd: Path, code: str, *arguments: object) -> str:
+    result = subprocess.run(
+        [python, "-I", "-c", code, *map(str, arguments)],
+        cwd=cwd,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert result.returncode == 0, result.stderr
+    return result.stdout
+
+
+def test_the_reference_checkpoint_plays_as_native_magenta(
+    python: Path, native: Path, tmp_path: Path
+) -> None:
+    from groovae.export.onnx import export
+
+    export(native / "checkpoint", tmp_path / "onnx", hparams=SMALL_HPARAMS)
+    wanted = np.load(native / "native_outputs.npz")
+    run(python, tmp_path, PLAY, "onnx", native / "native_outputs.npz", "found.npz")
+    found = np.load(tmp_path / "found.npz")
+    np.testing.assert_array_equal(found["decoded"][..., :9], wanted["decoded"][..., :9])
+    for name in ("mu", "sigma", "decoded"):
+        np.testing.assert_allclose(found[name], wanted[name], rtol=0, atol=1e-5)
+
+
+def test_it_plays_at_once(python: Path, tmp_path: Path) -> None:
+    write_sequence(tmp_path / "take.mid", a_groove(bars=4))
+    for arguments in (["sample", "--out=groove.mid"], ["reconstruct", "take.mid"]):
+        assert run(python, tmp_path, OFFLINE, *arguments).endswith(".mid\n")
+    assert {path.name for path in tmp_path.glob("*.mid")} == {
+        *("groove.mid", "take.mid", "take-reconstruct.mid")
+    }
+
+
+def test_every_command_has_help(python: Path, tmp_path: Path) -> None:
+    shown = run(
+        python,
+        tmp_path,
+        "import json, sys\n"
+        "from groovae.cli.main import main\n"
+        "assert not any(main([command, '--help']) for command in json.loads(sys.argv[1]))",
+        json.dumps([*COMMANDS]),
+    )
+    assert shown.count("Usage: groovae ") == len(COMMANDS)

@@ -1,0 +1,274 @@
+"""Checkpoints: the last whole one, fine-tuning from another, and a clear line for a foreign one."""
+
+import json
+import shutil
+import tarfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import TINY_HPARAMS, Groovae, assert_one_line
+
+from groovae.errors import GroovaeError
+from groovae.generation import bundled
+from groovae.model.checkpoints import find_checkpoint, need_checkpoint, newest_whole, remove_torn
+from groovae.training.train import TrainOptions, train
+from groovae.upstream import tf
+
+
+@pytest.fixture(name="groovae")
+def groovae_in_process(in_process: Groovae) -> Groovae:
+    """The command line in this process, as what it takes to start is no matter here."""
+    return in_process
+
+
+OTHER_RATE = f"{TINY_HPARAMS},learning_rate=0.00001"
+
+
+@pytest.fixture(scope="module")
+def five(records: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A training folder with the checkpoints of steps 0, 1, 2, 3."""
+    train_dir = tmp_path_factory.mktemp("five") / "train"
+    train(
+        TrainOptions(
+            str(train_dir),
+            str(records),
+            hparams=TINY_HPARAMS,
+            num_steps=3,
+            seed=1,
+            save_checkpoint_steps=1,
+        )
+    )
+    return train_dir
+
+
+def values(checkpoint: str) -> dict[str, np.ndarray]:
+    reader = tf.train.load_checkpoint(checkpoint)
+    return {name: reader.get_tensor(name) for name in reader.get_variable_to_shape_map()}
+
+
+def data_file(train_dir: Path, step: int) -> Path:
+    return train_dir / f"model.ckpt-{step}.data-00000-of-00001"
+
+
+# Which one is meant
+
+
+def test_what_lies_in_a_training_folder_beside_its_checkpoints_is_no_matter(
+    five: Path, tmp_path: Path
+) -> None:
+    train_dir = shutil.copytree(five, tmp_path / "train")
+    (train_dir / "drums.onnx").mkdir()
+    (train_dir / "decoder.onnx").touch()
+    assert need_checkpoint(train_dir) == str(train_dir / "model.ckpt-3")
+    (train_dir / "checkpoint").unlink()
+    assert need_checkpoint(train_dir) == str(train_dir / "model.ckpt-3")
+
+
+def test_an_export_is_told_as_what_it_is(tmp_path: Path) -> None:
+    (tmp_path / "decoder.onnx").touch()
+    with pytest.raises(GroovaeError, match="this is an exported model, which plays"):
+        find_checkpoint(tmp_path)
+    with pytest.raises(GroovaeError, match=r"no such checkpoint; .* the folder of an ONNX export"):
+        need_checkpoint(tmp_path / "drumms.onnx")
+
+
+# Half-written ones
+
+
+@pytest.mark.parametrize("share", [0.0, 0.3, 0.999])
+@pytest.mark.parametrize("part", ["index", "data-00000-of-00001"])
+def test_a_half_written_checkpoint_is_passed_over(
+    part: str, share: float, five: Path, records: Path, tmp_path: Path
+) -> None:
+    train_dir = shutil.copytree(five, tmp_path / "train")
+    file = train_dir / f"model.ckpt-3.{part}"
+    file.write_bytes(file.read_bytes()[: int(share * file.stat().st_size)])
+    lines: list[str] = []
+    steps: list[int] = []
+    options = TrainOptions(str(train_dir), str(records), hparams=TINY_HPARAMS, num_steps=4)
+    train(options, lines.append, lambda progress: steps.append(progress.step))
+    assert steps == [3, 4]
+    passed_over = [line for line in lines if "passed over" in line]
+    assert len(passed_over) == 1
+    assert "model.ckpt-3: this checkpoint is damaged" in passed_over[0]
+
+
+def test_a_flipped_bit_is_noticed(five: Path, tmp_path: Path) -> None:
+    train_dir = shutil.copytree(five, tmp_path / "train")
+    for step in (2, 3):
+        damaged = bytearray(data_file(train_dir, step).read_bytes())
+        damaged[len(damaged) // 2] ^= 1
+        data_file(train_dir, step).write_bytes(damaged)
+    lines: list[str] = []
+    assert newest_whole(train_dir, lines.append) == str(train_dir / "model.ckpt-1")
+    assert len(lines) == 2
+
+
+def saved(train_dir: Path, step: int, variables: dict[str, np.ndarray]) -> None:
+    """A checkpoint of these values, and of no others."""
+    with tf.Graph().as_default(), tf.Session() as session:
+        saver = tf.train.Saver([tf.Variable(value, name=name) for name, value in variables.items()])
+        session.run(tf.global_variables_initializer())
+        saver.save(session, str(train_dir / "model.ckpt"), step, write_meta_graph=False)
+
+
+def test_one_with_values_that_are_no_numbers_is_passed_over(five: Path, tmp_path: Path) -> None:
+    train_dir = shutil.copytree(five, tmp_path / "train")
+    spoilt = values(need_checkpoint(five))
+    spoilt["encoder/mu/bias"][0] = np.nan
+    saved(train_dir, 3, spoilt)
+    lines: list[str] = []
+    assert newest_whole(train_dir, lines.append) == str(train_dir / "model.ckpt-2")
+    assert "encoder/mu/bias" in lines[0]
+
+
+def test_one_without_the_optimizer_is_a_start_and_not_to_go_on_from(
+    five: Path, records: Path, tmp_path: Path
+) -> None:
+    model = {name: x for name, x in values(need_checkpoint(five)).items() if "Adam" not in name}
+    saved(tmp_path, 3, {name: x for name, x in model.items() if "_power" not in name})
+    options = TrainOptions(str(tmp_path), str(records), hparams=TINY_HPARAMS, num_steps=9)
+    with pytest.raises(GroovaeError, match=r"no state of the optimizer.*--init_checkpoint"):
+        train(options)
+
+
+def test_without_any_whole_one_it_says_so_and_changes_nothing(
+    groovae: Groovae, five: Path, records: Path, tmp_path: Path
+) -> None:
+    train_dir = shutil.copytree(five, tmp_path / ".train")
+    for step in range(4):
+        data_file(train_dir, step).write_bytes(b"")
+    before = sorted(path.name for path in train_dir.iterdir())
+    result = groovae("train", f"--examples_path={records}", f"--hparams={TINY_HPARAMS}")
+    assert_one_line(result, 1, "model.ckpt-0: this checkpoint is damaged", "remove")
+    assert sorted(path.name for path in train_dir.iterdir()) == before
+
+
+def test_torn_parts_are_removed_and_nothing_else(five: Path, tmp_path: Path) -> None:
+    train_dir = shutil.copytree(five, tmp_path / "train")
+    before = sorted(path.name for path in train_dir.iterdir())
+    (train_dir / "model.ckpt-4_temp").mkdir()
+    (train_dir / "model.ckpt-4_temp" / "part-00000-of-00001.data-00000-of-00001").touch()
+    for name in ("data-00000-of-00001", "data-00000-of-00001.tempstate123", "meta"):
+        (train_dir / f"model.ckpt-40.{name}").touch()
+    (train_dir / "model.ckpt-mine.txt").touch()
+    remove_torn(train_dir)
+    (train_dir / "model.ckpt-mine.txt").unlink()
+    assert sorted(path.name for path in train_dir.iterdir()) == before
+
+
+# Fine-tuning
+
+
+def as_tar(train_dir: Path, path: Path) -> Path:
+    with tarfile.open(path, "w") as archive:
+        for file in train_dir.glob("model.ckpt-3.*"):
+            archive.add(file, f"some_model/{file.name}")
+    return path
+
+
+def one_step_from(start: Path, records: Path, folder: Path, hparams: str) -> TrainOptions:
+    """A new training from the weights of another, in `folder`/train."""
+    return TrainOptions(
+        str(folder / "train"),
+        str(records),
+        hparams=hparams,
+        num_steps=1,
+        init_checkpoint=str(start),
+    )
+
+
+@pytest.mark.parametrize("kind", ["folder", "prefix", "tar"])
+def test_a_training_starts_from_the_weights_of_another(
+    kind: str, five: Path, records: Path, tmp_path: Path
+) -> None:
+    source = {
+        "folder": five,
+        "prefix": five / "model.ckpt-3",
+        "tar": as_tar(five, tmp_path / "model.tar"),
+    }[kind]
+    lines: list[str] = []
+    options = one_step_from(source, records, tmp_path, OTHER_RATE)
+    assert train(options, lines.append).step == 1
+    start, theirs = values(str(tmp_path / "train" / "model.ckpt-0")), values(need_checkpoint(five))
+    model = [n for n in theirs if "Adam" not in n and "_power" not in n and n != "global_step"]
+    for name in model:
+        np.testing.assert_array_equal(start[name], theirs[name])
+    assert start["global_step"] == 0
+    assert all((start[name] == 0).all() for name in start if "/Adam" in name)
+    told = next(line for line in lines if "variables of the model" in line)
+    slots = len(theirs) - len(model) - 1
+    assert f"all {len(model)} variables" in told
+    assert f"not loaded: {slots} of its optimizer, which starts anew, global_step" in told
+    assert json.loads((tmp_path / "train" / "config.json").read_text())["init_checkpoint"]
+
+
+def test_native_magentas_checkpoint_is_a_start(native: Path, records: Path, tmp_path: Path) -> None:
+    from conftest import SMALL_HPARAMS
+
+    options = one_step_from(native / "checkpoint", records, tmp_path, SMALL_HPARAMS)
+    first: list[float] = []
+    train(options, on_step=lambda progress: first.append(progress.loss))
+    assert first[0] < 250  # from scratch it is over 500
+
+
+def test_once_begun_a_training_goes_on_from_itself(
+    five: Path, records: Path, tmp_path: Path
+) -> None:
+    lines: list[str] = []
+    for num_steps in (1, 2):
+        options = TrainOptions(
+            str(tmp_path),
+            str(records),
+            hparams=TINY_HPARAMS,
+            num_steps=num_steps,
+            init_checkpoint=str(five),
+        )
+        assert train(options, lines.append).step == num_steps
+    assert sum("variables of the model" in line for line in lines) == 1
+    assert any(f"the weights of {five} are not loaded" in line for line in lines)
+
+
+@pytest.mark.parametrize(
+    ("flags", "words"),
+    [
+        (["--hparams=z_size=5"], ["encoder/mu/bias is [4] there, [5] here", "z_size"]),
+        (["--hparams=dec_rnn_size=[8]"], ["dec_rnn_size"]),
+        (["--hparams=dec_rnn_size=[8,8,8]"], ["dec_rnn_size"]),
+        (["--hparams=enc_rnn_size=[9]"], ["enc_rnn_size"]),
+        (["--init_checkpoint=nowhere"], ["nowhere: no such checkpoint"]),
+        (["--init_checkpoint=nowhere.tar"], ["nowhere.tar"]),
+    ],
+)
+def test_a_start_that_does_not_fit_is_one_line(
+    groovae: Groovae,
+    five: Path,
+    records: Path,
+    flags: list[str],
+    words: list[str],
+    tmp_path: Path,
+) -> None:
+    result = groovae(
+        "train",
+        f"--examples_path={records}",
+        f"--hparams={TINY_HPARAMS}",
+        f"--init_checkpoint={five}",
+        "--num_steps=1",
+        *flags,
+    )
+    assert_one_line(result, 1, *words)
+    assert find_checkpoint(tmp_path / ".train") is None
+
+
+def test_a_damaged_start_is_one_error(five: Path, records: Path, tmp_path: Path) -> None:
+    source = shutil.copytree(five, tmp_path / "source")
+    data_file(source, 3).write_bytes(b"x" * data_file(source, 3).stat().st_size)
+    options = one_step_from(source, records, tmp_path, TINY_HPARAMS)
+    with pytest.raises(GroovaeError, match=r"model\.ckpt-3: this checkpoint is damaged"):
+        train(options)
+
+
+def test_a_file_of_an_export_is_told_apart_from_an_archive() -> None:
+    with pytest.raises(GroovaeError, match=r"decoder\.onnx: this is a part of an exported model"):
+        find_checkpoint(bundled.FOLDER / "decoder.onnx")

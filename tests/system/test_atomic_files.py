@@ -1,0 +1,517 @@
+"""A file or folder is the old one whole or the new one whole, whatever happens meanwhile."""
+
+import contextlib
+import json
+import os
+import random
+import shutil
+import signal
+import stat
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+import pytest
+from conftest import small_disk
+
+from groovae.errors import GroovaeError
+from groovae.system import atomic_files
+from groovae.system.atomic_files import (
+    JOURNAL,
+    atomic_directory,
+    atomic_write,
+    atomic_write_all,
+    finish_interrupted,
+    write_json,
+)
+
+ERRORS = [ValueError("broken"), GroovaeError("refused"), KeyboardInterrupt(), SystemExit(3)]
+
+
+@pytest.fixture
+def umask() -> Iterator[Callable[[int], int]]:
+    before = os.umask(0o022)
+    yield os.umask
+    os.umask(before)
+
+
+@pytest.fixture
+def tiny_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of 64 KiB; only root can make one."""
+    with small_disk(tmp_path / "disk", "64k") as disk:
+        yield disk
+
+
+def run_python(script: str, *arguments: object) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-c", script, *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+
+
+def write(path: Path, text: str = "new") -> None:
+    with atomic_write(path) as temporary:
+        temporary.write_text(text)
+
+
+def half_write(path: Path, error: BaseException) -> None:
+    with atomic_write(path) as temporary:
+        temporary.write_text("half of the n")
+        raise error
+
+
+def half_write_folder(path: Path, error: BaseException) -> None:
+    with atomic_directory(path) as temporary:
+        (temporary / "file").write_text("half")
+        raise error
+
+
+def write_folder(path: Path, text: str = "new") -> None:
+    with atomic_directory(path) as temporary:
+        (temporary / "file").write_text(text)
+
+
+# One file
+
+
+def test_a_file_is_made_and_its_parent_folders(tmp_path: Path) -> None:
+    write(tmp_path / "a" / "b" / "file")
+    assert (tmp_path / "a" / "b" / "file").read_text() == "new"
+    assert os.listdir(tmp_path / "a" / "b") == ["file"]
+
+
+def test_the_old_file_stays_until_the_block_ends(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    path.write_text("old")
+    with atomic_write(path) as temporary:
+        temporary.write_text("new")
+        assert path.read_text() == "old"
+        assert temporary.parent == tmp_path, "a rename within one folder is atomic"
+    assert path.read_text() == "new"
+    assert os.listdir(tmp_path) == ["file"]
+
+
+@pytest.mark.parametrize("half_writing", [half_write, half_write_folder])
+@pytest.mark.parametrize("error", ERRORS, ids=repr)
+def test_what_was_there_stays_if_the_block_raises(
+    tmp_path: Path, half_writing: Callable[[Path, BaseException], None], error: BaseException
+) -> None:
+    (tmp_path / "old").write_text("old")
+    for name in ("old", "new"):
+        with pytest.raises(type(error)) as raised:
+            half_writing(tmp_path / name, error)
+        assert raised.value is error
+    assert (tmp_path / "old").read_text() == "old"
+    assert os.listdir(tmp_path) == ["old"]
+
+
+@pytest.mark.parametrize("half_writing", [half_write, half_write_folder])
+def test_an_os_error_in_the_block_names_the_place(
+    tmp_path: Path, half_writing: Callable[[Path, BaseException], None]
+) -> None:
+    with pytest.raises(GroovaeError, match=r"cannot write .*/new: No space left on device"):
+        half_writing(tmp_path / "new", OSError(28, "No space left on device"))
+    assert os.listdir(tmp_path) == []
+
+
+def test_a_link_stays_and_its_target_is_replaced(tmp_path: Path) -> None:
+    (tmp_path / "there").mkdir()
+    (tmp_path / "there" / "file").write_text("old")
+    (tmp_path / "link").symlink_to("there/file")
+    write(tmp_path / "link")
+    assert os.readlink(tmp_path / "link") == "there/file"
+    assert (tmp_path / "there" / "file").read_text() == "new"
+
+
+def test_a_tilde_is_the_home_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    write(Path("~/file"))
+    assert (tmp_path / "file").read_text() == "new"
+
+
+@pytest.mark.parametrize(("mask", "mode"), [(0o022, 0o644), (0o077, 0o600), (0o002, 0o664)])
+def test_the_mode_follows_the_umask(
+    tmp_path: Path, umask: Callable[[int], int], mask: int, mode: int
+) -> None:
+    umask(mask)
+    write(tmp_path / "file")
+    write_folder(tmp_path / "folder")
+    assert stat.S_IMODE((tmp_path / "file").stat().st_mode) == mode
+    assert stat.S_IMODE((tmp_path / "folder").stat().st_mode) == mode | (mode & 0o444) >> 2
+    assert umask(0o022) == mask, "it is left as it was"
+
+
+@pytest.mark.parametrize("writing", [write, write_folder])
+@pytest.mark.parametrize("place", ["file/below", "file/below/it", "x" * 300, "full", "pipe"])
+def test_a_place_that_cannot_be_written_is_one_error(
+    tmp_path: Path, writing: Callable[[Path], None], place: str
+) -> None:
+    (tmp_path / "file").write_text("old")
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "file").write_text("old")
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(GroovaeError, match="cannot write"):
+        writing(tmp_path / place)
+    assert sorted(os.listdir(tmp_path)) == ["file", "full", "pipe"]
+    assert (tmp_path / "file").read_text() == (tmp_path / "full" / "file").read_text() == "old"
+    assert (tmp_path / "pipe").is_fifo()
+
+
+@pytest.mark.parametrize("writing", [write, write_folder])
+def test_a_device_stays_a_device(writing: Callable[[Path], None]) -> None:
+    with pytest.raises(GroovaeError, match="cannot write /dev/null"):
+        writing(Path("/dev/null"))
+    assert Path("/dev/null").is_char_device()
+
+
+# A folder
+
+
+@pytest.mark.parametrize("exists", [False, True])
+def test_a_folder_is_made_where_none_or_an_empty_one_is(tmp_path: Path, exists: bool) -> None:
+    path = tmp_path / "a" / "folder"
+    if exists:
+        path.mkdir(parents=True)
+    with atomic_directory(path) as temporary:
+        (temporary / "file").write_text("new")
+        assert not (path / "file").exists()
+    assert (path / "file").read_text() == "new"
+    assert os.listdir(tmp_path / "a") == ["folder"]
+
+
+def test_a_link_to_an_empty_folder_stays(tmp_path: Path) -> None:
+    (tmp_path / "there").mkdir()
+    (tmp_path / "link").symlink_to("there")
+    write_folder(tmp_path / "link")
+    assert os.readlink(tmp_path / "link") == "there"
+    assert (tmp_path / "there" / "file").read_text() == "new"
+
+
+# Several files
+
+
+def write_all(folder: Path, text: str, names: Sequence[str] = "abc") -> None:
+    with atomic_write_all([folder / name for name in names]) as temporaries:
+        for name, temporary in zip(names, temporaries, strict=True):
+            temporary.write_text(text + name)
+
+
+def contents(folder: Path) -> dict[str, str]:
+    return {path.name: path.read_text() for path in folder.iterdir() if path.is_file()}
+
+
+def test_several_files_are_replaced_together(tmp_path: Path) -> None:
+    write_all(tmp_path / "x", "old ")
+    with atomic_write_all([tmp_path / "x" / name for name in "abd"]) as temporaries:
+        for temporary in temporaries:
+            temporary.write_text("new")
+            assert {contents(tmp_path / "x")[name] for name in "abc"} == {"old a", "old b", "old c"}
+    assert contents(tmp_path / "x") == {"a": "new", "b": "new", "c": "old c", "d": "new"}
+
+
+def test_several_files_stay_if_the_block_raises(tmp_path: Path) -> None:
+    def half_write_all() -> None:
+        with atomic_write_all([tmp_path / "a", tmp_path / "b"]) as (temporary, _):
+            temporary.write_text("half")
+            raise KeyboardInterrupt
+
+    write_all(tmp_path, "old ", "a")
+    with pytest.raises(KeyboardInterrupt):
+        half_write_all()
+    assert contents(tmp_path) == {"a": "old a"}
+
+
+def test_one_of_several_that_cannot_be_written_keeps_them_all(tmp_path: Path) -> None:
+    write_all(tmp_path, "old ", "a")
+    (tmp_path / "c").mkdir()
+    with pytest.raises(GroovaeError, match=r"cannot write .*/c: it is not a file"):
+        write_all(tmp_path, "new ")
+    assert contents(tmp_path) == {"a": "old a"}
+
+
+def test_several_files_in_several_folders(tmp_path: Path) -> None:
+    (tmp_path / "there").mkdir()
+    (tmp_path / "b").symlink_to("there/b")
+    write_all(tmp_path, "new ")
+    assert contents(tmp_path) == {"a": "new a", "b": "new b", "c": "new c"}
+    assert (tmp_path / "b").is_symlink()
+
+
+class Killed(BaseException):
+    pass
+
+
+def interrupt_renames(monkeypatch: pytest.MonkeyPatch, after: int, error: BaseException) -> None:
+    """Raises `error` in place of a rename, once `after` of them are done."""
+    renames, replace = 0, os.replace
+
+    def rename(source: Path, target: Path) -> None:
+        nonlocal renames
+        renames += 1
+        if renames == after + 1:
+            raise error
+        replace(source, target)
+
+    monkeypatch.setattr(atomic_files.os, "replace", rename)
+
+
+# The first rename is that of the journal.
+@pytest.mark.parametrize("after", [1, 2, 3])
+@pytest.mark.parametrize("error", [Killed(), OSError(5, "Input/output error")], ids=repr)
+def test_what_was_interrupted_in_the_renames_is_finished(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, after: int, error: BaseException
+) -> None:
+    write_all(tmp_path, "old ")
+    with monkeypatch.context() as patch:
+        interrupt_renames(patch, after, error)
+        with pytest.raises((Killed, GroovaeError)):
+            write_all(tmp_path, "new ")
+    assert len(contents(tmp_path)) == 3 + 1 + 4 - after, "and the journal"
+    for _ in range(2):
+        finish_interrupted(tmp_path)
+        assert contents(tmp_path) == {"a": "new a", "b": "new b", "c": "new c"}
+
+
+def test_what_was_interrupted_is_finished_before_one_of_it_is_replaced(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        interrupt_renames(patch, 2, Killed())
+        with pytest.raises(Killed):
+            write_all(tmp_path, "1 ")
+    write(tmp_path / "b", "2 b")
+    finish_interrupted(tmp_path)
+    assert contents(tmp_path) == {"a": "1 a", "b": "2 b", "c": "1 c"}
+
+
+@pytest.mark.parametrize("after", [1, 2, 3])
+def test_ctrl_c_in_the_renames_waits_for_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, after: int
+) -> None:
+    interrupt_renames(monkeypatch, after, KeyboardInterrupt())
+    with pytest.raises(KeyboardInterrupt):
+        write_all(tmp_path, "new ")
+    assert contents(tmp_path) == {"a": "new a", "b": "new b", "c": "new c"}
+
+
+@pytest.mark.parametrize(
+    "journal",
+    [
+        "",
+        "[]",
+        "no JSON",
+        '{"a": "b"}',
+        '{".b.12345678.tmp": "a"}',
+        '{".b.12345678.tmp": "../b"}',
+        '{"../.b.12345678.tmp": "b"}',
+        '{".b.12345678.tmp": 1}',
+        '{".b.12345678.tmp": ""}',
+        '{"..b.12345678.tmp": ".b", "a": "x"}',
+    ],
+)
+def test_a_journal_moves_only_what_groovae_wrote(tmp_path: Path, journal: str) -> None:
+    folder = tmp_path / "folder"
+    write_all(folder, "old ", ["a", ".b.12345678.tmp", "..b.12345678.tmp"])
+    (folder / JOURNAL).write_text(journal)
+    before = contents(folder)
+    for act in (finish_interrupted, lambda folder: write(folder / "new")):
+        with pytest.raises(GroovaeError, match=rf"{JOURNAL}: .* remove it"):
+            act(folder)
+    assert contents(folder) == before
+
+
+def test_there_may_be_nothing_to_finish(tmp_path: Path) -> None:
+    finish_interrupted(tmp_path)
+    finish_interrupted(tmp_path / "nowhere")
+    (tmp_path / JOURNAL).write_text('{".a.12345678.tmp": "a"}')
+    finish_interrupted(tmp_path)
+    assert contents(tmp_path) == {}
+
+
+# What a killed process abandons
+
+
+def test_abandoned_temporaries_of_a_file_go_when_it_is_replaced(tmp_path: Path) -> None:
+    theirs = [".other.12345678.tmp", ".a.123.tmp", ".a.report.12345678.tmp", "a.12345678.tmp"]
+    for name in [".a.12345678.tmp", ".a.abcdef_9.tmp", *theirs]:
+        (tmp_path / name).write_text("abandoned")
+    write(tmp_path / "a")
+    assert sorted(os.listdir(tmp_path)) == sorted(["a", *theirs])
+
+
+def test_abandoned_temporary_folders_go_when_the_folder_is_made(tmp_path: Path) -> None:
+    theirs = [".other.12345678.tmp", ".a.123.tmp", "a.12345678.tmp"]
+    for name in [".a.12345678.tmp", ".a.abcdef_9.tmp", *theirs]:
+        (tmp_path / name / "sub").mkdir(parents=True)
+        (tmp_path / name / "sub" / "file").touch()
+    write_folder(tmp_path / "a")
+    assert sorted(os.listdir(tmp_path)) == sorted(["a", *theirs])
+
+
+def test_temporary_folders_at_work_stay(tmp_path: Path) -> None:
+    with atomic_directory(tmp_path / "a") as first:
+        (first / "file").write_text("first")
+        with atomic_directory(tmp_path / "a") as second:
+            assert second != first
+        shutil.rmtree(tmp_path / "a")
+    assert (tmp_path / "a" / "file").read_text() == "first"
+    assert os.listdir(tmp_path) == ["a"]
+
+
+def test_temporaries_at_work_stay(tmp_path: Path) -> None:
+    with atomic_write(tmp_path / "a") as first:
+        first.write_text("first")
+        write(tmp_path / "a", "second")
+        assert (tmp_path / "a").read_text() == "second"
+        assert first.read_text() == "first"
+    assert contents(tmp_path) == {"a": "first"}
+
+
+# JSON
+
+
+def test_json_reads_back_and_ends_with_a_newline(tmp_path: Path) -> None:
+    value = {"Größe": [1, 2.5, None, True], "b": {}}
+    write_json(tmp_path / "a.json", value)
+    text = (tmp_path / "a.json").read_text("utf-8")
+    assert json.loads(text) == value
+    assert text.startswith('{\n  "Größe": [\n    1,')
+    assert text.endswith("}\n")
+
+
+def test_what_json_cannot_hold_keeps_the_old_file(tmp_path: Path) -> None:
+    (tmp_path / "a.json").write_text("{}")
+    with pytest.raises(TypeError):
+        write_json(tmp_path / "a.json", {"a": object()})
+    assert (tmp_path / "a.json").read_text() == "{}"
+    assert os.listdir(tmp_path) == ["a.json"]
+
+
+# Full disks and kill -9
+
+
+def test_a_full_disk_keeps_the_old_file(tiny_disk: Path) -> None:
+    write(tiny_disk / "file", "old")
+    with pytest.raises(GroovaeError, match="No space left on device"):
+        write(tiny_disk / "file", "new" * 30_000)
+    with pytest.raises(GroovaeError, match="No space left on device"):
+        write_folder(tiny_disk / "folder", "new" * 30_000)
+    assert os.listdir(tiny_disk) == ["file"]
+    assert (tiny_disk / "file").read_text() == "old"
+
+
+LIMITED = """
+import resource, sys
+from groovae.errors import GroovaeError
+from groovae.system.atomic_files import write_json
+resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))
+try:
+    write_json(sys.argv[1], list(range(10_000)))
+except GroovaeError as error:
+    print(error)
+"""
+
+
+def test_a_file_over_the_size_limit_keeps_the_old_one(tmp_path: Path) -> None:
+    (tmp_path / "a.json").write_text("old")
+    result = run_python(LIMITED, tmp_path / "a.json")
+    assert result.stdout == f"cannot write {tmp_path / 'a.json'}: File too large\n", result.stderr
+    assert (tmp_path / "a.json").read_text() == "old"
+    assert os.listdir(tmp_path) == ["a.json"]
+
+
+# The nth version of the file is 300 lines of n; of the folder n, 20 files.
+RESTLESS = """
+import itertools, pathlib, sys
+from groovae.system.atomic_files import replacing, replacing_directory
+root = pathlib.Path(sys.argv[1])
+for n in itertools.count():
+    with replacing(root / "file") as temporary, open(temporary, "w") as file:
+        for _ in range(300):
+            print(n, file=file, flush=True)
+    with replacing_directory(root / f"folder{n}") as temporary:
+        for i in range(20):
+            (temporary / str(i)).write_text("whole")
+    if n == 0:
+        print("running", flush=True)
+"""
+
+
+# Sets of three files, written over each other by several processes: in each, all hold the same.
+RIVAL = """
+import itertools, pathlib, sys
+from groovae.system.atomic_files import replacing_all
+root, who = pathlib.Path(sys.argv[1]), sys.argv[2]
+for n in itertools.count():
+    with replacing_all([root / name for name in "abc"]) as temporaries:
+        for temporary in temporaries:
+            temporary.write_text(f"{who} {n}")
+    if n == 0:
+        print("running", flush=True)
+"""
+
+
+@contextlib.contextmanager
+def running(script: str, *arguments: object) -> Iterator[subprocess.Popen[str]]:
+    """A script that has said it is running; it is killed at the end."""
+    command = [sys.executable, "-c", script, *map(str, arguments)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stdout is not None
+            assert process.stdout.readline() == "running\n"
+            yield process
+        finally:
+            process.kill()
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_kill_9_leaves_the_old_or_the_new_one_whole(tmp_path: Path, seed: int) -> None:
+    with running(RESTLESS, tmp_path) as process:
+        time.sleep(random.Random(seed).uniform(0, 0.05))
+        process.kill()
+        assert process.wait() == -signal.SIGKILL
+    lines = (tmp_path / "file").read_text().splitlines()
+    assert len(lines) == 300
+    assert len(set(lines)) == 1
+    folders = [path for path in tmp_path.iterdir() if path.name.startswith("folder")]
+    assert folders
+    for folder in folders:
+        assert sorted(path.read_text() for path in folder.iterdir()) == ["whole"] * 20
+
+
+@pytest.mark.parametrize("seed", range(30))
+def test_kill_9_leaves_all_old_or_all_new(tmp_path: Path, seed: int) -> None:
+    with running(RIVAL, tmp_path, "x") as process:
+        time.sleep(random.Random(seed).uniform(0, 0.01))
+        process.kill()
+        process.wait()
+    finish_interrupted(tmp_path)
+    assert len({(tmp_path / name).read_text() for name in "abc"}) == 1
+    write_all(tmp_path, "and on ")
+    assert sorted(os.listdir(tmp_path)) == ["a", "b", "c"]
+
+
+def test_rivals_never_mix_their_files(tmp_path: Path) -> None:
+    with running(RIVAL, tmp_path, "x") as x, running(RIVAL, tmp_path, "y") as y:
+        seen: set[str] = set()
+        for turn in range(20_000):
+            if turn > 200 and len(seen) == 2:
+                break
+            finish_interrupted(tmp_path)
+            with atomic_files._locked(tmp_path):
+                (text,) = {(tmp_path / name).read_text() for name in "abc"}
+            seen.add(text.split()[0])
+        for process in (x, y):
+            assert process.poll() is None, "it goes on"
+            process.kill()
+    finish_interrupted(tmp_path)
+    write_all(tmp_path, "and on ")
+    assert sorted(os.listdir(tmp_path)) == ["a", "b", "c"]
+    assert seen == {"x", "y"}
+
+
+def test_a_full_disk_keeps_all_the_old_files(tiny_disk: Path) -> None:
+    write_all(tiny_disk, "old ")
+    with pytest.raises(GroovaeError, match="No space left on device"):
+        write_all(tiny_disk, "new" * 10_000)
+    assert contents(tiny_disk) == {"a": "old a", "b": "old b", "c": "old c"}
