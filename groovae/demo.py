@@ -14,6 +14,7 @@ from groovae.data.patterns import write_dataset
 from groovae.data.preprocess import convert_directory
 from groovae.generation.groove_model import load_model
 from groovae.music.midi_writer import numbered, write_sequence
+from groovae.system.log import Log
 from groovae.training.train import Progress, TrainOptions, train
 
 # What two cores learn in half a minute. The patterns are few and clean, so nothing is dropped out,
@@ -45,7 +46,7 @@ def run_demo(
     num_steps: int,
     temperature: float,
     seed: int,
-    log: Callable[[str], None],
+    log: Log,
     on_step: Callable[[Progress], None],
 ) -> Demo:
     """Writes the embedded data, preprocesses it, trains, and draws grooves, all below `directory`.

@@ -12,7 +12,7 @@ import os
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from threading import Thread
@@ -25,6 +25,7 @@ from conftest import ROOT
 from groovae.config import config_map
 from groovae.export.server import Server
 from groovae.export.tfjs_weights import MANIFEST
+from groovae.system.log import Log, no_log
 from groovae.upstream import tf
 
 NODE_MODULES = Path(os.environ.get("GROOVAE_NODE_MODULES", ROOT / "node_modules"))
@@ -158,7 +159,7 @@ def _kernels(config: Any) -> dict[str, tuple[int, int]]:
 
 
 @contextmanager
-def served(folder: Path, log: Callable[[str], None] = lambda line: None) -> Iterator[str]:
+def served(folder: Path, log: Log = no_log) -> Iterator[str]:
     """The URL of a folder that is served, without the slash at its end."""
     with Server(folder, port=0, log=log) as server:
         thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})

@@ -23,6 +23,7 @@ from groovae.data.window_report import listed
 from groovae.errors import GroovaeError, UsageError
 from groovae.music.midi_writer import numbered, write_sequence
 from groovae.system.atomic_files import write_json
+from groovae.system.log import Log
 
 if TYPE_CHECKING:
     from groovae.generation.groove_model import GrooveModel
@@ -132,7 +133,7 @@ def load(values: Any, task: str, batch_size: int = BATCH_SIZE) -> "GrooveModel":
     return model
 
 
-def read(path: str, tell: Callable[[str], None] = log) -> Any:
+def read(path: str, tell: Log = log) -> Any:
     """The groove in a music file."""
     from groovae.data.conversion import read_sequence
 
@@ -233,7 +234,7 @@ def _describe(output: dict[str, Any], pickup: bool) -> str:
     return line
 
 
-def _telling(lost: list[str]) -> Callable[[str], None]:
+def _telling(lost: list[str]) -> Log:
     """Says a line, and keeps it."""
 
     def tell(line: str) -> None:

@@ -10,12 +10,12 @@ MIDI Dataset. The archives carry no `config.json`; they are known by their SHA-2
 import dataclasses
 import os
 import shutil
-from collections.abc import Callable
 from pathlib import Path
 
 from groovae.errors import GroovaeError, UsageError
 from groovae.system.atomic_files import atomic_write
 from groovae.system.download import Progress, RemoteFile, fetched, sha256_of
+from groovae.system.log import Log, no_log
 
 URL = "https://storage.googleapis.com/magentadata/models/music_vae/checkpoints/{}.tar"
 DEST = "data_dir/checkpoints"
@@ -64,7 +64,7 @@ def download(
     dest: str | os.PathLike[str] | None = None,
     url: str | None = None,
     progress: Progress = lambda done_bytes: None,
-    log: Callable[[str], None] = lambda line: None,
+    log: Log = no_log,
 ) -> Path:
     """Fetches a checkpoint's archive and checks its SHA-256, unless it is there already.
 

@@ -29,6 +29,7 @@ from groovae.errors import GroovaeError, UsageError
 from groovae.music.midi_reader import BrokenMidi, TooMuch, read_midi
 from groovae.music.note_sequence import NoteSequence
 from groovae.music.tempo import tempo_of
+from groovae.system.log import Log, no_log
 
 Convert = Callable[[str, str], tuple[list[Any], list[str]]]
 
@@ -115,7 +116,7 @@ def convert_file(root: str, file: str, limits: Limits, layout: Layout | None) ->
 def read_sequence(
     path: str | os.PathLike[str],
     limits: Limits = Limits(),
-    log: Callable[[str], None] = lambda line: None,
+    log: Log = no_log,
 ) -> Any:
     """Reads one music file, MIDI, MusicXML or ABC, as `preprocess` does.
 
@@ -160,7 +161,7 @@ def read_sequence(
     return sequence
 
 
-def _take_from_midi(path: str, sequence: Any, log: Callable[[str], None]) -> None:
+def _take_from_midi(path: str, sequence: Any, log: Log) -> None:
     """What note_seq leaves out: where the tracks end, and that notes without a length are lost."""
     midi = mido.MidiFile(path)
     ticks = max((sum(event.time for event in track) for track in midi.tracks), default=0)

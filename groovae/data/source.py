@@ -10,8 +10,7 @@ from groovae.data import records, window_cache
 from groovae.data.window_cache import CachedWindows
 from groovae.data.window_report import WindowReport
 from groovae.errors import GroovaeError
-
-Log = Callable[[str], None]
+from groovae.system.log import Log
 
 
 def check_not_empty(name: str, report: WindowReport) -> None:

@@ -19,7 +19,6 @@ import json
 import mmap
 import os
 import tempfile
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -33,6 +32,7 @@ from groovae.data.window_report import WindowReport
 from groovae.data.windows import Source
 from groovae.errors import GroovaeError
 from groovae.system.atomic_files import atomic_write
+from groovae.system.log import Log, no_log
 
 FORMAT = 1
 RECORD = np.dtype(
@@ -102,7 +102,7 @@ def load(
     examples: Examples,
     layout: Layout,
     fallback_dir: str | os.PathLike[str],
-    log: Callable[[str], None] = lambda line: None,
+    log: Log = no_log,
     keep: bool = True,
     workers: int | None = None,
 ) -> CachedWindows:
@@ -154,7 +154,7 @@ def _paths(examples: Examples, layout: Layout, fallback_dir: Path) -> list[Path]
     return [*([beside.with_name(name)] if is_local else []), fallback_dir / name]
 
 
-def _open(path: Path, layout: Layout, log: Callable[[str], None]) -> CachedWindows | None:
+def _open(path: Path, layout: Layout, log: Log) -> CachedWindows | None:
     """What a file holds, or None if there is none or it is not whole."""
     try:
         with open(path, "rb") as file:

@@ -24,7 +24,7 @@ import numpy as np
 from groovae.config import config_map
 from groovae.config.layout import Layout
 from groovae.config.tasks import trained_for
-from groovae.data.source import DataSource, Log
+from groovae.data.source import DataSource
 from groovae.data.window_cache import CachedWindows
 from groovae.data.windows import Source, predicted_drums
 from groovae.evaluation.intervals import (
@@ -38,6 +38,7 @@ from groovae.metrics import features, scores
 from groovae.metrics.latent_usage import usage
 from groovae.model import latent
 from groovae.model.checkpoints import need_checkpoint
+from groovae.system.log import Log, no_log
 from groovae.training.losses import Evaluation, Evaluator
 from groovae.training.metrics_csv import FILE as CURVE_FILE
 from groovae.training.metrics_csv import MetricsLog, Row
@@ -102,7 +103,7 @@ def evaluate_model(
     num_samples: int | None = None,
     temperature: float = 0.5,
     seed: int = 0,
-    log: Log = lambda line: None,
+    log: Log = no_log,
     as_hits: bool = False,
 ) -> Study:
     """Evaluates one checkpoint in every way there is.

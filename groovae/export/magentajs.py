@@ -22,7 +22,7 @@ import html
 import importlib.resources
 import json
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +37,7 @@ from groovae.export.tfjs_weights import MANIFEST, SHARD_NAME
 from groovae.model.checksums import read_whole, sha256_of, sums_of
 from groovae.model.formats import is_export, is_web_export
 from groovae.system.atomic_files import json_text
+from groovae.system.log import Log, no_log
 
 PAGE_SCRIPTS = ("page.js", "files.js", "model.js", "groove.js", "midi.js", "player.js")
 PAGE_FILES = ("index.html", "page.css", *PAGE_SCRIPTS)
@@ -50,7 +51,6 @@ MAGENTA_JS_INTEGRITY = "sha384-oj8/W05Ba271e6q5zdMVC8iaF0HpQENHdkpkB1em2cs1tYFUt
 MAGENTA_JS_FILE = "magentamusic.js"
 OWN_FILES = {*PAGE_FILES, CONFIG_FILE, MANIFEST, MAGENTA_JS_FILE}
 
-Log = Callable[[str], None]
 FilePath = str | os.PathLike[str]
 
 
@@ -60,7 +60,7 @@ def export(
     config: str | None = None,
     hparams: str | Sequence[str] = "",
     dtype: str = "float32",
-    log: Log = lambda line: None,
+    log: Log = no_log,
     magenta_js: FilePath | None = None,
 ) -> None:
     """Writes a checkpoint as a folder for magenta.js, with the page: all of it, or nothing.

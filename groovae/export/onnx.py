@@ -15,7 +15,7 @@ stored so, and computed with in float32, so that they save space and no time.
 import dataclasses
 import json
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -44,10 +44,10 @@ from groovae.model.onnx_network import OnnxNetwork, as_text
 from groovae.model.tensorflow_network import TensorFlowNetwork
 from groovae.model.weights import model_tensors, training_step
 from groovae.system.atomic_files import json_text
+from groovae.system.log import Log, no_log
 
 BATCH_SIZE = 32
 
-Log = Callable[[str], None]
 FilePath = str | os.PathLike[str]
 
 
@@ -57,7 +57,7 @@ def export(
     config: str | None = None,
     hparams: str | Sequence[str] = "",
     dtype: str = "float32",
-    log: Log = lambda line: None,
+    log: Log = no_log,
     examples_path: str | None = None,
 ) -> None:
     """Writes a checkpoint as a folder of ONNX models that were compared with it: all, or nothing.
@@ -99,7 +99,7 @@ def write(
     network: TensorFlowNetwork,
     heard: ComparisonInputs,
     dtype: str = "float32",
-    log: Log = lambda line: None,
+    log: Log = no_log,
 ) -> None:
     """Writes weights as a folder of ONNX models, unless they differ from a checkpoint's.
 

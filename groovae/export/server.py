@@ -24,13 +24,13 @@ import re
 import socket
 import sys
 import urllib.parse
-from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import IO, Any
 
 from groovae import __version__
 from groovae.errors import GroovaeError, UsageError
+from groovae.system.log import Log, no_log
 
 HOST = "127.0.0.1"
 MAX_BODY_BYTES = 1 << 16  # no request that is answered needs one
@@ -65,7 +65,7 @@ class Server(ThreadingHTTPServer):
         self,
         folder: str | os.PathLike[str],
         port: int = 8000,
-        log: Callable[[str], None] = lambda line: None,
+        log: Log = no_log,
     ):
         """Begins to listen.
 

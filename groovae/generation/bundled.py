@@ -8,10 +8,10 @@ and scores. It plays whole grooves, so it is for the tasks that have no model of
 
 import os
 import re
-from collections.abc import Callable
 from pathlib import Path
 
 from groovae.config.tasks import CONFIGS
+from groovae.system.log import Log
 
 FOLDER = Path(__file__).parents[1] / "bundled" / "groovae_4bar"
 OWN = ".train"
@@ -26,7 +26,7 @@ ABOUT = (
 )
 
 
-def own_or_bundled(task: str | None, log: Callable[[str], None]) -> str:
+def own_or_bundled(task: str | None, log: Log) -> str:
     """Where the model is that plays when none is named: one's own training wins.
 
     Args:

@@ -42,6 +42,7 @@ from groovae.model.onnx_network import OnnxNetwork, open_export
 from groovae.music.drums import CLOSED_HIHAT, DRUM_MAPS, read_drum_map
 from groovae.music.midi_writer import MAX_BARS, MAX_TEMPO_QPM, MIN_TEMPO_QPM
 from groovae.music.tempo import tempo_of
+from groovae.system.log import Log
 
 if TYPE_CHECKING:
     from groovae.model.tensorflow_network import TensorFlowNetwork  # which imports TensorFlow
@@ -67,7 +68,7 @@ class GrooveModel:
         network: "TensorFlowNetwork | OnnxNetwork",
         layout: Layout,
         seed: int,
-        log: Callable[[str], None],
+        log: Log,
         as_hits: bool = False,
     ):
         self._network = network
@@ -419,7 +420,7 @@ def load_model(
     drum_map: str = "gm",
     all_notes: bool = False,
     task: str | None = None,
-    log: Callable[[str], None] = _to_stderr,
+    log: Log = _to_stderr,
     as_hits: bool = False,
 ) -> GrooveModel:
     """Loads a checkpoint with the configuration it was trained with, or an exported model.

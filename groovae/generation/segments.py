@@ -5,7 +5,6 @@ and advice, and what gets lost on the way, or stays empty, is told.
 """
 
 import dataclasses
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -16,6 +15,7 @@ from groovae.data.window_report import WindowReport
 from groovae.errors import GroovaeError
 from groovae.music.drums import OPEN_HIHAT
 from groovae.music.midi_writer import MAX_TEMPO_QPM, MIN_TEMPO_QPM
+from groovae.system.log import Log
 
 # What to do about a groove that `to_segments` refuses, by its reason.
 ADVICE = {
@@ -28,9 +28,7 @@ ADVICE = {
 }
 
 
-def cut(
-    groove: Any, layout: Layout, log: Callable[[str], None], keeps_notes: bool = False
-) -> Segments:
+def cut(groove: Any, layout: Layout, log: Log, keeps_notes: bool = False) -> Segments:
     """The pieces of a groove.
 
     Args:
@@ -68,9 +66,7 @@ def sounding(segments: Segments) -> np.ndarray:
     return np.flatnonzero(segments.outputs.any(axis=(1, 2)))
 
 
-def as_long(
-    first: Segments, last: Segments, layout: Layout, log: Callable[[str], None]
-) -> tuple[Segments, Segments]:
+def as_long(first: Segments, last: Segments, layout: Layout, log: Log) -> tuple[Segments, Segments]:
     """Two grooves, both as long as the shorter one."""
     bars = min(first.bars, last.bars)
     if first.bars != last.bars:

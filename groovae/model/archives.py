@@ -19,7 +19,7 @@ from lzma import LZMAError
 from pathlib import Path, PurePosixPath
 from typing import Any, BinaryIO, cast
 
-from groovae.config.config_map import CONFIG_FILE
+from groovae.config.config_file import CONFIG_FILE
 from groovae.errors import GroovaeError
 from groovae.model.formats import step_of
 from groovae.system.atomic_files import atomic_write_all, finish_interrupted

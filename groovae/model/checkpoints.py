@@ -4,7 +4,7 @@ import os
 import re
 import shlex
 import shutil
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ import numpy as np
 
 from groovae.errors import GroovaeError, first_line
 from groovae.model.formats import is_export, is_web_export, step_of
+from groovae.system.log import Log
 from groovae.upstream import tf
 
 # The variables whose shape is set by one hparam alone.
@@ -95,7 +96,7 @@ def all_checkpoints(folder: Path) -> list[str]:
     return sorted((str(index)[: -len(".index")] for index in folder.glob("*.index")), key=step_of)
 
 
-def newest_whole(train_dir: Path, log: Callable[[str], None]) -> str | None:
+def newest_whole(train_dir: Path, log: Log) -> str | None:
     """The newest checkpoint of a training folder that can be read, or None where there is none.
 
     Those that a kill, a full disk or a power cut has left half-written are passed over, and told.

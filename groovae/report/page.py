@@ -6,7 +6,7 @@ import importlib.resources
 import json
 import os
 import tempfile
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -20,14 +20,13 @@ from groovae.report import encoding, figures, latent_map, pairs, rolls, scores
 from groovae.report.encoding import Sound
 from groovae.report.styles import styles_of
 from groovae.system.atomic_files import atomic_write
+from groovae.system.log import Log, no_log
 
 if TYPE_CHECKING:
     from groovae.evaluation.study import Study
 
 SHOWN_PAIRS, SHOWN_SAMPLES = 3, 6  # what is not folded away
 SAMPLE_QPM = 120.0
-
-Log = Callable[[str], None]
 
 
 class ReportOptions(NamedTuple):
@@ -80,7 +79,7 @@ def write(
     study: "Study",
     styles: Sequence[str] | None = None,
     options: ReportOptions | None = None,
-    log: Log = lambda line: None,
+    log: Log = no_log,
 ) -> None:
     """Writes the page of a study, atomically.
 

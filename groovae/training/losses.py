@@ -29,11 +29,12 @@ from typing import Any
 
 from groovae.config import config_map
 from groovae.data.batches import Batch, evaluation_batches
-from groovae.data.source import DataSource, Log
+from groovae.data.source import DataSource
 from groovae.data.window_cache import CachedWindows
 from groovae.errors import GroovaeError
 from groovae.model.checkpoints import check_fits, damaged, need_checkpoint, shapes_in
 from groovae.model.formats import step_of
+from groovae.system.log import Log, no_log
 from groovae.training.graph import evaluation_graph, feed
 from groovae.upstream import tf
 
@@ -156,7 +157,7 @@ def evaluate(
     data: DataSource | None = None,
     config: str | None = None,
     hparams: str | Sequence[str] = "",
-    log: Log = lambda line: None,
+    log: Log = no_log,
 ) -> Evaluation:
     """Evaluates one checkpoint.
 

@@ -3,9 +3,10 @@
 import contextlib
 import signal
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
+from groovae.system.log import Log
 from groovae.upstream import tf
 
 
@@ -49,7 +50,7 @@ def stop_signals() -> Iterator[Stop]:
 class Stopping(tf.train.SessionRunHook):
     """Ends the loop once a signal has come, and says so."""
 
-    def __init__(self, stop: Stop, log: Callable[[str], None]):
+    def __init__(self, stop: Stop, log: Log):
         self._stop, self._log = stop, log
 
     def after_run(self, run_context: Any, run_values: Any) -> None:

@@ -40,6 +40,7 @@ from groovae.model.checkpoints import (
 )
 from groovae.model.formats import step_of
 from groovae.system.atomic_files import exclusive
+from groovae.system.log import Log, no_log
 from groovae.training.distributed import runtime
 from groovae.training.distributed.replica import Replica, current_replica
 from groovae.training.distributed.tf_config import Cluster
@@ -138,7 +139,7 @@ class Result:
 
 def train(
     options: TrainOptions,
-    log: Callable[[str], None] = lambda line: None,
+    log: Log = no_log,
     on_step: Callable[[Progress], None] = lambda progress: None,
     on_evaluation: Callable[[Evaluation], None] = lambda evaluation: None,
     cluster: Cluster | None = None,
@@ -192,7 +193,7 @@ class _Training:
         train_dir: Path,
         windows: CachedWindows,
         replica: Replica,
-        log: Callable[[str], None],
+        log: Log,
         on_step: Callable[[Progress], None],
         on_evaluation: Callable[[Evaluation], None],
     ):
@@ -387,7 +388,7 @@ def _work(
     config: Any,
     windows: CachedWindows,
     replica: Replica,
-    log: Callable[[str], None],
+    log: Log,
 ) -> Result:
     """Trains as a worker, which neither saves nor tells, until the chief ends the training."""
     seed = _seed(options.seed, {}, replica)
@@ -474,7 +475,7 @@ def _seed(given: int | None, saved: dict[str, Any], replica: Replica) -> int:
     return drawn if isinstance(drawn, int) else secrets.randbelow(2**31)
 
 
-def _windows(config: Any, options: TrainOptions, log: Callable[[str], None]) -> CachedWindows:
+def _windows(config: Any, options: TrainOptions, log: Log) -> CachedWindows:
     """The windows to train on, of which there must be a batch."""
 
     def check(name: str, report: WindowReport) -> None:

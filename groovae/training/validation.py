@@ -24,6 +24,7 @@ from groovae.errors import GroovaeError, UsageError
 from groovae.model.checkpoints import find_checkpoint
 from groovae.model.formats import step_of
 from groovae.system.atomic_files import LOCK, atomic_write, exclusive, write_json
+from groovae.system.log import Log, no_log
 from groovae.training.losses import Evaluation, Evaluator
 from groovae.training.metrics_csv import FILE, MetricsLog
 from groovae.upstream import tf
@@ -107,7 +108,7 @@ def watch(
     train_dir: Path,
     evaluator: Callable[[], Evaluator],
     patience: int = 0,
-    log: Callable[[str], None] = lambda line: None,
+    log: Log = no_log,
     on_evaluation: Callable[[Evaluation], None] = lambda evaluation: None,
 ) -> tuple[int, float] | None:
     """Evaluates each new checkpoint of a training that another process does.
@@ -151,7 +152,7 @@ def watch(
 def _catch_up(
     train_dir: Path,
     validation: Validation,
-    log: Callable[[str], None],
+    log: Log,
     on_evaluation: Callable[[Evaluation], None],
 ) -> None:
     """Evaluates the newest checkpoint, if it was not."""

@@ -27,6 +27,7 @@ from functools import partial
 from typing import Any
 
 from groovae.errors import GroovaeError, first_line
+from groovae.system.log import Log
 from groovae.training.distributed.sync_hooks import SignalHook, SyncHook
 from groovae.training.distributed.tf_config import Cluster
 from groovae.upstream import tf
@@ -36,8 +37,6 @@ PROBE_SECONDS = 3.0  # from one look at a ps to the next, and how long one may t
 LOST_AFTER_SECONDS = 30.0
 GIVE_UP_AFTER_SECONDS = 30 * 60.0
 LINGER_SECONDS = 60.0
-
-Log = Callable[[str], None]
 
 
 def serve(cluster: Cluster, log: Log) -> None:
