@@ -42,7 +42,7 @@ from groovae.cli.flags import (
 from groovae.cli.output import log, print_json
 from groovae.cli.study import appraised, define_appraisal
 from groovae.errors import UsageError
-from groovae.evaluation import conditions
+from groovae.evaluation.conditions import Condition, parse
 from groovae.metrics.scores import METRICS
 
 if TYPE_CHECKING:
@@ -101,7 +101,7 @@ def run(values: Any, positional: list[str]) -> int:
     need_arguments(positional)
     check_one_set(values)
     _check_flags(values)
-    conditions = [conditions.parse(text) for text in values.require]
+    conditions = [parse(text) for text in values.require]
     _check_names(conditions, values.metrics)
     from groovae.data.source import DataSource
     from groovae.training.losses import evaluate
@@ -126,7 +126,7 @@ def run(values: Any, positional: list[str]) -> int:
     return NOT_GOOD_ENOUGH if unmet else 0
 
 
-def _check_names(conditions: Sequence[conditions.Condition], with_metrics: bool) -> None:
+def _check_names(conditions: Sequence[Condition], with_metrics: bool) -> None:
     """Finds a typo before the evaluation and not after it; the way to a number shows later."""
     known = {*LABELS, *COUNTS, *(METRICS if with_metrics else ())}
     for condition in conditions:
