@@ -11,6 +11,8 @@ into pieces of the model's length, the last one filled up with silence. Each pie
 `z` of its own and decoded from it; what comes out is put together again and ends with the input's
 last bar. A piece without a hit stays empty.
 
+Each method that takes a groove also takes the path of a music file.
+
 `temperature` says how much is left to chance, 0 nothing. Where a model draws hits, their logits are
 divided by it, as in Magenta: at 1 a drum is hit as often as the model has learned. Where the hits
 are given (`humanize`, `transfer`), the feel varies: z = mu + temperature * sigma * noise.
@@ -29,6 +31,7 @@ import numpy as np
 
 from groovae.config.layout import Layout
 from groovae.config.tasks import check_task, trained_for
+from groovae.data.conversion import read_sequence
 from groovae.data.grid import Segments
 from groovae.data.windows import predicted_drums, to_controls, to_inputs
 from groovae.errors import GroovaeError, UsageError
@@ -41,7 +44,7 @@ from groovae.model.formats import is_export
 from groovae.model.onnx_network import OnnxNetwork, open_export
 from groovae.music.drums import CLOSED_HIHAT, DRUM_MAPS, read_drum_map
 from groovae.music.midi_writer import MAX_BARS, MAX_TEMPO_QPM, MIN_TEMPO_QPM
-from groovae.music.tempo import tempo_of
+from groovae.music.tempo import check_sequence, tempo_of
 from groovae.system.log import Log
 
 if TYPE_CHECKING:
@@ -178,10 +181,11 @@ class GrooveModel:
         Raises:
           GroovaeError: it has no drums, is not in 4/4, or changes its tempo.
         """
-        return cut(groove, self.layout, self.log)
+        return cut(self._read(groove), self.layout, self.log)
 
     def compare(self, reference: Any, estimate: Any) -> dict[str, float]:
         """How near a groove comes to another, by what the model hears; see `metrics.scores`."""
+        reference, estimate = self._read(reference), self._read(estimate)
         heard = [as_steps(groove, self.layout) for groove in (reference, estimate)]
         steps = max(map(len, heard))
         # As long as both, each as a set of one window.
@@ -282,6 +286,7 @@ class GrooveModel:
     def humanize(self, groove: Any, temperature: float = 0.5) -> Any:
         """Plays the hits of a stiff beat, and just those, with a drummer's timing and dynamics."""
         check_task("humanize", self.config_name, self.checkpoint)
+        groove = self._read(groove)
         segments = cut(groove, self.layout, self.log, keeps_notes=True)
         return self._apply_performance(groove, segments, *self._encode(segments), temperature)
 
@@ -291,6 +296,7 @@ class GrooveModel:
         Each piece of `groove` that has hits lends its feel to a piece of `beat`, in turn.
         """
         check_task("transfer", self.config_name, self.checkpoint)
+        beat = self._read(beat)
         feel, segments = self.cut(groove), cut(beat, self.layout, self.log, keeps_notes=True)
         mu, sigma = self._encode(feel)
         turns = np.resize(sounding(feel), len(segments.outputs))
@@ -303,6 +309,7 @@ class GrooveModel:
         loud they are does not.
         """
         check_task("tap2drum", self.config_name, self.checkpoint)
+        taps = self._read(taps)
         segments = cut(taps, for_taps(self.layout, taps), self.log, keeps_notes=True)
         thresholds = self._sample_thresholds(segments, temperature)
         return self._decoded(segments, self._encode(segments)[0], thresholds, as_hits=True)
@@ -314,6 +321,7 @@ class GrooveModel:
         model does not hear it, and it stays.
         """
         check_task("add_hihat", self.config_name, self.checkpoint)
+        groove = self._read(groove)
         segments = cut(groove, self.layout, self.log, keeps_notes=True)
         thresholds = latent.forced_hit_thresholds(segments.outputs[..., : self.layout.num_drums])
         thresholds[..., CLOSED_HIHAT] = self._sample_thresholds(segments, temperature)[
@@ -330,6 +338,13 @@ class GrooveModel:
         return of_notes([*others, *hihat], segments.bars, segments.tempo_qpm, segments.meter)
 
     # What they share
+
+    def _read(self, groove: Any) -> Any:
+        """Return a NoteSequence as it is, or read it from a path; raise UsageError for the rest."""
+        if isinstance(groove, str | os.PathLike):
+            return read_sequence(groove, log=self.log)
+        check_sequence(groove)
+        return groove
 
     @property
     def _z_size(self) -> int:

@@ -28,7 +28,7 @@ from typing import Any, NamedTuple, Protocol
 import mido
 
 from groovae.errors import GroovaeError, UsageError
-from groovae.music.tempo import meter_of, tempo_of
+from groovae.music.tempo import check_sequence, meter_of, tempo_of
 from groovae.system.atomic_files import atomic_write
 
 TICKS_PER_QUARTER = 1920  # at the usual tempos
@@ -100,6 +100,7 @@ def write_sequence(path: str | os.PathLike[str], sequence: Any, pickup: bool = F
 
     One without drums has all of its notes taken for such.
     """
+    check_sequence(sequence)
     drums = [note for note in sequence.notes if note.is_drum] or sequence.notes
     tempo_qpm, meter = tempo_of(sequence), meter_of(sequence)
     return write_midi(path, drums, tempo_qpm, sequence.total_time, pickup, meter)

@@ -38,7 +38,7 @@ from groovae.music.drums import (
     DrumMap,
     classes,
 )
-from groovae.music.tempo import tempo_of
+from groovae.music.tempo import check_sequence, tempo_of
 from groovae.system.atomic_files import atomic_write
 
 BAR_STEPS, BEAT_STEPS = 16, 4
@@ -194,6 +194,7 @@ def _bars(count: int) -> str:
 
 def _on_grid(groove: Any, drum_map: DrumMap) -> Chart:
     """As many bars as the groove is long, or more if hits need them."""
+    check_sequence(groove)
     qpm = tempo_of(groove)
     steps_per_second = qpm / 60 * BEAT_STEPS
     places = [note.start_time * steps_per_second for note in groove.notes]

@@ -36,6 +36,7 @@ import numpy as np
 
 from groovae.errors import GroovaeError
 from groovae.music.drums import GM, DrumMap, classes
+from groovae.music.tempo import check_sequence
 from groovae.system.atomic_files import atomic_write
 
 SAMPLE_RATE = 44100
@@ -130,6 +131,7 @@ def play(groove: Any, drum_map: DrumMap = GM, soundfont: FilePath | None = None)
     Raises:
       GroovaeError: as `render`, or there is no player, or none that plays.
     """
+    check_sequence(groove)
     players = [(path, *options) for name, *options in PLAYERS if (path := shutil.which(name))]
     if not players:
         names = ", ".join(name for name, *_ in PLAYERS)
@@ -202,6 +204,7 @@ def _unusable(soundfont: str, why: str) -> GroovaeError:
 
 def _score(groove: Any, drum_map: DrumMap) -> np.ndarray:
     """What the synthesizer has to do, in order; see `synthesize`."""
+    check_sequence(groove)
     times = np.array([note.start_time for note in groove.notes], np.float64)
     start = min(0.0, times.min(initial=0.0))
     seconds = max(groove.total_time, times.max(initial=0.0)) - start + RING_SECONDS

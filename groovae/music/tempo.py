@@ -1,6 +1,8 @@
-"""Tempo and meter of a NoteSequence."""
+"""Tempo and meter of a NoteSequence, and the check that it is one."""
 
 from typing import Any
+
+from groovae.errors import UsageError
 
 DEFAULT_QPM = 120.0  # what MIDI and note_seq take where no tempo is given
 
@@ -15,3 +17,16 @@ def meter_of(sequence: Any) -> tuple[int, int]:
     for meter in sequence.time_signatures:
         return meter.numerator, meter.denominator
     return 4, 4
+
+
+def check_sequence(value: Any) -> None:
+    """Check that `value` is a NoteSequence, or has the attributes of one.
+
+    Raises:
+      UsageError: It has no notes, as a path or a list.
+    """
+    if not hasattr(value, "notes"):
+        raise UsageError(
+            f"expected a NoteSequence, got {type(value).__name__}; read a music file with "
+            "groovae.read_sequence"
+        )
