@@ -19,7 +19,7 @@ from absl import flags
 from groovae.cli.flags import define_checkpoint, define_seed
 from groovae.cli.output import log, print_json
 from groovae.data.music_files import deduplicate, find_music, printable
-from groovae.data.window_report import listed
+from groovae.data.window_report import format_counts
 from groovae.errors import GroovaeError, UsageError
 from groovae.music.midi_writer import numbered, write_sequence
 from groovae.system.atomic_files import write_json
@@ -317,7 +317,8 @@ def _close_folder(values: Any, folder: Path, report: dict[str, Any]) -> int:
     write_json(folder / REPORT_FILE, report)
     line = f"played {done} of {done + len(skipped)} files to {folder}"
     if skipped:
-        line += f"; left out: {listed(collections.Counter(one['reason'] for one in skipped))}"
+        reasons = collections.Counter(one["reason"] for one in skipped)
+        line += f"; left out: {format_counts(reasons)}"
     log(f"{line}; the report is {folder / REPORT_FILE}")
     if values.json:
         print_json(report)

@@ -57,7 +57,7 @@ def need_hparams(names: Iterable[str], known: Mapping[str, Any]) -> None:
             )
 
 
-def with_hparams(saved: dict[str, Any], hparams: str | Sequence[str]) -> dict[str, Any]:
+def override_hparams(saved: dict[str, Any], hparams: str | Sequence[str]) -> dict[str, Any]:
     """Hparams with others in place of them: what Magenta's `HParams.parse` would make of them.
 
     Args:

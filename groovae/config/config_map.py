@@ -21,7 +21,7 @@ from typing import Any
 from groovae import __version__
 from groovae.config.config_file import CONFIG_FILE, check_same_model, need_hparams
 from groovae.config.layout import Layout
-from groovae.config.pretrained import config_in
+from groovae.config.pretrained import pretrained_config
 from groovae.errors import GroovaeError, UsageError
 from groovae.system.atomic_files import write_json
 from groovae.upstream import (
@@ -100,7 +100,7 @@ def get_config(name: str = "groovae_4bar", hparams: str | Sequence[str] = "") ->
     return _merge_hparams(copy.deepcopy(CONFIG_MAP[name]), hparams)
 
 
-def describe(name: str, config: Any) -> dict[str, Any]:
+def config_json(name: str, config: Any) -> dict[str, Any]:
     """What `config.json` says of a configuration: plain values, complete, in a fixed order."""
     description = {
         "config": name,
@@ -194,7 +194,7 @@ def read_config(train_dir: Path) -> dict[str, Any] | None:
         ) from error
 
 
-def config_of(
+def resolve_config(
     train_dir: Path,
     name: str | None,
     hparams: str | Sequence[str],
@@ -211,7 +211,7 @@ def config_of(
     """
     saved = read_config(train_dir)
     if saved is None:
-        known = config_in(train_dir)
+        known = pretrained_config(train_dir)
         if known and name not in (None, known):
             raise UsageError(
                 f"{train_dir}: this is Google's {known}, not {name}; leave out --config"
@@ -228,7 +228,7 @@ def config_of(
     except (TypeError, ValueError) as error:
         raise GroovaeError(f"{train_dir / CONFIG_FILE}: an hparam is wrong: {error}") from error
     asked = _merge_hparams(config, hparams)
-    check_same_model(saved, describe(name, asked), str(train_dir))
+    check_same_model(saved, config_json(name, asked), str(train_dir))
     return name, asked
 
 

@@ -82,7 +82,7 @@ class Layout:
             if pitch not in self.class_of and drum < self.num_drums
         }
 
-    def policy(self) -> dict[str, Any]:
+    def report_fields(self) -> dict[str, Any]:
         """For a report: what the number of windows depends on, beside the config."""
         return {
             "split_bars": self.split_bars,

@@ -105,7 +105,7 @@ def download(
     return path
 
 
-def config_in(folder: Path) -> str | None:
+def pretrained_config(folder: Path) -> str | None:
     """The config of a checkpoint by Google, by the folder that it is unpacked in, or None.
 
     See `groovae.model.archives`: the folder has its name from the archive's SHA-256.

@@ -21,7 +21,7 @@ def config_for(task: str | None) -> str:
     return CONFIGS[task][0] if task in CONFIGS else WHOLE_GROOVES
 
 
-def trained_for(config_name: str) -> str | None:
+def task_of(config_name: str) -> str | None:
     """The task of a config, or None for one that hears and plays whole grooves."""
     return next((task for task, configs in CONFIGS.items() if config_name in configs), None)
 
@@ -33,7 +33,7 @@ def check_task(task: str, config_name: str, checkpoint: str) -> None:
     Raises:
       UsageError: it cannot; the message says what it is for, and how to get one that can.
     """
-    own_task = trained_for(config_name)
+    own_task = task_of(config_name)
     if task in CONFIGS:
         fits = task == own_task
     elif task == "sample":

@@ -22,7 +22,7 @@ from typing import Any
 import mido
 
 from groovae.config.layout import Layout
-from groovae.data.grid import measure
+from groovae.data.grid import count_windows
 from groovae.data.music_files import KINDS, printable, suffix_of
 from groovae.data.window_report import WindowReport
 from groovae.errors import GroovaeError, UsageError
@@ -64,7 +64,7 @@ class Converted:
       records: Serialized NoteSequences; an ABC file may hold several tunes.
       skipped: (reason, detail) of the file, or of each tune, that gave no record.
       warnings: What the parsers warned of.
-      windows: Of all records, where there is a layout to measure them by.
+      windows: Of all records, where there is a layout to count_windows them by.
     """
 
     records: list[bytes] = dataclasses.field(default_factory=list)
@@ -234,4 +234,4 @@ def _take(sequence: Any, limits: Limits, layout: Layout | None, result: Converte
     else:
         result.records.append(sequence.SerializeToString())
         if layout:
-            result.windows.add(measure(sequence, layout))
+            result.windows.add(count_windows(sequence, layout))

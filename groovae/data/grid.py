@@ -58,7 +58,7 @@ class Segments(NamedTuple):
     cells: np.ndarray
 
 
-def measure(sequence: Any, layout: Layout) -> WindowReport:
+def count_windows(sequence: Any, layout: Layout) -> WindowReport:
     """What one NoteSequence gives and loses; raises as `to_windows`."""
     report = WindowReport()
     to_grid(sequence, layout, report)

@@ -212,7 +212,7 @@ class _Output:
         self.report.outputs = [printable(shard) for shard in self._shards]
         if options.layout:
             self.report.windows = WindowReport()
-            layout = options.layout.policy()
+            layout = options.layout.report_fields()
             self.report.windows_of = {"config": options.config, "layout": layout}
 
     def take(self, file: str, converted: Converted | Lost) -> None:

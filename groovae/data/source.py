@@ -69,6 +69,6 @@ class DataSource:
         layout = config_map.layout(config, self.hop_bars, self.unmapped_pitches, self.all_notes)
         examples = self.examples()
         windows = window_cache.load(examples, layout, fallback_dir, log, keep)
-        log(windows.report.told_of(examples.name))
+        log(windows.report.summary(examples.name))
         check(examples.name, windows.report)
         return windows

@@ -29,7 +29,7 @@ from groovae.config.layout import Layout
 from groovae.data.grid import to_grid
 from groovae.data.records import Examples
 from groovae.data.window_report import WindowReport
-from groovae.data.windows import Source
+from groovae.data.windows import WindowSource
 from groovae.errors import GroovaeError
 from groovae.system.atomic_files import atomic_write
 from groovae.system.log import Log, no_log
@@ -84,7 +84,7 @@ class CachedWindows:
             self._grids.base.madvise(mmap.MADV_DONTNEED)
         return windows
 
-    def source(self, index: int) -> Source:
+    def source(self, index: int) -> WindowSource:
         """The record that a window comes from, its first bar there, and the tempo."""
         number = int(self._record_of(np.array([index]))[0])
         record = self._records[number]
@@ -92,7 +92,7 @@ class CachedWindows:
         name, filename = json.loads(self._text[text_start : record["text_end"]].tobytes())
         first_step = int(index - record["first_window"]) * self.layout.hop_steps
         first_bar = first_step // self.layout.steps_per_bar
-        return Source(name, filename, first_bar, float(record["tempo_qpm"]))
+        return WindowSource(name, filename, first_bar, float(record["tempo_qpm"]))
 
     def _record_of(self, indices: np.ndarray) -> np.ndarray:
         return np.searchsorted(self._records["first_window"], indices, side="right") - 1

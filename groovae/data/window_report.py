@@ -71,14 +71,14 @@ class WindowReport:
         """The report for a person: a line for each thing worth knowing, the best one first."""
         lines = [f"{self.windows:,} windows from {self.used:,} of {self.sequences:,} sequences"]
         if self.unused:
-            lines.append(f"no window from {listed(self.unused)}")
+            lines.append(f"no window from {format_counts(self.unused)}")
         if self.bars_lost:
             lines.append(
                 f"{self.bars_lost:,} of {self.bars:,} bars left out: no whole window covers them"
             )
         return [*lines, *self.note_lines()]
 
-    def told_of(self, what: str) -> str:
+    def summary(self, what: str) -> str:
         """The lines below each other, the first one after what they are told of."""
         return f"{what}: " + "\n  ".join(self.lines())
 
@@ -104,7 +104,7 @@ class WindowReport:
         return "; ".join(self.lines())
 
 
-def listed(counts: collections.Counter[str], at_most: int = 5) -> str:
+def format_counts(counts: collections.Counter[str], at_most: int = 5) -> str:
     """`684 shorter than 4 bars, 12 not in 4/4`; the rest, if there are many, in one number."""
     most = counts.most_common(at_most)
     texts = [f"{count:,} {what}" for what, count in most]

@@ -15,7 +15,7 @@ from groovae.data.window_report import WindowReport
 from groovae.music.drums import OPEN_HIHAT
 
 
-class Source(NamedTuple):
+class WindowSource(NamedTuple):
     """Where a window comes from: the record, and the bar and tempo in it (bars count from 0)."""
 
     id: str
@@ -24,18 +24,18 @@ class Source(NamedTuple):
     tempo_qpm: float
 
 
-class Windows(NamedTuple):
+class SequenceWindows(NamedTuple):
     """The n windows of one sequence: float32 [n, steps, depth]; most configs have no controls."""
 
     inputs: np.ndarray
     outputs: np.ndarray
     controls: np.ndarray
-    sources: list[Source]
+    sources: list[WindowSource]
 
 
 def to_windows(
     sequence: Any, layout: Layout, report: WindowReport | None = None, rng: Any = np.random
-) -> Windows:
+) -> SequenceWindows:
     """The windows of a NoteSequence: what `GrooveConverter.to_tensors` gives, bit for bit.
 
     Args:
@@ -50,13 +50,13 @@ def to_windows(
     """
     grid = to_grid(sequence, layout, WindowReport() if report is None else report)
     inputs = to_inputs(grid.outputs, layout, rng)
-    return Windows(
+    return SequenceWindows(
         _cut(inputs, grid.starts, layout),
         _cut(grid.outputs, grid.starts, layout),
         _cut(to_controls(grid.outputs, layout), grid.starts, layout),
         [
-            Source(sequence.id, sequence.filename, start // layout.steps_per_bar, grid.tempo_qpm)
-            for start in grid.starts
+            WindowSource(sequence.id, sequence.filename, bar, grid.tempo_qpm)
+            for bar in (start // layout.steps_per_bar for start in grid.starts)
         ],
     )
 

@@ -23,10 +23,10 @@ import numpy as np
 
 from groovae.config import config_map
 from groovae.config.layout import Layout
-from groovae.config.tasks import trained_for
+from groovae.config.tasks import task_of
 from groovae.data.source import DataSource
 from groovae.data.window_cache import CachedWindows
-from groovae.data.windows import Source, predicted_drums
+from groovae.data.windows import WindowSource, predicted_drums
 from groovae.evaluation.intervals import (
     MIN_RECORDINGS,
     ReferenceWindows,
@@ -82,7 +82,7 @@ class Study:
     reference: np.ndarray
     estimate: np.ndarray
     tempo_qpm: np.ndarray
-    sources: list[Source]
+    sources: list[WindowSource]
     mu: np.ndarray
     sigma: np.ndarray
     samples: np.ndarray
@@ -126,7 +126,7 @@ def evaluate_model(
     """
     prefix = need_checkpoint(checkpoint)
     folder = Path(prefix).parent
-    name, full_config = config_map.config_of(folder, config, hparams)
+    name, full_config = config_map.resolve_config(folder, config, hparams)
     data = data or DataSource()
     baseline_data = baseline_data or DataSource("data_dir/music-train.tfrecord")
     train_windows = baseline_data.load(full_config, folder, log)
@@ -137,7 +137,7 @@ def evaluate_model(
     windows = data.load(full_config, folder, log)
     with contextlib.closing(Evaluator(name, full_config, windows)) as evaluator:
         evaluation = evaluator.evaluate(prefix)
-    as_hits = as_hits or trained_for(name) is not None  # as the commands for tasks play
+    as_hits = as_hits or task_of(name) is not None  # as the commands for tasks play
     model = load_model(prefix, config, hparams, seed, BATCH_SIZE, log=log, as_hits=as_hits)
     num_samples = len(windows) if num_samples is None else num_samples
     study = _study(model, evaluation, data.examples().name, windows, num_samples, temperature)

@@ -91,7 +91,7 @@ def export(
     from groovae.model.weights import model_tensors
 
     prefix = need_checkpoint(checkpoint)
-    name, full_config = config_map.config_of(Path(prefix).parent, config, hparams)
+    name, full_config = config_map.resolve_config(Path(prefix).parent, config, hparams)
     tensors = model_tensors(prefix)
     check_runs(prefix, full_config, tensors)
     with replacing_export(out, is_replaceable) as folder:
@@ -104,7 +104,7 @@ def export(
 def describe(prefix: str, name: str, config: Any) -> dict[str, Any]:
     """What `config.json` says: the model as magenta.js wants it, and where it comes from."""
     from groovae.config import config_map
-    from groovae.config.tasks import trained_for
+    from groovae.config.tasks import task_of
     from groovae.model.weights import training_step
 
     converter, layout = (
@@ -126,11 +126,11 @@ def describe(prefix: str, name: str, config: Any) -> dict[str, Any]:
     description["groovae"] = {
         "version": __version__,
         "config": name,
-        "task": trained_for(name),
+        "task": task_of(name),
         "step": training_step(prefix),
         "addInstruments": list(layout.add_instruments),
         "licence": LICENCE,
-        "hparams": config_map.describe(name, config)["hparams"],
+        "hparams": config_map.config_json(name, config)["hparams"],
     }
     return description
 

@@ -81,7 +81,7 @@ def export(
         raise UsageError(f"ONNX has no dtype {dtype!r}; take one of {', '.join(DTYPES['onnx'])}")
     check_place(out, is_replaceable)
     prefix = need_checkpoint(checkpoint)
-    name, full_config = config_map.config_of(Path(prefix).parent, config, hparams)
+    name, full_config = config_map.resolve_config(Path(prefix).parent, config, hparams)
     _check_supported(prefix, full_config)
     about, tensors = describe(prefix, name, full_config), model_tensors(prefix)
     if examples_path is not None:
@@ -137,7 +137,7 @@ def write(
 def describe(prefix: str, name: str, config: Any) -> dict[str, Any]:
     """What `config.json` says of a model, whatever it is stored as."""
     return {
-        **config_map.describe(name, config),
+        **config_map.config_json(name, config),
         "layout": json.loads(json.dumps(dataclasses.asdict(config_map.layout(config)))),
         "step": training_step(prefix),
         "groovae": __version__,

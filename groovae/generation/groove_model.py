@@ -30,7 +30,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from groovae.config.layout import Layout
-from groovae.config.tasks import check_task, trained_for
+from groovae.config.tasks import check_task, task_of
 from groovae.data.conversion import read_sequence
 from groovae.data.grid import Segments
 from groovae.data.windows import predicted_drums, to_controls, to_inputs
@@ -214,7 +214,7 @@ class GrooveModel:
             latent.forced_hit_thresholds(windows[..., : self.layout.num_drums]),
         )
         played = self._network.decode(mu, thresholds, controls)
-        is_task = trained_for(self.config_name) is not None
+        is_task = task_of(self.config_name) is not None
         return self._final_tensors(played, is_task), mu, sigma
 
     # Whole grooves

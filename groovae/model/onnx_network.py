@@ -18,7 +18,7 @@ from typing import Any, NoReturn
 
 import numpy as np
 
-from groovae.config.config_file import CONFIG_FILE, check_same_model, with_hparams
+from groovae.config.config_file import CONFIG_FILE, check_same_model, override_hparams
 from groovae.config.layout import Layout
 from groovae.config.tasks import check_task
 from groovae.errors import GroovaeError, UsageError, first_line
@@ -226,7 +226,7 @@ def open_export(
     network = OnnxNetwork(folder, batch_size)
     about = network.about
     asked = {**about, "config": config or about["config"]}
-    asked["hparams"] = with_hparams(about["hparams"], hparams)
+    asked["hparams"] = override_hparams(about["hparams"], hparams)
     check_same_model(about, asked, str(folder))
     if task is not None:
         check_task(task, network.config_name, str(folder))

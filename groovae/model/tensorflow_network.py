@@ -133,7 +133,8 @@ def load(
 ) -> TensorFlowNetwork:
     """The network of a checkpoint that is fit for a task; see `generate.load_model`."""
     prefix = need_checkpoint(checkpoint, how_to_get(task) if task in CONFIGS else None)
-    name, full_config = config_map.config_of(Path(prefix).parent, config, hparams, config_for(task))
+    folder = Path(prefix).parent
+    name, full_config = config_map.resolve_config(folder, config, hparams, config_for(task))
     if task is not None:
         check_task(task, name, str(checkpoint))
     return TensorFlowNetwork(prefix, name, full_config, batch_size)

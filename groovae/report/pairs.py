@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from groovae.config.tasks import trained_for
+from groovae.config.tasks import task_of
 from groovae.evaluation.intervals import mask_to_predicted
 from groovae.metrics import scores as metrics
 from groovae.report import scores
@@ -62,7 +62,7 @@ WORDS = {
 
 def words(study: "Study") -> Words:
     """The words for what its model was trained for."""
-    return WORDS[trained_for(study.config_name)]
+    return WORDS[task_of(study.config_name)]
 
 
 def spread_by(study: "Study") -> str:

@@ -200,7 +200,7 @@ class _Training:
         self.options, self.config, self.train_dir = options, config, train_dir
         self.windows, self.replica = windows, replica
         self.log, self.on_step, self.on_evaluation = log, on_step, on_evaluation
-        self.description = config_map.describe(options.config, config)
+        self.description = config_map.config_json(options.config, config)
         saved = config_map.read_config(train_dir) or {}
         self.checkpoint = newest_whole(train_dir, log)
         if saved and self.checkpoint:

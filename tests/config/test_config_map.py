@@ -13,7 +13,7 @@ from groovae.upstream import magenta_configs
 
 def test_groovae_4bar_is_magentas():
     ours, theirs = (
-        config_map.describe("groovae_4bar", configs["groovae_4bar"])
+        config_map.config_json("groovae_4bar", configs["groovae_4bar"])
         for configs in (config_map.CONFIG_MAP, magenta_configs.CONFIG_MAP)
     )
     assert ours == theirs
@@ -83,20 +83,20 @@ def test_an_unknown_config_lists_the_known_ones():
 @pytest.mark.parametrize("name", sorted(config_map.CONFIG_MAP))
 def test_config_json_brings_back_every_config(name: str, tmp_path: Path):
     config = config_map.get_config(name, SMALL_HPARAMS)
-    description = config_map.describe(name, config)
+    description = config_map.config_json(name, config)
     config_map.save_config(tmp_path, description, seed=5)
     saved = config_map.read_config(tmp_path)
     assert saved is not None
     assert saved["seed"] == 5
     assert saved["versions"]["magenta"] == "2.1.4"
-    found_name, found = config_map.config_of(tmp_path, None, "")
+    found_name, found = config_map.resolve_config(tmp_path, None, "")
     assert found_name == name
-    assert config_map.describe(name, found) == description
+    assert config_map.config_json(name, found) == description
 
 
 def test_config_of_takes_flags_that_agree_and_training_hparams_that_do_not(tmp_path: Path):
     _save(tmp_path, "z_size=8,batch_size=16")
-    name, config = config_map.config_of(tmp_path, "groovae_4bar", "z_size=8,batch_size=99")
+    name, config = config_map.resolve_config(tmp_path, "groovae_4bar", "z_size=8,batch_size=99")
     assert (name, config.hparams.z_size, config.hparams.batch_size) == ("groovae_4bar", 8, 99)
 
 
@@ -111,13 +111,13 @@ def test_config_of_takes_flags_that_agree_and_training_hparams_that_do_not(tmp_p
 def test_config_of_refuses_another_model(tmp_path: Path, name: str, hparams: str, words: list[str]):
     _save(tmp_path, "z_size=8")
     with pytest.raises(UsageError) as error:
-        config_map.config_of(tmp_path, name, hparams)
+        config_map.resolve_config(tmp_path, name, hparams)
     for word in words:
         assert word in str(error.value)
 
 
 def test_without_config_json_the_flags_hold(tmp_path: Path):
-    name, config = config_map.config_of(tmp_path, None, "z_size=9")
+    name, config = config_map.resolve_config(tmp_path, None, "z_size=9")
     assert (name, config.hparams.z_size) == ("groovae_4bar", 9)
 
 
@@ -125,7 +125,7 @@ def test_without_config_json_the_flags_hold(tmp_path: Path):
 def test_a_broken_config_json_is_one_error(tmp_path: Path, text: str):
     (tmp_path / config_map.CONFIG_FILE).write_text(text)
     with pytest.raises(GroovaeError, match=r"config\.json"):
-        config_map.config_of(tmp_path, None, "")
+        config_map.resolve_config(tmp_path, None, "")
 
 
 @pytest.mark.parametrize("hparams", [{"z_size": "big"}, {"z_size": None}, [], "x"])
@@ -134,9 +134,9 @@ def test_wrong_values_in_config_json_are_one_error(tmp_path: Path, hparams: obje
     path = tmp_path / config_map.CONFIG_FILE
     path.write_text(json.dumps({**json.loads(path.read_text()), "hparams": hparams}))
     with pytest.raises(GroovaeError):
-        config_map.config_of(tmp_path, None, "")
+        config_map.resolve_config(tmp_path, None, "")
 
 
 def _save(folder: Path, hparams: str) -> None:
     config = config_map.get_config("groovae_4bar", hparams)
-    config_map.save_config(folder, config_map.describe("groovae_4bar", config))
+    config_map.save_config(folder, config_map.config_json("groovae_4bar", config))

@@ -13,7 +13,7 @@ from conftest import TINY_HPARAMS, Groovae, assert_one_line
 
 from groovae.cli.main import main
 from groovae.config import config_map, pretrained
-from groovae.config.pretrained import CHECKPOINTS, Pretrained, config_in, download
+from groovae.config.pretrained import CHECKPOINTS, Pretrained, download, pretrained_config
 from groovae.config.tasks import check_task
 from groovae.errors import GroovaeError, UsageError
 from groovae.model.checkpoints import need_checkpoint
@@ -192,12 +192,12 @@ def test_an_archive_by_google_is_known_by_its_sha256(
     listed = Pretrained(RemoteFile(archive.as_uri(), sha256), config)
     monkeypatch.setitem(CHECKPOINTS, name, listed)
     folder = Path(need_checkpoint(shutil.copy(archive, "renamed.tar"))).parent
-    assert config_in(folder) == config
+    assert pretrained_config(folder) == config
     for given in (None, config):
-        assert config_map.config_of(folder, given, "")[0] == config
+        assert config_map.resolve_config(folder, given, "")[0] == config
     other = next(key for key in config_map.CONFIG_MAP if key != config)
     with pytest.raises(UsageError, match=f"this is Google's {config}, not {other}; leave out"):
-        config_map.config_of(folder, other, "")
+        config_map.resolve_config(folder, other, "")
 
 
 def test_a_wrong_config_or_task_for_googles_is_one_line(
@@ -219,7 +219,7 @@ def test_another_archive_takes_its_config_from_the_flags(
     with tarfile.open("mine.tar", "w") as mine:
         for file in sorted(trained.glob("model.ckpt-3.*")):
             mine.add(file, file.name)
-    assert config_in(Path(need_checkpoint("mine.tar")).parent) is None
+    assert pretrained_config(Path(need_checkpoint("mine.tar")).parent) is None
     write_midi("a.mid", [Note(0, 0.1, 36, 80)])
     call = ["reconstruct", "a.mid", "--checkpoint=mine.tar", f"--hparams={TINY_HPARAMS}"]
     assert main([*call, "--nopreview"]) == 0, "of the command's own config"

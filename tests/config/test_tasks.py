@@ -11,7 +11,7 @@ from conftest import ROOT
 from groovae.cli.main import COMMANDS
 from groovae.config import config_map
 from groovae.config.pretrained import CHECKPOINTS
-from groovae.config.tasks import CONFIGS, PRESETS, check_task, config_for, trained_for
+from groovae.config.tasks import CONFIGS, PRESETS, check_task, config_for, task_of
 from groovae.errors import UsageError
 
 WHOLE = {"reconstruct", "interpolate", "vary"}
@@ -77,6 +77,6 @@ def test_the_first_config_of_a_task_has_a_preset_and_a_checkpoint_by_google() ->
 
 
 def test_trained_for_is_the_other_way_round() -> None:
-    assert trained_for("groovae_4bar") is None
+    assert task_of("groovae_4bar") is None
     for task, names in CONFIGS.items():
-        assert [trained_for(name) for name in names] == [task] * len(names)
+        assert [task_of(name) for name in names] == [task] * len(names)

@@ -17,7 +17,7 @@ from make_music import MIDI_HEADER, filenames, read, report_of, write_groove, wr
 from groovae.cli.main import main
 from groovae.config import config_map
 from groovae.data.conversion import Limits
-from groovae.data.grid import measure
+from groovae.data.grid import count_windows
 from groovae.data.groove_midi_dataset import INFO_COLUMNS
 from groovae.data.preprocess import SPLITS, PreprocessOptions, convert_directory, convert_splits
 from groovae.data.window_report import WindowReport as Windows
@@ -323,7 +323,7 @@ def test_the_report_counts_the_windows_of_the_records(tmp_path: Path) -> None:
     report = convert_directory(tmp_path / "tree", tmp_path / "out", options=options)
     expected = Windows()
     for record in read(tmp_path / "out"):
-        expected.add(measure(note_seq.NoteSequence.FromString(record), layout))
+        expected.add(count_windows(note_seq.NoteSequence.FromString(record), layout))
     assert report.windows == expected
     values = report_of(tmp_path / "out")["windows"]
     assert (values["config"], values["layout"]["hop_bars"]) == ("groovae_4bar", 1)

@@ -19,7 +19,7 @@ from conftest import ROOT, TINY_HPARAMS, Groovae, a_groove, write_records
 from groovae.config import config_map
 from groovae.config.layout import Layout
 from groovae.data import records, window_cache
-from groovae.data.grid import measure
+from groovae.data.grid import count_windows
 from groovae.data.window_cache import CachedWindows
 from groovae.data.windows import to_windows
 from groovae.errors import GroovaeError
@@ -171,7 +171,7 @@ def test_hours_of_silence_are_no_burden(tmp_path: Path) -> None:
     windows, _ = load(write_records(tmp_path / "long.tfrecord", *grooves), workers=1)
     for number in (0, 31, 63):
         expected = to_windows(grooves[number], FOUR_BARS).outputs
-        first = sum(measure(groove, FOUR_BARS).windows for groove in grooves[:number])
+        first = sum(count_windows(groove, FOUR_BARS).windows for groove in grooves[:number])
         found = windows.outputs(np.arange(first, first + len(expected)))
         np.testing.assert_array_equal(found, expected)
 

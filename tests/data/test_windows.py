@@ -17,9 +17,9 @@ from groovae.config import config_map
 from groovae.config.config_map import CONFIG_MAP
 from groovae.config.layout import Layout
 from groovae.data import records
-from groovae.data.grid import measure
+from groovae.data.grid import count_windows
 from groovae.data.window_report import WindowReport
-from groovae.data.windows import Windows, predicted_drums, to_inputs, to_windows
+from groovae.data.windows import SequenceWindows, predicted_drums, to_inputs, to_windows
 from groovae.errors import GroovaeError, UsageError
 from groovae.music.drums import CLOSED_HIHAT, NEAREST
 from groovae.upstream import magenta_data, note_seq
@@ -29,7 +29,7 @@ ANY_TIME = st.one_of(st.floats(-99, 99), st.sampled_from([math.nan, math.inf, -m
 FOUR_BARS = config_map.layout("groovae_4bar")
 
 
-def windows_of(sequence: Any, **policy: Any) -> tuple[Windows, WindowReport]:
+def windows_of(sequence: Any, **policy: Any) -> tuple[SequenceWindows, WindowReport]:
     report = WindowReport()
     return to_windows(sequence, config_map.layout("groovae_4bar", **policy), report), report
 
@@ -88,7 +88,7 @@ def test_gmd_gives_as_many_windows_as_it_should(
     gmd_records: Path, name: str, hop_bars: int, count: int
 ) -> None:
     layout = config_map.layout(name, hop_bars)
-    reports = records.find(gmd_records).map(lambda sequence: measure(sequence, layout))
+    reports = records.find(gmd_records).map(lambda sequence: count_windows(sequence, layout))
     assert sum(report.windows for report in reports) == count
 
 
@@ -325,7 +325,7 @@ def test_a_hop_of_no_bars_is_an_error(hop_bars: int) -> None:
 def test_reports_add_up_and_survive_json() -> None:
     total = WindowReport()
     for groove in ({"bars": 9}, {"pitch": 39}, {"is_drum": False}, {"meters": [(0, 3, 4)]}):
-        total.add(measure(a_groove(**groove), FOUR_BARS))
+        total.add(count_windows(a_groove(**groove), FOUR_BARS))
     assert (total.sequences, total.used, total.windows, total.bars_lost) == (4, 1, 2, 1)
     assert total.unused == {"without drum notes": 2, "not in 4/4": 1}
     assert WindowReport.from_dict(total.as_dict()) == total

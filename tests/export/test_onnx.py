@@ -62,7 +62,7 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Model]:
         folder, told, hparams = tmp_path_factory.mktemp(name), list[str](), LAYERED
         prefix = random_checkpoint(folder, name, hparams)
         config_map.save_config(
-            folder, config_map.describe(name, config_map.get_config(name, hparams))
+            folder, config_map.config_json(name, config_map.get_config(name, hparams))
         )
         export(folder, folder / "drums.onnx", log=told.append)
         network = TensorFlowNetwork(prefix, name, config_map.get_config(name, hparams), 4)
@@ -270,7 +270,7 @@ def test_config_json_has_all_that_a_program_needs(model: Callable[..., Model]) -
     about, layout = read_export(out)
     config = config_map.get_config(CONTROLLED, LAYERED)
     assert layout == config_map.layout(config)
-    expected = config_map.describe(CONTROLLED, config) | {
+    expected = config_map.config_json(CONTROLLED, config) | {
         "format": "onnx",
         "dtype": "float32",
         "step": 7,

@@ -237,10 +237,10 @@ def test_hparams_that_cannot_be_read_are_refused_as_for_a_checkpoint(
 
 def test_hparams_that_agree_are_read_as_for_a_checkpoint() -> None:
     hparams = "z_size=1_28, learning_rate=1,enc_rnn_size=[64,32],conditional=0,clip_mode=value,"
-    here = config_file.with_hparams(
-        config_map.describe("x", config_map.get_config())["hparams"], hparams
+    here = config_file.override_hparams(
+        config_map.config_json("x", config_map.get_config())["hparams"], hparams
     )
-    there = config_map.describe("x", config_map.get_config(hparams=hparams))["hparams"]
+    there = config_map.config_json("x", config_map.get_config(hparams=hparams))["hparams"]
     assert here == there
     assert [type(value) for value in here.values()] == [type(value) for value in there.values()]
 

@@ -170,7 +170,7 @@ def test_a_checkpoint_without_a_global_step_takes_it_from_its_name(
 ) -> None:
     """As Google's may be: only the model, and its hparams not beside it."""
     weights_only(need_checkpoint(trained), tmp_path / "model.ckpt-3")
-    name, config = config_map.config_of(trained, None, "")
+    name, config = config_map.resolve_config(trained, None, "")
     windows = window_cache.load(find(records), config_map.layout(config), tmp_path)
     found = Evaluator(name, config, windows).evaluate(str(tmp_path / "model.ckpt-3"))
     assert (found.step, found.losses) == (3, evaluated(trained, records).losses)

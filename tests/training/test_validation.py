@@ -64,7 +64,7 @@ def write_curve(train_dir: Path, *losses: float) -> None:
 
 
 def evaluator(records: Path, train_dir: Path) -> Evaluator:
-    name, config = config_map.config_of(train_dir, None, "")
+    name, config = config_map.resolve_config(train_dir, None, "")
     data = DataSource(str(records))
     return Evaluator(name, config, data.load(config, train_dir, lambda line: None))
 

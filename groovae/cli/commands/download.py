@@ -29,7 +29,7 @@ from tqdm import tqdm
 from groovae.cli.flags import need_arguments
 from groovae.cli.output import log
 from groovae.config.pretrained import CHECKPOINTS, DEST
-from groovae.config.tasks import trained_for
+from groovae.config.tasks import task_of
 from groovae.system.download import Progress
 
 DATASET_DEST = "data_dir/groove"
@@ -85,7 +85,7 @@ def _download_checkpoint(values: Any) -> None:
 
 
 def _next_step(name: str, path: str) -> str:
-    task = trained_for(CHECKPOINTS[name].config) or "sample"
+    task = task_of(CHECKPOINTS[name].config) or "sample"
     inputs = {"sample": "", "transfer": " --groove=A.mid --beat=B.mid"}.get(task, " IN.mid")
     return f"now: groovae {task}{inputs} --checkpoint={shlex.quote(path)}"
 

@@ -157,7 +157,7 @@ def _watch(values: Any, data: "DataSource") -> None:
     data.examples()  # or a wrong name would be found when the first checkpoint is there
 
     def evaluator() -> Evaluator:
-        name, config = config_map.config_of(train_dir, values.config, values.hparams)
+        name, config = config_map.resolve_config(train_dir, values.config, values.hparams)
         return Evaluator(name, config, data.load(config, train_dir, log))
 
     def on_evaluation(evaluation: "Evaluation") -> None:

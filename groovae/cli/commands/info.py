@@ -41,20 +41,20 @@ def run(values: Any, positional: list[str]) -> None:
 def _show_records(path: str, values: Any) -> None:
     from groovae.config import config_map
     from groovae.data import records
-    from groovae.data.grid import measure
+    from groovae.data.grid import count_windows
     from groovae.data.window_report import WindowReport
 
     layout = config_map.layout(
         values.config, values.hop_bars, values.unmapped_pitches, values.all_notes
     )
     examples, report = records.find(path), WindowReport()
-    for measured in examples.map(lambda sequence: measure(sequence, layout)):
+    for measured in examples.map(lambda sequence: count_windows(sequence, layout)):
         report.add(measured)
     if values.json:
         about = {"files": list(examples.files), "config": values.config}
-        print_json({**about, "layout": layout.policy(), "windows": report.as_dict()})
+        print_json({**about, "layout": layout.report_fields(), "windows": report.as_dict()})
         return
-    print(report.told_of(path))
+    print(report.summary(path))
 
 
 def _show_directory(directory: str, values: Any) -> None:

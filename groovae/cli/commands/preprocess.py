@@ -28,7 +28,7 @@ from tqdm import tqdm
 
 from groovae.cli.flags import define_config, define_layout, need_arguments
 from groovae.cli.output import log, print_json
-from groovae.data.window_report import listed
+from groovae.data.window_report import format_counts
 from groovae.errors import UsageError
 
 if TYPE_CHECKING:
@@ -134,7 +134,7 @@ def _tell(reports: "list[ConversionReport]") -> None:
             f"to {report.output}{shards}"
         )
         if report.windows:
-            log(textwrap.indent(report.windows.told_of(f"for {report.windows_of['config']}"), "  "))
+            log(textwrap.indent(report.windows.summary(f"for {report.windows_of['config']}"), "  "))
         log(f"  the report is {report.path}")
 
 
@@ -157,6 +157,6 @@ def _tell_losses(reports: "list[ConversionReport]") -> None:
         name, same = next(iter(duplicates.items()))
         log(f"read once: {len(duplicates):,} further names of files, such as {name} of {same}")
     if reports[0].other_files:
-        log(f"not music: {listed(reports[0].other_files, MAX_LISTED)}")
+        log(f"not music: {format_counts(reports[0].other_files, MAX_LISTED)}")
     if len(reports) == 1 and reports[0].other_splits:
-        log(f"of other splits: {listed(reports[0].other_splits, MAX_LISTED)}")
+        log(f"of other splits: {format_counts(reports[0].other_splits, MAX_LISTED)}")
