@@ -1,15 +1,35 @@
 """groovae: Magenta's GrooVAE drum model on today's Python.
 
-The public names below load on first use, so `import groovae` stays light: TensorFlow is imported
-only when one of them is asked for.
-
     import groovae
     model = groovae.load_model(".train")
     groovae.write_sequence("groove.mid", model.sample(temperature=0.5)[0])
+
+Grooves are NoteSequences. Public names are imported on first use, so that `import groovae` is fast;
+only the configurations and `convert_directory` import TensorFlow.
+
+    load_model         Load a trained model: a checkpoint, or an exported or the bundled model.
+    GrooveModel        A loaded model, with a method for each task: sample, humanize, ...
+    read_sequence      Read a MIDI, MusicXML or ABC file as a NoteSequence.
+    write_sequence     Write the drums of a NoteSequence to a MIDI file.
+    write_midi         Write drum notes to a MIDI file.
+    convert_directory  Convert a folder of music files to a TFRecord of NoteSequences.
+    preview            Return a groove as text, one letter for each 16th.
+    figure             Draw a groove as a matplotlib figure.
+    draw               Write a picture of a groove to a PNG file.
+    play               Play a groove on this machine.
+    write_wav          Render a groove to a WAV file.
+    configs            The module of the next four names, as in Magenta.
+    CONFIG_MAP         The GrooVAE configurations by name.
+    Config             A configuration: model, hparams, data converter.
+    get_config         Return a configuration with some of its hparams replaced.
+    update_config      Return a configuration with some of its fields replaced.
+    GroovaeError       An operation failed: a file, a checkpoint, the machine.
+    UsageError         The call is wrong: an argument, a flag, an hparam.
 """
 
 import importlib
-from typing import Any
+import importlib.util
+from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
 
@@ -17,7 +37,9 @@ _PUBLIC = {
     "CONFIG_MAP": "groovae.config.config_map",
     "Config": "groovae.config.config_map",
     "GroovaeError": "groovae.errors",
+    "GrooveModel": "groovae.generation.groove_model",
     "UsageError": "groovae.errors",
+    "configs": "groovae.configs",
     "convert_directory": "groovae.data.preprocess",
     "draw": "groovae.music.picture",
     "figure": "groovae.music.picture",
@@ -31,15 +53,39 @@ _PUBLIC = {
     "write_sequence": "groovae.music.midi_writer",
     "write_wav": "groovae.music.sound",
 }
+_NEED_TENSORFLOW = ("groovae.config.config_map", "groovae.configs", "groovae.data.preprocess")
 
 __all__ = ["__version__", *_PUBLIC]
 
+if TYPE_CHECKING:  # the same names, for type checkers
+    from groovae import configs as configs
+    from groovae.config.config_map import CONFIG_MAP as CONFIG_MAP
+    from groovae.config.config_map import Config as Config
+    from groovae.config.config_map import get_config as get_config
+    from groovae.config.config_map import update_config as update_config
+    from groovae.data.conversion import read_sequence as read_sequence
+    from groovae.data.preprocess import convert_directory as convert_directory
+    from groovae.errors import GroovaeError as GroovaeError
+    from groovae.errors import UsageError as UsageError
+    from groovae.generation.groove_model import GrooveModel as GrooveModel
+    from groovae.generation.groove_model import load_model as load_model
+    from groovae.music.midi_writer import write_midi as write_midi
+    from groovae.music.midi_writer import write_sequence as write_sequence
+    from groovae.music.picture import draw as draw
+    from groovae.music.picture import figure as figure
+    from groovae.music.picture import preview as preview
+    from groovae.music.sound import play as play
+    from groovae.music.sound import write_wav as write_wav
+else:  # hidden from type checkers, or they would accept any name
 
-def __getattr__(name: str) -> Any:
-    if name not in _PUBLIC:
-        raise AttributeError(f"module 'groovae' has no attribute {name!r}")
-    return getattr(importlib.import_module(_PUBLIC[name]), name)
+    def __getattr__(name: str) -> Any:
+        if name not in _PUBLIC:
+            raise AttributeError(f"module 'groovae' has no attribute {name!r}")
+        module = importlib.import_module(_PUBLIC[name])
+        return module if name == "configs" else getattr(module, name)
 
 
 def __dir__() -> list[str]:
-    return sorted(__all__)
+    # help() looks up each of these names, so one that cannot be imported must not be among them.
+    complete = all(map(importlib.util.find_spec, ("tensorflow", "magenta")))
+    return sorted(name for name in __all__ if complete or _PUBLIC.get(name) not in _NEED_TENSORFLOW)

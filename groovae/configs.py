@@ -1,4 +1,4 @@
-"""The GrooVAE configurations under the name they have in Magenta: `groovae.configs`.
+"""The GrooVAE configurations under their name in Magenta: `groovae.configs`.
 
 from groovae import configs
 config = configs.get_config("groovae_4bar", "batch_size=64")

@@ -1,30 +1,34 @@
-"""The two errors that reach the user as one line; `groovae.cli` turns them into exit codes.
+"""The two exceptions for expected failures; the command line prints one line and exits.
 
-A message names the rule that was broken, the value, the file, and what to do next.
+A message names the broken rule, the value, the file, and what to do next.
 """
 
 
 class GroovaeError(Exception):
-    """Something failed: a file, a folder, a checkpoint, the machine. Exit code 1."""
+    """An operation failed: a file, a folder, a checkpoint, the machine. Exit code 1."""
 
     exit_code = 1
 
 
 class UsageError(GroovaeError, ValueError):
-    """The call itself is wrong: a flag, an argument, an hparam. Exit code 2."""
+    """The call is wrong: a flag, an argument, an hparam. Exit code 2."""
 
     exit_code = 2
 
 
 def first_line(error: Exception) -> str:
-    """The first line of an error that says something; TensorFlow's open with a heading."""
+    """Return the first line of an error that is neither empty nor a heading, as TensorFlow's have.
+
+    >>> first_line(ValueError("Error in shapes:\\n  [3] and [4] differ"))
+    '[3] and [4] differ'
+    """
     lines = [line.strip() for line in str(error).splitlines()]
     return next((line for line in lines if line and not line.endswith(":")), type(error).__name__)
 
 
-def missing(package: str | None) -> str:
-    """What there is to say where a package is not installed."""
+def missing_package(name: str | None) -> str:
+    """Return the message for a package that is not installed."""
     return (
-        f"the package {package} is missing, as in an install that only plays; see Installing in "
-        "groovae's README"
+        f"the package {name} is missing (the inference-only install leaves it out); see Installing "
+        "in groovae's README"
     )

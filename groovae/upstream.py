@@ -22,7 +22,7 @@ import warnings
 from collections.abc import Iterator
 from typing import Any
 
-from groovae.errors import GroovaeError, missing
+from groovae.errors import GroovaeError, missing_package
 from groovae.system.atomic_files import sync
 
 MAGENTA_INSTALL = "pip install --no-deps magenta==2.1.4"
@@ -73,7 +73,7 @@ def _import(name: str) -> Any:
     except ModuleNotFoundError as error:
         if (error.name or "").split(".")[0] == "magenta":
             raise GroovaeError(f"Magenta is not installed: run `{MAGENTA_INSTALL}`") from error
-        raise GroovaeError(missing(error.name)) from error
+        raise GroovaeError(missing_package(error.name)) from error
 
 
 @contextlib.contextmanager

@@ -1,11 +1,17 @@
 """The public names of the package."""
 
+import pydoc
+import re
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
 from conftest import a_groove
+from without_tensorflow import run_blocked
 
 import groovae
 
@@ -30,12 +36,88 @@ WRITERS: dict[str, Callable[[Any, Path], Any]] = {
 }
 
 
-def test_every_public_name_is_there_twice():
+# Names
+
+
+def test_public_names_are_imported_on_use() -> None:
     for name in groovae.__all__:
         assert getattr(groovae, name) is getattr(groovae, name), name
-        if name != "__version__":
-            assert type(getattr(groovae, name)).__name__ != "module", name
+        assert (type(getattr(groovae, name)) is ModuleType) == (name == "configs"), name
     assert set(groovae.__all__) <= set(dir(groovae))
+    with pytest.raises(AttributeError, match="lode_model"):
+        groovae.__getattr__("lode_model")
+
+
+def test_configs_have_the_import_paths_of_magenta() -> None:
+    from groovae import configs
+
+    assert configs is groovae.__getattr__("configs")
+    assert configs.CONFIG_MAP is groovae.CONFIG_MAP
+    assert set(configs.__all__) <= set(groovae.__all__)
+
+
+def test_the_docstring_lists_each_public_name() -> None:
+    listed = re.findall(r"^    (\w+) +[A-Z].*\.$", groovae.__doc__, re.M)
+    assert sorted(listed) == sorted(groovae._PUBLIC)
+
+
+def test_help_shows_each_public_name() -> None:
+    text = pydoc.plain(pydoc.render_doc(groovae))
+    classes, functions = text.split("\nCLASSES\n")[1].split("\nFUNCTIONS\n")
+    for name in groovae._PUBLIC.keys() - {"configs"}:
+        assert re.search(rf"^    (class )?{name}\b", f"{classes}\n{functions}", re.M), name
+
+
+def test_help_works_without_tensorflow() -> None:
+    shown = run_blocked(
+        "import importlib.util, pydoc\n"
+        "find_spec = importlib.util.find_spec\n"
+        "importlib.util.find_spec = lambda name: None if name in HEAVY[:4] else find_spec(name)\n"
+        "import groovae\n"
+        "print(pydoc.plain(pydoc.render_doc(groovae)))"
+    )
+    assert shown.returncode == 0, shown.stderr
+    assert "    load_model(" in shown.stdout
+
+
+# Types
+
+USER_SCRIPT = f"""\
+from pathlib import Path
+
+import groovae
+from groovae import {", ".join(groovae._PUBLIC)}
+from groovae.configs import CONFIG_MAP, get_config
+
+model: groovae.GrooveModel = groovae.load_model(".train", seed=7)
+take = groovae.read_sequence(Path("take.mid"))
+moved_ms: float = groovae.write_sequence("again.mid", model.humanize(take), pickup=True)
+text: str = groovae.preview(model.sample(num_outputs=2, temperature=0.5)[0])
+names: list[str] = sorted(CONFIG_MAP) + [groovae.__version__]
+print(moved_ms, text, names, get_config("groovae_4bar"))
+"""
+WRONG_CALLS = """\
+groovae.load_model(seed="x")
+groovae.lode_model()
+groovae.write_sequence(5, take)
+model.sample(beats=4)
+number: int = groovae.preview(take)
+"""
+
+
+def test_a_type_checker_sees_the_types_of_public_names(tmp_path: Path) -> None:
+    pytest.importorskip("mypy")
+    (tmp_path / "user.py").write_text(USER_SCRIPT + WRONG_CALLS)
+    result = subprocess.run(
+        [sys.executable, "-m", "mypy", "--config-file=", "user.py"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    errors = re.findall(r"^user.py:(\d+): error: ", result.stdout, re.M)
+    first = USER_SCRIPT.count("\n") + 1
+    assert [*map(int, errors)] == [first + i for i in range(5)], result.stdout + result.stderr
 
 
 # Grooves as arguments

@@ -19,7 +19,7 @@ from typing import Any
 from absl import flags
 
 from groovae import __version__
-from groovae.errors import GroovaeError, UsageError, missing
+from groovae.errors import GroovaeError, UsageError, missing_package
 
 COMMANDS = {
     "demo": "everything at once on embedded drum patterns: data, training, a groove",
@@ -135,7 +135,7 @@ def _complain(who: str, error: Exception) -> int:
         print(f"{who}: {_one_line(str(error))}", file=sys.stderr)
         return error.exit_code
     if isinstance(error, ModuleNotFoundError):
-        what = missing(error.name)
+        what = missing_package(error.name)
     else:
         text = _one_line(f"{type(error).__name__}: {error}")
         what = f"unexpected {text}; see all of it with --debug"
