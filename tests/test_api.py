@@ -136,7 +136,7 @@ def test_a_model_takes_a_path_where_it_takes_a_sequence(model: Any, method: str)
     groovae.write_sequence("groove.mid", a_groove())
     given = []
     for groove in (groovae.read_sequence("groove.mid"), "groove.mid", Path("groove.mid")):
-        model.restart()
+        model.reset_random()
         given.append(METHODS[method](model, groove))
     assert given[0] == given[1] == given[2]
 

@@ -211,10 +211,10 @@ def _show(
         written["png"] = path.with_suffix(".png")
         draw(written["png"], groove, drum_map, title=printable(path.stem))
     if values.wav or values.play:
-        from groovae.generation.grooves import moved
+        from groovae.generation.grooves import shift_groove
         from groovae.music.sound import play, write_wav
 
-        heard = moved(groove, moved_ms / 1000)  # as in the MIDI file
+        heard = shift_groove(groove, moved_ms / 1000)  # as in the MIDI file
         if values.wav:
             written["wav"] = path.with_suffix(".wav")
             write_wav(written["wav"], heard, drum_map, values.soundfont)
@@ -274,7 +274,7 @@ def _play_one(
     """Plays a file of a folder, as it would be played alone, or leaves it out."""
     lost: list[str] = []
     model.log = _telling(lost)
-    model.restart()
+    model.reset_random()
     try:
         take = job.play(model, read(path, model.log))
     except GroovaeError as error:

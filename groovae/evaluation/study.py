@@ -181,7 +181,7 @@ def _study(
 ) -> Study:
     """All but the results."""
     folder, reference = Path(model.checkpoint).parent, _all_of(windows)
-    estimate, mu, sigma = model.play_windows(reference)
+    estimate, mu, sigma = model.predict_windows(reference)
     sources = [windows.source(number) for number in range(len(windows))]
     training, validation = _curves(folder)
     ends = _far_apart(mu)

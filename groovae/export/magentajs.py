@@ -34,8 +34,8 @@ from groovae.errors import GroovaeError, UsageError
 from groovae.export import DTYPES, LICENCE, tfjs_weights
 from groovae.export.output_folder import check_place, replacing_export
 from groovae.export.tfjs_weights import MANIFEST, SHARD_NAME
-from groovae.model.checksums import read_whole, sha256_of, sums_of
-from groovae.model.formats import is_export, is_web_export
+from groovae.model.checksums import checksums_of, read_verified
+from groovae.model.formats import is_onnx_export, is_web_export
 from groovae.system.atomic_files import json_text
 from groovae.system.log import Log, no_log
 
@@ -87,8 +87,7 @@ def export(
     script = None if magenta_js is None else _read_script(magenta_js, log)
 
     from groovae.config import config_map
-    from groovae.model.checkpoints import need_checkpoint
-    from groovae.model.weights import model_tensors
+    from groovae.model.checkpoints import model_tensors, need_checkpoint
 
     prefix = need_checkpoint(checkpoint)
     name, full_config = config_map.resolve_config(Path(prefix).parent, config, hparams)
@@ -105,7 +104,7 @@ def describe(prefix: str, name: str, config: Any) -> dict[str, Any]:
     """What `config.json` says: the model as magenta.js wants it, and where it comes from."""
     from groovae.config import config_map
     from groovae.config.tasks import task_of
-    from groovae.model.weights import training_step
+    from groovae.model.checkpoints import training_step
 
     converter, layout = (
         config_map.converter_arguments(config.data_converter),
@@ -174,7 +173,7 @@ def check(folder: FilePath) -> dict[str, Any]:
     """
     path = Path(folder).expanduser()
     if not is_web_export(path):
-        what = "a model for ONNX" if is_export(path) else "no model for magenta.js"
+        what = "a model for ONNX" if is_onnx_export(path) else "no model for magenta.js"
         raise GroovaeError(
             f"{folder}: {what} in this folder; write one for the browser with `groovae export "
             "--format=magentajs --out=web`"
@@ -187,7 +186,7 @@ def check(folder: FilePath) -> dict[str, Any]:
         )
     for name in config["groovae"]["files"]:
         if name not in PAGE_FILES or not (path / name).is_file():
-            read_whole(path / name, config["groovae"]["files"])
+            read_verified(path / name, config["groovae"]["files"])
     return config
 
 
@@ -260,14 +259,14 @@ def _write_page(folder: Path, config_name: str, script: bytes | None) -> None:
 def _write_config(folder: Path, description: dict[str, Any]) -> None:
     """`config.json`, with the sums of all that was written before it, and its own."""
     names = sorted(file.name for file in folder.iterdir())
-    about = {**description["groovae"], "files": sums_of(folder, names)}
+    about = {**description["groovae"], "files": checksums_of(folder, names)}
     about["sha256"] = _sum_of_config({**description, "groovae": about})
     (folder / CONFIG_FILE).write_text(json_text({**description, "groovae": about}), "utf-8")
 
 
 def _sum_of_config(config: dict[str, Any]) -> str:
     """Of `config.json`, itself left out."""
-    return sha256_of(json_text(config).encode("utf-8", "surrogatepass"))
+    return hashlib.sha256(json_text(config).encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def _blanks(config_name: str, is_local: bool) -> dict[str, str]:

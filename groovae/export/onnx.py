@@ -37,12 +37,11 @@ from groovae.export.onnx_check import (
 )
 from groovae.export.onnx_graphs import Graphs
 from groovae.export.output_folder import check_place, replacing_export
-from groovae.model.checkpoints import need_checkpoint
-from groovae.model.checksums import sums_of
-from groovae.model.formats import FILES
-from groovae.model.onnx_network import OnnxNetwork, as_text
+from groovae.model.checkpoints import model_tensors, need_checkpoint, training_step
+from groovae.model.checksums import checksums_of
+from groovae.model.formats import ONNX_FILES
+from groovae.model.onnx_network import OnnxNetwork, metadata_value
 from groovae.model.tensorflow_network import TensorFlowNetwork
-from groovae.model.weights import model_tensors, training_step
 from groovae.system.atomic_files import json_text
 from groovae.system.log import Log, no_log
 
@@ -109,7 +108,7 @@ def write(
     Args:
       out: As in `export`.
       about: From `describe`.
-      tensors: The weights, as from `weights.model_tensors`.
+      tensors: The weights, as from `checkpoints.model_tensors`.
       network: The checkpoint.
       heard: What to compare them on.
       dtype: How to store them.
@@ -131,7 +130,7 @@ def write(
             _write_config(folder, about, dtype, loss=dataclasses.asdict(loss))
             log(f"weights in {dtype}: {loss}")
         size = sum(file.stat().st_size for file in folder.iterdir())
-    log(f"{size / 1e6:.1f} MB in {out}: {', '.join(FILES)}, {CONFIG_FILE}")
+    log(f"{size / 1e6:.1f} MB in {out}: {', '.join(ONNX_FILES)}, {CONFIG_FILE}")
 
 
 def describe(prefix: str, name: str, config: Any) -> dict[str, Any]:
@@ -151,7 +150,7 @@ def is_replaceable(folder: Path) -> bool:
     try:
         about = json.loads((folder / CONFIG_FILE).read_text("utf-8"))
         names = {file.name for file in folder.iterdir()}
-        return about["format"] == "onnx" and names <= {*FILES, CONFIG_FILE}
+        return about["format"] == "onnx" and names <= {*ONNX_FILES, CONFIG_FILE}
     except (OSError, ValueError, KeyError, TypeError):
         return False
 
@@ -175,12 +174,12 @@ def _write_files(
 ) -> None:
     controls = len(about["layout"]["pitch_classes"]) if about["layout"]["hits_as_controls"] else 0
     said = {key: value for key, value in about.items() if key != "format"} | {"dtype": dtype}
-    metadata = {key: as_text(value) for key, value in said.items()}
+    metadata = {key: metadata_value(value) for key, value in said.items()}
     for name, model in Graphs(tensors, controls, dtype).models(metadata).items():
         (folder / name).write_bytes(model.SerializeToString())
     _write_config(folder, about, dtype)
 
 
 def _write_config(folder: Path, about: dict[str, Any], dtype: str, **more: Any) -> None:
-    description = {**about, "dtype": dtype, **more, "files": sums_of(folder, FILES)}
+    description = {**about, "dtype": dtype, **more, "files": checksums_of(folder, ONNX_FILES)}
     (folder / CONFIG_FILE).write_text(json_text(description), "utf-8")

@@ -19,7 +19,7 @@ from groovae.config.layout import Layout
 from groovae.data.windows import to_controls, to_inputs
 from groovae.errors import GroovaeError
 from groovae.model import latent
-from groovae.model.network import Network, Played
+from groovae.model.network import Decoded, Network
 from groovae.model.onnx_network import OnnxNetwork
 
 TOLERANCE, MAX_TOLERANCE = 1e-5, 1e-4
@@ -183,8 +183,8 @@ def _thresholds(windows: np.ndarray) -> list[np.ndarray]:
 
 def _compare(
     name: str,
-    in_tensorflow: Callable[[np.ndarray], Played],
-    in_onnx: Callable[[np.ndarray], Played],
+    in_tensorflow: Callable[[np.ndarray], Decoded],
+    in_onnx: Callable[[np.ndarray], Decoded],
     inputs: np.ndarray,
     num_hits: int = 0,
 ) -> float:
@@ -205,7 +205,7 @@ def _compare(
     return worst
 
 
-def _apart(expected: Played, found: Played) -> float:
+def _apart(expected: Decoded, found: Decoded) -> float:
     """The largest difference; of a number over 1, whose float32 has fewer decimals, its share."""
     differences = [
         np.max(np.abs(there - here) / np.maximum(1, np.abs(there)))

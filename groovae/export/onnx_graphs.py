@@ -40,7 +40,7 @@ class Graphs:
     """
 
     def __init__(self, tensors: Tensors, controls: int, dtype: str = "float32"):
-        """Takes what `weights.model_tensors` gives, and one of `DTYPES["onnx"]` to store it as."""
+        """Take the output of `checkpoints.model_tensors`, and a dtype of `DTYPES["onnx"]`."""
         self._tensors, self._dtype, self.controls = tensors, dtype, controls
         self.depth = tensors["decoder/output_projection/bias"].size
         self._drums = self.depth // 3

@@ -26,7 +26,7 @@ ABOUT = (
 )
 
 
-def own_or_bundled(task: str | None, log: Log) -> str:
+def default_checkpoint(task: str | None, log: Log) -> str:
     """Where the model is that plays when none is named: one's own training wins.
 
     Args:

@@ -25,7 +25,7 @@ import secrets
 import sys
 import warnings
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -35,20 +35,24 @@ from groovae.data.conversion import read_sequence
 from groovae.data.grid import Segments
 from groovae.data.windows import predicted_drums, to_controls, to_inputs
 from groovae.errors import GroovaeError, UsageError
-from groovae.generation.bundled import own_or_bundled
-from groovae.generation.grooves import drums_of, from_tensors, of_notes, performed
-from groovae.generation.segments import as_long, as_steps, cut, for_taps, sounding
+from groovae.generation.bundled import default_checkpoint
+from groovae.generation.grooves import apply_performance, drum_notes, from_tensors, make_groove
+from groovae.generation.segments import (
+    nonempty,
+    split_groove,
+    tap_layout,
+    to_tensor,
+    trim_to_shorter,
+)
 from groovae.metrics import scores
 from groovae.model import latent
-from groovae.model.formats import is_export
-from groovae.model.onnx_network import OnnxNetwork, open_export
+from groovae.model.formats import is_onnx_export
+from groovae.model.network import Decoded, Network
+from groovae.model.onnx_network import load_export
 from groovae.music.drums import CLOSED_HIHAT, DRUM_MAPS, read_drum_map
 from groovae.music.midi_writer import MAX_BARS, MAX_TEMPO_QPM, MIN_TEMPO_QPM
 from groovae.music.tempo import check_sequence, tempo_of
 from groovae.system.log import Log
-
-if TYPE_CHECKING:
-    from groovae.model.tensorflow_network import TensorFlowNetwork  # which imports TensorFlow
 
 MAX_BATCH_SIZE = 512
 
@@ -62,13 +66,13 @@ class GrooveModel:
       layout: How it cuts a groove, by which pitches, and what its encoder gets to see.
       seed: What its random draws start from.
       log: Gets a line on whatever is lost or stays empty.
-      as_hits: Velocities and offsets are those of a hit (see `latent.as_hits`) in all that it
-        plays; otherwise only in the tasks whose hits stand beside a player's own.
+      as_hits: Apply `latent.condition_on_hits` in all methods; otherwise only in the tasks whose
+        hits are mixed with those of the input.
     """
 
     def __init__(
         self,
-        network: "TensorFlowNetwork | OnnxNetwork",
+        network: Network,
         layout: Layout,
         seed: int,
         log: Log,
@@ -77,19 +81,28 @@ class GrooveModel:
         self._network = network
         self.checkpoint, self.config_name = network.checkpoint, network.config_name
         self.layout, self.seed, self.log, self.as_hits = layout, seed, log, as_hits
-        self.restart()
+        self.reset_random()
 
     @property
     def config(self) -> Any:
-        """Its configuration, with the hparams it was trained with; an export has none."""
-        return self._network.config
+        """The config, with the hparams the model was trained with; not of an exported model."""
+        return self._of_checkpoint("config")
 
     @property
     def trained_model(self) -> Any:
-        """Magenta's own `TrainedModel`, with all that it offers; an export has none."""
-        return self._network.trained_model
+        """Magenta's `TrainedModel`; not of an exported model."""
+        return self._of_checkpoint("trained_model")
 
-    def restart(self) -> None:
+    def _of_checkpoint(self, name: str) -> Any:
+        try:
+            return getattr(self._network, name)
+        except AttributeError as error:
+            raise AttributeError(
+                f"{self.checkpoint}: an exported model has no {name}; load the checkpoint that it "
+                "was exported from"
+            ) from error
+
+    def reset_random(self) -> None:
         """Starts the random draws anew from the seed: the same calls give the same grooves."""
         self._random = np.random.RandomState(self.seed)
 
@@ -145,7 +158,7 @@ class GrooveModel:
 
     def encode(self, groove: Any) -> np.ndarray:
         """The latent means `mu` of a groove, float32 [pieces, z_size]."""
-        return self._encode(self.cut(groove))[0]
+        return self._encode(self.split(groove))[0]
 
     def decode(
         self,
@@ -175,18 +188,18 @@ class GrooveModel:
             raise UsageError(f"z must be of the shape [n, {self._z_size}], got {list(z.shape)}")
         return self._decode(z, self._thresholds(len(z), bars, temperature))
 
-    def cut(self, groove: Any) -> Segments:
+    def split(self, groove: Any) -> Segments:
         """What the model hears of a groove, in pieces; see `grid.to_segments`.
 
         Raises:
           GroovaeError: it has no drums, is not in 4/4, or changes its tempo.
         """
-        return cut(self._read(groove), self.layout, self.log)
+        return split_groove(self._read(groove), self.layout, self.log)
 
     def compare(self, reference: Any, estimate: Any) -> dict[str, float]:
         """How near a groove comes to another, by what the model hears; see `metrics.scores`."""
         reference, estimate = self._read(reference), self._read(estimate)
-        heard = [as_steps(groove, self.layout) for groove in (reference, estimate)]
+        heard = [to_tensor(groove, self.layout) for groove in (reference, estimate)]
         steps = max(map(len, heard))
         # As long as both, each as a set of one window.
         here, there = (np.pad(one, [(0, steps - len(one)), (0, 0)])[np.newaxis] for one in heard)
@@ -194,7 +207,7 @@ class GrooveModel:
             warnings.simplefilter("ignore")  # of grooves without hits, which `cut` tells of
             return scores.scores(scores.tally(here, there, tempo_of(reference)))
 
-    def play_windows(self, windows: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    def predict_windows(self, windows: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """What the model makes of windows as it was trained to, with nothing left to chance.
 
         Its encoder gets to see what it saw in training, the hits it is not asked for are given, and
@@ -222,7 +235,7 @@ class GrooveModel:
     def reconstruct(self, groove: Any, temperature: float = 0.0) -> Any:
         """Encodes a groove and decodes it: what the model makes of it."""
         check_task("reconstruct", self.config_name, self.checkpoint)
-        segments = self.cut(groove)
+        segments = self.split(groove)
         return self._decoded(
             segments, self._encode(segments)[0], self._sample_thresholds(segments, temperature)
         )
@@ -244,7 +257,7 @@ class GrooveModel:
         """
         _check_count("number of steps", num_steps, at_least=2)
         check_task("interpolate", self.config_name, self.checkpoint)
-        first, last = as_long(self.cut(start), self.cut(end), self.layout, self.log)
+        first, last = trim_to_shorter(self.split(start), self.split(end), self.layout, self.log)
         from_z, to_z = self._encode(first)[0], self._encode(last)[0]
         thresholds = self._sample_thresholds(first, temperature)
         between = first._replace(outputs=np.maximum(first.outputs, last.outputs))
@@ -273,7 +286,7 @@ class GrooveModel:
         _check_count("number of outputs", num_outputs)
         _check_share("amount", amount)
         check_task("vary", self.config_name, self.checkpoint)
-        segments = self.cut(groove)
+        segments = self.split(groove)
         mu, _ = self._encode(segments)
         thresholds = self._sample_thresholds(segments, temperature)
         return [
@@ -287,7 +300,7 @@ class GrooveModel:
         """Plays the hits of a stiff beat, and just those, with a drummer's timing and dynamics."""
         check_task("humanize", self.config_name, self.checkpoint)
         groove = self._read(groove)
-        segments = cut(groove, self.layout, self.log, keeps_notes=True)
+        segments = split_groove(groove, self.layout, self.log, keeps_notes=True)
         return self._apply_performance(groove, segments, *self._encode(segments), temperature)
 
     def transfer(self, groove: Any, beat: Any, temperature: float = 0.0) -> Any:
@@ -297,9 +310,12 @@ class GrooveModel:
         """
         check_task("transfer", self.config_name, self.checkpoint)
         beat = self._read(beat)
-        feel, segments = self.cut(groove), cut(beat, self.layout, self.log, keeps_notes=True)
+        feel, segments = (
+            self.split(groove),
+            split_groove(beat, self.layout, self.log, keeps_notes=True),
+        )
         mu, sigma = self._encode(feel)
-        turns = np.resize(sounding(feel), len(segments.outputs))
+        turns = np.resize(nonempty(feel), len(segments.outputs))
         return self._apply_performance(beat, segments, mu[turns], sigma[turns], temperature)
 
     def tap2drum(self, taps: Any, temperature: float = 0.5) -> Any:
@@ -310,7 +326,7 @@ class GrooveModel:
         """
         check_task("tap2drum", self.config_name, self.checkpoint)
         taps = self._read(taps)
-        segments = cut(taps, for_taps(self.layout, taps), self.log, keeps_notes=True)
+        segments = split_groove(taps, tap_layout(self.layout, taps), self.log, keeps_notes=True)
         thresholds = self._sample_thresholds(segments, temperature)
         return self._decoded(segments, self._encode(segments)[0], thresholds, as_hits=True)
 
@@ -322,7 +338,7 @@ class GrooveModel:
         """
         check_task("add_hihat", self.config_name, self.checkpoint)
         groove = self._read(groove)
-        segments = cut(groove, self.layout, self.log, keeps_notes=True)
+        segments = split_groove(groove, self.layout, self.log, keeps_notes=True)
         thresholds = latent.forced_hit_thresholds(segments.outputs[..., : self.layout.num_drums])
         thresholds[..., CLOSED_HIHAT] = self._sample_thresholds(segments, temperature)[
             ..., CLOSED_HIHAT
@@ -330,12 +346,12 @@ class GrooveModel:
         played = self._decoded(segments, self._encode(segments)[0], thresholds, as_hits=True)
         written = self.layout.pitch_classes[CLOSED_HIHAT][0]
         hihats = {written, *DRUM_MAPS["roland"][CLOSED_HIHAT]}
-        drums = drums_of(groove, segments)
+        drums = drum_notes(groove, segments)
         others = [note for note, cell in drums if cell < 0 or note.pitch not in hihats]
         if len(others) < len(drums):
             self.log(f"{len(drums) - len(others):,} hits of its own hi-hat are replaced")
         hihat = [note for note in played.notes if note.pitch == written]
-        return of_notes([*others, *hihat], segments.bars, segments.tempo_qpm, segments.meter)
+        return make_groove([*others, *hihat], segments.bars, segments.tempo_qpm, segments.meter)
 
     # What they share
 
@@ -353,7 +369,7 @@ class GrooveModel:
     def _encode(self, segments: Segments) -> tuple[np.ndarray, np.ndarray]:
         """`mu` and `sigma`, float32 [n, z_size]; zeros for a piece without a hit."""
         mu, sigma = np.zeros((2, len(segments.outputs), self._z_size), np.float32)
-        heard = sounding(segments)
+        heard = nonempty(segments)
         outputs = segments.outputs[heard]
         mu[heard], sigma[heard] = self._network.encode(
             to_inputs(outputs, self.layout), to_controls(outputs, self.layout)
@@ -374,20 +390,18 @@ class GrooveModel:
         no_controls = np.zeros((*thresholds.shape[:2], 0), np.float32)
         return self._final_tensors(self._network.decode(z, thresholds, no_controls))
 
-    def _final_tensors(
-        self, decoded: tuple[np.ndarray, np.ndarray], as_hits: bool = False
-    ) -> np.ndarray:
+    def _final_tensors(self, decoded: Decoded, as_hits: bool = False) -> np.ndarray:
         """What was decoded, with velocities and offsets as those of hits, or as they are."""
-        return latent.as_hits(*decoded) if as_hits or self.as_hits else decoded[0]
+        return latent.condition_on_hits(*decoded) if as_hits or self.as_hits else decoded[0]
 
     def _play(
         self, segments: Segments, z: np.ndarray, thresholds: np.ndarray, as_hits: bool = False
     ) -> np.ndarray:
         """Decodes a `z` for each piece to tensors like those of `segments`; silence stays silence.
 
-        With `as_hits` velocities and offsets are those of a hit; see `latent.as_hits`.
+        With `as_hits` velocities and offsets are those of a hit; see `latent.condition_on_hits`.
         """
-        tensors, heard = np.zeros_like(segments.outputs), sounding(segments)
+        tensors, heard = np.zeros_like(segments.outputs), nonempty(segments)
         controls = to_controls(segments.outputs[heard], self.layout)
         decoded = self._network.decode(z[heard], thresholds[heard], controls)
         tensors[heard] = self._final_tensors(decoded, as_hits)
@@ -407,7 +421,9 @@ class GrooveModel:
         _check_temperature(temperature)
         z = mu + temperature * sigma * self._random.randn(*mu.shape)
         thresholds = latent.forced_hit_thresholds(segments.outputs[..., : self.layout.num_drums])
-        return performed(groove, segments, self._play(segments, z, thresholds, as_hits=True))
+        return apply_performance(
+            groove, segments, self._play(segments, z, thresholds, as_hits=True)
+        )
 
     def _groove(
         self, tensor: np.ndarray, bars: int, tempo_qpm: float, meter: tuple[int, int] = (4, 4)
@@ -466,7 +482,7 @@ def load_model(
         raise UsageError(f"the seed must lie between 0 and 2**31 - 1, got {seed}")
     pitches = read_drum_map(drum_map)
     if checkpoint is None:
-        checkpoint = own_or_bundled(task, log)
+        checkpoint = default_checkpoint(task, log)
     batch_size = min(max(1, batch_size), MAX_BATCH_SIZE)
     network = _loader(checkpoint)(checkpoint, config, hparams, task, batch_size)
     layout = dataclasses.replace(
@@ -479,18 +495,18 @@ def load_model(
     return GrooveModel(network, layout, seed, log, as_hits)
 
 
-def _loader(checkpoint: str | os.PathLike[str]) -> "Callable[..., TensorFlowNetwork | OnnxNetwork]":
+def _loader(checkpoint: str | os.PathLike[str]) -> Callable[..., Network]:
     """What loads a checkpoint, or an export."""
-    if is_export(checkpoint):
-        return open_export
+    if is_onnx_export(checkpoint):
+        return load_export
     try:
-        from groovae.model.tensorflow_network import load
+        from groovae.model.tensorflow_network import load_checkpoint
     except GroovaeError as error:
         raise GroovaeError(
             f"{checkpoint}: no exported model here, and to play a checkpoint {error}; or name a "
             "folder that `groovae export --format=onnx` wrote by --checkpoint"
         ) from error
-    return load
+    return load_checkpoint
 
 
 def _check_count(what: str, value: int, at_least: int = 1) -> None:

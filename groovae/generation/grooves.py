@@ -42,7 +42,7 @@ def from_tensors(
     # At Magenta's tempo first: its times to the bit.
     starts = (steps - np.clip(offsets[steps, drums] / 2, -0.5, 0.5)) * MAGENTAS_STEP_SECONDS
     times = np.stack([starts, starts + MAGENTAS_STEP_SECONDS]) * (DEFAULT_QPM / tempo_qpm)
-    groove = of_notes([], bars, tempo_qpm, meter)
+    groove = make_groove([], bars, tempo_qpm, meter)
     for drum, velocity, start, end in zip(
         drums.tolist(), velocities.tolist(), *times.tolist(), strict=True
     ):
@@ -57,7 +57,7 @@ def from_tensors(
     return groove
 
 
-def of_notes(
+def make_groove(
     notes: Sequence[Any], bars: int, tempo_qpm: float, meter: tuple[int, int] = (4, 4)
 ) -> Any:
     """A groove of these notes."""
@@ -68,7 +68,7 @@ def of_notes(
     return groove
 
 
-def drums_of(groove: Any, segments: Segments) -> list[tuple[Any, int]]:
+def drum_notes(groove: Any, segments: Segments) -> list[tuple[Any, int]]:
     """A copy of each note of a groove that is played as a drum, and its cell (see `Segments`)."""
     found = []
     for note, cell in zip(groove.notes, segments.cells.tolist(), strict=True):
@@ -80,7 +80,7 @@ def drums_of(groove: Any, segments: Segments) -> list[tuple[Any, int]]:
     return found
 
 
-def performed(groove: Any, segments: Segments, tensors: np.ndarray) -> Any:
+def apply_performance(groove: Any, segments: Segments, tensors: np.ndarray) -> Any:
     """The drums of a groove, in the timing and dynamics that tensors say.
 
     Hits that share a step and a drum, as in a flam or a roll, move together: the one nearest to the
@@ -95,7 +95,7 @@ def performed(groove: Any, segments: Segments, tensors: np.ndarray) -> Any:
     step_seconds = segments.step_seconds
     velocities, offsets = _by_cell(tensors)
     old_velocities, _ = _by_cell(segments.outputs)
-    drums = drums_of(groove, segments)
+    drums = drum_notes(groove, segments)
     late_steps = _late_steps(drums, segments)
     for note, cell in drums:
         if cell >= 0:
@@ -104,20 +104,22 @@ def performed(groove: Any, segments: Segments, tensors: np.ndarray) -> Any:
             note.end_time += later_seconds
             louder = velocities[cell] / max(old_velocities[cell], 1 / 127)
             note.velocity = int(np.clip(round(note.velocity * louder), 1, 127))
-    return of_notes([note for note, _ in drums], segments.bars, segments.tempo_qpm, segments.meter)
+    return make_groove(
+        [note for note, _ in drums], segments.bars, segments.tempo_qpm, segments.meter
+    )
 
 
-def joined(grooves: Sequence[Any]) -> Any:
+def join_grooves(grooves: Sequence[Any]) -> Any:
     """Grooves of one tempo, one after another, as one groove."""
     whole = NoteSequence()
     whole.CopyFrom(grooves[0])
     for groove in grooves[1:]:
-        whole.notes.extend(moved(groove, whole.total_time).notes)
+        whole.notes.extend(shift_groove(groove, whole.total_time).notes)
         whole.total_time += groove.total_time
     return whole
 
 
-def moved(groove: Any, later_seconds: float) -> Any:
+def shift_groove(groove: Any, later_seconds: float) -> Any:
     """The groove, that much later."""
     later = NoteSequence()
     later.CopyFrom(groove)

@@ -28,7 +28,7 @@ ADVICE = {
 }
 
 
-def cut(groove: Any, layout: Layout, log: Log, keeps_notes: bool = False) -> Segments:
+def split_groove(groove: Any, layout: Layout, log: Log, keeps_notes: bool = False) -> Segments:
     """The pieces of a groove.
 
     Args:
@@ -61,12 +61,14 @@ def cut(groove: Any, layout: Layout, log: Log, keeps_notes: bool = False) -> Seg
     return segments
 
 
-def sounding(segments: Segments) -> np.ndarray:
+def nonempty(segments: Segments) -> np.ndarray:
     """The indices of the pieces that have hits."""
     return np.flatnonzero(segments.outputs.any(axis=(1, 2)))
 
 
-def as_long(first: Segments, last: Segments, layout: Layout, log: Log) -> tuple[Segments, Segments]:
+def trim_to_shorter(
+    first: Segments, last: Segments, layout: Layout, log: Log
+) -> tuple[Segments, Segments]:
     """Two grooves, both as long as the shorter one."""
     bars = min(first.bars, last.bars)
     if first.bars != last.bars:
@@ -76,14 +78,14 @@ def as_long(first: Segments, last: Segments, layout: Layout, log: Log) -> tuple[
     return shorter[0], shorter[1]
 
 
-def as_steps(groove: Any, layout: Layout) -> np.ndarray:
+def to_tensor(groove: Any, layout: Layout) -> np.ndarray:
     """A groove as one tensor [steps, depth], of no steps where nothing is played."""
     if not groove.notes:
         return np.zeros((0, layout.depth), np.float32)
-    return cut(groove, layout, lambda line: None).outputs.reshape(-1, layout.depth)
+    return split_groove(groove, layout, lambda line: None).outputs.reshape(-1, layout.depth)
 
 
-def for_taps(layout: Layout, taps: Any) -> Layout:
+def tap_layout(layout: Layout, taps: Any) -> Layout:
     """A layout by which pitches of no drum are taps as well, and all notes, if none is a drum's."""
     pitches = [list(drum) for drum in layout.pitch_classes]
     pitches[OPEN_HIHAT] += sorted(set(range(128)) - set(layout.class_of))
@@ -95,7 +97,7 @@ def for_taps(layout: Layout, taps: Any) -> Layout:
 
 def _silent_bars(segments: Segments, layout: Layout) -> list[str]:
     """A line on the pieces without a hit, if there are any."""
-    silent = sorted(set(range(len(segments.outputs))) - set(sounding(segments).tolist()))
+    silent = sorted(set(range(len(segments.outputs))) - set(nonempty(segments).tolist()))
     if not silent:
         return []
     first, last = layout.split_bars * np.array([silent, silent]) + [[1], [layout.split_bars]]

@@ -1,4 +1,4 @@
-"""Checkpoints on disk: which one is meant, its step, and whether it fits a model."""
+"""Find, check and read TensorFlow checkpoints."""
 
 import os
 import re
@@ -12,72 +12,78 @@ from typing import Any
 import numpy as np
 
 from groovae.errors import GroovaeError, first_line
-from groovae.model.formats import is_export, is_web_export, step_of
+from groovae.model.archives import unpacked
+from groovae.model.formats import is_onnx_export, is_web_export, step_of
 from groovae.system.log import Log
 from groovae.upstream import tf
 
-# The variables whose shape is set by one hparam alone.
+# Hparams, each with the variables whose shape depends on it alone.
 _SHAPED_BY = {
     "z_size": r"encoder/mu/bias$",
     "enc_rnn_size": r"encoder/.*lstm_cell/bias$",
     "dec_rnn_size": r"decoder/.*lstm_cell/bias$",
 }
+# The model's variables, without Adam's slots, whose names begin with those of the variables.
+_MODEL_VARIABLE = r"(encoder|decoder)/(?!.*/Adam(_\d+)?$)"
 
 
 def find_checkpoint(path: str | os.PathLike[str]) -> str | None:
-    """The prefix of the checkpoint that `path` names, or None where there is none.
+    """Return the prefix of the checkpoint at `path`, or None if there is none.
 
     Args:
-      path: A training folder, whose newest checkpoint is meant, or a checkpoint's prefix, such as
-        `.train/model.ckpt-400`, or a `.tar` that holds one; see `groovae.model.archives`.
+      path: A training folder, for its latest checkpoint; a checkpoint's prefix, such as
+        `.train/model.ckpt-400`; or a `.tar` with a checkpoint, see `groovae.model.archives`.
 
     Raises:
-      GroovaeError: it is a file, and not one that a checkpoint can be unpacked from, or it belongs
-        to an exported model.
+      GroovaeError: `path` is a file that is not a readable archive, or an exported model.
     """
     # The shell completes a prefix to one of its files.
     path = Path(re.sub(r"\.(index|meta|data-\d+-of-\d+)$", "", str(path))).expanduser()
     if Path(f"{path}.index").exists() and not path.is_dir():
         return str(path)
     if path.suffix == ".onnx" and path.is_file():
-        raise GroovaeError(f"{path}: this is a part of an exported model; name its folder")
+        raise GroovaeError(f"{path}: this file is part of an exported model; name its folder")
     if path.is_file():
-        from groovae.model.archives import unpacked  # which imports this module
-
         return str(unpacked(path))
     if not path.is_dir():
         return None
     latest = tf.train.latest_checkpoint(str(path))
     if latest is not None and Path(latest).parent.resolve() == path.resolve():
         return latest
-    # The file named `checkpoint` did not come along, or it names the place that the folder was
-    # moved or copied from.
+    # The file `checkpoint` is missing, or still names the folder that this one was copied from.
     found = max(all_checkpoints(path), key=step_of, default=None)
-    if found is None and is_export(path):
+    if found is None and is_onnx_export(path):
         raise GroovaeError(
-            f"{path}: this is an exported model, which plays, and does nothing else; name the "
+            f"{path}: this is an exported model, which supports inference only; name the "
             "checkpoint that it was exported from"
         )
     return found
 
 
 def need_checkpoint(path: str | os.PathLike[str], how_to_get: str | None = None) -> str:
-    """`find_checkpoint`, or a GroovaeError that says what to do; `how_to_get` one, where given."""
+    """Return the prefix of the checkpoint at `path`; see `find_checkpoint`.
+
+    Args:
+      path: See `find_checkpoint`.
+      how_to_get: What to do if there is none, for the error message.
+
+    Raises:
+      GroovaeError: there is no checkpoint.
+    """
     found = find_checkpoint(path)
     if found is not None:
         return found
     if is_web_export(Path(path).expanduser()):
         raise GroovaeError(
-            f"{path}: this is a model for magenta.js, which `groovae serve` shows in the browser; "
-            "name the checkpoint that it was exported from, or, to play it, what `groovae export "
-            "--format=onnx` makes of that"
+            f"{path}: this is a model exported for magenta.js, which `groovae serve` plays; name "
+            "the checkpoint that it was exported from, or export that with --format=onnx"
         )
     if how_to_get:
         raise GroovaeError(f"{path}: no such checkpoint; {how_to_get}")
     if str(path).endswith((".tar", ".tgz", ".gz")):
         raise GroovaeError(
-            f"{path}: there is no such archive to unpack; Google's come with "
-            "`groovae download --checkpoint=groovae_4bar`"
+            f"{path}: no such archive; `groovae download --checkpoint=groovae_4bar` fetches one "
+            "of Google's"
         )
     if Path(path).expanduser().is_dir():
         raise GroovaeError(
@@ -86,23 +92,23 @@ def need_checkpoint(path: str | os.PathLike[str], how_to_get: str | None = None)
         )
     raise GroovaeError(
         f"{path}: no such checkpoint; name a training folder, a prefix such as "
-        ".train/model.ckpt-400, a .tar or, to play it, the folder of an ONNX export; or train one "
-        "with `groovae train`"
+        ".train/model.ckpt-400, a .tar or, for inference, the folder of an ONNX export; or train "
+        "one with `groovae train`"
     )
 
 
 def all_checkpoints(folder: Path) -> list[str]:
-    """The prefixes of all checkpoints in a folder, by their step."""
+    """Return the prefixes of all checkpoints in a folder, sorted by step."""
     return sorted((str(index)[: -len(".index")] for index in folder.glob("*.index")), key=step_of)
 
 
-def newest_whole(train_dir: Path, log: Log) -> str | None:
-    """The newest checkpoint of a training folder that can be read, or None where there is none.
+def newest_readable(train_dir: Path, log: Log) -> str | None:
+    """Return the newest readable checkpoint of a training folder, or None if it has no checkpoint.
 
-    Those that a kill, a full disk or a power cut has left half-written are passed over, and told.
+    Checkpoints that a kill, a full disk or a power cut left incomplete are skipped and logged.
 
     Raises:
-      GroovaeError: there are checkpoints, and none of them can be read.
+      GroovaeError: there are checkpoints, but none is readable.
     """
     newest = find_checkpoint(train_dir)
     candidates = [newest] if newest else []
@@ -113,28 +119,28 @@ def newest_whole(train_dir: Path, log: Log) -> str | None:
             return checkpoint
         except GroovaeError as error:
             failure = error
-            log(f"warning: passed over: {error}")
+            log(f"warning: skipped {error}")
     if candidates:
         raise failure
     return None
 
 
-def remove_torn(train_dir: Path) -> None:
-    """Removes what a killed process left of a checkpoint that it was writing: parts, no index."""
+def remove_partial_checkpoints(train_dir: Path) -> None:
+    """Remove files of checkpoints without an index, which a killed process was still writing."""
     for part in train_dir.glob("model.ckpt-*"):
-        whole = re.match(r"model\.ckpt-\d+", part.name)
-        if whole and not (train_dir / f"{whole[0]}.index").exists():
+        prefix = re.match(r"model\.ckpt-\d+", part.name)
+        if prefix and not (train_dir / f"{prefix[0]}.index").exists():
             shutil.rmtree(part) if part.is_dir() else part.unlink()
 
 
 @dataclass(frozen=True)
-class Start:
-    """What a new training starts from.
+class InitialWeights:
+    """The weights that a new training starts from.
 
     Attributes:
-      checkpoint: Where the values come from.
-      values: Those of the model's variables, by name.
-      unused: What else the checkpoint has: the global step, the slots of an optimizer.
+      checkpoint: The prefix they were read from.
+      values: The model's variables, by name.
+      unused: The checkpoint's other variables: the global step, the optimizer's slots.
     """
 
     checkpoint: str
@@ -142,46 +148,48 @@ class Start:
     unused: list[str]
 
     def __str__(self) -> str:
-        slots = [name for name in self.unused if _is_optimizers(name)]
-        others = [name for name in self.unused if name not in slots]
-        left = [f"{len(slots)} of its optimizer, which starts anew"] if slots else []
-        text = f"all {len(self.values)} variables of the model come from {self.checkpoint}"
-        return text + (f"; not loaded: {', '.join(left + others)}" if self.unused else "")
+        others = [name for name in self.unused if not _is_optimizer_state(name)]
+        slots = len(self.unused) - len(others)
+        skipped = [f"{slots} variables of its optimizer"] * bool(slots) + others
+        text = f"loaded all {len(self.values)} variables of the model from {self.checkpoint}"
+        return text + (f"; not loaded: {', '.join(skipped)}" if skipped else "")
 
 
-def read_start(checkpoint: str, variables: Iterable[Any], config_name: str) -> Start:
-    """The values of `variables` in a checkpoint by groovae, Magenta or Google.
+def read_initial_weights(
+    checkpoint: str, variables: Iterable[Any], config_name: str
+) -> InitialWeights:
+    """Return the values of `variables` in a checkpoint by groovae, Magenta or Google.
 
     Raises:
-      GroovaeError: it is damaged or another model's; see `check_fits`.
+      GroovaeError: the checkpoint is damaged, or of another model; see `check_fits`.
     """
     variables = list(variables)
     check_fits(checkpoint, variables, config_name)
-    everything = dict(_values(checkpoint))
-    values = {name: everything.pop(name) for name in sorted(v.op.name for v in variables)}
-    return Start(checkpoint, values, sorted(everything))
+    unused = dict(_read_variables(checkpoint))
+    values = {name: unused.pop(name) for name in sorted(v.op.name for v in variables)}
+    return InitialWeights(checkpoint, values, list(unused))
 
 
 def check_fits(checkpoint: str, variables: Iterable[Any], config_name: str) -> None:
-    """Checks by its index that a checkpoint holds every one of `variables`, in its shape.
+    """Check by its index that a checkpoint has each of `variables`, with the same shape.
 
     Raises:
-      GroovaeError: the index is damaged, or it belongs to another model; the message names a
-        variable, both shapes, and the hparams behind them.
+      GroovaeError: the index is damaged, or the checkpoint is of another model; the message names
+        a variable, both shapes, and the hparams that differ.
     """
-    shapes = shapes_in(checkpoint)
+    shapes = variable_shapes(checkpoint)
     here = {variable.op.name: variable.shape.as_list() for variable in variables}
     wrong = [name for name, shape in here.items() if shapes.get(name) != shape]
-    # Those that are there alone count too: another number of layers.
+    # More layers in the checkpoint are an error as well.
     wrong += [name for name in shapes if name not in here and name.endswith("lstm_cell/bias")]
     if not wrong:
         return
-    if all(map(_is_optimizers, wrong)):
+    if all(map(_is_optimizer_state, wrong)):
         raise GroovaeError(
-            f"{checkpoint}: it has no state of the optimizer to go on from; begin a training in "
-            "another --train_dir with --init_checkpoint and this one"
+            f"{checkpoint}: no state of the optimizer in this checkpoint; start a new training "
+            "from it with --init_checkpoint and another --train_dir"
         )
-    behind = [
+    differing = [
         hparam
         for hparam, pattern in _SHAPED_BY.items()
         if any(re.search(pattern, name) for name in wrong)
@@ -191,13 +199,13 @@ def check_fits(checkpoint: str, variables: Iterable[Any], config_name: str) -> N
     raise GroovaeError(
         f"{checkpoint}: this is not a checkpoint of {config_name} with these hparams: "
         f"{name} is {sizes}"
-        + (f" (what differs: {', '.join(behind)})" if behind else "")
+        + (f" (what differs: {', '.join(differing)})" if differing else "")
         + "; give the --config and --hparams it was trained with"
     )
 
 
-def shapes_in(checkpoint: str) -> dict[str, list[int]]:
-    """The shape of each variable in a checkpoint, by its index.
+def variable_shapes(checkpoint: str) -> dict[str, list[int]]:
+    """Return the shape of each variable in a checkpoint, from its index.
 
     Raises:
       GroovaeError: the index is damaged.
@@ -209,31 +217,59 @@ def shapes_in(checkpoint: str) -> dict[str, list[int]]:
 
 
 def check_readable(checkpoint: str) -> None:
-    """Reads all of a checkpoint, or raises the GroovaeError of a damaged one."""
-    for _ in _values(checkpoint):
+    """Read all of a checkpoint.
+
+    Raises:
+      GroovaeError: it is damaged, incomplete, or has non-finite values.
+    """
+    for _ in _read_variables(checkpoint):
         pass
 
 
-def _values(checkpoint: str) -> Iterator[tuple[str, np.ndarray]]:
-    """Each variable in a checkpoint; raises the GroovaeError of a damaged one."""
-    try:
-        reader = tf.train.load_checkpoint(checkpoint)
-        for name in reader.get_variable_to_shape_map():
-            value = reader.get_tensor(name)
-            if not np.isfinite(value).all():
-                raise ValueError(f"{name} holds what is no number")
-            yield name, value
-    except (tf.errors.OpError, IndexError, RuntimeError, ValueError) as error:
-        raise damaged(checkpoint, error) from error
+def model_tensors(checkpoint: str) -> dict[str, np.ndarray]:
+    """Return the model's variables in a checkpoint, float32, sorted by name.
+
+    Raises:
+      GroovaeError: the checkpoint is damaged, has non-finite values, or has no model's variables.
+    """
+    variables = _read_variables(checkpoint, _MODEL_VARIABLE)
+    tensors = {name: value.astype(np.float32) for name, value in variables}
+    if not tensors:
+        raise damaged(checkpoint, ValueError("it holds no model"))
+    return tensors
 
 
-def _is_optimizers(name: str) -> bool:
-    return bool(re.search(r"/Adam(_\d+)?$|^beta\d_power$", name))
+def training_step(checkpoint: str) -> int:
+    """Return the global step in a checkpoint, or the step in its name if it has none.
+
+    Raises:
+      GroovaeError: the checkpoint is damaged or incomplete.
+    """
+    steps = _read_variables(checkpoint, "global_step$")
+    return next((int(step) for _, step in steps), step_of(checkpoint))
 
 
 def damaged(checkpoint: str, error: Exception) -> GroovaeError:
-    """The error for a checkpoint that TensorFlow cannot read."""
+    """Return the error for a checkpoint that TensorFlow cannot read."""
     return GroovaeError(
         f"{checkpoint}: this checkpoint is damaged or incomplete ({first_line(error)}); "
         "name an older one by its prefix, or remove the files of this one"
     )
+
+
+def _read_variables(checkpoint: str, pattern: str = "") -> Iterator[tuple[str, np.ndarray]]:
+    """Yield the variables whose names begin with `pattern`, sorted; raise if one is damaged."""
+    try:
+        reader = tf.train.load_checkpoint(checkpoint)
+        for name in sorted(reader.get_variable_to_shape_map()):
+            if re.match(pattern, name):
+                value = np.asarray(reader.get_tensor(name))
+                if not np.isfinite(value).all():
+                    raise ValueError(f"{name} contains non-finite values")
+                yield name, value
+    except (tf.errors.OpError, IndexError, RuntimeError, ValueError) as error:
+        raise damaged(checkpoint, error) from error
+
+
+def _is_optimizer_state(name: str) -> bool:
+    return bool(re.search(r"/Adam(_\d+)?$|^beta\d_power$", name))

@@ -1,4 +1,4 @@
-"""SHA-256 of exported files: `config.json` has them, and no other file is taken for one of them."""
+"""SHA-256 checksums of exported files: stored in `config.json`, verified on loading."""
 
 import hashlib
 from collections.abc import Iterable
@@ -8,32 +8,32 @@ from typing import Any
 from groovae.errors import GroovaeError
 
 
-def sums_of(folder: Path, names: Iterable[str]) -> dict[str, dict[str, str]]:
-    """What `config.json` says below `files`: `{name: {"sha256": ...}}`."""
-    return {name: {"sha256": sha256_of((folder / name).read_bytes())} for name in names}
+def checksums_of(folder: Path, names: Iterable[str]) -> dict[str, dict[str, str]]:
+    """Return the value of `files` in `config.json`: `{name: {"sha256": ...}}`."""
+    return {name: {"sha256": _sha256((folder / name).read_bytes())} for name in names}
 
 
-def read_whole(path: Path, files: dict[str, Any]) -> bytes:
-    """The bytes of a file that `sums_of` tells of in `files`.
+def read_verified(path: Path, files: dict[str, Any]) -> bytes:
+    """Read a file and verify its checksum in `files`, which is as from `checksums_of`.
 
     Raises:
-      GroovaeError: it cannot be read, or it is another one than was exported.
+      GroovaeError: the file cannot be read, or its checksum differs or is missing.
     """
     try:
-        if path.exists() and not path.is_file():  # a pipe would be waited for
-            raise ValueError("it is no file")
+        if path.exists() and not path.is_file():  # reading a pipe would block
+            raise ValueError("it is not a file")
         data = path.read_bytes()
-    except (OSError, ValueError) as error:  # of a name with a NUL
-        why = getattr(error, "strerror", None) or error
-        raise GroovaeError(f"cannot read {path}: {why}; export it again") from error
-    known = files.get(path.name)
-    if not isinstance(known, dict) or known.get("sha256") != sha256_of(data):
+    except (OSError, ValueError) as error:  # ValueError: a NUL in the name
+        reason = getattr(error, "strerror", None) or error
+        raise GroovaeError(f"cannot read {path}: {reason}; export it again") from error
+    expected = files.get(path.name)
+    if not isinstance(expected, dict) or expected.get("sha256") != _sha256(data):
         raise GroovaeError(
-            f"{path}: this is not the file that config.json beside it tells of (its SHA-256 "
-            "differs); export it again with `groovae export`"
+            f"{path}: its SHA-256 differs from the one in config.json; export it again with "
+            "`groovae export`"
         )
     return data
 
 
-def sha256_of(data: bytes) -> str:
+def _sha256(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()

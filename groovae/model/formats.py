@@ -1,4 +1,4 @@
-"""Which format a path holds: a checkpoint, an ONNX export or a magenta.js export."""
+"""Recognise the format of a path: a checkpoint, an ONNX export or a magenta.js export."""
 
 import json
 import os
@@ -7,16 +7,16 @@ from pathlib import Path
 
 from groovae.config.config_file import CONFIG_FILE
 
-FILES = ("encoder.onnx", "decoder.onnx", "decoder_start.onnx", "decoder_step.onnx")
+ONNX_FILES = ("encoder.onnx", "decoder.onnx", "decoder_start.onnx", "decoder_step.onnx")
 
 
-def is_export(folder: str | os.PathLike[str]) -> bool:
-    """Whether a folder holds ONNX models; whether they are whole shows when they are read."""
-    return any(os.path.isfile(Path(folder, name).expanduser()) for name in FILES)
+def is_onnx_export(folder: str | os.PathLike[str]) -> bool:
+    """Return whether a folder has a file of an ONNX export, complete or not."""
+    return any(os.path.isfile(Path(folder, name).expanduser()) for name in ONNX_FILES)
 
 
 def is_web_export(folder: Path) -> bool:
-    """Whether a folder is one that `export` wrote, by its `config.json`."""
+    """Return whether the `config.json` of a folder is that of a magenta.js export."""
     try:
         config = json.loads((folder / CONFIG_FILE).read_text("utf-8"))
         return config["type"] == "MusicVAE" and isinstance(config["groovae"]["config"], str)
@@ -25,6 +25,6 @@ def is_web_export(folder: Path) -> bool:
 
 
 def step_of(checkpoint: str) -> int:
-    """The global step in a checkpoint's name, 0 where it has none."""
+    """Return the training step in a checkpoint's name, or 0 if it has none."""
     match = re.search(r"-(\d+)$", checkpoint)
     return int(match.group(1)) if match else 0

@@ -70,7 +70,7 @@ def forced_hit_thresholds(hits: np.ndarray) -> np.ndarray:
     return np.where(hits > 0.5, np.float32(-np.inf), np.float32(np.inf))
 
 
-def as_hits(tensors: np.ndarray, likelihoods: np.ndarray) -> np.ndarray:
+def condition_on_hits(tensors: np.ndarray, likelihoods: np.ndarray) -> np.ndarray:
     """Velocities and offsets as those of a hit, where the decoder gives a mean over hit or not.
 
     It learns by squared error, and that both are 0 where nothing is hit. So what it says is the

@@ -1,20 +1,19 @@
-"""Plays a model that was exported to ONNX, by onnxruntime: no TensorFlow, note_seq or Magenta.
+"""Inference with a model exported to ONNX, by onnxruntime: no TensorFlow, note_seq or Magenta.
 
     from groovae.model.onnx_network import OnnxNetwork
     network = OnnxNetwork("drums.onnx")
     mu, sigma = network.encode(inputs, controls)
     tensors, likelihoods = network.decode(mu, thresholds, controls)
 
-It stands in for `network.TensorFlowNetwork`. A file is loaded only if it is the one that was
-exported, by its SHA-256 in `config.json`, and if what it says of itself is what `config.json` says:
-decoder.onnx at once, another one when it is first needed.
+An ONNX file is loaded when it is first needed, and only if its SHA-256 and its metadata match
+`config.json`. decoder.onnx is loaded at once.
 """
 
 import json
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 import numpy as np
 
@@ -22,31 +21,25 @@ from groovae.config.config_file import CONFIG_FILE, check_same_model, override_h
 from groovae.config.layout import Layout
 from groovae.config.tasks import check_task
 from groovae.errors import GroovaeError, UsageError, first_line
-from groovae.model.checksums import read_whole
+from groovae.model.checksums import read_verified
+from groovae.model.network import Decoded, check_finite, in_batches
 from groovae.system.packages import need_package
 
-# What each file tells of itself too, so that it cannot be taken for another model's.
-DESCRIBED = ("config", "hparams", "data_converter", "layout", "step", "dtype")
-AS_IT_IS = np.float32(1)  # a temperature: the thresholds have it
-
-
-class LacksError(GroovaeError, AttributeError):
-    """An exported model has nothing of Magenta's; `hasattr` says so too."""
+# Keys of config.json that the metadata of each ONNX file repeats, to detect another model's file.
+METADATA_KEYS = ("config", "hparams", "data_converter", "layout", "step", "dtype")
 
 
 class OnnxNetwork:
-    """Encoder and decoder of an exported model.
+    """Encoder and decoder of an exported model; see `groovae.model.network.Network`.
 
     Attributes:
       checkpoint: The folder it was loaded from.
-      about: What `config.json` there says.
-      config_name: The config of the model, a key of `CONFIG_MAP`.
-      layout: How the model was trained to cut a groove, and what its encoder gets to see.
-      z_size: Of a latent.
+      metadata: The contents of `config.json` in the folder.
+      config_name, layout, z_size: See `Network`.
     """
 
     def __init__(self, folder: str | os.PathLike[str], batch_size: int = 1):
-        """Opens an exported model, to play so many at a time; for one at a time by one thread.
+        """Open an exported model, to run `batch_size` windows at a time; 1 uses a single thread.
 
         Raises:
           GroovaeError: no exported model there, a damaged one, or onnxruntime is not installed.
@@ -56,60 +49,25 @@ class OnnxNetwork:
         self._batch_size = batch_size
         self._sessions: dict[str, Any] = {}
         self._runtime = need_package("onnxruntime")
-        self.about, self.layout = read_export(self._folder)
-        self._session("decoder.onnx")  # which vouches for what config.json says
-        self.config_name, self.z_size = self.about["config"], self.about["hparams"]["z_size"]
-
-    @property
-    def config(self) -> NoReturn:
-        """There is none; `about` has its name and hparams."""
-        self._need_checkpoint("Config")
-
-    @property
-    def trained_model(self) -> NoReturn:
-        """There is none."""
-        self._need_checkpoint("TrainedModel")
-
-    def _need_checkpoint(self, what: str) -> NoReturn:
-        raise LacksError(
-            f"{self.checkpoint}: an exported model has no {what} of Magenta's; load the checkpoint "
-            "that it was exported from"
-        )
+        self.metadata, self.layout = read_export(self._folder)
+        self._session("decoder.onnx")  # whose metadata verifies that of config.json
+        self.config_name: str = self.metadata["config"]
+        self.z_size: int = self.metadata["hparams"]["z_size"]
 
     def encode(self, inputs: np.ndarray, controls: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """`mu` and `sigma`, float32 [n, z_size], of `inputs` [n, steps, depth], n of 1 or more."""
-        feed = {"inputs": inputs} | self._given(controls)
-        mu, sigma = self._in_batches("encoder.onnx", feed)
+        mu, sigma = self._run_in_batches("encoder.onnx", inputs=inputs, controls=controls)
         return mu, sigma
 
-    def decode(
-        self, z: np.ndarray, thresholds: np.ndarray, controls: np.ndarray
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """Decodes latents, a batch at a time; see `network.Network.decode`.
-
-        Args:
-          z: [n, z_size], n of 1 or more.
-          thresholds: float32 [n, steps, drums]; see `latent.thresholds` and `latent.given`.
-          controls: float32 [n, steps, control_depth].
-
-        Returns:
-          float32 [n, steps, depth], and how likely each hit was, float32 [n, steps, drums].
-
-        Raises:
-          GroovaeError: the model gives what is no number, or it is of other shapes.
-        """
-        feed = {"z": z, "noise": thresholds} | self._given(controls)
-        tensors, likelihoods = self._in_batches("decoder.onnx", feed)
-        if not np.isfinite(tensors).all():
-            raise GroovaeError(
-                f"{self.checkpoint}: the model gives values that are not numbers; "
-                "its training has failed, export an older checkpoint"
-            )
+    def decode(self, z: np.ndarray, thresholds: np.ndarray, controls: np.ndarray) -> Decoded:
+        tensors, likelihoods = self._run_in_batches(
+            "decoder.onnx", z=z, noise=thresholds, controls=controls
+        )
+        check_finite(tensors, self.checkpoint)
         return tensors, likelihoods
 
     def start(self, z: np.ndarray) -> np.ndarray:
-        """The state [n, state_size] in which decoding of `z` [n, z_size] step by step begins."""
-        return self._run("decoder_start.onnx", {"z": z})[0]
+        """Return the decoder's initial state [n, state_size] for `z` [n, z_size]."""
+        return self._run("decoder_start.onnx", z=z)[0]
 
     def step(
         self,
@@ -119,12 +77,12 @@ class OnnxNetwork:
         thresholds: np.ndarray,
         controls: np.ndarray,
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Decodes one step, for playing while one listens.
+        """Decode a single step, for real-time use.
 
         Args:
           z: [n, z_size].
-          state: [n, state_size], from `start`, then from the step before.
-          previous: [n, depth], the tensors of the step before, zeros at first.
+          state: [n, state_size], from `start`, then from the previous step.
+          previous: [n, depth], the tensors of the previous step, zeros at first.
           thresholds: float32 [n, drums], of this step.
           controls: float32 [n, control_depth], of this step.
 
@@ -132,13 +90,13 @@ class OnnxNetwork:
           Tensors [n, depth], the likelihoods of hits [n, drums], and the next state.
         """
         feed = {"z": z, "state": state, "previous": previous, "noise": thresholds}
-        tensors, likelihoods, state = self._run("decoder_step.onnx", feed | self._given(controls))
+        tensors, likelihoods, state = self._run("decoder_step.onnx", controls=controls, **feed)
         return tensors, likelihoods, state
 
     def decode_by_steps(
         self, z: np.ndarray, thresholds: np.ndarray, controls: np.ndarray
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """What `decode` gives, one step after the other."""
+    ) -> Decoded:
+        """Return the same as `decode`, decoded by `step`."""
         state, previous = self.start(z), np.zeros((len(z), self.layout.depth), np.float32)
         steps = []
         for i in range(thresholds.shape[1]):
@@ -149,29 +107,27 @@ class OnnxNetwork:
         tensors, likelihoods = (np.stack(parts, axis=1) for parts in zip(*steps, strict=True))
         return tensors, likelihoods
 
-    def _given(self, controls: np.ndarray) -> dict[str, np.ndarray]:
-        return {"controls": controls} if self.layout.control_depth else {}
-
-    def _in_batches(self, name: str, feed: dict[str, np.ndarray]) -> list[np.ndarray]:
-        size, length = self._batch_size, len(next(iter(feed.values())))
-        if not length:
+    def _run_in_batches(self, name: str, **feed: np.ndarray) -> list[np.ndarray]:
+        if not len(next(iter(feed.values()))):
             raise UsageError(f"{name} takes 1 or more at a time, got 0")
-        batches = [
-            self._run(name, {key: value[i : i + size] for key, value in feed.items()})
-            for i in range(0, length, size)
-        ]
-        return [np.concatenate(parts) for parts in zip(*batches, strict=True)]
 
-    def _run(self, name: str, feed: dict[str, np.ndarray]) -> list[np.ndarray]:
+        def run(*arrays: np.ndarray) -> list[np.ndarray]:
+            return self._run(name, **dict(zip(feed, arrays, strict=True)))
+
+        return in_batches(run, self._batch_size, *feed.values())
+
+    def _run(self, name: str, **feed: np.ndarray) -> list[np.ndarray]:
         session = self._session(name)
+        if not self.layout.control_depth:
+            feed.pop("controls", None)
         feed = {key: np.asarray(value, np.float32) for key, value in feed.items()}
-        if "noise" in feed:
-            feed["temperature"] = np.asarray(AS_IT_IS)  # onnxruntime refuses a NumPy scalar
+        if "noise" in feed:  # thresholds, which the temperature has scaled already
+            feed["temperature"] = np.ones((), np.float32)
         try:
             return session.run(None, feed)
-        except Exception as error:  # onnxruntime's have no base of their own
-            what = " ".join(str(error).split())  # the sizes come in lines of their own
-            raise GroovaeError(f"{self._folder / name}: {what}") from error
+        except Exception as error:  # onnxruntime's exceptions have no common base class
+            reason = " ".join(str(error).split())  # on one line
+            raise GroovaeError(f"{self._folder / name}: {reason}") from error
 
     def _session(self, name: str) -> Any:
         if name not in self._sessions:
@@ -180,12 +136,12 @@ class OnnxNetwork:
 
     def _load(self, name: str) -> Any:
         path = self._folder / name
-        data = read_whole(path, self.about["files"])
+        data = read_verified(path, self.metadata["files"])
         options = self._runtime.SessionOptions()
         options.log_severity_level = 3
         if self._batch_size == 1:
-            options.intra_op_num_threads = 1  # more of them only wait for each other
-        # To spin while waiting gains a tenth, and halves the speed where a core is taken.
+            options.intra_op_num_threads = 1  # more threads only wait for each other
+        # Spinning gains a tenth on an idle machine, and halves the speed on a busy one.
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         try:
             session = self._runtime.InferenceSession(
@@ -193,62 +149,58 @@ class OnnxNetwork:
             )
         except Exception as error:
             raise GroovaeError(f"{path}: {first_line(error)}") from error
-        self._check_described(path, session.get_modelmeta().custom_metadata_map)
+        found = session.get_modelmeta().custom_metadata_map
+        expected = {key: metadata_value(self.metadata.get(key)) for key in METADATA_KEYS}
+        if wrong := [key for key in METADATA_KEYS if found.get(key) != expected[key]]:
+            raise GroovaeError(
+                f"{path}: this is not the model that config.json describes (what differs: "
+                f"{', '.join(wrong)}); export it again with `groovae export`"
+            )
         return session
 
-    def _check_described(self, path: Path, metadata: dict[str, str]) -> None:
-        wrong = [key for key in DESCRIBED if metadata.get(key) != as_text(self.about.get(key))]
-        if wrong:
-            raise GroovaeError(
-                f"{path}: this is not the model that config.json beside it describes (what "
-                f"differs: {', '.join(wrong)}); export it again with `groovae export`"
-            )
 
-
-def as_text(value: Any) -> str:
-    """A value of `config.json` as the metadata of an ONNX file has it."""
+def metadata_value(value: Any) -> str:
+    """Return a value of `config.json` as stored in the metadata of an ONNX file."""
     return value if isinstance(value, str) else json.dumps(value)
 
 
-def open_export(
+def load_export(
     folder: str | os.PathLike[str],
     config: str | None,
     hparams: str | Sequence[str],
     task: str | None,
     batch_size: int,
 ) -> OnnxNetwork:
-    """An exported model that is fit for a task; see `generate.load_model`.
+    """Open an exported model for a task; see `groove_model.load_model` for the arguments.
 
     Raises:
       GroovaeError: no exported model there, a damaged one, or onnxruntime is not installed.
       UsageError: `config` or `hparams` contradict it, or it is for another task.
     """
     network = OnnxNetwork(folder, batch_size)
-    about = network.about
-    asked = {**about, "config": config or about["config"]}
-    asked["hparams"] = override_hparams(about["hparams"], hparams)
-    check_same_model(about, asked, str(folder))
+    saved = network.metadata
+    asked = {**saved, "config": config or saved["config"]}
+    asked["hparams"] = override_hparams(saved["hparams"], hparams)
+    check_same_model(saved, asked, str(folder))
     if task is not None:
         check_task(task, network.config_name, str(folder))
     return network
 
 
 def read_export(folder: str | os.PathLike[str]) -> tuple[dict[str, Any], Layout]:
-    """What `config.json` of an exported model says, and how the model cuts a groove.
-
-    Whether that is true shows when a file is loaded.
+    """Return the contents of an export's `config.json`, not yet verified, and its layout.
 
     Raises:
-      GroovaeError: it is not there, or not one that `groovae export --format=onnx` wrote.
+      GroovaeError: it is missing, or was not written by `groovae export --format=onnx`.
     """
     path = Path(folder).expanduser() / CONFIG_FILE
     try:
-        about = json.loads(path.read_text("utf-8"))
-        if about["format"] != "onnx":
-            raise ValueError("it describes no ONNX model")
-        if not isinstance(about["files"], dict):
-            raise ValueError("files is no object")
-        return about, _layout(about["layout"])
+        metadata = json.loads(path.read_text("utf-8"))
+        if metadata["format"] != "onnx":
+            raise ValueError("its format is not onnx")
+        if not isinstance(metadata["files"], dict):
+            raise ValueError("files is not an object")
+        return metadata, _layout(metadata["layout"])
     except (OSError, ValueError, KeyError, TypeError, ArithmeticError, RecursionError) as error:
         raise GroovaeError(
             f"{path}: this is not the config.json of an exported model "
@@ -258,7 +210,7 @@ def read_export(folder: str | os.PathLike[str]) -> tuple[dict[str, Any], Layout]
 
 
 def _layout(values: dict[str, Any]) -> Layout:
-    """A Layout that has been through JSON, where tuples become lists."""
+    """Return a Layout from JSON, which turns tuples into lists."""
     pitches = tuple(tuple(map(int, group)) for group in values["pitch_classes"])
     added = tuple(values["add_instruments"])
     return Layout(**(values | {"pitch_classes": pitches, "add_instruments": added}))

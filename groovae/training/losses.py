@@ -32,7 +32,7 @@ from groovae.data.batches import Batch, evaluation_batches
 from groovae.data.source import DataSource
 from groovae.data.window_cache import CachedWindows
 from groovae.errors import GroovaeError
-from groovae.model.checkpoints import check_fits, damaged, need_checkpoint, shapes_in
+from groovae.model.checkpoints import check_fits, damaged, need_checkpoint, variable_shapes
 from groovae.model.formats import step_of
 from groovae.system.log import Log, no_log
 from groovae.training.graph import evaluation_graph, feed
@@ -129,7 +129,7 @@ class _Session:
     def restore(self, checkpoint: str, config_name: str) -> None:
         """Loads all variables; a checkpoint without the global step has it in its name."""
         step = self._graph.global_step
-        has_step = step.op.name in shapes_in(checkpoint)
+        has_step = step.op.name in variable_shapes(checkpoint)
         variables = [v for v in self._variables if has_step or v is not step]
         check_fits(checkpoint, variables, config_name)
         with self._session.graph.as_default():

@@ -34,9 +34,9 @@ from groovae.model.checkpoints import (
     check_fits,
     find_checkpoint,
     need_checkpoint,
-    newest_whole,
-    read_start,
-    remove_torn,
+    newest_readable,
+    read_initial_weights,
+    remove_partial_checkpoints,
 )
 from groovae.model.formats import step_of
 from groovae.system.atomic_files import exclusive
@@ -202,7 +202,7 @@ class _Training:
         self.log, self.on_step, self.on_evaluation = log, on_step, on_evaluation
         self.description = config_map.config_json(options.config, config)
         saved = config_map.read_config(train_dir) or {}
-        self.checkpoint = newest_whole(train_dir, log)
+        self.checkpoint = newest_readable(train_dir, log)
         if saved and self.checkpoint:
             config_map.check_same_model(saved, self.description, str(train_dir))
         self.started_at = step_of(self.checkpoint) if self.checkpoint else 0
@@ -288,7 +288,7 @@ class _Training:
 
     def _loading(self, path: str) -> Callable[[Any, Any], None]:
         variables = tf.trainable_variables()
-        start = read_start(need_checkpoint(path), variables, self.options.config)
+        start = read_initial_weights(need_checkpoint(path), variables, self.options.config)
         self.log(str(start))
 
         def load(scaffold: Any, session: Any) -> None:
@@ -299,7 +299,7 @@ class _Training:
 
     def _prepare_folder(self) -> None:
         """Makes the loop restore `checkpoint`, and says in the folder what is trained there."""
-        remove_torn(self.train_dir)
+        remove_partial_checkpoints(self.train_dir)
         latest = tf.train.latest_checkpoint(str(self.train_dir))
         if self.checkpoint and self.checkpoint != latest:
             kept = [c for c in all_checkpoints(self.train_dir) if step_of(c) <= self.started_at]

@@ -99,7 +99,7 @@ def test_windows_are_played_as_grooves_are(study: Study, taught: Callable[[str],
     layout = model.layout
     window = study.reference[5]
     groove = model._groove(window, layout.split_bars, float(study.tempo_qpm[5]))
-    again = model.cut(model.reconstruct(groove)).outputs[0]
+    again = model.split(model.reconstruct(groove)).outputs[0]
     expected = study.estimate[5]
     np.testing.assert_array_equal(again[:, :9], expected[:, :9])
     hit = expected[:, :9] > 0.5

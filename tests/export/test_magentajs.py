@@ -20,9 +20,8 @@ from groovae.config import config_map
 from groovae.data.windows import to_controls, to_inputs, to_windows
 from groovae.errors import GroovaeError, UsageError
 from groovae.export import DTYPES, magentajs, tfjs_weights
-from groovae.model.checkpoints import need_checkpoint
+from groovae.model.checkpoints import model_tensors, need_checkpoint
 from groovae.model.tensorflow_network import TensorFlowNetwork
-from groovae.model.weights import model_tensors
 
 SIZES = "enc_rnn_size=[48],dec_rnn_size=[40,40],z_size=16"
 

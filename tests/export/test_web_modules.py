@@ -19,7 +19,7 @@ from groovae.data.grid import to_segments
 from groovae.data.window_report import WindowReport
 from groovae.data.windows import to_inputs
 from groovae.generation.grooves import from_tensors
-from groovae.generation.segments import for_taps
+from groovae.generation.segments import tap_layout
 from groovae.model import latent
 from groovae.music.drums import GM
 from groovae.music.midi_writer import to_midi
@@ -105,7 +105,7 @@ def assert_cut_alike(sequences: list[Any], layout: Layout, takes_all: bool = Fal
     given, wanted, reports = [], [], []
     for sequence in sequences:
         reports.append(WindowReport())
-        taken = for_taps(layout, sequence) if takes_all else layout
+        taken = tap_layout(layout, sequence) if takes_all else layout
         wanted.append(to_segments(sequence, taken, reports[-1]))
         notes = [
             {"time": note.start_time, "pitch": note.pitch, "velocity": note.velocity}
@@ -180,7 +180,7 @@ def test_velocities_and_offsets_become_those_of_a_hit() -> None:
     given = [tensors.reshape(-1), likelihoods.reshape(-1), felt.astype(int).reshape(-1)]
     found = np.reshape(in_web_modules(script, *given), (STEPS, 27))
     found[:, 9:] = np.clip(found[:, 9:], -1, 1)  # as the page does when it reads hits
-    wanted = np.where(np.tile(felt, 3), latent.as_hits(tensors, likelihoods), tensors)
+    wanted = np.where(np.tile(felt, 3), latent.condition_on_hits(tensors, likelihoods), tensors)
     np.testing.assert_allclose(found, wanted, rtol=1e-6)
 
 

@@ -467,8 +467,8 @@ def test_a_file_comes_back_as_what_the_model_plays(
     assert page.locator("#window option").all_inner_texts() == bars[: 2 * qpm // 100]
 
     model = load_model(lively.checkpoint, hparams=RANDOM_HPARAMS, seed=1, log=lambda line: None)
-    segments = model.cut(groovae.read_sequence(path))
-    tensors, _, _ = model.play_windows(segments.outputs[:1])
+    segments = model.split(groovae.read_sequence(path))
+    tensors, _, _ = model.predict_windows(segments.outputs[:1])
     assert len(played) > 10
     assert_felt_alike(played, tensors[0])
 
@@ -822,9 +822,9 @@ def test_a_model_of_a_task_does_its_task(
         wait_for_name(page, f"Variation 1 of {title}")
         varied = hits_in(page)
         model = load_model(prefix, config_name, RANDOM_HPARAMS, seed=1, log=lambda line: None)
-        window = model.cut(groovae.read_sequence(path)).outputs[0]
+        window = model.split(groovae.read_sequence(path)).outputs[0]
         found = page.evaluate(BY_THE_PAGE, [url, window.reshape(-1).tolist()])
-    tensors, mu, sigma = model.play_windows(window[np.newaxis])
+    tensors, mu, sigma = model.predict_windows(window[np.newaxis])
     is_alone = np.isin(np.arange(27) % 9, list(alone))
     assert_felt_alike(played, np.where(is_alone, window, tensors[0]))
     assert freer != played

@@ -130,7 +130,7 @@ def test_its_card_tells_its_scores(gmd: Path, tmp_path: Path) -> None:
     )
     for column, as_hits in ((1, False), (2, True)):
         model = groovae.load_model(FOLDER, batch_size=128, as_hits=as_hits)
-        estimate, _, _ = model.play_windows(reference)
+        estimate, _, _ = model.predict_windows(reference)
         values = scores.scores(scores.tally(reference, estimate, tempo_qpm))
         found = [values[name] for name in ("hit_f1", "timing_mae_ms", "velocity_mae")]
         digits = (3, 1, 1)

@@ -15,7 +15,13 @@ from groovae.config import config_map
 from groovae.config.layout import Layout
 from groovae.data.grid import Segments, to_segments
 from groovae.data.window_report import WindowReport
-from groovae.generation.grooves import drums_of, from_tensors, joined, of_notes, performed
+from groovae.generation.grooves import (
+    apply_performance,
+    drum_notes,
+    from_tensors,
+    join_grooves,
+    make_groove,
+)
 from groovae.music.drums import CLOSED_HIHAT, GM, KICK, SNARE, read_drum_map
 from groovae.music.note_sequence import NoteSequence
 
@@ -150,7 +156,7 @@ def test_a_hit_after_an_hour_is_as_exact_as_the_first() -> None:
 def test_all_drums_are_found_with_or_without_a_class_and_nothing_else() -> None:
     groove = drums((0, 36, 90), (0.5, 20, 70))
     groove.notes.add(pitch=60, velocity=50, start_time=0.25, end_time=0.5)
-    found = drums_of(groove, pieces_of(groove))
+    found = drum_notes(groove, pieces_of(groove))
     assert [(note.pitch, cell) for note, cell in found] == [(36, KICK), (20, -1)]
     found[0][0].velocity = 1
     assert groove.notes[0].velocity == 90, "they are copies"
@@ -159,7 +165,7 @@ def test_all_drums_are_found_with_or_without_a_class_and_nothing_else() -> None:
 def test_a_note_that_is_taken_for_a_drum_becomes_one() -> None:
     groove = drums((0, 36, 90), is_drum=False)
     layout = config_map.layout("groovae_4bar", all_notes=True)
-    ((note, cell),) = drums_of(groove, pieces_of(groove, layout))
+    ((note, cell),) = drum_notes(groove, pieces_of(groove, layout))
     assert (note.is_drum, cell) == (True, KICK)
 
 
@@ -169,7 +175,7 @@ def test_a_note_that_is_taken_for_a_drum_becomes_one() -> None:
 def test_what_was_heard_is_played_as_it_was() -> None:
     groove = a_groove(bars=6)
     segments = pieces_of(groove)
-    same = performed(groove, segments, segments.outputs)
+    same = apply_performance(groove, segments, segments.outputs)
     assert [note.velocity for note in same.notes] == [note.velocity for note in groove.notes]
     np.testing.assert_allclose(
         [note.start_time for note in same.notes], [note.start_time for note in groove.notes]
@@ -180,7 +186,7 @@ def test_hits_get_the_timing_and_velocity_of_the_tensor() -> None:
     groove = drums((0.01, 36, 80), (0.5, 38, 100))
     segments = pieces_of(groove)
     tensor = a_tensor((0, KICK, 50 / 127, 0.4), (4, SNARE, 1.0, -0.2), bars=4)
-    played = performed(groove, segments, tensor[np.newaxis])
+    played = apply_performance(groove, segments, tensor[np.newaxis])
     assert told(played) == [
         (pytest.approx(-0.2 * STEP_SECONDS, abs=1e-6), 36, 50),
         (pytest.approx(0.5 + 0.1 * STEP_SECONDS, abs=1e-6), 38, 127),
@@ -193,7 +199,7 @@ def test_hits_get_the_timing_and_velocity_of_the_tensor() -> None:
 def test_a_flam_moves_as_one_and_keeps_its_shares() -> None:
     groove = drums((0.48, 38, 30), (0.5, 38, 90))  # the grace note falls into the same 16th
     tensor = a_tensor((4, SNARE, 60 / 127, 0.8), bars=4)
-    played = performed(groove, pieces_of(groove), tensor[np.newaxis])
+    played = apply_performance(groove, pieces_of(groove), tensor[np.newaxis])
     assert told(played) == [
         (pytest.approx(0.48 - 0.4 * STEP_SECONDS, abs=1e-6), 38, 20),
         (pytest.approx(0.5 - 0.4 * STEP_SECONDS, abs=1e-6), 38, 60),
@@ -203,14 +209,14 @@ def test_a_flam_moves_as_one_and_keeps_its_shares() -> None:
 def test_a_drum_without_a_class_stays_as_it_is() -> None:
     groove = drums((0.0, 36, 80), (0.26, 20, 33))
     tensor = a_tensor((0, KICK, 0.5, 0.5), bars=4)
-    played = performed(groove, pieces_of(groove), tensor[np.newaxis])
+    played = apply_performance(groove, pieces_of(groove), tensor[np.newaxis])
     assert told(played)[1] == (0.26, 20, 33)
 
 
 def test_velocities_stay_within_midi() -> None:
     groove = drums((0.0, 36, 1), (0.5, 38, 100))
     tensor = a_tensor((0, KICK, 1.0, 0.0), (4, SNARE, 0.0, 0.0), bars=4)
-    played = performed(groove, pieces_of(groove), tensor[np.newaxis])
+    played = apply_performance(groove, pieces_of(groove), tensor[np.newaxis])
     assert [note.velocity for note in played.notes] == [127, 1]
 
 
@@ -218,11 +224,11 @@ def test_velocities_stay_within_midi() -> None:
 
 
 def test_grooves_follow_each_other() -> None:
-    first, second = (of_notes(drums((0.25, pitch, 90)).notes, 2, 120) for pitch in (36, 38))
-    whole = joined([first, second, first])
+    first, second = (make_groove(drums((0.25, pitch, 90)).notes, 2, 120) for pitch in (36, 38))
+    whole = join_grooves([first, second, first])
     assert told(whole) == [(0.25, 36, 90), (4.25, 38, 90), (8.25, 36, 90)]
     assert whole.notes[1].end_time == pytest.approx(4.35)
     assert whole.total_time == 12
     assert [tempo.qpm for tempo in whole.tempos] == [120]
     assert told(first) == [(0.25, 36, 90)], "the inputs stay as they are"
-    assert joined([first]) == first
+    assert join_grooves([first]) == first

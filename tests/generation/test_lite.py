@@ -253,7 +253,7 @@ def test_a_model_for_another_task_is_refused(exported: Export) -> None:
 @pytest.mark.parametrize("what", ["trained_model", "config"])
 def test_an_export_has_nothing_of_magentas(exported: Export, what: str) -> None:
     model = load_model(exported("sample"))
-    with pytest.raises(GroovaeError, match=r"an exported model has no \w+ of Magenta's"):
+    with pytest.raises(AttributeError, match=f"exported model has no {what}"):
         getattr(model, what)
     assert not hasattr(model, what)
 
@@ -267,7 +267,7 @@ def test_an_export_has_nothing_of_magentas(exported: Export, what: str) -> None:
             lambda folder: (folder / "config.json").write_text(
                 (folder / "config.json").read_text().replace('"z_size": 8', '"z_size": "8"')
             ),
-            r"not the model that config\.json beside it describes",
+            "not the model that config.json describes",
         ),
     ],
 )

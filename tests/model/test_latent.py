@@ -163,7 +163,7 @@ def test_given_hits_fall_and_no_others(hits: np.ndarray) -> None:
 def test_velocities_and_offsets_as_those_of_a_hit() -> None:
     tensors = np.array([[[1, 0, 1, 0.3, 0.9, 0.02, -0.2, 0.9, 0.01]]], np.float32)
     likelihoods = np.array([[[0.5, 0.5, 0.01]]], np.float32)
-    felt = latent.as_hits(tensors, likelihoods)
+    felt = latent.condition_on_hits(tensors, likelihoods)
     np.testing.assert_allclose(
         felt, [[[1, 0, 1, 0.6, 1.0, 0.02 / 0.05, -0.4, 1.0, 0.01 / 0.05]]], rtol=1e-6
     )
@@ -176,8 +176,10 @@ def test_velocities_and_offsets_as_those_of_a_hit() -> None:
 def test_what_was_certain_stays_and_all_stays_in_range(
     tensors: np.ndarray, likelihoods: np.ndarray
 ) -> None:
-    hits, velocities, offsets = np.split(latent.as_hits(tensors, likelihoods), 3, axis=-1)
+    hits, velocities, offsets = np.split(latent.condition_on_hits(tensors, likelihoods), 3, axis=-1)
     np.testing.assert_array_equal(hits, tensors[..., :3])
     assert velocities.max() <= 1
     assert np.abs(offsets).max() <= 1
-    np.testing.assert_array_equal(latent.as_hits(tensors, np.ones_like(likelihoods)), tensors)
+    np.testing.assert_array_equal(
+        latent.condition_on_hits(tensors, np.ones_like(likelihoods)), tensors
+    )

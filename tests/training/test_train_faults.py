@@ -18,7 +18,7 @@ import pytest
 from conftest import ROOT, TINY_HPARAMS, Groovae, assert_one_line, small_disk
 
 from groovae.errors import GroovaeError
-from groovae.model.checkpoints import need_checkpoint, newest_whole
+from groovae.model.checkpoints import need_checkpoint, newest_readable
 from groovae.model.formats import step_of
 from groovae.training.metrics_csv import MetricsLog
 from groovae.training.train import TrainOptions, train
@@ -73,7 +73,7 @@ def test_killed_at_any_moment_it_goes_on(records: Path, tmp_path: Path) -> None:
             process.kill()
         process.join(120)
         assert process.exitcode == (0 if is_last else -signal.SIGKILL)
-        last = newest_whole(train_dir, lambda line: None)
+        last = newest_readable(train_dir, lambda line: None)
         assert last
         assert step_of(last) > reached  # no checkpoint is ever lost
         reached = step_of(last)

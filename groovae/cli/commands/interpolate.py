@@ -52,9 +52,9 @@ def run(values: Any, positional: list[str]) -> None:
     model = load(values, "interpolate")
     grooves = model.interpolate(start, end, values.num_steps, values.temperature)
     if not values.separate:
-        from groovae.generation.grooves import joined
+        from groovae.generation.grooves import join_grooves
 
-        grooves = [joined(grooves)]
+        grooves = [join_grooves(grooves)]
     outputs = deliver(values, model, paths, Output(grooves))
     if values.json:
         print_json({**about(model), "sources": sources, "outputs": outputs})

@@ -42,7 +42,7 @@ def run(values: Any, positional: list[str]) -> int:
         return Output([model.transfer(feel, beat, values.temperature)])
 
     def check(model: Any) -> None:
-        model.cut(feel)
+        model.split(feel)
 
     return play_all(
         values,

@@ -191,7 +191,7 @@ function played(output, isHit) {
 }
 
 // The decoder learned velocities and offsets as their mean over hit and no hit. Where hits stand
-// beside a player's own they are taken as those of a hit; see groovae's latent.as_hits.
+// beside a player's own they are taken as those of a hit; see groovae's latent.condition_on_hits.
 export function asHits(tensor, likelihoods, felt) {
   return tensor.map((value, i) => {
     const [step, part] = [Math.floor(i / (3 * DRUMS)), Math.floor((i % (3 * DRUMS)) / DRUMS)];
