@@ -1,6 +1,7 @@
-"""What `config.json` says of a model: plain values, compared without building anything.
+"""`config.json` of a training folder or an exported model: hparams and converter arguments.
 
-A training folder and an exported model have one; `configs.describe` makes it.
+`config_map.config_json` makes its contents. Here they are compared and overridden as plain values,
+without TensorFlow.
 """
 
 import difflib
@@ -13,7 +14,7 @@ from groovae.errors import UsageError
 CONFIG_FILE = "config.json"
 _ASSIGNMENT = re.compile(r"([a-zA-Z][\w.]*)=(\[[^\]]*\]|[^,\[]*)(?:,|$)")
 
-# Hparams that say how to train, not what is trained: a training may go on with other ones.
+# Hparams that do not change what the model is: training may be resumed with other values.
 TRAINING_HPARAMS = {
     *("batch_size", "learning_rate", "decay_rate", "min_learning_rate"),
     *("grad_clip", "clip_mode", "grad_norm_clip_to_zero"),
@@ -23,7 +24,7 @@ TRAINING_HPARAMS = {
 
 
 def check_same_model(saved: dict[str, Any], asked: dict[str, Any], where: str) -> None:
-    """Compares two descriptions in all that makes the model what it is.
+    """Check that two `config.json` describe the same model, training hparams aside.
 
     Raises:
       UsageError: they differ; the message names each hparam with both values.
@@ -46,53 +47,54 @@ def check_same_model(saved: dict[str, Any], asked: dict[str, Any], where: str) -
         )
 
 
-def need_hparams(names: Iterable[str], known: Mapping[str, Any]) -> None:
-    """Checks that there are hparams of these names; raises a UsageError that names a near one."""
+def override_hparams(hparams: Mapping[str, Any], text: str | Sequence[str]) -> dict[str, Any]:
+    """Return the hparams with new values parsed from text, as Magenta's `HParams.parse` does.
+
+    Args:
+      hparams: The hparams by name; they also give the types.
+      text: `name=value,...`, or several of these, of which a later one wins.
+
+    Raises:
+      UsageError: an unknown hparam, one given twice, or a value of another type.
+    """
+    overridden = dict(hparams)
+    for part in [text] if isinstance(text, str) else text:
+        overridden |= _parse(re.sub(r"\s", "", part), hparams)
+    return overridden
+
+
+def _parse(text: str, hparams: Mapping[str, Any]) -> dict[str, Any]:
+    names = re.findall(r"([^,=\[\]]+)(?:\[\d+\])?=", text)
+    _check_known(names, hparams)
+    try:
+        if _ASSIGNMENT.sub("", text) or len(set(names)) < len(names):
+            raise ValueError("not a list of name=value with each name once")
+        return {name: _convert(name, new, hparams[name]) for name, new in _ASSIGNMENT.findall(text)}
+    except ValueError as error:
+        example = ",".join(f"{name}={hparams[name]}" for name in names or ["batch_size"])
+        raise UsageError(f"cannot read --hparams={text}: {error}; write it as {example}") from error
+
+
+def _check_known(names: Iterable[str], hparams: Mapping[str, Any]) -> None:
     for name in names:
-        if name not in known:
-            near = difflib.get_close_matches(name, known, n=1)
+        if name not in hparams:
+            near = difflib.get_close_matches(name, hparams, n=1)
             hint = f" Did you mean {near[0]}?" if near else ""
             raise UsageError(
-                f"no hparam is called {name!r}.{hint} There are {', '.join(sorted(known))}"
+                f"no hparam is called {name!r}.{hint} There are {', '.join(sorted(hparams))}"
             )
 
 
-def override_hparams(saved: dict[str, Any], hparams: str | Sequence[str]) -> dict[str, Any]:
-    """Hparams with others in place of them: what Magenta's `HParams.parse` would make of them.
-
-    Args:
-      saved: By name.
-      hparams: `name=value,...`, or several of these, of which a later one wins.
-
-    Raises:
-      UsageError: no such hparam, it is given twice, or its value is of another type.
-    """
-    asked = dict(saved)
-    for given in [hparams] if isinstance(hparams, str) else hparams:
-        asked |= _parsed(re.sub(r"\s", "", given), saved)
-    return asked
-
-
-def _parsed(given: str, saved: dict[str, Any]) -> dict[str, Any]:
-    names = re.findall(r"([^,=\[\]]+)(?:\[\d+\])?=", given)
-    need_hparams(names, saved)
+def _convert(name: str, text: str, old: Any) -> Any:
+    """Convert text to the type of the old value; raise a ValueError if it does not fit."""
+    is_list = isinstance(old, list)
+    if is_list != text.startswith("["):
+        raise ValueError(f"{name} takes {'a list' if is_list else 'one value'}, got {text!r}")
+    if is_list:
+        return [_convert(name, item, old[0]) for item in text[1:-1].split(",") if item]
+    if isinstance(old, bool) and text in ("true", "True", "false", "False"):
+        return text in ("true", "True")
     try:
-        if _ASSIGNMENT.sub("", given) or len(set(names)) < len(names):
-            raise ValueError("it is no list of name=value, with each name once")
-        return {name: _value(text, saved[name]) for name, text in _ASSIGNMENT.findall(given)}
+        return bool(int(text)) if isinstance(old, bool) else type(old)(text)
     except ValueError as error:
-        example = ",".join(f"{name}={saved[name]}" for name in names or ["batch_size"])
-        raise UsageError(
-            f"cannot read --hparams={given}: {error}; write it as {example}"
-        ) from error
-
-
-def _value(text: str, saved: Any) -> Any:
-    """A value of the type of the saved one, or a ValueError."""
-    if isinstance(saved, list) != text.startswith("["):
-        raise ValueError(f"{text} is {'no' if isinstance(saved, list) else 'a'} list")
-    if isinstance(saved, list):
-        return [_value(one, saved[0]) for one in text[1:-1].split(",") if one]
-    if isinstance(saved, bool):
-        return text in ("true", "True") or (text not in ("false", "False") and bool(int(text)))
-    return type(saved)(text)
+        raise ValueError(f"{name} takes {type(old).__name__}, got {text!r}") from error

@@ -1,11 +1,10 @@
 """The GrooVAE configurations: model, hparams and data converter by name.
 
 `CONFIG_MAP["groovae_4bar"]` is written out below and equals Magenta's; the other GrooVAE configs
-are Magenta 2.1.4's own. The entries of the map are never built: `get_config` hands out a fresh
-copy, since a model that was built once can be neither built nor copied again.
+come from Magenta 2.1.4. `get_config` returns a fresh copy of an entry, because a model that has
+been built can be neither built again nor copied.
 
-A training folder keeps its configuration in `config.json`, so that nobody has to repeat it to
-sample or to resume.
+A training folder keeps its configuration in `config.json`, which sampling and resuming read.
 """
 
 import copy
@@ -13,13 +12,12 @@ import importlib.metadata
 import json
 import math
 import platform
-import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from groovae import __version__
-from groovae.config.config_file import CONFIG_FILE, check_same_model, need_hparams
+from groovae.config.config_file import CONFIG_FILE, check_same_model, override_hparams
 from groovae.config.layout import Layout
 from groovae.config.pretrained import pretrained_config
 from groovae.errors import GroovaeError, UsageError
@@ -74,7 +72,7 @@ CONFIG_MAP.update(
     if name.startswith("groovae_") and name not in CONFIG_MAP
 )
 
-# The arguments of a GrooveConverter that a Layout takes as they are.
+# GrooveConverter arguments that are also fields of Layout.
 LAYOUT_ARGUMENTS = (
     *("split_bars", "steps_per_quarter", "quarters_per_bar"),
     *("humanize", "tapify", "fixed_velocities", "hits_as_controls"),
@@ -85,7 +83,7 @@ CLIP_MODES = ("global_norm", "value")
 
 
 def get_config(name: str = "groovae_4bar", hparams: str | Sequence[str] = "") -> Any:
-    """A fresh, unbuilt copy of a configuration, with hparams merged in.
+    """Return a fresh, unbuilt copy of a configuration, with hparams merged in.
 
     Args:
       name: A key of `CONFIG_MAP`.
@@ -101,17 +99,17 @@ def get_config(name: str = "groovae_4bar", hparams: str | Sequence[str] = "") ->
 
 
 def config_json(name: str, config: Any) -> dict[str, Any]:
-    """What `config.json` says of a configuration: plain values, complete, in a fixed order."""
-    description = {
+    """Return what `config.json` holds about a configuration: plain values in a fixed order."""
+    contents = {
         "config": name,
         "hparams": dict(sorted(config.hparams.values().items())),
         "data_converter": converter_arguments(config.data_converter),
     }
-    return json.loads(json.dumps(description))  # as it will be read back: tuples become lists
+    return json.loads(json.dumps(contents))  # tuples become lists, as when it is read back
 
 
 def converter_arguments(converter: Any) -> dict[str, Any]:
-    """The arguments that a GrooveConverter was made with (it keeps them to itself)."""
+    """Return the arguments of a GrooveConverter from its private attributes."""
     return {
         "split_bars": converter._split_bars,
         "steps_per_quarter": converter._steps_per_quarter,
@@ -138,13 +136,14 @@ def layout(
     unmapped_pitches: str = "drop",
     all_notes: bool = False,
 ) -> Layout:
-    """How the windows of a configuration are cut.
+    """Return the Layout of a configuration.
 
     Args:
       config: A key of `CONFIG_MAP`, or a Config.
-      hop_bars: Bars from the start of a window to the next; the whole window where it is None.
-      unmapped_pitches: What becomes of drum notes without a class: `drop`, `nearest` or `error`.
-      all_notes: Take the notes of all tracks for drums.
+      hop_bars: Bars from the start of one window to the next; by default the converter's hop, or
+        a whole window.
+      unmapped_pitches: See `Layout`.
+      all_notes: See `Layout`.
 
     Raises:
       UsageError: no such config, or `hop_bars` is less than 1.
@@ -164,26 +163,26 @@ def layout(
     )
 
 
-def save_config(train_dir: Path, description: dict[str, Any], **more: Any) -> None:
-    """Writes `config.json`: a description, whatever else is worth keeping, and the versions."""
+def save_config(train_dir: Path, contents: dict[str, Any], **more: Any) -> None:
+    """Write `config.json`: the result of `config_json`, more values, and package versions."""
     packages = ("magenta", "note-seq", "numpy", "tensorflow", "tf-keras", "tf-slim")
     versions = {"groovae": __version__, "python": platform.python_version()}
     versions.update({package: importlib.metadata.version(package) for package in packages})
-    write_json(train_dir / CONFIG_FILE, {**description, **more, "versions": versions})
+    write_json(train_dir / CONFIG_FILE, {**contents, **more, "versions": versions})
 
 
 def read_config(train_dir: Path) -> dict[str, Any] | None:
-    """What `config.json` of a training folder says, or None where there is none.
+    """Read `config.json` of a training folder; return None if there is none.
 
     Raises:
-      GroovaeError: the file is there and cannot be understood.
+      GroovaeError: the file is damaged or describes no config of this version.
     """
     path = train_dir / CONFIG_FILE
     try:
         saved = json.loads(path.read_text("utf-8"))
         name, *parts = (saved[key] for key in ("config", "hparams", "data_converter"))
         if name not in CONFIG_MAP or not all(isinstance(part, dict) for part in parts):
-            raise ValueError(f"it describes no config of this version: {name}")
+            raise ValueError(f"unknown config {name}")
         return saved
     except (FileNotFoundError, NotADirectoryError):
         return None
@@ -200,14 +199,14 @@ def resolve_config(
     hparams: str | Sequence[str],
     default: str = "groovae_4bar",
 ) -> tuple[str, Any]:
-    """The configuration that a checkpoint in `train_dir` was trained with: its name, and itself.
+    """Return the name and Config that a checkpoint in `train_dir` was trained with.
 
-    What `config.json` says holds; `name` and `hparams` serve a folder without one, such as a
-    checkpoint by Magenta, and where both are there they must agree about the model. Google's are
-    known; without anything it is `default`.
+    They are read from `config.json`; `name` and `hparams` may then only repeat it or change
+    training hparams. A folder without `config.json`, such as one of Magenta's, takes `name`
+    (known for Google's checkpoints) and `hparams`, and else `default`.
 
     Raises:
-      UsageError: `name` or `hparams` contradict `config.json`, which names the difference.
+      UsageError: `name` or `hparams` contradict `config.json`; the message names the difference.
     """
     saved = read_config(train_dir)
     if saved is None:
@@ -226,43 +225,29 @@ def resolve_config(
                 config.hparams.set_hparam(key, value)
         _check_ranges(config.hparams)
     except (TypeError, ValueError) as error:
-        raise GroovaeError(f"{train_dir / CONFIG_FILE}: an hparam is wrong: {error}") from error
+        raise GroovaeError(f"{train_dir / CONFIG_FILE}: invalid hparam: {error}") from error
     asked = _merge_hparams(config, hparams)
     check_same_model(saved, config_json(name, asked), str(train_dir))
     return name, asked
 
 
 def _merge_hparams(config: Any, hparams: str | Sequence[str]) -> Any:
-    """Parses `name=value,...`, or several of these in turn, into the config's hparams, in place."""
-    for given in [hparams] if isinstance(hparams, str) else hparams:
-        _parse_hparams(config.hparams, re.sub(r"\s", "", given))
+    """Parse `name=value,...`, or several of these in turn, into the config's hparams, in place."""
+    for name, value in override_hparams(config.hparams.values(), hparams).items():
+        config.hparams.set_hparam(name, value)
     _check_ranges(config.hparams)
     return config
 
 
-def _parse_hparams(hparams: Any, given: str) -> None:
-    known = hparams.values()
-    names = re.findall(r"([^,=\[\]]+)(?:\[\d+\])?=", given)
-    need_hparams(names, known)
-    try:
-        hparams.parse(given)
-    except ValueError as error:
-        example = ",".join(f"{name}={known[name]}" for name in names or ["batch_size"])
-        raise UsageError(
-            f"cannot read --hparams={given}: {error}; write it as {example}"
-        ) from error
-
-
 def _check_ranges(hparams: Any) -> None:
-    sizes = ["batch_size", "z_size", "max_seq_len", "enc_rnn_size", "dec_rnn_size"]
-    for name in sizes:
+    for name in ("batch_size", "z_size", "max_seq_len", "enc_rnn_size", "dec_rnn_size"):
         value = hparams.get(name)
         values = value if isinstance(value, list) else [value]
         if not values or min(values) < 1:
             raise UsageError(f"hparam {name} must be 1 or more, got {value}")
     if not 0 < hparams.dropout_keep_prob <= 1:
         raise UsageError(
-            "hparam dropout_keep_prob must be over 0 and at most 1 (it is what is kept), "
+            "hparam dropout_keep_prob is the share that is kept, over 0 and at most 1, "
             f"got {hparams.dropout_keep_prob}"
         )
     for name, value in hparams.values().items():

@@ -1,4 +1,4 @@
-"""How windows are cut and what the model sees of them: the options of a GrooveConverter."""
+"""Layout: how windows are cut from a groove, and which parts of them the encoder gets."""
 
 import dataclasses
 import functools
@@ -6,29 +6,28 @@ from typing import Any
 
 from groovae.music.drums import NEAREST, classes
 
-UNMAPPED_PITCHES = ("drop", "nearest", "error")
-
 
 @dataclasses.dataclass(frozen=True)
 class Layout:
-    """How windows are cut and what the model sees of them: the options of a GrooveConverter.
+    """The options of a GrooveConverter, as plain values.
 
     Attributes:
       split_bars: Bars in a window.
-      hop_steps: Steps from the start of a window to that of the next.
+      hop_steps: Steps from the start of one window to the next.
       pitch_classes: The pitches of each drum class.
       steps_per_quarter: Grid steps in a quarter note.
       quarters_per_bar: Quarter notes in a bar.
-      humanize: Inputs have hits only; the model learns velocities and offsets.
-      tapify: Inputs have only the loudest note of each step, as one drum.
-      fixed_velocities: Inputs have no velocities.
-      add_instruments: Drum classes that are left out of the inputs; the model learns to add them.
-      hits_as_controls: The hits are given to the decoder as well.
-      max_note_dropout_probability: Up to this share of the notes is left out of the inputs at
-        random, soft ones first; None leaves out none and draws no random number.
-      unmapped_pitches: What becomes of a drum note that has no class: `drop`, `nearest` (see
-        drums.py) or `error`.
-      all_notes: Take the notes of all tracks for drums, not only those that say they are.
+      humanize: Remove velocities and offsets from the inputs.
+      tapify: Reduce each step of the inputs to its loudest note, on one drum.
+      fixed_velocities: Remove velocities from the inputs.
+      add_instruments: Drum classes to remove from the inputs.
+      hits_as_controls: Give the hits to the decoder as controls.
+      max_note_dropout_probability: Upper bound of the probability with which notes are removed
+        from the inputs at random, soft notes more often; None removes none and draws no random
+        number.
+      unmapped_pitches: What to do with drum notes of a pitch without a class: `drop` them, move
+        them to the `nearest` class (see groovae/music/drums.py), or raise an `error`.
+      all_notes: Use notes of all tracks as drums, not only notes flagged is_drum.
     """
 
     split_bars: int
@@ -59,7 +58,7 @@ class Layout:
 
     @property
     def depth(self) -> int:
-        """Of inputs and outputs: hits, velocities and offsets of each drum."""
+        """Size of a step: hit, velocity and offset of each drum."""
         return 3 * self.num_drums
 
     @property
@@ -68,12 +67,12 @@ class Layout:
 
     @functools.cached_property
     def class_of(self) -> dict[int, int]:
-        """The drum class of each pitch that has one."""
+        """Drum class by pitch."""
         return classes(self.pitch_classes)
 
     @functools.cached_property
     def nearest_class_of(self) -> dict[int, int]:
-        """The drum class of each pitch that has none of its own, where the policy gives it one."""
+        """Drum class by pitch without a class of its own; empty unless they go to the nearest."""
         if self.unmapped_pitches != "nearest":
             return {}
         return {
@@ -83,7 +82,7 @@ class Layout:
         }
 
     def report_fields(self) -> dict[str, Any]:
-        """For a report: what the number of windows depends on, beside the config."""
+        """Return, for a report, what the number of windows depends on beside the config."""
         return {
             "split_bars": self.split_bars,
             "hop_bars": self.hop_steps / self.steps_per_bar,
@@ -92,7 +91,7 @@ class Layout:
         }
 
     def grid_options(self) -> dict[str, Any]:
-        """All that outputs depend on; the other options change only what is made from them."""
+        """Return the options that outputs depend on; the others change only inputs and controls."""
         names = [*("split_bars", "hop_steps", "steps_per_quarter", "quarters_per_bar")]
         names += ["pitch_classes", "unmapped_pitches", "all_notes"]
         return {name: getattr(self, name) for name in names}

@@ -3,8 +3,8 @@
     groovae download --checkpoint=groovae_4bar
     groovae sample --checkpoint=data_dir/checkpoints/groovae_4bar.tar
 
-They are the table "Pre-trained Checkpoints" of Magenta's music_vae/README.md, trained on the Groove
-MIDI Dataset. The archives carry no `config.json`; they are known by their SHA-256.
+They are listed under "Pre-trained Checkpoints" in Magenta's music_vae/README.md and were trained on
+the Groove MIDI Dataset. The archives hold no `config.json`; their SHA-256 identifies them.
 """
 
 import dataclasses
@@ -23,39 +23,28 @@ DEST = "data_dir/checkpoints"
 
 @dataclasses.dataclass(frozen=True)
 class Pretrained:
-    """A checkpoint's archive, and the key of `CONFIG_MAP` that it was trained with."""
+    """An archive of a checkpoint, and the key of `CONFIG_MAP` that it was trained with."""
 
     archive: RemoteFile
     config: str
 
 
-def _by_google(name: str, sha256: str, config: str | None = None) -> Pretrained:
-    return Pretrained(RemoteFile(URL.format(name), sha256), config or name)
-
-
+SHA256 = {
+    "groovae_4bar": "64c3d5e2d71ef2488b728c92a0b11d04f1a0321b4d744375fbdd74fd960c840e",
+    "groovae_2bar_humanize": "d7e919dd83d7800b297bbc220f68301ea251f1af622dcc797d25cd795aa09b38",
+    "groovae_2bar_tap_fixed_velocity": (
+        "c0caea54ea159831c3c9c1831ec385d9c989b095cd6f236beca035de487c437a"
+    ),
+    "groovae_2bar_add_closed_hh": (
+        "c9b82714d5726dcf3b2d4b890248baf3dd8aa9caad491ca93773b4e13418a11a"
+    ),
+    "groovae_2bar_hits_control": "2f185d28a497b67b82c85f9169c1c0c504bb85b9e24170b401dc1502c14f84df",
+}
+# Magenta's README gives this checkpoint a config of its own name, which Magenta's code lacks.
+OTHER_CONFIGS = {"groovae_2bar_hits_control": "groovae_2bar_hits_control_tfds"}
 CHECKPOINTS = {
-    "groovae_4bar": _by_google(
-        "groovae_4bar",
-        "64c3d5e2d71ef2488b728c92a0b11d04f1a0321b4d744375fbdd74fd960c840e",
-    ),
-    "groovae_2bar_humanize": _by_google(
-        "groovae_2bar_humanize",
-        "d7e919dd83d7800b297bbc220f68301ea251f1af622dcc797d25cd795aa09b38",
-    ),
-    "groovae_2bar_tap_fixed_velocity": _by_google(
-        "groovae_2bar_tap_fixed_velocity",
-        "c0caea54ea159831c3c9c1831ec385d9c989b095cd6f236beca035de487c437a",
-    ),
-    "groovae_2bar_add_closed_hh": _by_google(
-        "groovae_2bar_add_closed_hh",
-        "c9b82714d5726dcf3b2d4b890248baf3dd8aa9caad491ca93773b4e13418a11a",
-    ),
-    # Magenta's README gives it a config of its own name, which Magenta's code does not have.
-    "groovae_2bar_hits_control": _by_google(
-        "groovae_2bar_hits_control",
-        "2f185d28a497b67b82c85f9169c1c0c504bb85b9e24170b401dc1502c14f84df",
-        config="groovae_2bar_hits_control_tfds",
-    ),
+    name: Pretrained(RemoteFile(URL.format(name), sha256), OTHER_CONFIGS.get(name, name))
+    for name, sha256 in SHA256.items()
 }
 
 
@@ -66,23 +55,22 @@ def download(
     progress: Progress = lambda done_bytes: None,
     log: Log = no_log,
 ) -> Path:
-    """Fetches a checkpoint's archive and checks its SHA-256, unless it is there already.
+    """Download a checkpoint's archive and verify its SHA-256, unless it is there already.
 
     Args:
       name: A key of `CHECKPOINTS`.
-      dest: The file to make, or a folder to put NAME.tar into; `data_dir/checkpoints` where it is
-        None.
-      url: Another address of the same file.
-      progress: Called with the bytes that have come so far.
-      log: Gets the line that says what is done.
+      dest: The file to write, or a folder for NAME.tar; `data_dir/checkpoints` by default.
+      url: A mirror of the same file.
+      progress: Called with the number of bytes received so far.
+      log: Gets one line.
 
     Returns:
-      Where the archive is; `groovae.load_model` takes it.
+      The path of the archive, for `groovae.load_model`.
 
     Raises:
-      UsageError: no such checkpoint, or the address is none.
-      GroovaeError: another file is in the way, the archive cannot be reached or written, or it is
-        not the one that was asked for.
+      UsageError: no such checkpoint, or the URL is invalid.
+      GroovaeError: `dest` is another file, the archive cannot be fetched or written, or its
+        SHA-256 differs.
     """
     if name not in CHECKPOINTS:
         raise UsageError(
@@ -91,8 +79,8 @@ def download(
     archive = CHECKPOINTS[name].archive
     path = _path(name, DEST + os.sep if dest is None else os.fspath(dest))
     if path.exists():
-        _check_same(path, archive)
-        log(f"{path} is there already, as it should be")
+        _check_sha256(path, archive)
+        log(f"{path} is already downloaded; checksum verified")
         return path
     archive = dataclasses.replace(archive, url=url or archive.url)
     log(f"fetching {archive.url}")
@@ -106,13 +94,13 @@ def download(
 
 
 def pretrained_config(folder: Path) -> str | None:
-    """The config of a checkpoint by Google, by the folder that it is unpacked in, or None.
+    """Return the config of the checkpoint by Google that is unpacked in a folder, or None.
 
-    See `groovae.model.archives`: the folder has its name from the archive's SHA-256.
+    `groovae.model.archives` puts the archive's SHA-256 into the folder's name.
     """
-    for one in CHECKPOINTS.values():
-        if folder.name.endswith(f".unpacked-{one.archive.sha256[:16]}"):
-            return one.config
+    for checkpoint in CHECKPOINTS.values():
+        if folder.name.endswith(f".unpacked-{checkpoint.archive.sha256[:16]}"):
+            return checkpoint.config
     return None
 
 
@@ -121,7 +109,7 @@ def _path(name: str, dest: str) -> Path:
     return path / f"{name}.tar" if path.is_dir() or dest.endswith(os.sep) else path
 
 
-def _check_same(path: Path, archive: RemoteFile) -> None:
+def _check_sha256(path: Path, archive: RemoteFile) -> None:
     try:
         with open(path, "rb") as file:
             sha256 = sha256_of(file)
@@ -129,6 +117,6 @@ def _check_same(path: Path, archive: RemoteFile) -> None:
         raise GroovaeError(f"cannot read {path}: {error.strerror or error}") from error
     if sha256 != archive.sha256:
         raise GroovaeError(
-            f"{path}: another file is there already, with SHA-256 {sha256[:12]}..., not "
+            f"{path}: another file is there already: SHA-256 {sha256[:12]}..., expected "
             f"{archive.sha256[:12]}...; remove it or name another --dest"
         )

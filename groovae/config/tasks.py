@@ -1,34 +1,37 @@
-"""Which config is for which task: a model plays what it was trained for."""
+"""Which config each task needs: a model can only do the task that it was trained for."""
 
 from groovae.config.pretrained import CHECKPOINTS
 from groovae.errors import UsageError
 
 WHOLE_GROOVES = "groovae_4bar"
 
-# What the encoder does not get to see makes the task. The first config of each is one that Google
-# has trained.
+# What is hidden from the encoder defines the task. Google has trained the first config of each.
 CONFIGS = {
     "humanize": ["groovae_2bar_humanize"],
     "tap2drum": ["groovae_2bar_tap_fixed_velocity", "groovae_2bar_tap_fixed_velocity_note_dropout"],
     "add_hihat": ["groovae_2bar_add_closed_hh"],
     "transfer": ["groovae_2bar_hits_control_tfds"],
 }
-PRESETS = {"groovae_4bar": "cpu"} | {configs[0]: task for task, configs in CONFIGS.items()}
+PRESETS = {WHOLE_GROOVES: "cpu"} | {configs[0]: task for task, configs in CONFIGS.items()}
 
 
 def config_for(task: str | None) -> str:
-    """The config that a task takes, where nothing says otherwise."""
+    """Return the default config of a task."""
     return CONFIGS[task][0] if task in CONFIGS else WHOLE_GROOVES
 
 
 def task_of(config_name: str) -> str | None:
-    """The task of a config, or None for one that hears and plays whole grooves."""
+    """Return the task of a config, or None if its encoder gets whole grooves."""
     return next((task for task, configs in CONFIGS.items() if config_name in configs), None)
 
 
 def check_task(task: str, config_name: str, checkpoint: str) -> None:
-    """Checks that a model can do a task: `sample`, `reconstruct`, `interpolate`, `vary`, or one of
-    `CONFIGS`.
+    """Check that a model can do a task.
+
+    Args:
+      task: `sample`, `reconstruct`, `interpolate`, `vary`, or a key of `CONFIGS`.
+      config_name: The model's config.
+      checkpoint: Its name in messages.
 
     Raises:
       UsageError: it cannot; the message says what it is for, and how to get one that can.
@@ -37,9 +40,9 @@ def check_task(task: str, config_name: str, checkpoint: str) -> None:
     if task in CONFIGS:
         fits = task == own_task
     elif task == "sample":
-        fits = own_task != "transfer"  # which plays given hits and draws none
+        fits = own_task != "transfer"  # its decoder needs hits as controls
     else:
-        fits = own_task in (None, "transfer")  # these hear all of a groove
+        fits = own_task in (None, "transfer")  # their encoders get whole grooves
     if fits:
         return
     raise UsageError(
@@ -50,7 +53,7 @@ def check_task(task: str, config_name: str, checkpoint: str) -> None:
 
 
 def how_to_get(task: str) -> str:
-    """The commands that get a model for a task."""
+    """Return the commands that train or download a model for a task, for messages."""
     config = config_for(task)
     google = next(name for name, one in CHECKPOINTS.items() if one.config == config)
     return (

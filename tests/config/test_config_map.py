@@ -1,4 +1,4 @@
-"""The written-out config equals Magenta's, hparams explain themselves, config.json comes back."""
+"""Tests of groovae.config.config_map: configs, hparams and `config.json`."""
 
 import json
 from pathlib import Path
@@ -11,7 +11,7 @@ from groovae.errors import GroovaeError, UsageError
 from groovae.upstream import magenta_configs
 
 
-def test_groovae_4bar_is_magentas():
+def test_groovae_4bar_equals_magentas():
     ours, theirs = (
         config_map.config_json("groovae_4bar", configs["groovae_4bar"])
         for configs in (config_map.CONFIG_MAP, magenta_configs.CONFIG_MAP)
@@ -19,7 +19,7 @@ def test_groovae_4bar_is_magentas():
     assert ours == theirs
 
 
-def test_groovae_4bar_is_as_written():
+def test_groovae_4bar_has_published_hparams():
     config = config_map.get_config("groovae_4bar")
     assert type(config.model.encoder).__name__ == "BidirectionalLstmEncoder"
     assert type(config.model.decoder).__name__ == "GrooveLstmDecoder"
@@ -30,13 +30,13 @@ def test_groovae_4bar_is_as_written():
     assert config.train_examples_path == "data_dir/music.tfrecord"
 
 
-def test_every_groovae_config_of_magenta_is_there():
+def test_config_map_has_every_groovae_config_of_magenta():
     theirs = {name for name in magenta_configs.CONFIG_MAP if name.startswith("groovae_")}
     assert set(config_map.CONFIG_MAP) == theirs
     assert len(theirs) == 6
 
 
-def test_get_config_leaves_the_map_alone():
+def test_get_config_does_not_change_config_map():
     config = config_map.get_config("groovae_4bar", "batch_size=3,enc_rnn_size=[7]")
     assert (config.hparams.batch_size, config.hparams.enc_rnn_size) == (3, [7])
     assert config_map.CONFIG_MAP["groovae_4bar"].hparams.batch_size == 512
@@ -63,38 +63,38 @@ def test_get_config_leaves_the_map_alone():
         ("clip_mode=none", ["clip_mode", "global_norm", "value", "'none'"]),
     ],
 )
-def test_a_wrong_hparam_says_what_is_right(hparams: str, words: list[str]):
+def test_invalid_hparams_raise(hparams: str, words: list[str]):
     with pytest.raises(UsageError) as error:
         config_map.get_config("groovae_4bar", hparams)
     for word in words:
         assert word in str(error.value)
 
 
-def test_hparams_are_merged_in_turn_and_may_hold_spaces():
+def test_later_hparams_win_and_spaces_are_ignored():
     config = config_map.get_config("groovae_4bar", [" z_size = 4, batch_size=8", "z_size=5"])
     assert (config.hparams.z_size, config.hparams.batch_size) == (5, 8)
 
 
-def test_an_unknown_config_lists_the_known_ones():
+def test_unknown_config_lists_known_ones():
     with pytest.raises(UsageError, match=r"'groovae_8bar'.*groovae_2bar_humanize.*groovae_4bar"):
         config_map.get_config("groovae_8bar")
 
 
 @pytest.mark.parametrize("name", sorted(config_map.CONFIG_MAP))
-def test_config_json_brings_back_every_config(name: str, tmp_path: Path):
+def test_config_json_round_trip(name: str, tmp_path: Path):
     config = config_map.get_config(name, SMALL_HPARAMS)
-    description = config_map.config_json(name, config)
-    config_map.save_config(tmp_path, description, seed=5)
+    contents = config_map.config_json(name, config)
+    config_map.save_config(tmp_path, contents, seed=5)
     saved = config_map.read_config(tmp_path)
     assert saved is not None
     assert saved["seed"] == 5
     assert saved["versions"]["magenta"] == "2.1.4"
     found_name, found = config_map.resolve_config(tmp_path, None, "")
     assert found_name == name
-    assert config_map.config_json(name, found) == description
+    assert config_map.config_json(name, found) == contents
 
 
-def test_config_of_takes_flags_that_agree_and_training_hparams_that_do_not(tmp_path: Path):
+def test_training_hparams_may_differ_from_config_json(tmp_path: Path):
     _save(tmp_path, "z_size=8,batch_size=16")
     name, config = config_map.resolve_config(tmp_path, "groovae_4bar", "z_size=8,batch_size=99")
     assert (name, config.hparams.z_size, config.hparams.batch_size) == ("groovae_4bar", 8, 99)
@@ -108,7 +108,9 @@ def test_config_of_takes_flags_that_agree_and_training_hparams_that_do_not(tmp_p
         ("groovae_2bar_humanize", "", ["groovae_4bar", "groovae_2bar_humanize", "humanize"]),
     ],
 )
-def test_config_of_refuses_another_model(tmp_path: Path, name: str, hparams: str, words: list[str]):
+def test_other_model_than_in_config_json_raises(
+    tmp_path: Path, name: str, hparams: str, words: list[str]
+):
     _save(tmp_path, "z_size=8")
     with pytest.raises(UsageError) as error:
         config_map.resolve_config(tmp_path, name, hparams)
@@ -116,20 +118,20 @@ def test_config_of_refuses_another_model(tmp_path: Path, name: str, hparams: str
         assert word in str(error.value)
 
 
-def test_without_config_json_the_flags_hold(tmp_path: Path):
+def test_flags_apply_without_config_json(tmp_path: Path):
     name, config = config_map.resolve_config(tmp_path, None, "z_size=9")
     assert (name, config.hparams.z_size) == ("groovae_4bar", 9)
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", "null", '{"config": "groovae_4bar"}', "\x00"])
-def test_a_broken_config_json_is_one_error(tmp_path: Path, text: str):
+def test_damaged_config_json_raises(tmp_path: Path, text: str):
     (tmp_path / config_map.CONFIG_FILE).write_text(text)
     with pytest.raises(GroovaeError, match=r"config\.json"):
         config_map.resolve_config(tmp_path, None, "")
 
 
 @pytest.mark.parametrize("hparams", [{"z_size": "big"}, {"z_size": None}, [], "x"])
-def test_wrong_values_in_config_json_are_one_error(tmp_path: Path, hparams: object):
+def test_invalid_values_in_config_json_raise(tmp_path: Path, hparams: object):
     _save(tmp_path, "")
     path = tmp_path / config_map.CONFIG_FILE
     path.write_text(json.dumps({**json.loads(path.read_text()), "hparams": hparams}))

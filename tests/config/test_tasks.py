@@ -1,4 +1,4 @@
-"""Which model plays what, and what a wrong one says."""
+"""Tests of groovae.config.tasks: which configs can do which tasks."""
 
 import importlib
 import re
@@ -14,32 +14,32 @@ from groovae.config.pretrained import CHECKPOINTS
 from groovae.config.tasks import CONFIGS, PRESETS, check_task, config_for, task_of
 from groovae.errors import UsageError
 
-WHOLE = {"reconstruct", "interpolate", "vary"}
-PLAYS = {
-    "groovae_4bar": WHOLE | {"sample"},
+WHOLE_GROOVE_TASKS = {"reconstruct", "interpolate", "vary"}
+TASKS_OF = {
+    "groovae_4bar": WHOLE_GROOVE_TASKS | {"sample"},
     "groovae_2bar_humanize": {"humanize", "sample"},
     "groovae_2bar_tap_fixed_velocity": {"tap2drum", "sample"},
     "groovae_2bar_tap_fixed_velocity_note_dropout": {"tap2drum", "sample"},
     "groovae_2bar_add_closed_hh": {"add_hihat", "sample"},
-    "groovae_2bar_hits_control_tfds": WHOLE | {"transfer"},
+    "groovae_2bar_hits_control_tfds": WHOLE_GROOVE_TASKS | {"transfer"},
 }
-TASKS = sorted(set().union(*PLAYS.values()))
-WRONG = [(task, config) for config in PLAYS for task in TASKS if task not in PLAYS[config]]
+TASKS = sorted(set().union(*TASKS_OF.values()))
+WRONG = [(task, config) for config in TASKS_OF for task in TASKS if task not in TASKS_OF[config]]
 
 
-def test_every_config_plays_something_and_every_task_is_a_command() -> None:
-    assert set(PLAYS) == set(config_map.CONFIG_MAP)
+def test_every_config_has_a_task_and_every_task_a_command() -> None:
+    assert set(TASKS_OF) == set(config_map.CONFIG_MAP)
     assert set(TASKS) <= set(COMMANDS)
 
 
-@pytest.mark.parametrize("config", PLAYS)
-def test_a_model_plays_what_it_is_for(config: str) -> None:
-    for task in PLAYS[config]:
+@pytest.mark.parametrize("config", TASKS_OF)
+def test_model_fits_its_tasks(config: str) -> None:
+    for task in TASKS_OF[config]:
         check_task(task, config, ".train")
 
 
 @pytest.mark.parametrize(("task", "config"), WRONG)
-def test_a_wrong_model_is_one_line_with_commands_that_help(task: str, config: str) -> None:
+def test_wrong_model_raises_with_commands_that_get_a_fitting_one(task: str, config: str) -> None:
     with pytest.raises(UsageError) as error:
         check_task(task, config, "my/train dir")
     message = str(error.value)
@@ -49,11 +49,11 @@ def test_a_wrong_model_is_one_line_with_commands_that_help(task: str, config: st
     train, download = (_parsed(command) for command in re.findall("`(groovae .*?)`", message))
     assert train["config"].value == config_for(task)
     assert CHECKPOINTS[download["checkpoint"].value].config == config_for(task)
-    check_task(task, train["config"].value, "the model that these give")
+    check_task(task, train["config"].value, "checkpoint")
 
 
 def _parsed(command: str) -> flags.FlagValues:
-    """The flags of a command line; it is wrong if they do not parse."""
+    """Parse a command line into its flags."""
     groovae, name, *arguments = shlex.split(command)
     assert groovae == "groovae"
     values = flags.FlagValues()
@@ -62,21 +62,21 @@ def _parsed(command: str) -> flags.FlagValues:
     return values
 
 
-def test_the_message_names_what_the_model_is_for() -> None:
+def test_message_names_the_task_of_the_model() -> None:
     with pytest.raises(UsageError, match="which is for `humanize`"):
         check_task("tap2drum", "groovae_2bar_humanize", ".train")
     with pytest.raises(UsageError, match="holds groovae_4bar; train one"):
         check_task("tap2drum", "groovae_4bar", ".train")
 
 
-def test_the_first_config_of_a_task_has_a_preset_and_a_checkpoint_by_google() -> None:
+def test_default_config_of_task_has_preset_and_checkpoint() -> None:
     for task in TASKS:
         config = config_for(task)
         assert (ROOT / "configs" / f"{PRESETS[config]}.flags").is_file()
         assert config in {one.config for one in CHECKPOINTS.values()}
 
 
-def test_trained_for_is_the_other_way_round() -> None:
+def test_task_of_inverts_configs() -> None:
     assert task_of("groovae_4bar") is None
     for task, names in CONFIGS.items():
         assert [task_of(name) for name in names] == [task] * len(names)
