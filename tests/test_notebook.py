@@ -1,4 +1,4 @@
-"""The notebook, executed for real in a folder of its own."""
+"""docs/quickstart.ipynb, executed in a temporary folder."""
 
 import os
 from pathlib import Path
@@ -9,7 +9,7 @@ import pytest
 from conftest import ROOT
 from nbclient import NotebookClient
 
-pytestmark = pytest.mark.slow  # all of them, so that one worker runs the notebook once
+pytestmark = pytest.mark.slow  # every test, so that one worker runs the notebook once
 
 NOTEBOOK = ROOT / "docs" / "quickstart.ipynb"
 
@@ -19,7 +19,7 @@ def executed(tmp_path_factory: pytest.TempPathFactory) -> Any:
     pytest.importorskip("tinysoundfont")
     notebook = nbformat.read(NOTEBOOK, as_version=4)
     folder = tmp_path_factory.mktemp("notebook")
-    # Somebody's own settings have nothing to say here, and would be written to.
+    # The user's own settings must not matter, nor be written to.
     home = {"HOME": str(folder), "IPYTHONDIR": str(folder / "ipython"), "PYTHONPATH": str(ROOT)}
     client = NotebookClient(
         notebook, timeout=300, kernel_name="python3", resources={"metadata": {"path": str(folder)}}
@@ -29,37 +29,37 @@ def executed(tmp_path_factory: pytest.TempPathFactory) -> Any:
 
 
 def outputs_of(notebook: Any) -> dict[str, list[Any]]:
-    """The outputs of each code cell, by the first words of its source."""
+    """Return the outputs of each code cell by its source."""
     return {cell.source: cell.outputs for cell in notebook.cells if cell.cell_type == "code"}
 
 
-def kinds(notebook: Any, words: str) -> set[str]:
-    """The MIME types of what the cell shows that has these words."""
+def mime_types(notebook: Any, words: str) -> set[str]:
+    """Return the MIME types that the one cell with these words shows."""
     (shown,) = [outputs for source, outputs in outputs_of(notebook).items() if words in source]
-    return {kind for output in shown for kind in output.get("data", {})}
+    return {mime_type for output in shown for mime_type in output.get("data", {})}
 
 
-def test_every_cell_runs_without_a_warning(executed: tuple[Any, Path]) -> None:
+def test_every_cell_runs_without_warnings(executed: tuple[Any, Path]) -> None:
     notebook, _ = executed
     for source, outputs in outputs_of(notebook).items():
         assert not [output for output in outputs if output.get("name") == "stderr"], source
 
 
-def test_it_shows_a_table_pictures_and_sound(executed: tuple[Any, Path]) -> None:
+def test_table_pictures_and_sound_are_shown(executed: tuple[Any, Path]) -> None:
     notebook, _ = executed
-    assert "text/html" in kinds(notebook, "info.groupby")
+    assert "text/html" in mime_types(notebook, "info.groupby")
     for words in ("curve.plot", "a groove of my own model", "the same hits, played"):
-        assert "image/png" in kinds(notebook, words)
-    assert "text/html" in kinds(notebook, "Audio(")
+        assert "image/png" in mime_types(notebook, words)
+    assert "text/html" in mime_types(notebook, "Audio(")
 
 
-def test_it_leaves_a_groove_and_models(executed: tuple[Any, Path]) -> None:
+def test_groove_and_models_are_written(executed: tuple[Any, Path]) -> None:
     _, folder = executed
     for name in ("groove.mid", "train/model.ckpt-400.index", "humanize/model.ckpt-200.index"):
         assert (folder / "quickstart" / name).is_file()
 
 
-def test_it_is_kept_short_and_without_outputs() -> None:
+def test_notebook_is_short_and_has_no_outputs() -> None:
     notebook = nbformat.read(NOTEBOOK, as_version=4)
     code = [cell for cell in notebook.cells if cell.cell_type == "code"]
     assert len(code) == 10
