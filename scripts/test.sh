@@ -1,12 +1,11 @@
 #!/usr/bin/env bash
-# Everything that must hold before a change goes in: a lock that matches pyproject.toml, a
-# requirements.txt that matches the lock, ruff, mypy, pytest. All of them run; one closing line
-# says which failed.
+# Run all checks: uv.lock matches pyproject.toml, requirements.txt matches uv.lock, ruff, mypy, import
+# layers, the documentation builds, pytest, no file left behind. The last line names those that failed.
 #
 #   bash scripts/test.sh                          in .venv, tests on all cores
-#   bash scripts/test.sh -x tests/test_midi.py    arguments go to pytest; paths are the repository's
-#   bash scripts/test.sh --all-pythons [ARGS...]  instead: the fast tests alone, on every Python
-#                                                 3.10 to 3.13 found, each in .venvs/3.X (3 GB)
+#   bash scripts/test.sh -x tests/music           arguments go to pytest, paths from the repository
+#   bash scripts/test.sh --all-pythons [ARGS...]  only the fast tests, on every Python 3.10 to 3.13
+#                                                 found, each in .venvs/3.X (3 GB)
 #
 # Runs from any directory. The first run makes the environment; env.sh says how.
 set -euo pipefail
@@ -28,11 +27,19 @@ check() { # NAME COMMAND...
   "$@" || failed=$failed${failed:+, }$name
 }
 
-# `#` lines aside: the header is ours.
+# Without comments: the header is ours.
 requirements_match_lock() {
   diff <(grep -v '^#' requirements.txt) \
     <(uv export --quiet --frozen --no-dev --no-emit-project --no-hashes --no-annotate --no-header)
 }
+
+documentation_builds() ( # into a temporary folder
+  site=$(mktemp -d)
+  trap 'rm -rf "$site"' EXIT
+  NO_MKDOCS_2_WARNING=1 mkdocs --quiet build --strict --site-dir "$site"
+)
+
+untracked_files() { git ls-files --others --exclude-standard 2>/dev/null || true; }
 
 fast_tests_in() ( # PYTHON ENVIRONMENT PYTEST ARGS...
   export UV_PYTHON=$1 UV_PROJECT_ENVIRONMENT=$2
@@ -56,15 +63,19 @@ if [ "${1:-}" = --all-pythons ]; then
   printf '\n%s' "$table"
   [[ $table == *passed* ]] || failed=${failed:-no Python tested}
 else
-  make_environment --group dev
+  make_environment --group dev --group docs
   PATH=$root/.venv/bin:$PATH
-  # Needs no network while the lock matches, so there is no offline case to skip.
+  # Needs no network as long as the lock matches.
   check "uv lock --check" uv lock --check
   check "requirements.txt" requirements_match_lock
-  check "ruff check" ruff check groovae scripts tests # named, as .venvs is not always git's to ignore
+  check "ruff check" ruff check groovae scripts tests # named, since .venvs may not be ignored
   check "ruff format" ruff format --check groovae scripts tests
   check "mypy" mypy
+  check "lint-imports" lint-imports
+  check "mkdocs build --strict" documentation_builds
+  untracked=$(untracked_files)
   check "pytest" pytest --numprocesses=auto --dist=worksteal "$@"
+  check "no file left behind" diff <(printf '%s\n' "$untracked") <(printf '%s\n' "$(untracked_files)")
 fi
 
 [ -z "$failed" ] || fail "FAILED: $failed"
