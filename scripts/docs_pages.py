@@ -148,13 +148,11 @@ def _by_package() -> dict[str, dict[str, str]]:
 
 
 def public_api() -> str:
-    """The names of `groovae.__all__` that have a docstring of their own."""
-    entries = {f"{module}.{name}" for name, module in groovae._PUBLIC.items()}
-    entries.add("groovae.generation.groove_model.GrooveModel")
-    # The page of the package stays the target of references.
-    return "\n\n".join(
-        f"::: {entry}\n    options: {{skip_local_inventory: true}}" for entry in sorted(entries)
-    )
+    """The docstrings of the public names, in the order of groovae's docstring."""
+    names = re.findall(r"^    (\w+)  ", groovae.__doc__ or "", re.MULTILINE)
+    entries = [f"{groovae._PUBLIC[name]}.{name}" for name in names if name != "configs"]
+    # References lead to the page of the package.
+    return "\n\n".join(f"::: {e}\n    options: {{skip_local_inventory: true}}" for e in entries)
 
 
 def package_reference(package: str, names: dict[str, str]) -> str:

@@ -9,6 +9,7 @@ import pytest
 from absl import flags
 from conftest import ROOT
 
+import groovae
 from groovae.cli.main import COMMANDS, main
 
 PAGES = [
@@ -121,6 +122,12 @@ def test_every_module_is_described() -> None:
     listed = docs_pages.module_list()
     for name in described:
         assert f"[`{name}`]" in listed
+
+
+def test_every_public_name_is_documented() -> None:
+    api = docs_pages.public_api()
+    for name in set(groovae.__all__) - {"__version__", "configs"}:
+        assert f".{name}\n" in api
 
 
 def test_five_changes_take_three_files_at_most() -> None:
