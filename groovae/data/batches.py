@@ -1,11 +1,10 @@
-"""Training batches: which windows come when, and what the model sees of them.
+"""Training batches, in an order that depends only on the seed and the number of the batch.
 
-The order is a function of the seed and the batch's number alone. An epoch is a permutation of all
-windows, and the batches walk through one epoch after the other, so that each window is seen once in
-each, a batch may lie across two, and a training that goes on at step n gets the batches it would
-have got. Note dropout is drawn anew for each batch.
+An epoch is a permutation of all windows. Batches are cut from the epochs in a row, so a batch may
+span two of them, and training that is resumed at step n gets the same batches as without the
+interruption. Note dropout is drawn anew for each batch.
 
-Of several workers, number k of n takes the batches k, n + k, 2 n + k, ...
+Of n workers, worker k takes the batches k, n + k, 2 n + k, ...
 """
 
 import functools
@@ -21,12 +20,12 @@ from groovae.data.windows import to_controls, to_inputs
 
 
 class Batch(NamedTuple):
-    """Windows as Magenta's `data.get_dataset` gives them, float32 [n, steps, depth] each.
+    """A batch as of Magenta's `data.get_dataset`: arrays of float32 [n, steps, depth].
 
     Attributes:
-      inputs: What the encoder sees.
-      outputs: What the decoder shall give.
-      controls: What it is told beside z, of depth 0 in most configs.
+      inputs: The encoder's inputs.
+      outputs: The decoder's targets.
+      controls: The decoder's controls beside z, of depth 0 in most configs.
       lengths: int32 [n], the number of steps.
     """
 
@@ -39,11 +38,11 @@ class Batch(NamedTuple):
 def order(
     num_windows: int, batch_size: int, seed: int, first: int = 0, every: int = 1
 ) -> Iterator[np.ndarray]:
-    """Yields the numbers of the windows in batches `first`, `first + every`, ..., without end."""
+    """Yield the window indices of batches `first`, `first + every`, ..., without end."""
 
     @functools.lru_cache(maxsize=1)
     def permutation(epoch: int) -> np.ndarray:
-        # Unlike NumPy's newer generators, RandomState promises the same numbers in all versions.
+        # RandomState gives the same numbers in all versions of NumPy, unlike Generator.
         return np.random.RandomState([seed, epoch]).permutation(num_windows)
 
     for number in itertools.count(first, every):
@@ -60,26 +59,23 @@ def order(
 def training_batches(
     windows: CachedWindows, batch_size: int, seed: int, first: int = 0, every: int = 1
 ) -> Iterator[Batch]:
-    """Yields batches in `order`, without end, each made while the one before is trained on."""
+    """Yield batches in `order`, without end; a thread prepares the next one."""
 
-    def make(number: int, indices: np.ndarray) -> Batch:
-        return _batch(windows, indices, np.random.RandomState([seed, number]))
-
-    batches = map(
-        make,
-        itertools.count(first, every),
-        order(len(windows), batch_size, seed, first, every),
+    indices_of = order(len(windows), batch_size, seed, first, every)
+    batches = (
+        _batch(windows, indices, np.random.RandomState([seed, number]))
+        for number, indices in zip(itertools.count(first, every), indices_of, strict=False)
     )
     with ThreadPoolExecutor(1) as pool:
-        coming = pool.submit(next, batches)
+        prepared = pool.submit(next, batches)
         while True:
-            batch = coming.result()
-            coming = pool.submit(next, batches)
+            batch = prepared.result()
+            prepared = pool.submit(next, batches)
             yield batch
 
 
 def evaluation_batches(windows: CachedWindows, batch_size: int) -> Iterator[Batch]:
-    """Yields each window once, in order; the last batch may be smaller."""
+    """Yield each window once, in order; the last batch may be smaller."""
     for first in range(0, len(windows), batch_size):
         indices = np.arange(first, min(first + batch_size, len(windows)))
         yield _batch(windows, indices, np.random.RandomState(first))

@@ -1,10 +1,9 @@
-"""One music file to NoteSequences, as Magenta's converters make them, within limits.
+"""Convert one music file to NoteSequences, as Magenta's converters do, within limits.
 
-MIDI is read without TensorFlow, note_seq and Magenta (see midi_file.py), all else by them.
+MIDI is read by groovae/music/midi_reader.py, without TensorFlow; MusicXML and ABC by Magenta.
 
-`convert_file` never raises because of what a file holds: what could not be converted, and why, is
-part of its result. It runs in worker processes (see workers.py), where a file that kills the
-process or takes for ever costs only itself.
+`convert_file` does not raise for a damaged file but returns the reason. It runs in worker processes
+(see groovae/system/workers.py), so a file that crashes or hangs the parser is skipped and reported.
 """
 
 import contextlib
@@ -31,19 +30,20 @@ from groovae.music.note_sequence import NoteSequence
 from groovae.music.tempo import tempo_of
 from groovae.system.log import Log, no_log
 
+# Root and file -> NoteSequences, and why tunes were skipped.
 Convert = Callable[[str, str], tuple[list[Any], list[str]]]
 
-MXL_PACKS_BY = 10  # XML packs to a tenth and less.
+MXL_COMPRESSION = 10  # XML compresses to a tenth and less.
 
 
 @dataclasses.dataclass(frozen=True)
 class Limits:
-    """What a file may be; one that is more is skipped.
+    """Limits of a file; one that exceeds them is skipped.
 
     Attributes:
-      max_file_mb: Megabytes (10^6 bytes) of the file; an .mxl may unpack to ten times as much.
-      max_minutes: From the start to the end of the last note.
-      max_notes: Notes in it.
+      max_file_mb: Size in megabytes (10^6 bytes); an .mxl may unpack to ten times as much.
+      max_minutes: Duration, to the end of the last note.
+      max_notes: Number of notes.
     """
 
     max_file_mb: float = 10.0
@@ -58,13 +58,13 @@ class Limits:
 
 @dataclasses.dataclass
 class Converted:
-    """What became of one file.
+    """The result of converting one file.
 
     Attributes:
       records: Serialized NoteSequences; an ABC file may hold several tunes.
-      skipped: (reason, detail) of the file, or of each tune, that gave no record.
-      warnings: What the parsers warned of.
-      windows: Of all records, where there is a layout to count_windows them by.
+      skipped: (reason, detail) of the file, or of each tune, without a record.
+      warnings: Warnings of the parsers.
+      windows: Window counts of all records, if a layout was given.
     """
 
     records: list[bytes] = dataclasses.field(default_factory=list)
@@ -74,34 +74,33 @@ class Converted:
 
 
 def convert_file(root: str, file: str, limits: Limits, layout: Layout | None) -> Converted:
-    """Converts one file.
+    """Convert one file to serialized NoteSequences.
 
     Args:
-      root: The folder that was named; its own name becomes the records' `collection_name`.
-      file: The path relative to it, which becomes their `filename`.
-      limits: What the file may be.
-      layout: How to count the windows in it; None counts none.
+      root: The input folder; its name becomes the records' `collection_name`.
+      file: The path relative to `root`; it becomes the records' `filename`.
+      limits: Limits of the file.
+      layout: How windows are cut, to count them; None counts none.
 
     Raises:
-      GroovaeError: it is no MIDI, and Magenta is not installed, which reads all else.
+      GroovaeError: the file is MusicXML or ABC, and Magenta, which reads it, is not installed.
     """
     result = Converted()
     kind = KINDS[suffix_of(file) or ""]
-    convert = _converter(kind)
+    convert = _converter_of(kind)
     try:
         _check_file(os.path.join(root, file), limits)
         with warnings.catch_warnings(record=True) as warned:
             sequences, reasons = convert(root, file)
     except MemoryError:
-        raise  # The worker tells.
+        raise  # The worker pool reports it.
     except TooMuch as error:
         result.skipped.append((error.reason, error.detail))
     except OSError as error:
         result.skipped.append(("unreadable file", error.strerror or str(error)))
     except BrokenMidi as error:
         result.skipped.append(("broken MIDI", str(error)))
-    except Exception as error:
-        # Whatever a broken file makes the parsers raise, it costs only itself.
+    except Exception as error:  # The parsers raise errors of any type.
         result.skipped.append((f"broken {kind}", f"{type(error).__name__}: {error}"))
     else:
         if not sequences and not reasons:
@@ -109,7 +108,7 @@ def convert_file(root: str, file: str, limits: Limits, layout: Layout | None) ->
         result.skipped += [(f"broken {kind}", reason) for reason in reasons]
         result.warnings.update(str(warning.message) for warning in warned)
         for sequence in sequences:
-            _take(sequence, limits, layout, result)
+            _add_record(sequence, limits, layout, result)
     return result
 
 
@@ -118,30 +117,27 @@ def read_sequence(
     limits: Limits = Limits(),
     log: Log = no_log,
 ) -> Any:
-    """Reads one music file, MIDI, MusicXML or ABC, as `preprocess` does.
+    """Read one MIDI, MusicXML or ABC file, as `groovae preprocess` does.
 
     Args:
       path: The file.
-      limits: What it may be.
-      log: Gets a line on notes that are not read.
+      limits: Limits of the file.
+      log: Gets a line if notes are left out.
 
     Returns:
-      A NoteSequence, whose `filename` is the path as it was given. A MIDI file's lasts to the end
-      of its longest track.
+      A NoteSequence whose `filename` is `path`. That of a MIDI file lasts to the end of its
+      longest track.
 
     Raises:
-      GroovaeError: there is no such file, or none that can be read, or it holds several tunes.
+      GroovaeError: there is no such file, it cannot be read, or it holds several tunes.
     """
     name = printable(os.fspath(path))
     folder, file = os.path.split(os.path.abspath(os.path.expanduser(os.fspath(path))))
     real = os.path.join(folder, file)
+    if os.path.isdir(real):
+        raise GroovaeError(f"{name}: this is a folder; name a file in it")
     if not os.path.isfile(real):
-        what = (
-            "this is a folder; name a file in it"
-            if os.path.isdir(real)
-            else "there is no such file"
-        )
-        raise GroovaeError(f"{name}: {what}")
+        raise GroovaeError(f"{name}: there is no such file")
     if suffix_of(file) is None:
         raise GroovaeError(f"{name}: not music by its suffix; groovae reads {', '.join(KINDS)}")
     with contextlib.suppress(OSError), open(real, "rb") as header:
@@ -151,18 +147,18 @@ def read_sequence(
             )
     converted = convert_file(folder, file, limits, None)
     for reason, detail in converted.skipped:
-        raise GroovaeError(f"{name}: {reason} ({_plainly(detail)})")
+        raise GroovaeError(f"{name}: {reason} ({_without_python(detail)})")
     if len(converted.records) > 1:
-        raise GroovaeError(f"{name}: {len(converted.records)} tunes in it; give one alone")
+        raise GroovaeError(f"{name}: {len(converted.records)} tunes in it; pass a file with one")
     sequence = NoteSequence.FromString(converted.records[0])
     sequence.filename = name
     if KINDS[suffix_of(file) or ""] == "MIDI":
-        _take_from_midi(real, sequence, log)
+        _extend_to_track_end(real, sequence, log)
     return sequence
 
 
-def _take_from_midi(path: str, sequence: Any, log: Log) -> None:
-    """What note_seq leaves out: where the tracks end, and that notes without a length are lost."""
+def _extend_to_track_end(path: str, sequence: Any, log: Log) -> None:
+    """Set `total_time` to the end of the longest track; log notes that note_seq leaves out."""
     midi = mido.MidiFile(path)
     ticks = max((sum(event.time for event in track) for track in midi.tracks), default=0)
     end_seconds = ticks / midi.ticks_per_beat * 60 / tempo_of(sequence)
@@ -173,14 +169,12 @@ def _take_from_midi(path: str, sequence: Any, log: Log) -> None:
         log(f"{sequence.filename}: {lost:,} of {hits:,} notes left out: they have no length or end")
 
 
-def _plainly(detail: str) -> str:
-    """What a MIDI parser says of a file, without its Python."""
+def _without_python(detail: str) -> str:
+    """Return the error of a MIDI parser without the name of its Python class."""
     match = re.fullmatch(r"Midi decoding error <class '(\w+)'>: (.*)", detail, re.DOTALL)
     if not match:
         return detail
-    if match[1] == "EOFError":
-        return "it ends too early"
-    return match[2] or match[1]
+    return "it ends too early" if match[1] == "EOFError" else match[2] or match[1]
 
 
 def _check_file(path: str, limits: Limits) -> None:
@@ -191,7 +185,7 @@ def _check_file(path: str, limits: Limits) -> None:
     if suffix_of(path) == ".mxl" and zipfile.is_zipfile(path):
         with contextlib.suppress(zipfile.BadZipFile), zipfile.ZipFile(path) as archive:
             unpacked = sum(member.file_size for member in archive.infolist())
-            _check_size(unpacked, " unpacked", limits.max_file_mb * MXL_PACKS_BY)
+            _check_size(unpacked, " unpacked", limits.max_file_mb * MXL_COMPRESSION)
 
 
 def _check_size(size: int, what: str, max_mb: float) -> None:
@@ -199,8 +193,8 @@ def _check_size(size: int, what: str, max_mb: float) -> None:
         raise TooMuch("too large", f"{size / 1e6:,.1f} MB{what}, over {max_mb:,g} MB")
 
 
-def _converter(kind: str) -> Convert:
-    """What reads a kind of file; it gives NoteSequences, and why there are no more."""
+def _converter_of(kind: str) -> Convert:
+    """Return the function that reads a kind of file, if its packages are installed."""
     if kind == "MIDI":
         return _convert_midi
     try:
@@ -211,7 +205,7 @@ def _converter(kind: str) -> Convert:
 
 
 def _convert_midi(root: str, file: str) -> tuple[list[Any], list[str]]:
-    """A MIDI file with the names that Magenta's `convert_midi` gives it."""
+    """Read a MIDI file, and set the names that Magenta's `convert_midi` sets."""
     sequence = read_midi(Path(root, file).read_bytes())
     sequence.filename = printable(file)
     sequence.collection_name = os.path.basename(printable(root))
@@ -220,17 +214,15 @@ def _convert_midi(root: str, file: str) -> tuple[list[Any], list[str]]:
     return [sequence], []
 
 
-def _take(sequence: Any, limits: Limits, layout: Layout | None, result: Converted) -> None:
-    """Keeps a sequence, if it is within limits, and counts its windows."""
+def _add_record(sequence: Any, limits: Limits, layout: Layout | None, result: Converted) -> None:
+    """Add a sequence to the result if it is within limits, and count its windows."""
     minutes, notes = sequence.total_time / 60, len(sequence.notes)
     if minutes > limits.max_minutes:
-        result.skipped.append(
-            ("too long", f"{minutes:,.0f} minutes, over {limits.max_minutes:,g} minutes")
-        )
+        detail = f"{minutes:,.0f} minutes, over {limits.max_minutes:,g} minutes"
+        result.skipped.append(("too long", detail))
     elif notes > limits.max_notes:
-        result.skipped.append(
-            ("too many notes", f"{notes:,} notes, over {limits.max_notes:,} notes")
-        )
+        detail = f"{notes:,} notes, over {limits.max_notes:,} notes"
+        result.skipped.append(("too many notes", detail))
     else:
         result.records.append(sequence.SerializeToString())
         if layout:

@@ -1,12 +1,12 @@
-"""NoteSequence to grid: all hits of a performance as one array, by the rules of GrooveConverter.
+"""NoteSequence to grid: all hits of a performance as one array.
 
-A grid is a float32 array [steps, 3 * drums], for each step of a 16th the hits (0 or 1), velocities
-(0 to 1) and offsets (-1 to 1, in half steps ahead of the grid), nine drum classes each. Its values
-are those of `GrooveConverter.to_tensors` (magenta/models/music_vae/data.py) bit for bit. What
-differs is what surrounds them: a sequence that gives nothing and a note that gets lost are counted
-in a `WindowReport`, and a pitch without a class is no crash.
+A grid is a float32 array [steps, 3 * drums]: for each step (a 16th note) the hits (0 or 1),
+velocities (0 to 1) and offsets (-1 to 1, in half steps ahead of the grid) of each drum class. Its
+values equal those of `GrooveConverter.to_tensors` (magenta/models/music_vae/data.py) bit for bit.
+Unlike there, sequences without a window and lost notes are counted in a `WindowReport`, and
+pitches without a drum class do not raise a KeyError.
 
-Nothing here needs TensorFlow; a sequence is anything with the fields of a NoteSequence.
+A sequence is any object with the fields of a NoteSequence.
 """
 
 import math
@@ -30,7 +30,7 @@ class Grid(NamedTuple):
     Attributes:
       outputs: float32 [steps, depth].
       starts: The first step of each window.
-      tempo_qpm: The tempo, in quarter notes a minute.
+      tempo_qpm: The tempo, in quarter notes per minute.
     """
 
     outputs: np.ndarray
@@ -39,14 +39,14 @@ class Grid(NamedTuple):
 
 
 class Segments(NamedTuple):
-    """All bars of one sequence, in as many windows as they need.
+    """All bars of one sequence, cut into adjacent windows.
 
     Attributes:
-      outputs: float32 [n, window_steps, depth]; the last one is filled up with silence.
-      bars: How many bars there are; n windows may hold more.
-      tempo_qpm: The tempo, in quarter notes a minute.
-      step_seconds: How long a step takes at it.
-      meter: Numerator and denominator: 4/4, or another way to write it.
+      outputs: float32 [n, window_steps, depth]; the last window is padded with silence.
+      bars: Number of bars before padding.
+      tempo_qpm: The tempo, in quarter notes per minute.
+      step_seconds: Duration of a step.
+      meter: Numerator and denominator: 4/4, or an equal meter such as 2/2.
       cells: For each note of the sequence step * drums + drum, or NO_CLASS, or NO_DRUM.
     """
 
@@ -59,17 +59,22 @@ class Segments(NamedTuple):
 
 
 def count_windows(sequence: Any, layout: Layout) -> WindowReport:
-    """What one NoteSequence gives and loses; raises as `to_windows`."""
+    """Count the windows and lost notes of one NoteSequence; raises like `to_grid`."""
     report = WindowReport()
     to_grid(sequence, layout, report)
     return report
 
 
 def to_grid(sequence: Any, layout: Layout, report: WindowReport) -> Grid:
-    """All steps of a sequence as one array; without a single one if there is no window in it.
+    """Return the grid of a sequence, of 0 steps if the sequence gives no window.
+
+    Args:
+      sequence: An unquantized NoteSequence.
+      layout: How to cut it.
+      report: Its counts are increased.
 
     Raises:
-      GroovaeError: a drum note has no class, and the policy is `error`.
+      GroovaeError: a drum note has no class and `unmapped_pitches` is `error`.
     """
     report.sequences += 1
     notes = _drum_notes(sequence, layout, report)
@@ -80,7 +85,8 @@ def to_grid(sequence: Any, layout: Layout, report: WindowReport) -> Grid:
         starts = range(0, bars * layout.steps_per_bar - layout.window_steps + 1, layout.hop_steps)
         if starts:
             kept = _loudest(steps, notes, layout)
-            _account(report, bars, starts, len(steps) - len(kept), layout)
+            _count_bars(report, bars, starts, layout)
+            report.crowded += len(steps) - len(kept)
             outputs = _fill(steps, notes, kept, bars, layout, tempo_qpm)
             return Grid(outputs, starts, tempo_qpm)
         reason = f"shorter than {layout.split_bars} bars"
@@ -89,14 +95,14 @@ def to_grid(sequence: Any, layout: Layout, report: WindowReport) -> Grid:
 
 
 def to_segments(sequence: Any, layout: Layout, report: WindowReport) -> Segments:
-    """All of a sequence, cut at its bar lines.
+    """Cut all of a sequence into windows at its bar lines.
 
-    It begins with the bar at time 0, even if that is empty, and ends with the bar of its last hit,
-    or the whole bar next to its `total_time`, if that is later: a loop may end with rests.
+    The first bar starts at time 0. The last bar is that of the last hit or, if later, the bar that
+    ends nearest to `total_time`, since a loop may end with rests.
 
     Raises:
-      GroovaeError: it is nothing to cut into bars; the message is the reason, as `Report.unused`
-        has it.
+      GroovaeError: the sequence cannot be cut into bars; the message is a reason of
+        `WindowReport.unused`.
     """
     notes = _drum_notes(sequence, layout, report)
     tempo_qpm, reason = _tempo(sequence, notes, layout)
@@ -126,7 +132,7 @@ def to_segments(sequence: Any, layout: Layout, report: WindowReport) -> Segments
 
 
 class _Notes(NamedTuple):
-    """The drum notes of a sequence as arrays: which they are, seconds, drum classes, velocities."""
+    """Drum notes as arrays: index in the sequence, start and end in seconds, class, velocity."""
 
     indices: np.ndarray
     starts: np.ndarray
@@ -136,9 +142,9 @@ class _Notes(NamedTuple):
 
 
 def _drum_notes(sequence: Any, layout: Layout, report: WindowReport) -> _Notes:
-    """The notes that have a drum class; the others go into the report."""
-    # Each note is looked at once and let go: to hold on to the 400 notes of a sequence takes
-    # longer than all the rest, since each becomes a Python object of its own.
+    """Return the notes that have a drum class; count the others."""
+    # One pass that keeps no note: holding the Python objects of 400 notes takes longer than all
+    # the rest.
     fields = [
         (index, note.start_time, note.end_time, note.pitch, note.velocity)
         for index, note in enumerate(sequence.notes)
@@ -157,7 +163,7 @@ def _drum_notes(sequence: Any, layout: Layout, report: WindowReport) -> _Notes:
 def _classes(
     pitches: np.ndarray, sequence: Any, layout: Layout, report: WindowReport
 ) -> np.ndarray:
-    """The drum class of each note by its pitch, -1 for what the policy leaves out."""
+    """Return the drum class of each note by its pitch, -1 for notes to drop."""
     found, index, counts = np.unique(pitches, return_inverse=True, return_counts=True)
     classes = []
     for pitch, count in zip(found.tolist(), counts.tolist(), strict=True):
@@ -169,7 +175,7 @@ def _classes(
         elif layout.unmapped_pitches == "error":
             raise GroovaeError(
                 f"{sequence.filename or sequence.id or 'a sequence'}: no drum class holds pitch "
-                f"{pitch_name(pitch)}, {count:,} notes; take --unmapped_pitches=drop or nearest"
+                f"{pitch_name(pitch)}, {count:,} notes; use --unmapped_pitches=drop or nearest"
             )
         else:
             classes.append(-1)
@@ -178,9 +184,9 @@ def _classes(
 
 
 def _tempo(sequence: Any, notes: _Notes, layout: Layout) -> tuple[float, str]:
-    """The tempo in qpm, and why a sequence cannot give windows, which is empty if it can.
+    """Return the tempo in qpm, and the reason why the sequence gives no window, or "".
 
-    These are the rules of `note_seq.quantize_note_sequence`, which raises, and of GrooveConverter,
+    The rules are those of `note_seq.quantize_note_sequence`, which raises, and GrooveConverter,
     which then returns nothing.
     """
     tempos, signatures = sequence.tempos, sequence.time_signatures
@@ -190,7 +196,9 @@ def _tempo(sequence: Any, notes: _Notes, layout: Layout) -> tuple[float, str]:
     times = [event.time for event in sequence.control_changes]
     times += [event.time for event in sequence.text_annotations]
     all_times = np.concatenate([notes.starts, notes.ends, times])
-    if not _is_countable(tempos, np.append(all_times, sequence.total_time)):
+    # note_seq divides by the tempo and rounds the times. An unset tempo is 0.
+    has_tempo = all(0 < tempo.qpm < math.inf for tempo in tempos)
+    if not (has_tempo and np.isfinite(np.append(all_times, sequence.total_time)).all()):
         return tempo_qpm, "with an impossible tempo or time"
     if _changes(signatures, lambda meter: (meter.numerator, meter.denominator), (4, 4)):
         return tempo_qpm, "with meter changes"
@@ -206,16 +214,8 @@ def _tempo(sequence: Any, notes: _Notes, layout: Layout) -> tuple[float, str]:
     return tempo_qpm, ""
 
 
-def _is_countable(tempos: Any, times: np.ndarray) -> bool:
-    """Whether tempo and times are numbers to divide by and to round: the converter dies of others.
-
-    A tempo of 0 is what a NoteSequence has if nothing was written into its tempo.
-    """
-    return all(0 < tempo.qpm < math.inf for tempo in tempos) and bool(np.isfinite(times).all())
-
-
 def _changes(marks: Any, value: Any, default: Any) -> bool:
-    """Whether tempo or meter changes, as note_seq sees it: before the first mark is the default."""
+    """Return whether tempo or meter changes, with note_seq's default before the first mark."""
     if not len(marks):
         return False
     ordered = sorted(marks, key=lambda mark: mark.time)
@@ -225,7 +225,7 @@ def _changes(marks: Any, value: Any, default: Any) -> bool:
 
 
 def _is_in_meter(signatures: Any, layout: Layout) -> bool:
-    """Whether a bar has `quarters_per_bar` quarters; 2/2 and 8/8 are as good as 4/4."""
+    """Return whether a bar has `quarters_per_bar` quarters; 2/2 and 8/8 equal 4/4."""
     if not len(signatures):
         return layout.quarters_per_bar == 4
     numerator, denominator = signatures[0].numerator, signatures[0].denominator
@@ -234,13 +234,13 @@ def _is_in_meter(signatures: Any, layout: Layout) -> bool:
 
 
 def _steps_of(starts: np.ndarray, layout: Layout, tempo_qpm: float) -> np.ndarray:
-    """The nearest step of each note: `note_seq.quantize_to_step`, which rounds by truncation."""
+    """Return the nearest step of each note, rounded as `note_seq.quantize_to_step` does."""
     steps_per_second = layout.steps_per_quarter * tempo_qpm / 60.0
     return (starts * steps_per_second + 0.5).astype(np.int64)
 
 
 def _loudest(steps: np.ndarray, notes: _Notes, layout: Layout) -> np.ndarray:
-    """Indices of the notes that stay: the loudest, the first of equals, of each step and drum."""
+    """Return the indices of the loudest note of each step and drum, the first of equals."""
     cells = steps * layout.num_drums + notes.drums
     order = np.lexsort((-notes.velocities, cells))  # stable, so the first of equals stays first
     is_first = np.ones(len(order), bool)
@@ -256,7 +256,7 @@ def _fill(
     layout: Layout,
     tempo_qpm: float,
 ) -> np.ndarray:
-    """float32 [steps, depth]. The arithmetic is Magenta's, in float64 and in its order."""
+    """Return float32 [steps, depth], computed in float64 in Magenta's order of operations."""
     step_seconds = 60.0 / tempo_qpm / layout.steps_per_quarter
     offsets = (step_seconds * steps[kept] - notes.starts[kept]) / step_seconds * 2
     outputs = np.zeros((bars * layout.steps_per_bar, 3, layout.num_drums), np.float32)
@@ -267,11 +267,10 @@ def _fill(
     return outputs.reshape(-1, layout.depth)
 
 
-def _account(report: WindowReport, bars: int, starts: range, crowded: int, layout: Layout) -> None:
+def _count_bars(report: WindowReport, bars: int, starts: range, layout: Layout) -> None:
     covered = len(starts) * min(layout.hop_steps, layout.window_steps)
     covered += max(layout.window_steps - layout.hop_steps, 0)
     report.used += 1
     report.windows += len(starts)
     report.bars += bars
     report.bars_lost += bars - covered // layout.steps_per_bar
-    report.crowded += crowded

@@ -1,4 +1,4 @@
-"""The Groove MIDI Dataset (GMD): fetch it, and say what its `info.csv` holds.
+"""The Groove MIDI Dataset (GMD): download it, and read and summarize its `info.csv`.
 
 Gillick et al., "Learning to Groove with Inverse Sequence Transformations", ICML 2019; by Google
 LLC, CC BY 4.0, https://magenta.tensorflow.org/datasets/groove.
@@ -40,16 +40,15 @@ def download(
     archive: RemoteFile = GROOVE,
     progress: Progress = lambda done_bytes: None,
 ) -> Path:
-    """Fetches an archive, checks it, and unpacks it as the folder `dest`, whole or not at all.
+    """Download an archive, verify its SHA-256, and unpack it as the folder `dest`, atomically.
 
     Args:
-      dest: The folder to make; it must not exist yet, or be empty.
-      archive: What to fetch.
-      progress: Called with the bytes that have come so far.
+      dest: The folder to write; it must not exist yet, or be empty.
+      archive: The archive to download.
+      progress: Called with the number of bytes received so far.
 
     Raises:
-      GroovaeError: `dest` holds something, the archive cannot be reached, or it is not the one
-        that was asked for.
+      GroovaeError: `dest` is not empty, the archive cannot be fetched, or its SHA-256 differs.
     """
     dest = Path(dest).expanduser()
     if dest.exists() and (not dest.is_dir() or any(dest.iterdir())):
@@ -60,10 +59,10 @@ def download(
 
 
 def read_info(directory: str | os.PathLike[str]) -> pd.DataFrame:
-    """`info.csv` of a GMD-style folder, a row a file, with `on_disk` added.
+    """Read `info.csv` of a folder like GMD: one row per file, with a column `on_disk` added.
 
     Raises:
-      GroovaeError: no such file, or it is not an info.csv in GMD's columns.
+      GroovaeError: no such file, or it lacks columns of GMD's.
     """
     directory = Path(directory).expanduser()
     path = directory / "info.csv"
@@ -89,8 +88,9 @@ def read_info(directory: str | os.PathLike[str]) -> pd.DataFrame:
 
 
 def summarize(info: pd.DataFrame) -> dict[str, Any]:
-    """What a person wants to know of an `info.csv`: counts, hours, tempo, by split and style."""
-    hours = info.assign(hours=info["duration"] / 3600, main_style=_main_style(info))
+    """Return counts, hours and tempo of an `info.csv`, in all and by split, style and meter."""
+    main_style = info["style"].astype(str).str.split("/").str[0]  # funk of funk/groove1
+    hours = info.assign(hours=info["duration"] / 3600, main_style=main_style)
     return {
         "files": len(info),
         "missing_files": int((~info["on_disk"]).sum()),
@@ -106,13 +106,8 @@ def summarize(info: pd.DataFrame) -> dict[str, Any]:
     }
 
 
-def _main_style(info: pd.DataFrame) -> pd.Series:
-    """`funk` of `funk/groove1`."""
-    return info["style"].astype(str).str.split("/").str[0]
-
-
 def _table(info: pd.DataFrame, by: str) -> dict[str, dict[str, Any]]:
-    """Files, hours, beats, fills and tempo of each value of a column, most hours first."""
+    """Return files, hours, beats, fills and tempo by value of a column, most hours first."""
     table = {}
     for value, rows in info.groupby(by, dropna=False):
         table["(none)" if pd.isna(value) else str(value)] = {
@@ -126,7 +121,7 @@ def _table(info: pd.DataFrame, by: str) -> dict[str, dict[str, Any]]:
 
 
 def _unzip(file: BinaryIO, url: str, into: Path) -> None:
-    """Unpacks the members below `FOLDER`; one that would land elsewhere is refused."""
+    """Unpack the members below `FOLDER`; reject members that lie outside, and links."""
     try:
         with zipfile.ZipFile(file) as members:
             if sum(member.file_size for member in members.infolist()) > MAX_UNPACKED_BYTES:

@@ -1,7 +1,7 @@
-"""The music files of a folder and all folders below it, each of them once.
+"""Find the music files in a folder and all folders below it, each file once.
 
-A link to a folder or file counts where nothing else leads there; loops end. Of a file that has
-several names, by links of either kind, the first real name in sorted order stands for it.
+Symbolic links are followed if nothing else leads to the same folder or file, so loops end. A file
+with several names, by symbolic or hard links, is listed under the first real name in sorted order.
 """
 
 import collections
@@ -11,19 +11,19 @@ from collections.abc import Iterable, Iterator
 
 from groovae.errors import GroovaeError
 
-# The suffixes that Magenta knows, whatever their case, and what they are of.
+# The suffixes that Magenta knows, in any case.
 KINDS = {".mid": "MIDI", ".midi": "MIDI", ".xml": "MusicXML", ".mxl": "MusicXML", ".abc": "ABC"}
 
 
 @dataclasses.dataclass
 class Contents:
-    """What a folder holds.
+    """The contents of a folder.
 
     Attributes:
-      files: Music files as paths relative to the folder: first the real ones, then what links
-        lead to, both sorted.
-      other_files: How many files are not music by their suffix, by that suffix.
-      unreadable_folders: Folders that could not be read, and why.
+      files: Music files as paths relative to the folder: first real files, then those that only
+        links lead to, both sorted.
+      other_files: Number of other files, by suffix.
+      unreadable_folders: (folder, reason) of each folder that could not be read.
     """
 
     files: list[str] = dataclasses.field(default_factory=list)
@@ -32,10 +32,10 @@ class Contents:
 
 
 def find_music(root: str) -> Contents:
-    """The music files below `root`, an absolute path.
+    """Find the music files below `root`, an absolute path.
 
     Raises:
-      GroovaeError: there is no such folder, or no music file in it.
+      GroovaeError: there is no such folder, or no music file below it.
     """
     if os.path.isfile(root):
         raise GroovaeError(f"{printable(root)}: this is a file; name the folder that holds it")
@@ -60,40 +60,43 @@ def find_music(root: str) -> Contents:
 
 
 def deduplicate(root: str, files: Iterable[str]) -> tuple[list[str], dict[str, str]]:
-    """Sorts files, and leaves out those that are the same real file as an earlier one.
+    """Sort files, and leave out those that are the same real file as an earlier one.
 
     Returns:
-      The files, and for each one left out, the one that stands for it.
+      The files, and for each file left out the name of its earlier one.
     """
     first: dict[tuple[int, int], str] = {}
     kept, duplicates = [], {}
     for file in files:
         try:
-            status = os.stat(os.path.join(root, file))
-        except OSError:  # Such as a link to nowhere: whoever reads it will tell.
-            kept.append(file)
-            continue
-        stands_for_it = first.setdefault((status.st_dev, status.st_ino), file)
-        if stands_for_it == file:
+            earlier = first.setdefault(_identity(os.path.join(root, file)), file)
+        except OSError:  # such as a dangling link, which is reported when it is read
+            earlier = file
+        if earlier == file:
             kept.append(file)
         else:
-            duplicates[file] = stands_for_it
+            duplicates[file] = earlier
     return sorted(kept), duplicates
 
 
 def suffix_of(file: str) -> str | None:
-    """The suffix of a music file in lower case. As for Magenta, a name may be all suffix."""
+    """Return the suffix of a music file in lower case. As in Magenta, a name may be all suffix."""
     name = file.lower()
     return next((suffix for suffix in KINDS if name.endswith(suffix)), None)
 
 
 def printable(file: str) -> str:
-    """A file name that JSON, a record and a terminal can hold, even where it is not UTF-8."""
+    """Return a file name as valid UTF-8, with other bytes escaped."""
     return os.fsencode(file).decode("utf-8", "backslashreplace")
 
 
+def _identity(path: str) -> tuple[int, int]:
+    status = os.stat(path)
+    return status.st_dev, status.st_ino
+
+
 def _walk(root: str, contents: Contents) -> Iterator[str]:
-    """The real files in sorted order, then those that only links lead to."""
+    """Yield real files in sorted order, then those that only links lead to."""
     seen: set[tuple[int, int]] = set()
     links: list[str] = []
     yield from sorted(_walk_real(root, seen, links, contents))
@@ -110,15 +113,15 @@ def _walk(root: str, contents: Contents) -> Iterator[str]:
 def _walk_real(
     top: str, seen: set[tuple[int, int]], links: list[str], contents: Contents
 ) -> Iterator[str]:
-    """The files below `top`; links are put aside, and no folder is visited twice."""
+    """Yield the real files below `top`; collect links, and enter no folder twice."""
     folders = [top]
     while folders:
         folder = folders.pop()
         try:
-            status = os.stat(folder)
-            if (status.st_dev, status.st_ino) in seen:
+            identity = _identity(folder)
+            if identity in seen:
                 continue
-            seen.add((status.st_dev, status.st_ino))
+            seen.add(identity)
             with os.scandir(folder) as scan:
                 entries = list(scan)
         except OSError as error:

@@ -1,7 +1,4 @@
-"""MusicXML and ABC files to NoteSequences, by Magenta's own converters.
-
-They come with TensorFlow and note_seq, which nothing else that reads music needs.
-"""
+"""Convert MusicXML and ABC files to NoteSequences by Magenta's converters."""
 
 import contextlib
 import logging
@@ -20,19 +17,19 @@ CONVERTERS: dict[str, Callable[[str, str, str], Any]] = {
 
 
 def convert(kind: str, root: str, file: str) -> tuple[list[Any], list[str]]:
-    """What is in a file: NoteSequences, and why some of it could not be converted.
+    """Convert a file; return its NoteSequences, and the reasons why tunes were skipped.
 
     Args:
       kind: A key of CONVERTERS.
-      root: The folder that was named.
+      root: The input folder.
       file: The path relative to it.
 
     Raises:
-      OSError: it cannot be opened.
-      Exception: whatever a broken file makes the parsers raise.
+      OSError: the file cannot be opened.
+      Exception: an error of any type by the parser of a damaged file.
     """
     try:
-        with _told() as reasons, _utf8_path(os.path.join(root, file)) as path:
+        with _skip_reasons() as reasons, _utf8_path(os.path.join(root, file)) as path:
             found = CONVERTERS[kind](printable(root), printable(os.path.dirname(file)), path) or []
     except tf.errors.OpError as error:
         raise OSError(str(error)) from error
@@ -41,7 +38,7 @@ def convert(kind: str, root: str, file: str) -> tuple[list[Any], list[str]]:
 
 @contextlib.contextmanager
 def _utf8_path(path: str) -> Iterator[str]:
-    """TensorFlow opens only paths in UTF-8: for any other, a link whose name is printable."""
+    """Yield the path, or a link with a UTF-8 name, since TensorFlow opens no other names."""
     if printable(path) == path:
         yield path
         return
@@ -52,8 +49,8 @@ def _utf8_path(path: str) -> Iterator[str]:
 
 
 @contextlib.contextmanager
-def _told() -> Iterator[list[str]]:
-    """Collects why Magenta's converters skipped something: they tell only the log."""
+def _skip_reasons() -> Iterator[list[str]]:
+    """Collect the reasons that Magenta's converters write to TensorFlow's log only."""
     reasons: list[str] = []
 
     class Collector(logging.Handler):

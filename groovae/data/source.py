@@ -1,4 +1,4 @@
-"""Which records, and which windows of them: what training and evaluation read."""
+"""DataSource: the records that training and evaluation read, and how windows are cut from them."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -14,22 +14,23 @@ from groovae.system.log import Log
 
 
 def check_not_empty(name: str, report: WindowReport) -> None:
+    """Raise a GroovaeError if there are no windows."""
     if not report.windows:
         raise GroovaeError(f"{name}: no window to evaluate on: {report}")
 
 
 @dataclass
 class DataSource:
-    """Which windows to train or evaluate on; the defaults are those of `groovae evaluate`.
+    """Where windows come from; the defaults are those of `groovae evaluate`.
 
     Attributes:
       examples_path: A TFRecord of NoteSequences, or a glob of them.
-      tfds_name: A TensorFlow Datasets set instead, such as `groove/4bar-midionly`.
-      tfds_data_dir: Where TFDS keeps its sets; `~/tensorflow_datasets` where it is None.
-      split: Of the TFDS set: `train`, `validation` or `test`.
-      hop_bars: Bars from the start of a window to the next; a whole window where it is None.
-      unmapped_pitches: What becomes of drum notes without a class: `drop`, `nearest` or `error`.
-      all_notes: Take the notes of all tracks for drums, not only those that say they are.
+      tfds_name: A TensorFlow Datasets (TFDS) set instead, such as `groove/4bar-midionly`.
+      tfds_data_dir: Directory of TFDS sets; `~/tensorflow_datasets` by default.
+      split: Split of the TFDS set: `train`, `validation` or `test`.
+      hop_bars: See `config_map.layout`; likewise the following.
+      unmapped_pitches: What to do with drum notes without a class: `drop`, `nearest` or `error`.
+      all_notes: Use notes of all tracks as drums, not only notes flagged is_drum.
     """
 
     examples_path: str = "data_dir/music-validation.tfrecord"
@@ -41,7 +42,7 @@ class DataSource:
     all_notes: bool = False
 
     def examples(self) -> records.Examples:
-        """The records; raises a GroovaeError where there are none."""
+        """Find the records; raise a GroovaeError if there are none."""
         if self.tfds_name:
             return records.from_tfds(self.tfds_name, self.tfds_data_dir, self.split)
         return records.find(self.examples_path)
@@ -54,17 +55,17 @@ class DataSource:
         keep: bool = True,
         check: Callable[[str, WindowReport], None] = check_not_empty,
     ) -> CachedWindows:
-        """The windows, cut for a config, and their account told.
+        """Load the windows for a config, and log their report.
 
         Args:
-          config: The config.
-          fallback_dir: See `cache.load`; likewise `keep`.
-          log: Gets each line that tells what is about to happen.
-          keep: Leave the windows' file for the next time.
-          check: Gets the records' name and the account, and raises where they do not do.
+          config: A key of `CONFIG_MAP`, or a Config.
+          fallback_dir: See `window_cache.load`; likewise `keep`.
+          log: Gets progress lines and the report.
+          keep: Keep the cache file.
+          check: Called with the records' name and the report; raises if they are not usable.
 
         Raises:
-          GroovaeError: the records cannot be read, or by `check`, there are no windows.
+          GroovaeError: the records cannot be read, or there are no windows.
         """
         layout = config_map.layout(config, self.hop_bars, self.unmapped_pitches, self.all_notes)
         examples = self.examples()

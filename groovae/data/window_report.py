@@ -1,34 +1,33 @@
-"""An account of the way from sequences to windows: how many there are, and what was lost.
+"""WindowReport: how many windows sequences give, and what is lost on the way.
 
-Magenta's converter gives zero windows, without a word, for a sequence that is not in 4/4, changes
-its tempo or is too short, and keeps one note where two fall into one step of one drum class. Here
-each of these is counted: by `groovae preprocess` beforehand, by `groovae info` from the records,
-and by `groovae train` when it makes the windows.
+Magenta's converter silently returns no window for a sequence that is not in 4/4, changes its tempo
+or is too short, and keeps one of several notes in the same step and drum class. `groovae
+preprocess`, `groovae info` and `groovae train` count and report each of these.
 """
 
-import collections
-import dataclasses
+from collections import Counter
 from collections.abc import Iterable
+from dataclasses import dataclass, field
 from typing import Any
 
 from groovae.music.drums import pitch_name
 
 
-@dataclasses.dataclass
+@dataclass
 class WindowReport:
-    """How many windows a set of sequences gives, and what was lost on the way.
+    """Counts of windows, and of what was lost on the way.
 
     Attributes:
       sequences: NoteSequences read.
       used: Sequences that give at least one window.
-      windows: Windows in all.
-      bars: Bars of the sequences that give windows.
-      bars_lost: Of these, the bars that no window covers: a last window would be partial.
+      windows: Windows.
+      bars: Bars of the used sequences.
+      bars_lost: Bars of the used sequences that no window covers: the last window is not partial.
       notes: Notes read, of any kind.
-      not_drums: Notes that are no drum's, and so not used.
-      crowded: Notes in used sequences that fell into one step of one class with a louder one.
-      unused: How many sequences give no window, by reason.
-      unmapped_pitches: Drum notes left out since no class holds them, by pitch.
+      not_drums: Notes that are not drums, and not used.
+      crowded: Notes of used sequences in the same step and drum class as a louder one.
+      unused: Sequences without a window, by reason.
+      unmapped_pitches: Drum notes dropped because no class has their pitch, by pitch.
       moved_pitches: Drum notes moved to the nearest class, by pitch.
     """
 
@@ -40,19 +39,17 @@ class WindowReport:
     notes: int = 0
     not_drums: int = 0
     crowded: int = 0
-    unused: collections.Counter[str] = dataclasses.field(default_factory=collections.Counter)
-    unmapped_pitches: collections.Counter[int] = dataclasses.field(
-        default_factory=collections.Counter
-    )
-    moved_pitches: collections.Counter[int] = dataclasses.field(default_factory=collections.Counter)
+    unused: Counter[str] = field(default_factory=Counter)
+    unmapped_pitches: Counter[int] = field(default_factory=Counter)
+    moved_pitches: Counter[int] = field(default_factory=Counter)
 
     def add(self, other: "WindowReport") -> None:
-        """Adds up, in place; a Counter adds as a number does."""
-        for field in dataclasses.fields(self):
-            setattr(self, field.name, getattr(self, field.name) + getattr(other, field.name))
+        """Add the counts of another report, in place."""
+        for name in vars(self):
+            setattr(self, name, getattr(self, name) + getattr(other, name))
 
     def as_dict(self) -> dict[str, Any]:
-        """For JSON; pitches become text, as JSON's keys are."""
+        """Return the counts for JSON, with pitches as text."""
         values: dict[str, Any] = dict(vars(self))
         values["unused"] = dict(self.unused.most_common())
         for name in ("unmapped_pitches", "moved_pitches"):
@@ -61,14 +58,14 @@ class WindowReport:
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> "WindowReport":
-        """Reads `as_dict` back."""
-        counts = {"unused": collections.Counter(values["unused"])}
+        """Read back the result of `as_dict`."""
+        counts = {"unused": Counter(values["unused"])}
         for name in ("unmapped_pitches", "moved_pitches"):
-            counts[name] = collections.Counter({int(p): n for p, n in values[name].items()})
+            counts[name] = Counter({int(pitch): n for pitch, n in values[name].items()})
         return cls(**{**values, **counts})
 
     def lines(self) -> list[str]:
-        """The report for a person: a line for each thing worth knowing, the best one first."""
+        """Return the report as text: the number of windows, then one line for each loss."""
         lines = [f"{self.windows:,} windows from {self.used:,} of {self.sequences:,} sequences"]
         if self.unused:
             lines.append(f"no window from {format_counts(self.unused)}")
@@ -78,24 +75,24 @@ class WindowReport:
             )
         return [*lines, *self.note_lines()]
 
-    def summary(self, what: str) -> str:
-        """The lines below each other, the first one after what they are told of."""
-        return f"{what}: " + "\n  ".join(self.lines())
+    def summary(self, title: str) -> str:
+        """Return the lines below each other, with a title before the first."""
+        return f"{title}: " + "\n  ".join(self.lines())
 
     def note_lines(self, see: str = "--unmapped_pitches") -> Iterable[str]:
-        """A line for each way in which notes were lost; `see` names the flag about pitches."""
+        """Yield one line for each way in which notes were lost; `see` names the flag to set."""
         of = f"of {self.notes:,} notes"
         if self.not_drums:
             yield f"{self.not_drums:,} {of} left out: not drums (--all_notes takes them for drums)"
         if self.unmapped_pitches:
             yield (
                 f"{self.unmapped_pitches.total():,} {of} left out: no drum class holds pitch "
-                f"{_pitches(self.unmapped_pitches)} (see {see})"
+                f"{_format_pitches(self.unmapped_pitches)} (see {see})"
             )
         if self.moved_pitches:
             yield (
                 f"{self.moved_pitches.total():,} {of} moved to the nearest drum class: pitch "
-                f"{_pitches(self.moved_pitches)}"
+                f"{_format_pitches(self.moved_pitches)}"
             )
         if self.crowded:
             yield f"{self.crowded:,} {of} left out: a louder one in the same step and drum class"
@@ -104,16 +101,14 @@ class WindowReport:
         return "; ".join(self.lines())
 
 
-def format_counts(counts: collections.Counter[str], at_most: int = 5) -> str:
-    """`684 shorter than 4 bars, 12 not in 4/4`; the rest, if there are many, in one number."""
-    most = counts.most_common(at_most)
-    texts = [f"{count:,} {what}" for what, count in most]
-    others = counts.total() - sum(count for _, count in most)
+def format_counts(counts: Counter[str], at_most: int = 5) -> str:
+    """Return counts as text, highest first: `684 shorter than 4 bars, 12 not in 4/4, 7 others`."""
+    texts = [f"{count:,} {name}" for name, count in counts.most_common(at_most)]
+    others = sum(count for _, count in counts.most_common()[at_most:])
     return ", ".join([*texts, f"{others:,} others"] if others else texts)
 
 
-def _pitches(counts: collections.Counter[int]) -> str:
-    """`39 (hand clap) 120 times, 56 (cowbell) 3 times`."""
-    named = collections.Counter({pitch_name(pitch): count for pitch, count in counts.items()})
-    listed = [f"{name} {count:,} times" for name, count in named.most_common(5)]
-    return ", ".join([*listed, f"{len(named) - 5} more"] if len(named) > 5 else listed)
+def _format_pitches(counts: Counter[int]) -> str:
+    """Return pitches as text: `39 (hand clap) 120 times, 56 (cowbell) 3 times, 2 more`."""
+    texts = [f"{pitch_name(pitch)} {count:,} times" for pitch, count in counts.most_common(5)]
+    return ", ".join([*texts, f"{len(counts) - 5} more"] if len(counts) > 5 else texts)

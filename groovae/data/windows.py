@@ -1,8 +1,8 @@
-"""Grids to training windows: Magenta's GrooveConverter as array code.
+"""Windows of a grid, and the inputs and controls of the model: GrooveConverter as array code.
 
-A window is `split_bars` bars of a grid (see grid.py). What the model gets to see of it
-(`to_inputs`) and what the decoder is told (`to_controls`) are made from the window alone, so that
-nothing else needs to be kept; all equal those of `GrooveConverter.to_tensors` bit for bit.
+A window is `split_bars` bars of a grid (see grid.py), and what the decoder is trained to output.
+The encoder's inputs (`to_inputs`) and the decoder's controls (`to_controls`) are computed from it.
+All three equal those of `GrooveConverter.to_tensors` bit for bit.
 """
 
 from typing import Any, NamedTuple
@@ -16,7 +16,7 @@ from groovae.music.drums import OPEN_HIHAT
 
 
 class WindowSource(NamedTuple):
-    """Where a window comes from: the record, and the bar and tempo in it (bars count from 0)."""
+    """The record that a window was cut from, its first bar there (from 0), and the tempo."""
 
     id: str
     filename: str
@@ -25,7 +25,7 @@ class WindowSource(NamedTuple):
 
 
 class SequenceWindows(NamedTuple):
-    """The n windows of one sequence: float32 [n, steps, depth]; most configs have no controls."""
+    """The n windows of one sequence: float32 [n, steps, depth] each; depth 0 without controls."""
 
     inputs: np.ndarray
     outputs: np.ndarray
@@ -36,17 +36,17 @@ class SequenceWindows(NamedTuple):
 def to_windows(
     sequence: Any, layout: Layout, report: WindowReport | None = None, rng: Any = np.random
 ) -> SequenceWindows:
-    """The windows of a NoteSequence: what `GrooveConverter.to_tensors` gives, bit for bit.
+    """Convert a NoteSequence to windows, as `GrooveConverter.to_tensors` does.
 
     Args:
       sequence: An unquantized NoteSequence.
       layout: How to cut it.
-      report: Accounts for what was lost.
-      rng: A `np.random.RandomState`, or `np.random` itself, for the note dropout. The same random
-        numbers drop the same notes as in Magenta, which draws one probability for a sequence.
+      report: Its counts are increased.
+      rng: A `np.random.RandomState`, or `np.random` itself, for note dropout. With the same state
+        the same notes are dropped as in Magenta, which draws one probability per sequence.
 
     Raises:
-      GroovaeError: a drum note has no class, and the policy is `error`.
+      GroovaeError: a drum note has no class and `unmapped_pitches` is `error`.
     """
     grid = to_grid(sequence, layout, WindowReport() if report is None else report)
     inputs = to_inputs(grid.outputs, layout, rng)
@@ -62,17 +62,23 @@ def to_windows(
 
 
 def to_inputs(outputs: np.ndarray, layout: Layout, rng: Any = np.random) -> np.ndarray:
-    """What the encoder gets to see of windows, or of a whole grid.
+    """Return the encoder's inputs for windows, or for a whole grid.
 
     Args:
       outputs: float32 [..., steps, depth].
-      layout: Says what is hidden from the encoder.
-      rng: For the note dropout; each [steps, depth] gets a probability of its own.
+      layout: What to hide from the encoder.
+      rng: For note dropout; each [steps, depth] draws a probability of its own.
 
     Returns:
-      float32 of the same shape: a new array, or `outputs` itself where all is shown.
+      float32 of the same shape: a new array, or `outputs` itself if nothing is hidden.
     """
-    if not hides_something(layout):
+    if not (
+        layout.humanize
+        or layout.tapify
+        or layout.fixed_velocities
+        or layout.add_instruments
+        or layout.max_note_dropout_probability is not None
+    ):
         return outputs
     inputs = outputs.copy()
     hits, velocities, offsets = np.split(inputs, 3, axis=-1)  # views
@@ -80,7 +86,7 @@ def to_inputs(outputs: np.ndarray, layout: Layout, rng: Any = np.random) -> np.n
         keep = _kept_notes(velocities, layout.max_note_dropout_probability, rng)
         inputs *= np.concatenate([keep] * 3, axis=-1)
     if layout.tapify:
-        # As in Magenta: the loudest of the notes that are left, but with what was there before.
+        # As in Magenta: the loudest note after dropout, with its values from before dropout.
         loudest = np.argmax(velocities, axis=-1)[..., np.newaxis]
         before = np.split(outputs, 3, axis=-1)
         inputs[:] = 0
@@ -96,12 +102,12 @@ def to_inputs(outputs: np.ndarray, layout: Layout, rng: Any = np.random) -> np.n
 
 
 def to_controls(outputs: np.ndarray, layout: Layout) -> np.ndarray:
-    """What the decoder is told beside z: float32 [..., steps, control_depth]."""
+    """Return the decoder's controls: float32 [..., steps, control_depth]."""
     return outputs[..., : layout.control_depth]
 
 
 def predicted_drums(layout: Layout) -> np.ndarray:
-    """Whose hits a model has to find by itself, bool [drums]; those of the others are given."""
+    """Return which drums' hits the model predicts, bool [drums]; it is given the other hits."""
     if layout.humanize or layout.hits_as_controls:
         return np.zeros(layout.num_drums, bool)
     if layout.add_instruments:
@@ -109,19 +115,8 @@ def predicted_drums(layout: Layout) -> np.ndarray:
     return np.ones(layout.num_drums, bool)
 
 
-def hides_something(layout: Layout) -> bool:
-    """Whether the encoder gets to see less than all of a window."""
-    return bool(
-        layout.humanize
-        or layout.tapify
-        or layout.fixed_velocities
-        or layout.add_instruments
-        or layout.max_note_dropout_probability is not None
-    )
-
-
 def _cut(grid: np.ndarray, starts: range, layout: Layout) -> np.ndarray:
-    """The windows of a grid: [n, window_steps, depth]."""
+    """Return the windows of a grid: [n, window_steps, depth]."""
     windows = np.empty((len(starts), layout.window_steps, grid.shape[-1]), np.float32)
     for window, start in zip(windows, starts, strict=True):
         window[:] = grid[start : start + layout.window_steps]
@@ -129,9 +124,9 @@ def _cut(grid: np.ndarray, starts: range, layout: Layout) -> np.ndarray:
 
 
 def _kept_notes(velocities: np.ndarray, max_probability: float, rng: Any) -> np.ndarray:
-    """1 for each cell to keep, 0 for each to drop: soft notes go more often.
+    """Draw 1 for each cell to keep and 0 for each to drop, which soft notes are more often.
 
-    Magenta weighs with float64 velocities; a float32 knows which 127th it was.
+    Magenta computes with float64 velocities, which are restored here as multiples of 1/127.
     """
     probability = rng.uniform(0.0, max_probability, size=(*velocities.shape[:-2], 1, 1))
     exact = np.rint(velocities.astype(np.float64) * 127) / 127
