@@ -1,5 +1,4 @@
-"""All of groovae in minutes, without a network: the embedded patterns become MIDI files, records, a
-small model, and grooves that this model drew.
+"""A complete run in a minute, without a network: data, preprocessing, training, samples.
 
     groovae demo
 """
@@ -17,9 +16,10 @@ from groovae.music.midi_writer import numbered, write_sequence
 from groovae.system.log import Log
 from groovae.training.train import Progress, TrainOptions, train
 
-# What two cores learn in half a minute. The patterns are few and clean, so nothing is dropped out,
-# and a high learning rate that falls fast does in hundreds of steps what takes thousands on GMD. A
-# small z that costs much keeps what is drawn from the prior where the model has learned something.
+# For half a minute on two cores. The patterns are few and regular, so no dropout is needed, and a
+# high learning rate that decays fast needs hundreds of steps instead of thousands as on the Groove
+# MIDI Dataset. The small z and high KL weight keep the posterior close to the prior, so that samples
+# from the prior resemble the data.
 HPARAMS = (
     "batch_size=32,enc_rnn_size=[64],dec_rnn_size=[192],z_size=16,free_bits=0,max_beta=0.5,"
     "dropout_keep_prob=1.0,learning_rate=0.01,decay_rate=0.993"
@@ -30,11 +30,11 @@ TEMPO_QPM = 110.0
 
 @dataclasses.dataclass(frozen=True)
 class Demo:
-    """What the demo leaves in its folder.
+    """The result of a demo.
 
     Attributes:
-      grooves: The MIDI files that the model drew.
-      stopped_by: The signal that stopped the training before its end; then there are no grooves.
+      grooves: MIDI files of the sampled grooves.
+      stopped_by: The signal that stopped the training; then there are no grooves.
     """
 
     grooves: list[Path]
@@ -49,15 +49,21 @@ def run_demo(
     log: Log,
     on_step: Callable[[Progress], None],
 ) -> Demo:
-    """Writes the embedded data, preprocesses it, trains, and draws grooves, all below `directory`.
+    """Write the bundled patterns as MIDI, preprocess them, train a model and sample from it.
 
-    A second run goes on from what is there.
+    Args:
+      directory: Folder to write; a second run in it resumes the training.
+      num_steps: Training steps.
+      temperature: Sampling temperature of the grooves.
+      seed: Random seed of the training and the grooves.
+      log: Called with each line for the user.
+      on_step: Called with the progress of each training step.
 
     Raises:
-      GroovaeError: a part fails, for what its own function says.
+      GroovaeError: One of the functions it calls fails.
     """
     directory = Path(directory).expanduser()
-    # Names that no data set of the user's has, should the folder hold one.
+    # Named so that a dataset in the same folder is not overwritten.
     midi_dir, records = directory / "demo_midi", directory / "demo.tfrecord"
     train_dir = directory / "demo_train"
     files = write_dataset(midi_dir)

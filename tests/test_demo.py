@@ -1,4 +1,4 @@
-"""The demo does all of it, and goes on from where it was."""
+"""The demo writes grooves, resumes, and overwrites nothing else."""
 
 from pathlib import Path
 
@@ -6,35 +6,36 @@ import mido
 from conftest import Groovae, assert_one_line
 
 
-def test_the_demo_ends_with_grooves_and_the_way_on(groovae: Groovae, tmp_path: Path):
+def test_the_demo_writes_grooves_and_resumes(groovae: Groovae, tmp_path: Path) -> None:
     first = groovae("demo", "--num_steps=5", "--dir=demo")
     assert first.returncode == 0, first.stderr
     files = first.stdout.split()
     assert files == [f"demo/demo_groove-0{i}.mid" for i in (1, 2, 3, 4)]
     for file in files:
         assert any(message.type == "note_on" for message in mido.MidiFile(tmp_path / file))
-    for line in (
+    for next_step in (
         "groovae preprocess ../groove data_dir/music.tfrecord",
         "groovae train --num_steps=50000",
         "groovae sample --temperature=0.5 --out=drum_4bar.mid",
     ):
-        assert f"  {line}\n" in first.stderr
+        assert f"  {next_step}\n" in first.stderr
     before = (tmp_path / files[0]).read_bytes()
     second = groovae("demo", "--num_steps=5", "--dir=demo")
     assert second.returncode == 0, second.stderr
-    assert "at step 5 already" in second.stderr
+    assert "step 5" in second.stderr
+    assert "step 1/5" not in second.stderr
     assert (tmp_path / files[0]).read_bytes() == before
 
 
-def test_the_demo_leaves_a_data_set_alone(groovae: Groovae, tmp_path: Path):
+def test_the_demo_overwrites_no_dataset(in_process: Groovae, tmp_path: Path) -> None:
     (tmp_path / "groove").mkdir()
     for name in ("groove/info.csv", "music.tfrecord"):
         (tmp_path / name).write_text("mine")
-    assert groovae("demo", "--num_steps=1", "--dir=.").returncode == 0
+    assert in_process("demo", "--num_steps=1", "--dir=.").returncode == 0
     assert (tmp_path / "groove/info.csv").read_text() == "mine"
     assert (tmp_path / "music.tfrecord").read_text() == "mine"
 
 
-def test_a_folder_that_cannot_be_made_is_one_line(groovae: Groovae, tmp_path: Path):
+def test_a_folder_that_cannot_be_made_is_one_line(in_process: Groovae, tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    assert_one_line(groovae("demo", "--dir=file"), 1, "file")
+    assert_one_line(in_process("demo", "--dir=file"), 1, "file")

@@ -1,15 +1,18 @@
-"""Flags that several commands share."""
+"""Flags that several commands share, with one name and one help text each."""
 
+import dataclasses
 import math
-from typing import Any
+from typing import Any, TypeVar
 
 from absl import flags
 
 from groovae.errors import UsageError
 
+Options = TypeVar("Options")
 
-def need_arguments(positional: list[str], *names: str) -> list[str]:
-    """Checks that there is one positional argument for each name, and returns them."""
+
+def check_arguments(positional: list[str], *names: str) -> list[str]:
+    """Check that there is one positional argument for each name, and return them."""
     if len(positional) < len(names):
         missing = " and ".join(names[len(positional) :])
         raise UsageError(f"{missing} missing; see --help")
@@ -18,34 +21,45 @@ def need_arguments(positional: list[str], *names: str) -> list[str]:
     return positional
 
 
-def define_hparams(values: flags.FlagValues, help_text: str) -> None:
-    """`--hparams`, which may come several times: a flagfile's and then one's own, which wins."""
-    flags.DEFINE_multi_string("hparams", [], help_text, flag_values=values)
+def from_flags(options: type[Options], values: Any) -> Options:
+    """Return a dataclass whose fields have the values of the flags of the same names."""
+    assert dataclasses.is_dataclass(options)
+    return options(**{one.name: values[one.name].value for one in dataclasses.fields(options)})
+
+
+# Models
+
+
+def define_checkpoint(
+    values: flags.FlagValues, default: str | None = ".train", more_help: str = ""
+) -> None:
+    flags.DEFINE_string(
+        "checkpoint",
+        default,
+        "A training folder, the prefix of a checkpoint such as .train/model.ckpt-400, or a .tar"
+        f"{more_help}.",
+        flag_values=values,
+    )
+    flags.DEFINE_string(
+        "config", None, "Config of a checkpoint that has no config.json.", flag_values=values
+    )
+    define_hparams(values, "Hparams of a checkpoint that has no config.json: name=value,...")
 
 
 def define_config(values: flags.FlagValues, help_text: str) -> None:
     flags.DEFINE_string("config", "groovae_4bar", help_text, flag_values=values)
 
 
-def define_checkpoint(
-    values: flags.FlagValues, default: str | None = ".train", also: str = ""
-) -> None:
-    """Which trained model: the same flags wherever one is read; `also` says what else is taken."""
-    flags.DEFINE_string(
-        "checkpoint",
-        default,
-        "A training folder, the prefix of a checkpoint, such as .train/model.ckpt-400, or a .tar"
-        f"{also}.",
-        flag_values=values,
-    )
-    flags.DEFINE_string(
-        "config", None, "Config of a checkpoint without a config.json.", flag_values=values
-    )
-    define_hparams(values, "Its hparams, name=value,...; likewise.")
+def define_hparams(values: flags.FlagValues, help_text: str) -> None:
+    """Define --hparams, which may be repeated: a later one overrides that of a flagfile."""
+    flags.DEFINE_multi_string("hparams", [], help_text, flag_values=values)
 
 
-def define_examples(values: flags.FlagValues, default: str, purpose: str) -> None:
-    """Which records: the same flags wherever a model meets data."""
+# Data
+
+
+def define_examples(values: flags.FlagValues, default: str, verb: str) -> None:
+    """Define which records to read; `verb` completes the help, as in "to train on"."""
     flags.DEFINE_string(
         "examples_path",
         default,
@@ -55,14 +69,14 @@ def define_examples(values: flags.FlagValues, default: str, purpose: str) -> Non
     flags.DEFINE_string(
         "tfds_name",
         None,
-        f"A TensorFlow Datasets set to {purpose} on instead of --examples_path, such as "
+        f"A dataset of TensorFlow Datasets to {verb} on instead of --examples_path, such as "
         "groove/4bar-midionly.",
         flag_values=values,
     )
     flags.DEFINE_string(
         "tfds_data_dir",
         None,
-        "Where TensorFlow Datasets keeps its sets; ~/tensorflow_datasets by default.",
+        "Folder of TensorFlow Datasets; by default ~/tensorflow_datasets.",
         flag_values=values,
     )
 
@@ -72,23 +86,23 @@ def define_split(values: flags.FlagValues) -> None:
         "split",
         "validation",
         ["train", "validation", "test"],
-        "Which split of --tfds_name.",
+        "Split of --tfds_name.",
         flag_values=values,
     )
 
 
-def check_one_set(values: Any) -> None:
+def check_one_dataset(values: Any) -> None:
     if values.tfds_name and values["examples_path"].present:
-        raise UsageError("--tfds_name and --examples_path name two sets; give one of them")
+        raise UsageError("--tfds_name and --examples_path are mutually exclusive")
 
 
 def define_layout(values: flags.FlagValues) -> None:
-    """How notes become windows: the same flags wherever MIDI or records are read."""
+    """Define how notes are cut into windows."""
     flags.DEFINE_integer(
         "hop_bars",
         None,
-        "Bars from the start of a window to the next; 1 gives most data. By default windows do "
-        "not overlap.",
+        "Bars from the start of one window to the next; 1 gives the most windows. By default "
+        "windows do not overlap.",
         lower_bound=1,
         flag_values=values,
     )
@@ -96,8 +110,8 @@ def define_layout(values: flags.FlagValues) -> None:
         "unmapped_pitches",
         "drop",
         ["drop", "nearest", "error"],
-        "Drum notes that the model has no class for, such as claps: leave them out, move them to "
-        "the class that a drummer would use instead, or stop.",
+        "Drum notes whose pitch has no drum class, such as claps: drop them, move them to the "
+        "nearest class that a drummer would use instead, or stop with an error.",
         flag_values=values,
     )
     define_all_notes(values)
@@ -107,9 +121,12 @@ def define_all_notes(values: flags.FlagValues) -> None:
     flags.DEFINE_bool(
         "all_notes",
         False,
-        "Take the notes of all tracks for drums, not only those of the drum channel.",
+        "Read the notes of all channels as drums, not only those of the drum channel.",
         flag_values=values,
     )
+
+
+# Decoding
 
 
 def define_seed(values: flags.FlagValues, default: int | None, help_text: str) -> None:
@@ -123,16 +140,33 @@ def define_temperature(values: flags.FlagValues, default: float, help_text: str)
     flags.register_validator(
         "temperature",
         lambda temperature: 0 <= temperature < math.inf,
-        "must be 0 or more, where 0 leaves nothing to chance",
+        "must be finite and 0 or more",
         values,
     )
 
 
-def define_as_hits(values: flags.FlagValues) -> None:
-    flags.DEFINE_bool(
-        "as_hits",
-        False,
-        "Velocities and timing as those of a hit; as the original does, they are its mean over hit "
-        "and no hit, so that what the model is unsure of is soft and stiff.",
+def define_expectation(values: flags.FlagValues) -> None:
+    """Define --expectation, and --as_hits for its value `hit`; the later of the two is used."""
+    flags.DEFINE_enum(
+        "expectation",
+        "all",
+        ["all", "hit"],
+        "Velocity and timing of a hit. all: their expectation over hit and no hit, as in Magenta, "
+        "which makes uncertain hits softer and closer to the grid; hit: their expectation given "
+        "the hit.",
         flag_values=values,
     )
+    flags.DEFINE_flag(_AsHits(values["expectation"]), values)
+
+
+class _AsHits(flags.BooleanFlag):
+    """The former name of --expectation=hit."""
+
+    def __init__(self, expectation: flags.Flag) -> None:
+        self._expectation = expectation
+        super().__init__("as_hits", False, "The same as --expectation=hit.")
+
+    def parse(self, argument: Any) -> None:
+        super().parse(argument)
+        self._expectation.value = "hit" if self.value else "all"
+        self._expectation.present += 1

@@ -1,16 +1,15 @@
-"""What the commands that play share: a model, music files to play from, and what is left of it.
+"""What the commands that generate grooves share: a model, inputs and outputs.
 
-A take is what a command makes of one input: a file and its grooves. Where the input is a folder,
-each music file in it is a take, written to the same place in another folder by one model, and the
-draws start anew from the seed for each, so that it comes out as it would alone. A file that cannot
-be played is told, counted and left out.
+An input is a music file or a folder. For a folder one model generates an output for each music file
+in it, at the same place in another folder. The random numbers start anew from the seed for each
+file, so that it gives the same output as alone. A file that fails is logged, reported and skipped.
 """
 
 import collections
 import dataclasses
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -30,91 +29,94 @@ if TYPE_CHECKING:
 
 REPORT_FILE = "report.json"
 OUT_HELP = (
-    "The MIDI file to write, by default IN-COMMAND.mid, numbered where there are several; for a "
-    "folder the folder to write, by default DIR-COMMAND."
+    "MIDI file to write, by default IN-COMMAND.mid, numbered if there are several; for a folder "
+    "the folder to write, by default DIR-COMMAND."
 )
-CHANCE_OF_HITS = "How much is left to chance in the hits: 0 for the likeliest ones."
-BATCH_SIZE = 8  # pieces of a file that are decoded at a time
+HIT_TEMPERATURE_HELP = (
+    "Sampling temperature of the hits: 0 takes the most likely ones, 1 samples as the model has "
+    "learned, more is wilder."
+)
+BATCH_SIZE = 8  # segments of a file that are decoded at once
 
 
 @dataclasses.dataclass
 class Output:
-    """The grooves that were made of one input, and what there is to say of it.
+    """What a command generated from one input.
 
     Attributes:
       grooves: NoteSequences.
-      lines: For a person.
-      about: For machines.
+      log_lines: More lines for the log.
+      json_fields: More fields for --json and the report.
     """
 
     grooves: list[Any]
-    lines: list[str] = dataclasses.field(default_factory=list)
-    about: dict[str, Any] = dataclasses.field(default_factory=dict)
+    log_lines: list[str] = dataclasses.field(default_factory=list)
+    json_fields: dict[str, Any] = dataclasses.field(default_factory=dict)
 
 
 @dataclasses.dataclass(frozen=True)
 class GenerationCommand:
-    """What a command does with an input.
+    """How a command generates its output from an input.
 
     Attributes:
-      task: What the model shall do.
-      play: Does it, for one input.
-      count: How many grooves it makes of one.
-      also_read: Another file that must not be written over.
-      check: Raises for what would make all files of a folder fail.
+      task: The task of the model, and the command's name.
+      generate: Generates the output from the NoteSequence of an input.
+      num_outputs: Grooves for each input.
+      also_read: Another input file, which must not be overwritten.
+      check: Raises an error that would be the same for each file of a folder.
     """
 
     task: str
-    play: Callable[["GrooveModel", Any], Output]
-    count: int = 1
+    generate: Callable[["GrooveModel", Any], Output]
+    num_outputs: int = 1
     also_read: str = ""
     check: Callable[["GrooveModel"], object] = lambda model: None
 
 
-def define_output(
+def define_generation(
     values: flags.FlagValues, out: str | None = None, out_help: str = OUT_HELP
 ) -> None:
-    """Which model plays, and how its grooves are written, shown and heard."""
+    """Define the flags for the model and for what is written of its grooves."""
     flags.DEFINE_string("out", out, out_help, flag_values=values)
     define_checkpoint(
         values,
         None,
-        "; or what `groovae export --format=onnx` wrote, which takes no TensorFlow. By default "
-        ".train; where nothing is trained there, what plays whole grooves takes the model that "
-        "comes with groovae",
+        "; or a folder written by `groovae export --format=onnx`, which needs no TensorFlow. By "
+        "default .train, or if nothing is trained there the bundled model, which is not for "
+        "humanize, tap2drum, add_hihat and transfer",
     )
-    define_seed(values, None, "For the same grooves again; random by default, and printed.")
+    define_seed(values, None, "Random seed; by default a random one, which is logged.")
     flags.DEFINE_string(
         "drum_map",
         "gm",
-        "The pitches of drums in MIDI, read and written: gm, roland, or a JSON file such as "
-        '{"kick": 36, "snare": [38, 40]}, of which the first is written.',
+        "MIDI pitches of the drums, read and written: gm, roland, or a JSON file such as "
+        '{"kick": 36, "snare": [38, 40]}; the first pitch of a drum is written.',
         flag_values=values,
     )
     flags.DEFINE_bool(
         "pickup",
         False,
-        "Where the first hit is ahead of the beat, begin with an empty bar, so that all stays on "
-        "the grid of a sequencer; else the groove starts that much later.",
+        "If the first hit is before the beat, begin with an empty bar, so that the groove stays on "
+        "the grid of a sequencer; otherwise the groove starts that much later.",
         flag_values=values,
     )
-    flags.DEFINE_bool("png", False, "Also a picture, NAME.png.", flag_values=values)
-    flags.DEFINE_bool("wav", False, "Also the sound, NAME.wav.", flag_values=values)
-    flags.DEFINE_bool("play", False, "Play it on this machine.", flag_values=values)
+    flags.DEFINE_bool("png", False, "Also write a picture, NAME.png.", flag_values=values)
+    flags.DEFINE_bool("wav", False, "Also write the sound, NAME.wav.", flag_values=values)
+    flags.DEFINE_bool("play", False, "Play the groove on this machine.", flag_values=values)
     flags.DEFINE_string(
         "soundfont",
         None,
-        "An .sf2 file for the sound; a small one is built in.",
+        "Soundfont (.sf2) for --wav and --play; by default a small General MIDI one.",
         flag_values=values,
     )
-    flags.DEFINE_bool("preview", True, "Show the groove as text.", flag_values=values)
+    flags.DEFINE_bool("preview", True, "Log the groove as text.", flag_values=values)
     flags.DEFINE_bool(
-        "json", False, "Print the files and what they hold as JSON.", flag_values=values
+        "json", False, "Print one JSON object instead of file names.", flag_values=values
     )
 
 
-def load(values: Any, task: str, batch_size: int = BATCH_SIZE) -> "GrooveModel":
-    """The model that the flags name, fit for the task."""
+def load_from_flags(values: Any, task: str, batch_size: int = BATCH_SIZE) -> "GrooveModel":
+    """Load the model that the flags name, and check that it is one for the task."""
     from groovae.generation.groove_model import load_model
 
     model = load_model(
@@ -127,84 +129,119 @@ def load(values: Any, task: str, batch_size: int = BATCH_SIZE) -> "GrooveModel":
         all_notes="all_notes" in values and values.all_notes,
         task=task,
         log=log,
-        as_hits="as_hits" in values and values.as_hits,
+        as_hits="expectation" in values and values.expectation == "hit",
     )
     log(f"{model.config_name} from {model.checkpoint}, seed {model.seed}")
     return model
 
 
-def read(path: str, tell: Log = log) -> Any:
-    """The groove in a music file."""
+def read(path: str, log: Log = log) -> Any:
+    """Read a music file as a NoteSequence."""
     from groovae.data.conversion import read_sequence
 
-    return read_sequence(path, log=tell)
+    return read_sequence(path, log=log)
 
 
-def play_all(values: Any, source: str, job: GenerationCommand) -> int:
-    """Plays a music file, or each one in a folder.
+def run_on_files(values: Any, source: str, command: GenerationCommand) -> int:
+    """Generate from a music file, or from each one in a folder.
 
     Returns:
-      The exit code: 1 where nothing in a folder could be played.
+      The exit code: 1 if no file in a folder succeeded.
     """
     source = os.path.expanduser(source)
     check_sound(values)
     if os.path.isdir(source):
-        return _play_folder(values, source, job)
-    paths = numbered(values.out or f"{Path(source).stem}-{job.task}.mid", job.count)
-    check_apart([source, job.also_read], paths)
+        return _run_on_folder(values, source, command)
+    paths = numbered(values.out or f"{Path(source).stem}-{command.task}.mid", command.num_outputs)
+    check_outputs([source, command.also_read], paths)
     lost: list[str] = []
-    groove = read(source, _telling(lost))
-    model = load(values, job.task)
-    model.log = _telling(lost)
-    take = job.play(model, groove)
-    played = {"lost": lost, **take.about, "outputs": deliver(values, model, paths, take)}
+    groove = read(source, _logging_to(lost))
+    model = load_from_flags(values, command.task)
+    model.log = _logging_to(lost)
+    output = command.generate(model, groove)
+    written = write_outputs(values, model, paths, output)
     if values.json:
-        print_json({**about(model), "source": source, **played})
+        details = {"lost": lost, **output.json_fields, "outputs": written}
+        print_json({**model_fields(model), "source": source, **details})
     return 0
 
 
-def deliver(
-    values: Any, model: "GrooveModel", paths: list[Path], take: Output
+def write_outputs(
+    values: Any, model: "GrooveModel", paths: list[Path], output: Output
 ) -> list[dict[str, Any]]:
-    """Writes the grooves of a take, as MIDI and whatever else is wanted, and tells of them."""
-    for line in take.lines:
+    """Write the grooves as MIDI and in each other format that the flags name.
+
+    Returns:
+      The fields of each groove for JSON.
+    """
+    for line in output.log_lines:
         log(line)
-    outputs = []
-    for path, groove in zip(paths, take.grooves, strict=True):
-        moved_ms = write_sequence(path, groove, values.pickup)
-        output = {"file": printable(str(path)), "hits": len(groove.notes), "moved_ms": moved_ms}
-        log(_describe(output, values.pickup))
-        outputs.append({**output, **_show(values, model, path, groove, moved_ms)})
-        if not values.json:
-            for kind in filter(outputs[-1].__contains__, ("file", "png", "wav")):
-                print(outputs[-1][kind], flush=True)
-    return outputs
+    return [
+        _write_output(values, model, path, groove)
+        for path, groove in zip(paths, output.grooves, strict=True)
+    ]
 
 
-def about(model: "GrooveModel") -> dict[str, Any]:
-    """Where grooves come from, for JSON."""
+def model_fields(model: "GrooveModel") -> dict[str, Any]:
+    """Return the fields for JSON that name the model."""
     return {"checkpoint": model.checkpoint, "config": model.config_name, "seed": model.seed}
 
 
 def check_sound(values: Any) -> None:
-    """Checks what `--wav` and `--play` need, before anything is written."""
+    """Check that --wav and --play have what they need, before anything is written."""
     if values.wav or values.play:
         from groovae.music.sound import check_ready
 
         check_ready(values.soundfont)
     elif values.soundfont:
-        raise UsageError("--soundfont is for --wav and --play; give one of them")
+        raise UsageError("--soundfont needs --wav or --play")
 
 
-def _show(
-    values: Any, model: "GrooveModel", path: Path, groove: Any, moved_ms: float
-) -> dict[str, str]:
-    """The groove as text, picture and sound; the files that were written, by their kind."""
-    drum_map, written = model.layout.pitch_classes, {}
+def check_outputs(sources: Iterable[str], targets: Iterable[Path]) -> None:
+    """Check that no output overwrites an input or another output."""
+    inputs = {os.path.realpath(os.path.expanduser(source)) for source in sources}
+    outputs: set[str] = set()
+    for target in targets:
+        path = os.path.realpath(target)
+        if path in inputs:
+            raise UsageError(f"{target}: this is an input; choose another --out")
+        if path in outputs:
+            raise UsageError(f"{target}: the output of two inputs; run the command on each file")
+        outputs.add(path)
+
+
+def _write_output(values: Any, model: "GrooveModel", path: Path, groove: Any) -> dict[str, Any]:
+    moved_ms = write_sequence(path, groove, values.pickup)
+    fields = {"file": printable(str(path)), "hits": len(groove.notes), "moved_ms": moved_ms}
+    log(_describe(fields, values.pickup))
     if values.preview:
         from groovae.music.picture import preview
 
-        log(preview(groove, drum_map, shutil.get_terminal_size((100, 24)).columns))
+        columns = shutil.get_terminal_size((100, 24)).columns
+        log(preview(groove, model.layout.pitch_classes, columns))
+    fields |= _render(values, model, path, groove, moved_ms)
+    if not values.json:
+        for kind in filter(fields.__contains__, ("file", "png", "wav")):
+            print(fields[kind], flush=True)
+    return fields
+
+
+def _describe(fields: dict[str, Any], pickup: bool) -> str:
+    line = f"{fields['file']}: {fields['hits']} hits"
+    if not fields["hits"]:
+        return f"{line}; train the model longer or raise --temperature"
+    if fields["moved_ms"] and pickup:
+        return f"{line}, after an empty bar, because a hit is before the beat"
+    if fields["moved_ms"]:
+        line += f", moved {fields['moved_ms']:.1f} ms later, because a hit is before the beat"
+    return line
+
+
+def _render(
+    values: Any, model: "GrooveModel", path: Path, groove: Any, moved_ms: float
+) -> dict[str, str]:
+    """Write or play a groove as picture and sound; return the files by kind."""
+    drum_map, written = model.layout.pitch_classes, {}
     if values.png:
         from groovae.music.picture import draw
 
@@ -214,83 +251,54 @@ def _show(
         from groovae.generation.grooves import shift_groove
         from groovae.music.sound import play, write_wav
 
-        heard = shift_groove(groove, moved_ms / 1000)  # as in the MIDI file
+        as_in_midi = shift_groove(groove, moved_ms / 1000)
         if values.wav:
             written["wav"] = path.with_suffix(".wav")
-            write_wav(written["wav"], heard, drum_map, values.soundfont)
+            write_wav(written["wav"], as_in_midi, drum_map, values.soundfont)
         if values.play:
-            play(heard, drum_map, values.soundfont)
-    return {kind: printable(str(name)) for kind, name in written.items()}
+            play(as_in_midi, drum_map, values.soundfont)
+    return {kind: printable(str(file)) for kind, file in written.items()}
 
 
-def _describe(output: dict[str, Any], pickup: bool) -> str:
-    line = f"{output['file']}: {output['hits']} hits"
-    if not output["hits"]:
-        return f"{line}; the model is silent, train it longer or raise --temperature"
-    if output["moved_ms"] and pickup:
-        return f"{line}, after an empty bar, since a hit is played before the beat"
-    if output["moved_ms"]:
-        line += f", starts {output['moved_ms']:.1f} ms late to keep a hit played before the beat"
-    return line
+def _logging_to(lines: list[str]) -> Log:
+    """Return a log that also keeps its lines."""
 
-
-def _telling(lost: list[str]) -> Log:
-    """Says a line, and keeps it."""
-
-    def tell(line: str) -> None:
+    def log_and_keep(line: str) -> None:
         log(line)
-        lost.append(line)
+        lines.append(line)
 
-    return tell
+    return log_and_keep
 
 
-def _play_folder(values: Any, source: str, job: GenerationCommand) -> int:
+# Folders
+
+
+def _run_on_folder(values: Any, source: str, command: GenerationCommand) -> int:
     name = os.path.basename(os.path.abspath(source))
-    folder = Path(values.out or f"{name}-{job.task}").expanduser()
+    folder = Path(values.out or f"{name}-{command.task}").expanduser()
     if folder.is_file():
-        raise UsageError(f"{folder}: this is a file, and {source} is a folder; name a folder")
-    targets = _targets(source, folder, job.count)
-    check_apart(
-        [job.also_read, *(os.path.join(source, file) for file in targets)],
+        raise UsageError(
+            f"{folder}: this is a file, but {source} is a folder; --out needs a folder"
+        )
+    targets = _targets(source, folder, command.num_outputs)
+    check_outputs(
+        [command.also_read, *(os.path.join(source, file) for file in targets)],
         [path for paths in targets.values() for path in paths],
     )
     values.preview = False
-    model = load(values, job.task)
-    job.check(model)
-    report: dict[str, Any] = {**about(model), "takes": [], "skipped": []}
+    model = load_from_flags(values, command.task)
+    command.check(model)
+    report: dict[str, Any] = {**model_fields(model), "takes": [], "skipped": []}
     for file, paths in targets.items():
-        _play_one(values, model, job, os.path.join(source, file), paths, report)
-    return _close_folder(values, folder, report)
+        _run_on_file(values, model, command, os.path.join(source, file), paths, report)
+    return _finish_folder(values, folder, report)
 
 
-def _play_one(
-    values: Any,
-    model: "GrooveModel",
-    job: GenerationCommand,
-    path: str,
-    paths: list[Path],
-    report: dict[str, Any],
-) -> None:
-    """Plays a file of a folder, as it would be played alone, or leaves it out."""
-    lost: list[str] = []
-    model.log = _telling(lost)
-    model.reset_random()
-    try:
-        take = job.play(model, read(path, model.log))
-    except GroovaeError as error:
-        log(f"left out: {error}")
-        report["skipped"].append(
-            {"source": printable(path), "reason": _reason(str(error), printable(path))}
-        )
-        return
-    outputs = deliver(values, model, paths, take)
-    report["takes"].append(
-        {"source": printable(path), "lost": lost, **take.about, "outputs": outputs}
-    )
+def _targets(source: str, folder: Path, num_outputs: int) -> dict[str, list[Path]]:
+    """Return the outputs for each music file below `source`.
 
-
-def _targets(source: str, folder: Path, count: int) -> dict[str, list[Path]]:
-    """Where the music files below `source` go, but for what an earlier run left in `folder`."""
+    Files in `folder`, where an earlier run may have written, are no inputs.
+    """
     root, own = os.path.abspath(source), os.path.realpath(folder)
     files, _ = deduplicate(root, find_music(root).files)
     if _is_below(own, os.path.realpath(root)):
@@ -299,10 +307,10 @@ def _targets(source: str, folder: Path, count: int) -> dict[str, list[Path]]:
     taken: set[Path] = set()
     for file in files:
         target = folder / Path(file).with_suffix(".mid")
-        if target in taken:  # as take.mid and take.midi
+        if target in taken:  # as of take.mid and take.midi
             target = folder / f"{file}.mid"
         taken.add(target)
-        targets[file] = numbered(target, count)
+        targets[file] = numbered(target, num_outputs)
     return targets
 
 
@@ -311,34 +319,40 @@ def _is_below(path: str, folder: str) -> bool:
     return real != folder and os.path.commonpath([real, folder]) == folder
 
 
-def _close_folder(values: Any, folder: Path, report: dict[str, Any]) -> int:
-    """Tells and keeps what became of the files of a folder; the exit code."""
-    done, skipped = len(report["takes"]), report["skipped"]
+def _run_on_file(
+    values: Any,
+    model: "GrooveModel",
+    command: GenerationCommand,
+    path: str,
+    paths: list[Path],
+    report: dict[str, Any],
+) -> None:
+    """Generate from one file of a folder, and add to the report what was written or why not."""
+    name, lost = printable(path), list[str]()
+    model.log = _logging_to(lost)
+    model.reset_random()
+    try:
+        output = command.generate(model, read(path, model.log))
+    except GroovaeError as error:
+        log(f"skipped: {error}")
+        # Without name, details and advice, so that equal reasons can be counted.
+        reason = str(error).removeprefix(f"{name}: ").partition(";")[0].partition(" (")[0]
+        report["skipped"].append({"source": name, "reason": reason})
+        return
+    written = write_outputs(values, model, paths, output)
+    report["takes"].append({"source": name, "lost": lost, **output.json_fields, "outputs": written})
+
+
+def _finish_folder(values: Any, folder: Path, report: dict[str, Any]) -> int:
+    """Write the report, log a summary of it, and return the exit code."""
+    num_done, skipped = len(report["takes"]), report["skipped"]
     write_json(folder / REPORT_FILE, report)
-    line = f"played {done} of {done + len(skipped)} files to {folder}"
+    line = f"wrote the output of {num_done} of {num_done + len(skipped)} files to {folder}"
     if skipped:
-        reasons = collections.Counter(one["reason"] for one in skipped)
-        line += f"; left out: {format_counts(reasons)}"
-    log(f"{line}; the report is {folder / REPORT_FILE}")
+        line += (
+            f"; skipped: {format_counts(collections.Counter(skip['reason'] for skip in skipped))}"
+        )
+    log(f"{line}; see {folder / REPORT_FILE}")
     if values.json:
         print_json(report)
-    return 0 if done else 1
-
-
-def _reason(message: str, name: str) -> str:
-    """What an error says of a file, without its name, details and advice."""
-    text = message.removeprefix(f"{name}: ")
-    return text.partition(";")[0].partition(" (")[0]
-
-
-def check_apart(sources: list[str], targets: list[Path]) -> None:
-    """Checks that nothing is written over what is read, and no two outputs have one name."""
-    read_from = {os.path.realpath(os.path.expanduser(source)) for source in sources}
-    seen: set[str] = set()
-    for target in targets:
-        real = os.path.realpath(target)
-        if real in read_from:
-            raise UsageError(f"{target}: this is an input; name another --out")
-        if real in seen:
-            raise UsageError(f"{target}: two inputs would be written here; play them one by one")
-        seen.add(real)
+    return 0 if num_done else 1

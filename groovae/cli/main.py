@@ -1,11 +1,13 @@
 """The command line: `groovae COMMAND [arguments] [--flags]`.
 
-A command is a module of this package with `define_flags` and `run`, and a docstring that is its
-help: what it does, how to call it, examples. It holds flags and wording only; the work is done by
-the library. Each command has flags of its own, apart from absl's global ones, because Magenta's
-modules define clashing flags there. Data goes to stdout, talk and progress to stderr. Exit codes:
-0 done, 1 failed, 2 wrong call, 3 not as good as required, 130 stopped by Ctrl-C, 143 by SIGTERM,
-141 when the reader of a pipe went away.
+A command is a module of `groovae.cli.commands` with `define_flags` and `run`. Its docstring is its
+help and begins with `groovae NAME: summary.`, from which COMMANDS is read. Such a module holds only
+flags and wording; the library does the work. Each command has flags of its own, apart from absl's
+global ones, because Magenta's modules define clashing flags there. Data goes to stdout, log and
+progress to stderr.
+
+Exit codes: 0 success, 1 failure, 2 wrong call, 3 a --require does not hold, 130 stopped by Ctrl-C,
+141 the reader of stdout closed the pipe, 143 stopped by SIGTERM.
 """
 
 import difflib
@@ -14,6 +16,8 @@ import os
 import sys
 import textwrap
 import traceback
+from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 
 from absl import flags
@@ -21,27 +25,24 @@ from absl import flags
 from groovae import __version__
 from groovae.errors import GroovaeError, UsageError, missing_package
 
+
+def _summary(name: str) -> str:
+    """Read a command's summary from its source: importing all commands would take 0.4 s."""
+    source = Path(__file__).with_name("commands") / f"{name}.py"
+    with source.open(encoding="utf-8") as file:
+        return file.readline().partition(": ")[2].strip().removesuffix(".")
+
+
 COMMANDS = {
-    "demo": "everything at once on embedded drum patterns: data, training, a groove",
-    "download": "fetch the Groove MIDI Dataset, or a checkpoint by Google, and check it",
-    "info": "what a Groove MIDI Dataset folder holds",
-    "preprocess": "a folder of MIDI files to a TFRecord of NoteSequences",
-    "train": "train a GrooVAE model, or go on training it",
-    "evaluate": "how good a trained model is: its losses, musical metrics, baselines",
-    "report": "a page on a trained model, to look at and to listen to",
-    "sample": "draw grooves from a trained model, as MIDI",
-    "reconstruct": "encode a groove and decode it: what the model makes of it",
-    "interpolate": "grooves on the way from one to another",
-    "vary": "neighbours of a groove",
-    "humanize": "play a stiff beat with a drummer's timing and dynamics",
-    "tap2drum": "play a beat on the whole kit from a tapped rhythm",
-    "add_hihat": "play a hi-hat to a groove",
-    "transfer": "play the hits of one beat with the feel of another",
-    "export": "a trained model as files that other programs play: ONNX, magenta.js",
-    "serve": "show an exported model in the browser",
+    name: _summary(name)
+    for name in (
+        *("demo", "download", "info", "preprocess", "train", "evaluate", "report", "sample"),
+        *("reconstruct", "interpolate", "vary", "humanize", "tap2drum", "add_hihat", "transfer"),
+        *("export", "serve"),
+    )
 }
 
-# Names of files, flags and checkpoints stay whole.
+# Names of files, flags and checkpoints are not broken.
 HELP_TEXT = textwrap.TextWrapper(
     100,
     initial_indent=" " * 6,
@@ -52,24 +53,25 @@ HELP_TEXT = textwrap.TextWrapper(
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Runs one command and returns its exit code."""
+    """Run one command and return its exit code."""
     arguments = list(sys.argv[1:] if argv is None else argv)
     name = arguments.pop(0) if arguments else "--help"
-    who = f"groovae {name}" if name in COMMANDS else "groovae"
+    program = f"groovae {name}" if name in COMMANDS else "groovae"
     try:
         try:
             return _run(name, arguments)
         finally:
             _flush()
     except KeyboardInterrupt:
-        print(f"\n{who}: stopped by Ctrl-C", file=sys.stderr)
+        print(f"\n{program}: stopped by Ctrl-C", file=sys.stderr)
         return 130
     except BrokenPipeError:
-        return 141  # The reader went away, as in `groovae info DIR | head`: no one would read it.
+        return 141  # as in `groovae info DIR | head`
     except Exception as error:
         if os.environ.get("GROOVAE_DEBUG", "0") not in ("", "0"):
             traceback.print_exc()
-        return _complain(who, error)
+        print(f"{program}: {_message(error)}", file=sys.stderr)
+        return error.exit_code if isinstance(error, GroovaeError) else 1
 
 
 def _run(name: str, arguments: list[str]) -> int:
@@ -82,17 +84,15 @@ def _run(name: str, arguments: list[str]) -> int:
         print(f"groovae {__version__}")
         return 0
     if name.startswith("-"):
-        raise UsageError(f"the command comes first, then flags such as {name}; see groovae --help")
+        raise UsageError(f"the command must precede flags such as {name}; see groovae --help")
     if name not in COMMANDS:
-        raise UsageError(
-            f"there is no command {name!r}{_nearest(name, COMMANDS)}; see groovae --help"
-        )
+        raise UsageError(f"no command {name!r}{_suggestion(name, COMMANDS)}; see groovae --help")
     command = importlib.import_module(f"groovae.cli.commands.{name}")
     values = flags.FlagValues()
     values.set_gnu_getopt(True)  # flags may follow the arguments
     command.define_flags(values)
     flags.DEFINE_bool(
-        "debug", False, "Show tracebacks and all that TensorFlow prints.", flag_values=values
+        "debug", False, "Show tracebacks and the messages of TensorFlow.", flag_values=values
     )
     flags.DEFINE_bool("help", False, "Show this help.", flag_values=values, short_name="h")
     positional = _parse(values, name, arguments)
@@ -105,50 +105,43 @@ def _run(name: str, arguments: list[str]) -> int:
 
 
 def _flush() -> None:
-    """Writes out what print still holds, so that a failure shows now and not after the exit."""
+    """Flush stdout, so that a failure to write is reported as an error of the command."""
     try:
         print(end="", flush=True)
     except OSError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # Python flushes once more.
+        # Python flushes again at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise
 
 
 def _parse(values: flags.FlagValues, name: str, arguments: list[str]) -> list[str]:
+    """Parse the flags and return the positional arguments."""
     try:
         positional = values([f"groovae {name}", *arguments])[1:]
+        for flag in values:
+            if values[flag].value != values[flag].value:  # NaN, which absl's bounds accept
+                raise ValueError(f"flag --{flag} must be a number")
     except flags.UnrecognizedFlagError as error:
-        near = _nearest(error.flagname, list(values), prefix="--")
-        raise UsageError(
-            f"there is no flag --{error.flagname}{near}; see groovae {name} --help"
-        ) from error
+        message = f"no flag --{error.flagname}{_suggestion(error.flagname, values, '--')}"
     except (flags.Error, ValueError) as error:
-        what = str(error).removeprefix("ERROR:: ")  # absl's, of a flagfile
-        raise UsageError(f"{what}; see groovae {name} --help") from error
-    for flag in values:
-        if values[flag].value != values[flag].value:  # absl's bounds let NaN through
-            raise UsageError(f"flag --{flag} must be a number; see groovae {name} --help")
-    return positional
-
-
-def _complain(who: str, error: Exception) -> int:
-    if isinstance(error, GroovaeError):
-        print(f"{who}: {_one_line(str(error))}", file=sys.stderr)
-        return error.exit_code
-    if isinstance(error, ModuleNotFoundError):
-        what = missing_package(error.name)
+        message = str(error).removeprefix("ERROR:: ")  # which absl writes for a flagfile
     else:
-        text = _one_line(f"{type(error).__name__}: {error}")
-        what = f"unexpected {text}; see all of it with --debug"
-    print(f"{who}: {what}", file=sys.stderr)
-    return 1
+        return positional
+    raise UsageError(f"{message}; see groovae {name} --help")
 
 
-def _one_line(text: str) -> str:
+def _message(error: Exception) -> str:
+    """Return one line about an error."""
+    if isinstance(error, ModuleNotFoundError):
+        return missing_package(error.name)
+    text = str(error)
+    if not isinstance(error, GroovaeError):
+        text = f"unexpected {type(error).__name__}: {text}; --debug shows the traceback"
     return " ".join(text.split())
 
 
-def _nearest(name: str, among: Any, prefix: str = "") -> str:
-    near = difflib.get_close_matches(name, among, n=1, cutoff=0.5)
+def _suggestion(name: str, names: Iterable[str], prefix: str = "") -> str:
+    near = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
     return f", did you mean {prefix}{near[0]}?" if near else ""
 
 
@@ -162,8 +155,8 @@ Usage: groovae COMMAND [arguments] [--flags]
 
 {commands}
 
-groovae COMMAND --help tells more. `groovae sample` plays at once, by a model that comes along. With
-a folder of drum MIDI, such as the Groove MIDI Dataset, there is your own:
+groovae COMMAND --help shows details. `groovae sample` works at once, with the bundled model. To
+train your own on a folder of drum MIDI, such as the Groove MIDI Dataset:
 
   groovae preprocess ../groove data_dir/music.tfrecord
   groovae train --num_steps=50000
@@ -179,5 +172,5 @@ def _help(command: Any, values: flags.FlagValues) -> str:
         text = flag.help.partition(";\n")[0]  # absl adds that a flag may be repeated
         text += f" (default: {default})" if default else ""
         lines += HELP_TEXT.wrap(text)
-    lines += ["  --flagfile=FILE", "      Read flags from a file, one a line; configs/ holds some."]
+    lines += ["  --flagfile=FILE", "      Read flags from a file, one a line; see configs/."]
     return "\n".join(lines)

@@ -1,4 +1,4 @@
-"""What goes to stdout and stderr."""
+"""Output of the commands: the log goes to stderr, data to stdout."""
 
 import json
 import math
@@ -7,18 +7,18 @@ from typing import Any
 
 
 def log(line: str) -> None:
-    """Talk goes to stderr, so that stdout holds data only."""
+    """Write a line to stderr."""
     print(line, file=sys.stderr, flush=True)
 
 
 def print_json(value: dict[str, Any]) -> None:
-    """One JSON object to stdout, for machines; a number that is none becomes null."""
+    """Print one JSON object; a non-finite number becomes null."""
     print(json.dumps(_finite(value), indent=2, allow_nan=False))
 
 
 def _finite(value: Any) -> Any:
     if isinstance(value, dict):
-        return {key: _finite(one) for key, one in value.items()}
+        return {key: _finite(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_finite(one) for one in value]
+        return [_finite(item) for item in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -1,39 +1,41 @@
-"""What `evaluate --metrics` and `report` share."""
+"""What `evaluate --metrics` and `report` share: flags, and the evaluation of a model."""
 
-from typing import Any
+import dataclasses
+from typing import TYPE_CHECKING, Any
 
 from absl import flags
 
-from groovae.cli.flags import define_as_hits, define_seed, define_temperature
+from groovae.cli.flags import define_expectation, define_seed, define_temperature
 from groovae.cli.output import log
 from groovae.errors import GroovaeError
 
+if TYPE_CHECKING:
+    from groovae.data.source import DataSource
+    from groovae.evaluation.study import Study
 
-def define_appraisal(values: flags.FlagValues) -> None:
-    """What a model is judged by beside its losses: the same flags for a table and for a page."""
+
+def define_study(values: flags.FlagValues) -> None:
     flags.DEFINE_string(
         "baseline_examples_path",
         "data_dir/music-train.tfrecord",
-        "The records trained on: what the baselines are fitted on, and what samples may be copies "
-        "of. With --tfds_name it is the train split of that.",
+        "The training records: the baselines are fitted on them, and samples are checked for being "
+        "copies of them. With --tfds_name, by default its train split.",
         flag_values=values,
     )
     flags.DEFINE_integer(
         "num_samples",
         None,
-        "How many grooves to draw; by default as many as there are windows.",
+        "Grooves to sample; by default as many as there are windows.",
         lower_bound=0,
         flag_values=values,
     )
-    define_temperature(values, 0.5, "Of the grooves that are drawn.")
-    define_seed(values, 0, "Of the grooves that are drawn.")
-    define_as_hits(values)
+    define_temperature(values, 0.5, "Sampling temperature of these grooves.")
+    define_seed(values, 0, "Random seed of these grooves.")
+    define_expectation(values)
 
 
-def appraised(values: Any, data: Any) -> Any:
-    """The Study of the checkpoint that the flags name, on `data`."""
-    import dataclasses
-
+def evaluate_from_flags(values: Any, data: "DataSource") -> "Study":
+    """Evaluate the checkpoint that the flags name on `data`, beside baselines."""
     from groovae.data.records import find
     from groovae.evaluation.study import evaluate_model
 
@@ -58,5 +60,5 @@ def appraised(values: Any, data: Any) -> Any:
         values.temperature,
         values.seed,
         log,
-        values.as_hits,
+        values.expectation == "hit",
     )

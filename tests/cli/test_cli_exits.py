@@ -1,4 +1,4 @@
-"""How a command ends when all does not go well: a closed pipe, Ctrl-C, a bug."""
+"""Exit codes and messages of commands that fail: a closed pipe, a full disk, Ctrl-C, a bug."""
 
 import importlib
 import os
@@ -34,7 +34,7 @@ def run_into(stdout: int, folder: Path, *call: str, **env: str) -> subprocess.Co
 
 @pytest.mark.parametrize("unbuffered", ["", "1"])
 @pytest.mark.parametrize("call", ["info .", "info . --json", "train --help", "--help"])
-def test_a_closed_pipe_is_no_error(small_dataset: Path, call: str, unbuffered: str) -> None:
+def test_a_closed_pipe_is_exit_code_141(small_dataset: Path, call: str, unbuffered: str) -> None:
     reader, writer = os.pipe()
     os.close(reader)
     result = run_into(writer, small_dataset, *call.split(), PYTHONUNBUFFERED=unbuffered)
@@ -44,7 +44,7 @@ def test_a_closed_pipe_is_no_error(small_dataset: Path, call: str, unbuffered: s
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="there is no /dev/full")
 @pytest.mark.parametrize("call", ["info .", "--help"])
-def test_a_full_disk_behind_stdout_is_one_line(small_dataset: Path, call: str) -> None:
+def test_stdout_on_a_full_disk_is_one_line(small_dataset: Path, call: str) -> None:
     with open("/dev/full", "w") as full:
         result = run_into(full.fileno(), small_dataset, *call.split())
     assert_one_line(result, 1, "No space left on device")
@@ -64,7 +64,7 @@ def is_working(_: subprocess.Popen[str], out: Path) -> bool:
 
 @pytest.fixture
 def slow_folder(tmp_path: Path) -> Path:
-    """MIDI files that take `groovae preprocess` far longer than any test waits."""
+    """A folder of MIDI files that take `groovae preprocess` longer than the test waits."""
     folder = tmp_path / "midi"
     folder.mkdir()
     write_midi(folder / "0.mid", [Note(i / 8, i / 8 + 0.1, 42, 80) for i in range(2000)])
@@ -73,7 +73,7 @@ def slow_folder(tmp_path: Path) -> Path:
     return folder
 
 
-# A test run in the background ignores Ctrl-C, and so would its children.
+# Tests that run in the background ignore Ctrl-C, and so would their child processes.
 IN_FOREGROUND = """
 import signal, sys
 signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -84,7 +84,7 @@ sys.exit(main())
 
 @pytest.mark.skipif(not os.path.exists("/proc/self/maps"), reason="there is no /proc")
 @pytest.mark.parametrize("is_time", [is_importing, is_working])
-def test_ctrl_c_is_one_line_and_leaves_nothing(
+def test_ctrl_c_is_one_line_and_leaves_no_file(
     slow_folder: Path, tmp_path: Path, is_time: Callable[[Any, Path], bool]
 ) -> None:
     out = tmp_path / "out"
@@ -108,7 +108,7 @@ def test_ctrl_c_is_one_line_and_leaves_nothing(
 
 @pytest.fixture
 def broken_info(monkeypatch: pytest.MonkeyPatch) -> None:
-    """`groovae info` with a bug, and --debug undone at the end."""
+    """Give `groovae info` a bug, and undo --debug at the end."""
 
     def run(values: Any, positional: list[str]) -> None:
         raise RuntimeError("a bug\nin two lines")
@@ -120,9 +120,9 @@ def broken_info(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.usefixtures("broken_info")
 def test_an_unexpected_error_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["info", "debug"]) == 1
-    assert capsys.readouterr().err == (
-        "groovae info: unexpected RuntimeError: a bug in two lines; see all of it with --debug\n"
-    )
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("groovae info: unexpected RuntimeError: a bug in two lines")
+    assert "--debug" in line
 
 
 @pytest.mark.usefixtures("broken_info")
@@ -138,4 +138,4 @@ def test_debug_shows_the_traceback_of_an_expected_error_too(groovae: Groovae) ->
     result = groovae("info", "missing", "--debug")
     assert result.returncode == 1
     assert result.stderr.startswith("Traceback")
-    assert result.stderr.splitlines()[-1].startswith("groovae info: missing/info.csv: no such file")
+    assert result.stderr.splitlines()[-1].startswith("groovae info: missing/info.csv: ")

@@ -1,4 +1,4 @@
-"""info.csv of the Groove MIDI Dataset: counted right, and refused where it is not one."""
+"""`groovae info` on a folder: the summary of info.csv, and errors in it."""
 
 import json
 from pathlib import Path
@@ -10,7 +10,7 @@ from groovae.data.groove_midi_dataset import read_info, summarize
 from groovae.errors import GroovaeError
 
 
-def test_a_small_dataset_is_summed_up(small_dataset: Path) -> None:
+def test_summary_of_a_small_dataset(small_dataset: Path) -> None:
     of_funk = {"files": 2, "hours": 0.51, "beats": 1, "fills": 1, "median_bpm": 110.0}
     of_rock = {"files": 1, "hours": 1.5, "beats": 1, "fills": 0, "median_bpm": 90.0}
     assert summarize(read_info(small_dataset)) == {
@@ -28,25 +28,25 @@ def test_a_small_dataset_is_summed_up(small_dataset: Path) -> None:
     )
 
 
-def test_each_row_says_whether_its_file_is_there(small_dataset: Path) -> None:
+def test_each_row_has_whether_its_file_exists(small_dataset: Path) -> None:
     assert read_info(small_dataset)["on_disk"].tolist() == [True, False, True]
 
 
-def test_info_takes_the_table_for_its_folder(groovae: Groovae, small_dataset: Path) -> None:
-    assert "3 files" in groovae("info", small_dataset / "info.csv").stdout
+def test_info_accepts_the_path_of_info_csv(in_process: Groovae, small_dataset: Path) -> None:
+    assert "3 files" in in_process("info", small_dataset / "info.csv").stdout
 
 
-def test_info_prints_a_summary(groovae: Groovae, small_dataset: Path) -> None:
-    result = groovae("info", small_dataset)
+def test_info_prints_a_summary(in_process: Groovae, small_dataset: Path) -> None:
+    result = in_process("info", small_dataset)
     assert result.returncode == 0
     assert "3 files, 2.0 hours, 2 drummers, 90 to 120 bpm (median 100)" in result.stdout
-    assert "1 of the files listed in info.csv are not there" in result.stdout
+    assert "1 of the files listed in info.csv" in result.stdout
     assert "funk        2   0.51      1      1   110" in result.stdout
     assert result.stderr == ""
 
 
-def test_info_prints_json(groovae: Groovae, small_dataset: Path) -> None:
-    result = groovae("info", "--json", small_dataset)
+def test_info_prints_json(in_process: Groovae, small_dataset: Path) -> None:
+    result = in_process("info", "--json", small_dataset)
     assert json.loads(result.stdout) == summarize(read_info(small_dataset))
 
 
@@ -63,17 +63,17 @@ def test_info_prints_json(groovae: Groovae, small_dataset: Path) -> None:
     ],
     ids=["empty", "binary", "cut", "columns", "no rows", "text for a number", "no number"],
 )
-def test_a_bad_info_csv_is_refused(tmp_path: Path, content: bytes, message: str) -> None:
+def test_an_invalid_info_csv_is_an_error(tmp_path: Path, content: bytes, message: str) -> None:
     (tmp_path / "info.csv").write_bytes(content)
     with pytest.raises(GroovaeError, match=f"info.csv: .*{message}"):
         read_info(tmp_path)
 
 
-def test_no_info_csv_says_how_to_get_one(groovae: Groovae) -> None:
-    assert_one_line(groovae("info", "."), 1, "info.csv: no such file", "`groovae download`")
+def test_a_missing_info_csv_is_an_error_with_the_download_command(in_process: Groovae) -> None:
+    assert_one_line(in_process("info", "."), 1, "info.csv", "`groovae download`")
 
 
-def test_the_groove_midi_dataset(gmd: Path) -> None:
+def test_summary_of_the_groove_midi_dataset(gmd: Path) -> None:
     summary = summarize(read_info(gmd))
     assert (summary["files"], summary["missing_files"]) == (1150, 0)
     assert round(summary["hours"], 1) == 13.6

@@ -152,7 +152,7 @@ def test_command_prints_path_and_next_command(
     assert main(["download", "--checkpoint=groovae_4bar", "--dest=my model.tar"]) == 0
     out, err = capsys.readouterr()
     assert out == "my model.tar\n"
-    (next_step,) = re.findall("now: groovae (.*)", err)
+    (next_step,) = re.findall("next: groovae (.*)", err)
     assert next_step == "sample --checkpoint='my model.tar'"
     # Google's has the config's own hparams, this one is tiny.
     assert main([*shlex.split(next_step), f"--hparams={TINY_HPARAMS}", "--nopreview"]) == 0
@@ -176,7 +176,7 @@ def test_next_command_fits_the_checkpoint(
     path = f"{pretrained.DEST}/{name}.tar"
     assert out == f"{path}\n"
     task = NEXT[name].split()[0]
-    assert err.splitlines()[-1].endswith(f"now: groovae {NEXT[name]} --checkpoint={path}")
+    assert err.splitlines()[-1].endswith(f"groovae {NEXT[name]} --checkpoint={path}")
     check_task(task, config, path)
 
 

@@ -365,7 +365,7 @@ def test_the_command_tells_what_was_done(tree: Path, groovae: Groovae) -> None:
     assert "skipped 1: not in info.csv, such as link.mid (" in told
     assert f"wrote 4 records from 4 of 6 files to {out}/music-train.tfrecord in 2 shards" in told
     assert "  for groovae_4bar: 7 windows from 1 of 2 sequences" in told
-    assert f"  the report is {out}/music-test.tfrecord.report.json" in told
+    assert f"  report: {out}/music-test.tfrecord.report.json" in told
 
 
 def test_one_split_tells_of_the_others(tree: Path, groovae: Groovae) -> None:
@@ -375,8 +375,8 @@ def test_one_split_tells_of_the_others(tree: Path, groovae: Groovae) -> None:
     write_info(tree, {**SPLIT_OF, "02 too.mid": "validation"})
     result = groovae("preprocess", tree, "out", "--split=validation", "--unmapped_pitches=error")
     assert result.returncode == 0, result.stderr
-    assert "of other splits: 4 train, 2 test, 2 other" in result.stderr
-    assert "read once: 1 further names of files, such as 02.mid of 02 too.mid" in result.stderr
+    assert "other splits: 4 train, 2 test, 2 other" in result.stderr
+    assert "duplicate links: 1, such as 02.mid to 02 too.mid" in result.stderr
 
 
 @pytest.mark.parametrize(

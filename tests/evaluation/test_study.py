@@ -230,7 +230,7 @@ def test_a_wrong_call_is_told_before_anything_is_read(
 
 def test_a_typo_in_a_condition_is_told_before_anything_is_read(run: Run) -> None:
     assert_one_line(run("--metrics", "--require=hit_f2>0.3"), 2, "hit_f1")
-    assert_one_line(run("--require=hit_f1>0.3"), 2, "add --metrics")
+    assert_one_line(run("--require=hit_f1>0.3"), 2, "--metrics")
     assert_one_line(run("--require=kl_bits<3"), 2, "did you mean losses/kl_bits")
 
 

@@ -598,7 +598,7 @@ def test_the_command_exports_what_was_trained_and_replaces_an_earlier_export(
         (
             ["--out=x", "--format=magentajs", "--examples_path=x"],
             2,
-            "--examples_path belongs to --format=onnx",
+            "--examples_path needs --format=onnx",
         ),
         (["--out=x"], 1, ".train: no such checkpoint"),
     ],

@@ -282,6 +282,6 @@ def test_it_serves_until_ctrl_c(exported: Path) -> None:
     finally:
         process.kill()
     assert process.returncode == 130
-    assert told.splitlines()[0] == "groovae_4bar, step 3; Ctrl-C ends it"
+    assert told.startswith("groovae_4bar, step 3; ")
     assert told.splitlines()[-1] == "groovae serve: stopped by Ctrl-C"
     assert "Traceback" not in told

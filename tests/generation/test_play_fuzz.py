@@ -92,9 +92,9 @@ def test_no_file_stops_the_run(gmd: Path, trained: Path, tmp_path: Path) -> None
     assert good <= played, good - played
     assert len(played) > FILES / 4
     assert len(skipped) > FILES / 4, "the damage is real"
-    left_out = [line for line in stderr.splitlines() if line.startswith("left out: ")]
-    assert len(left_out) == len(skipped)
-    assert f"played {len(played)} of {FILES} files" in stderr.splitlines()[-1]
+    logged = [line for line in stderr.splitlines() if line.startswith("skipped: ")]
+    assert len(logged) == len(skipped)
+    assert f"{len(played)} of {FILES} files" in stderr.splitlines()[-1]
     outputs = [output for take in report["takes"] for output in take["outputs"]]
     assert {path.name for path in (tmp_path / "out").iterdir()} == {"report.json", *played}
     for output in outputs:

@@ -1,14 +1,15 @@
-"""groovae download: fetch the Groove MIDI Dataset, or a checkpoint by Google, and check it.
+"""groovae download: fetch the Groove MIDI Dataset or a checkpoint by Google.
 
 Usage: groovae download [--flags]
        groovae download --checkpoint=NAME [--flags]
 
-Fetches the MIDI of the Groove MIDI Dataset v1.0.0 (3.3 MB, 13.6 hours of drums by Google LLC,
-CC BY 4.0), checks its size and SHA-256, and unpacks it. Nothing is left behind if that fails.
+Downloads the MIDI files of the Groove MIDI Dataset v1.0.0 (3.3 MB, 13.6 hours of drums by Google
+LLC, CC BY 4.0), verifies size and SHA-256, and unpacks them. A failed download leaves nothing
+behind.
 
-With --checkpoint it fetches one of the five models that Google has trained (about 61.5 MB), checks
-its SHA-256, and leaves it packed: every --checkpoint takes a .tar. One that is there already is
-left as it is.
+With --checkpoint, downloads one of five models trained by Google (about 61.5 MB), verifies its
+SHA-256, and keeps it packed: each --checkpoint flag takes a .tar. A file that is already downloaded
+and has the right checksum is kept.
 
 Examples:
   groovae download
@@ -26,7 +27,7 @@ from typing import Any
 from absl import flags
 from tqdm import tqdm
 
-from groovae.cli.flags import need_arguments
+from groovae.cli.flags import check_arguments
 from groovae.cli.output import log
 from groovae.config.pretrained import CHECKPOINTS, DEST
 from groovae.config.tasks import task_of
@@ -40,23 +41,23 @@ def define_flags(values: flags.FlagValues) -> None:
         "checkpoint",
         None,
         list(CHECKPOINTS),
-        "Fetch this checkpoint by Google instead of the dataset.",
+        "Checkpoint by Google to download instead of the dataset.",
         flag_values=values,
     )
     flags.DEFINE_string(
         "dest",
         None,
-        f"The folder to make, by default {DATASET_DEST}; with --checkpoint the file, by default "
+        f"Folder to write, by default {DATASET_DEST}; with --checkpoint the file, by default "
         f"{DEST}/NAME.tar.",
         flag_values=values,
     )
     flags.DEFINE_string(
-        "url", None, "Another address of the same file, such as a mirror.", flag_values=values
+        "url", None, "URL of the same file elsewhere, such as a mirror.", flag_values=values
     )
 
 
 def run(values: Any, positional: list[str]) -> None:
-    need_arguments(positional)
+    check_arguments(positional)
     if values.checkpoint:
         _download_checkpoint(values)
     else:
@@ -67,11 +68,11 @@ def _download_dataset(values: Any) -> None:
     from groovae.data.groove_midi_dataset import GROOVE, download
 
     archive = dataclasses.replace(GROOVE, url=values.url or GROOVE.url)
-    log(f"fetching {archive.url}")
+    log(f"downloading {archive.url}")
     with _progress(archive.size) as progress:
         dest = download(values.dest or DATASET_DEST, archive, progress)
     folder = shlex.quote(str(dest))
-    log(f"the dataset is in {dest}; now: groovae preprocess {folder} data_dir/music.tfrecord")
+    log(f"wrote the dataset to {dest}; next: groovae preprocess {folder} data_dir/music.tfrecord")
     print(dest)
 
 
@@ -80,19 +81,19 @@ def _download_checkpoint(values: Any) -> None:
 
     with _progress(None) as progress:
         path = download(values.checkpoint, values.dest, values.url, progress, log)
-    log(f"the checkpoint is in {path}; {_next_step(values.checkpoint, str(path))}")
+    log(f"the checkpoint is {path}; next: {_next_command(values.checkpoint, str(path))}")
     print(path)
 
 
-def _next_step(name: str, path: str) -> str:
+def _next_command(name: str, path: str) -> str:
     task = task_of(CHECKPOINTS[name].config) or "sample"
     inputs = {"sample": "", "transfer": " --groove=A.mid --beat=B.mid"}.get(task, " IN.mid")
-    return f"now: groovae {task}{inputs} --checkpoint={shlex.quote(path)}"
+    return f"groovae {task}{inputs} --checkpoint={shlex.quote(path)}"
 
 
 @contextlib.contextmanager
 def _progress(total_bytes: int | None) -> Iterator[Progress]:
-    """A bar on a terminal, once there is something to wait for."""
+    """Show a progress bar on a terminal, unless all is done within half a second."""
     with tqdm(
         total=total_bytes, unit="B", unit_scale=True, disable=None, leave=False, delay=0.5
     ) as bar:

@@ -1,21 +1,20 @@
-"""groovae export: a trained model as files that other programs play.
+"""groovae export: export a trained model to ONNX or magenta.js.
 
 Usage: groovae export --format=onnx|magentajs --out=DIR [--flags]
 
-onnx: encoder.onnx, decoder.onnx, decoder_start.onnx and decoder_step.onnx, for onnxruntime and
-other runtimes, and config.json with all that they need to know. Noise is an input, so that a
-seed gives the same groove again and a temperature of 0 leaves nothing to chance. They are compared
-with TensorFlow on the windows of --examples_path, or else on random ones and such as the model
-draws, and only written where they play the same. Needs `pip install onnx onnxruntime`.
+onnx: writes encoder.onnx, decoder.onnx, decoder_start.onnx and decoder_step.onnx, for onnxruntime
+and other runtimes, and config.json, which describes their inputs and outputs. Noise is an input: a
+seed reproduces a groove, and temperature 0 is deterministic. The graphs are verified against
+TensorFlow before they are written, on the windows of --examples_path, or else on random and sampled
+ones. Needs `pip install onnx onnxruntime`.
 
-magentajs: config.json, weights_manifest.json and the weights for the npm package @magenta/music,
-and a page that plays them; see `groovae serve`.
+magentajs: writes config.json, weights_manifest.json and the weights for the npm package
+@magenta/music, and a page that plays them; see `groovae serve`.
 
---dtype makes the files smaller: onnx has float16 and int8, magentajs float16, uint16 and uint8.
-Only weights are stored so. With onnx, what that costs in hits, velocities, timing and sigma is
-measured and told.
+--dtype stores the weights in less space: float16 or int8 for onnx, float16, uint16 or uint8 for
+magentajs. For onnx the change in hits, velocities, timing and sigma is measured and logged.
 
-A folder that is there already is replaced if it is an earlier export, and otherwise left alone.
+An existing folder is replaced only if it is an earlier export.
 
 Examples:
   groovae export --format=onnx --out=drums.onnx
@@ -26,43 +25,42 @@ from typing import Any
 
 from absl import flags
 
-from groovae.cli.flags import define_checkpoint, need_arguments
+from groovae.cli.flags import check_arguments, define_checkpoint
 from groovae.cli.output import log
 from groovae.errors import UsageError
 from groovae.export import DTYPES
 
-# The flags that one format alone has.
-OWN = {"examples_path": "onnx", "magenta_js": "magentajs"}
+FORMAT_OF_FLAG = {"examples_path": "onnx", "magenta_js": "magentajs"}
 
 
 def define_flags(values: flags.FlagValues) -> None:
-    flags.DEFINE_enum("format", "onnx", list(DTYPES), "Who shall play it.", flag_values=values)
-    flags.DEFINE_string("out", None, "The folder to write.", flag_values=values)
+    flags.DEFINE_enum("format", "onnx", list(DTYPES), "Target runtime.", flag_values=values)
+    flags.DEFINE_string("out", None, "Folder to write.", flag_values=values)
     flags.DEFINE_enum(
         "dtype",
         "float32",
         sorted({dtype for dtypes in DTYPES.values() for dtype in dtypes}),
-        "How weights are stored.",
+        "Data type of the stored weights.",
         flag_values=values,
     )
     define_checkpoint(values)
     flags.DEFINE_string(
         "examples_path",
         None,
-        "onnx: records of windows to compare on, a TFRecord of NoteSequences.",
+        "onnx: a TFRecord of NoteSequences, whose windows the export is verified on.",
         flag_values=values,
     )
     flags.DEFINE_string(
         "magenta_js",
         None,
-        "magentajs: a copy of @magenta/music's dist/magentamusic.js for the page, so that it needs "
-        "no network.",
+        "magentajs: a copy of dist/magentamusic.js of @magenta/music, so that the page needs no "
+        "network.",
         flag_values=values,
     )
 
 
 def run(values: Any, positional: list[str]) -> None:
-    need_arguments(positional)
+    check_arguments(positional)
     _check_flags(values)
     common = (values.checkpoint, values.out, values.config, values.hparams, values.dtype, log)
     if values.format == "onnx":
@@ -81,9 +79,9 @@ def _check_flags(values: Any) -> None:
         raise UsageError("--out is missing: name the folder to write")
     if values.dtype not in DTYPES[values.format]:
         raise UsageError(
-            f"--format={values.format} has no --dtype={values.dtype}; take one of "
+            f"--format={values.format} does not support --dtype={values.dtype}; choose one of "
             f"{', '.join(DTYPES[values.format])}"
         )
-    for flag, format_of_it in OWN.items():
-        if values[flag].present and values.format != format_of_it:
-            raise UsageError(f"--{flag} belongs to --format={format_of_it}")
+    for flag, its_format in FORMAT_OF_FLAG.items():
+        if values[flag].present and values.format != its_format:
+            raise UsageError(f"--{flag} needs --format={its_format}")

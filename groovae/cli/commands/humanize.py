@@ -1,11 +1,11 @@
-"""groovae humanize: play a stiff beat with a drummer's timing and dynamics.
+"""groovae humanize: give a quantized beat the timing and dynamics of a drummer.
 
 Usage: groovae humanize IN.mid [--out=OUT.mid] [--flags]
        groovae humanize DIR [--out=OUT_DIR] [--flags]
 
-Keeps every hit of a beat and changes when and how hard it is played. It takes a model of
-groovae_2bar_humanize, and hears nothing but which drums are hit in which 16th. Two hits of a drum
-in one 16th, as in a roll, move together. Percussion that the model does not know stays as it is.
+Keeps all hits of a beat and changes their timing and velocity. The model is given only which drums
+are hit in which 16th. Several hits of a drum in one 16th, as in a roll, are moved together.
+Percussion without a drum class is not changed. Needs a model of the config groovae_2bar_humanize.
 
 Examples:
   groovae humanize stiff.mid --checkpoint=runs/humanize/best
@@ -15,25 +15,25 @@ from typing import Any
 
 from absl import flags
 
-from groovae.cli.flags import define_all_notes, define_temperature, need_arguments
-from groovae.cli.generation import GenerationCommand, Output, define_output, play_all
+from groovae.cli.flags import check_arguments, define_all_notes, define_temperature
+from groovae.cli.generation import GenerationCommand, Output, define_generation, run_on_files
 
 
 def define_flags(values: flags.FlagValues) -> None:
     define_temperature(
         values,
         0.5,
-        "How much is left to chance in the feel, since the hits are given: 0 for the likeliest "
-        "one, 1 for ones as different as the model has learned.",
+        "Sampling temperature of timing and velocity: 0 takes the most likely performance, 1 "
+        "varies it as much as the model has learned.",
     )
     define_all_notes(values)
-    define_output(values)
+    define_generation(values)
 
 
 def run(values: Any, positional: list[str]) -> int:
-    (source,) = need_arguments(positional, "IN.mid")
+    (source,) = check_arguments(positional, "IN.mid")
 
-    def play(model: Any, groove: Any) -> Output:
+    def generate(model: Any, groove: Any) -> Output:
         return Output([model.humanize(groove, values.temperature)])
 
-    return play_all(values, source, GenerationCommand("humanize", play))
+    return run_on_files(values, source, GenerationCommand("humanize", generate))

@@ -1,11 +1,11 @@
-"""groovae info: what a Groove MIDI Dataset folder, or a TFRecord of NoteSequences, holds.
+"""groovae info: summarize a Groove MIDI Dataset folder or a TFRecord of NoteSequences.
 
 Usage: groovae info DIR [--json]
        groovae info FILE.tfrecord [--flags]
 
-Of a folder, reads DIR/info.csv and shows files, hours and tempo by split, style and meter, and
-whether each file of the list is there. Of a TFRecord, or a quoted glob of them, reads the records
-and shows how many training windows a config gets from them, and what is lost and why.
+For a folder, reads DIR/info.csv and shows files, hours and tempo by split, style and meter, and how
+many of the listed files are missing. For a TFRecord, or a quoted glob of them, shows how many
+training windows the config gets from the records, what is lost and why.
 
 Examples:
   groovae info data_dir/groove
@@ -17,25 +17,25 @@ from typing import Any
 
 from absl import flags
 
-from groovae.cli.flags import define_config, define_layout, need_arguments
+from groovae.cli.flags import check_arguments, define_config, define_layout
 from groovae.cli.output import print_json
 
 
 def define_flags(values: flags.FlagValues) -> None:
-    define_config(values, "Name of the config that the windows are for.")
+    define_config(values, "Config to count training windows for.")
     define_layout(values)
-    flags.DEFINE_bool("json", False, "Print JSON.", flag_values=values)
+    flags.DEFINE_bool("json", False, "Print one JSON object.", flag_values=values)
 
 
 def run(values: Any, positional: list[str]) -> None:
-    (path,) = need_arguments(positional, "DIR or FILE.tfrecord")
+    (path,) = check_arguments(positional, "DIR or FILE.tfrecord")
     if os.path.basename(path) == "info.csv":
         path = os.path.dirname(path) or "."
     full_path, name = os.path.expanduser(path), os.path.basename(path)
-    # A plain name without a dot that is not there was meant to be a folder.
+    # A missing path without a dot or a wildcard was meant to be a folder.
     is_named_like_a_file = any(mark in name for mark in ".*?[")
     is_file = os.path.isfile(full_path) or (is_named_like_a_file and not os.path.isdir(full_path))
-    (_show_records if is_file else _show_directory)(path, values)
+    (_show_records if is_file else _show_folder)(path, values)
 
 
 def _show_records(path: str, values: Any) -> None:
@@ -48,30 +48,36 @@ def _show_records(path: str, values: Any) -> None:
         values.config, values.hop_bars, values.unmapped_pitches, values.all_notes
     )
     examples, report = records.find(path), WindowReport()
-    for measured in examples.map(lambda sequence: count_windows(sequence, layout)):
-        report.add(measured)
-    if values.json:
-        about = {"files": list(examples.files), "config": values.config}
-        print_json({**about, "layout": layout.report_fields(), "windows": report.as_dict()})
+    for counted in examples.map(lambda sequence: count_windows(sequence, layout)):
+        report.add(counted)
+    if not values.json:
+        print(report.summary(path))
         return
-    print(report.summary(path))
+    print_json(
+        {
+            "files": list(examples.files),
+            "config": values.config,
+            "layout": layout.report_fields(),
+            "windows": report.as_dict(),
+        }
+    )
 
 
-def _show_directory(directory: str, values: Any) -> None:
+def _show_folder(folder: str, values: Any) -> None:
     from groovae.data.groove_midi_dataset import read_info, summarize
 
-    summary = summarize(read_info(directory))
+    summary = summarize(read_info(folder))
     if values.json:
         print_json(summary)
         return
     tempo = summary["tempo_bpm"]
     print(
-        f"{directory}: {summary['files']:,} files, {summary['hours']:.1f} hours, "
+        f"{folder}: {summary['files']:,} files, {summary['hours']:.1f} hours, "
         f"{summary['drummers']} drummers, {tempo['min']:.0f} to {tempo['max']:.0f} bpm "
         f"(median {tempo['median']:.0f})"
     )
     if summary["missing_files"]:
-        print(f"{summary['missing_files']:,} of the files listed in info.csv are not there")
+        print(f"{summary['missing_files']:,} of the files listed in info.csv are missing")
     for title in ("splits", "styles", "meters"):
         _print_table(title[:-1], summary[title])
 

@@ -1,10 +1,10 @@
-"""groovae interpolate: grooves on the way from one to another.
+"""groovae interpolate: generate the grooves between two grooves.
 
 Usage: groovae interpolate A.mid B.mid [--num_steps=N] [--out=OUT.mid] [--flags]
 
-Goes in latent space from one groove to another, and writes what it meets, at the tempo of A: one
-after another in one file, or each in a file of its own. The first and the last are what
-`reconstruct` makes of A and B. Of grooves of different length, the part that both have counts.
+Decodes latent vectors from that of one groove to that of another, at the tempo of A, and writes the
+grooves one after another to one file, or each to its own. The first and the last are the
+reconstructions of A and B. If one is longer, only the bars that both have are used.
 
 Examples:
   groovae interpolate rock.mid funk.mid
@@ -14,17 +14,22 @@ from typing import Any
 
 from absl import flags
 
-from groovae.cli.flags import define_all_notes, define_as_hits, define_temperature, need_arguments
+from groovae.cli.flags import (
+    check_arguments,
+    define_all_notes,
+    define_expectation,
+    define_temperature,
+)
 from groovae.cli.generation import (
-    CHANCE_OF_HITS,
+    HIT_TEMPERATURE_HELP,
     Output,
-    about,
-    check_apart,
+    check_outputs,
     check_sound,
-    define_output,
-    deliver,
-    load,
+    define_generation,
+    load_from_flags,
+    model_fields,
     read,
+    write_outputs,
 )
 from groovae.cli.output import print_json
 from groovae.music.midi_writer import numbered
@@ -32,29 +37,32 @@ from groovae.music.midi_writer import numbered
 
 def define_flags(values: flags.FlagValues) -> None:
     flags.DEFINE_integer(
-        "num_steps", 5, "How many grooves, both ends included.", flag_values=values, lower_bound=2
+        "num_steps", 5, "Number of grooves, including both ends.", flag_values=values, lower_bound=2
     )
     flags.DEFINE_bool(
-        "separate", False, "A numbered file for each groove, as in out-01.mid.", flag_values=values
+        "separate",
+        False,
+        "Write each groove to a numbered file, as out-01.mid.",
+        flag_values=values,
     )
-    define_temperature(values, 0.0, CHANCE_OF_HITS)
+    define_temperature(values, 0.0, HIT_TEMPERATURE_HELP)
     define_all_notes(values)
-    define_as_hits(values)
-    define_output(values, "interpolate.mid", "The MIDI file to write.")
+    define_expectation(values)
+    define_generation(values, "interpolate.mid", "MIDI file to write.")
 
 
 def run(values: Any, positional: list[str]) -> None:
-    sources = need_arguments(positional, "A.mid", "B.mid")
+    sources = check_arguments(positional, "A.mid", "B.mid")
     paths = numbered(values.out, values.num_steps if values.separate else 1)
-    check_apart(sources, paths)
+    check_outputs(sources, paths)
     check_sound(values)
     start, end = (read(source) for source in sources)
-    model = load(values, "interpolate")
+    model = load_from_flags(values, "interpolate")
     grooves = model.interpolate(start, end, values.num_steps, values.temperature)
     if not values.separate:
         from groovae.generation.grooves import join_grooves
 
         grooves = [join_grooves(grooves)]
-    outputs = deliver(values, model, paths, Output(grooves))
+    written = write_outputs(values, model, paths, Output(grooves))
     if values.json:
-        print_json({**about(model), "sources": sources, "outputs": outputs})
+        print_json({**model_fields(model), "sources": sources, "outputs": written})

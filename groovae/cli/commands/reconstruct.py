@@ -1,11 +1,11 @@
-"""groovae reconstruct: encode a groove and decode it, to hear what the model makes of it.
+"""groovae reconstruct: encode a groove, decode it and compare both.
 
 Usage: groovae reconstruct IN.mid [--out=OUT.mid] [--flags]
        groovae reconstruct DIR [--out=OUT_DIR] [--flags]
 
-Reads a music file of any length, at its own tempo, and writes its reconstruction, which shows how
-much of a groove the model keeps: share of hits, timing and velocity of both are compared and
-printed. With a folder it does so for each music file in it.
+Reads a music file of any length and writes its reconstruction by the model, at the same tempo. The
+F1 score of the hits and the mean absolute errors of timing and velocity show how much of the groove
+is preserved.
 
 Examples:
   groovae reconstruct take.mid --png
@@ -16,39 +16,45 @@ from typing import Any
 
 from absl import flags
 
-from groovae.cli.flags import define_all_notes, define_as_hits, define_temperature, need_arguments
+from groovae.cli.flags import (
+    check_arguments,
+    define_all_notes,
+    define_expectation,
+    define_temperature,
+)
 from groovae.cli.generation import (
-    CHANCE_OF_HITS,
+    HIT_TEMPERATURE_HELP,
     GenerationCommand,
     Output,
-    define_output,
-    play_all,
+    define_generation,
+    run_on_files,
 )
 
 
 def define_flags(values: flags.FlagValues) -> None:
-    define_temperature(values, 0.0, CHANCE_OF_HITS)
+    define_temperature(values, 0.0, HIT_TEMPERATURE_HELP)
     define_all_notes(values)
-    define_as_hits(values)
-    define_output(values)
+    define_expectation(values)
+    define_generation(values)
 
 
 def run(values: Any, positional: list[str]) -> int:
-    (source,) = need_arguments(positional, "IN.mid")
+    (source,) = check_arguments(positional, "IN.mid")
 
-    def play(model: Any, groove: Any) -> Output:
-        again = model.reconstruct(groove, values.temperature)
-        scores = model.compare(groove, again)
+    def generate(model: Any, groove: Any) -> Output:
+        reconstruction = model.reconstruct(groove, values.temperature)
+        scores = model.compare(groove, reconstruction)
         # JSON has no NaN.
-        numbers = {name: None if math.isnan(score) else score for name, score in scores.items()}
-        return Output([again], [_told(scores)], {"scores": numbers})
+        finite = {name: None if math.isnan(score) else score for name, score in scores.items()}
+        return Output([reconstruction], [_format(scores)], {"scores": finite})
 
-    return play_all(values, source, GenerationCommand("reconstruct", play))
+    return run_on_files(values, source, GenerationCommand("reconstruct", generate))
 
 
-def _told(scores: dict[str, float]) -> str:
-    hits = "hits: F1 {hit_f1:.2f} (precision {hit_precision:.2f}, recall {hit_recall:.2f})"
-    both = "where both hit, timing is off by {timing_mae_ms:.1f} ms, velocity by {velocity_mae:.1f}"
+def _format(scores: dict[str, float]) -> str:
+    line = "hits: F1 {hit_f1:.2f}, precision {hit_precision:.2f}, recall {hit_recall:.2f}"
     if math.isnan(scores["timing_mae_ms"]):
-        return f"{hits}; no hit in common".format(**scores)
-    return f"{hits}; {both} of 127".format(**scores)
+        line += "; no hit in common"
+    else:
+        line += "; mean error of timing {timing_mae_ms:.1f} ms, of velocity {velocity_mae:.1f}"
+    return line.format(**scores)

@@ -1,15 +1,14 @@
-"""groovae sample: draw grooves from a trained model, as MIDI.
+"""groovae sample: sample new grooves from a trained model.
 
 Usage: groovae sample [--out=FILE.mid] [--flags]
 
-Takes the newest checkpoint of a training folder, or, where nothing is trained in .train, the model
-that comes with groovae, draws as many grooves as asked for, and writes each to a MIDI file: drum
-channel, its tempo, 4/4. Prints the names of the files. The same seed gives the same bytes. Where
-the first hit is played ahead of the beat, the groove starts that much later in the file, since MIDI
-has no time before 0; --pickup gives it an empty bar instead.
+Takes the latest checkpoint of a training folder, or the bundled model if nothing is trained in
+.train, samples grooves and writes each to a MIDI file: drum channel, 4/4. Prints the file names.
+The same seed gives the same bytes. If the first hit is before the beat, the groove starts that much
+later in the file, since MIDI has no negative times; --pickup begins with an empty bar instead.
 
-More bars than the model has (4, or 2) are played as several pieces, each drawn near the one before:
---drift says how near.
+Grooves longer than the model's 4 (or 2) bars are sampled as several segments, each related to the
+one before; see --drift.
 
 Examples:
   groovae sample --temperature=0.5 --out=drum_4bar.mid
@@ -20,24 +19,25 @@ from typing import Any
 
 from absl import flags
 
-from groovae.cli.flags import define_as_hits, define_temperature, need_arguments
-from groovae.cli.generation import Output, about, check_sound, define_output, deliver, load
+from groovae.cli.flags import check_arguments, define_expectation, define_temperature
+from groovae.cli.generation import (
+    HIT_TEMPERATURE_HELP,
+    Output,
+    check_sound,
+    define_generation,
+    load_from_flags,
+    model_fields,
+    write_outputs,
+)
 from groovae.cli.output import print_json
 from groovae.music.midi_writer import MAX_BARS, MAX_TEMPO_QPM, MIN_TEMPO_QPM, numbered
 
-BARS_AT_ONCE = 8192  # of all grooves, to draw before they are written
+MAX_BARS_IN_MEMORY = 8192  # of all grooves that are sampled before they are written
 
 
 def define_flags(values: flags.FlagValues) -> None:
-    define_temperature(
-        values,
-        0.5,
-        "How much is left to chance. 0: the likeliest hits; 1: as many as the model has learned; "
-        "more: wild.",
-    )
-    flags.DEFINE_integer(
-        "num_outputs", 1, "How many grooves to draw.", flag_values=values, lower_bound=1
-    )
+    define_temperature(values, 0.5, HIT_TEMPERATURE_HELP)
+    flags.DEFINE_integer("num_outputs", 1, "Number of grooves.", flag_values=values, lower_bound=1)
     flags.DEFINE_integer(
         "bars",
         4,
@@ -49,8 +49,8 @@ def define_flags(values: flags.FlagValues) -> None:
     flags.DEFINE_float(
         "drift",
         0.5,
-        "How far a piece moves from the one before, in grooves longer than the model: from 0, the "
-        "same idea all along, to 1, a new one each time.",
+        "How much a segment differs from the one before, from 0, the same latent vector, to 1, an "
+        "independent one.",
         flag_values=values,
         lower_bound=0,
         upper_bound=1,
@@ -58,30 +58,28 @@ def define_flags(values: flags.FlagValues) -> None:
     flags.DEFINE_float(
         "bpm",
         120.0,
-        "Tempo of the file, in beats a minute.",
+        "Tempo in beats per minute.",
         flag_values=values,
         lower_bound=MIN_TEMPO_QPM,
         upper_bound=MAX_TEMPO_QPM,
     )
-    define_as_hits(values)
-    define_output(
-        values,
-        "drum_4bar.mid",
-        "The MIDI file to write; several are numbered, as in drum_4bar-01.mid.",
+    define_expectation(values)
+    define_generation(
+        values, "drum_4bar.mid", "MIDI file to write; several are numbered, as drum_4bar-01.mid."
     )
 
 
 def run(values: Any, positional: list[str]) -> None:
-    need_arguments(positional)
+    check_arguments(positional)
     paths = numbered(values.out, values.num_outputs)
     check_sound(values)
-    segments = values.num_outputs * -(-values.bars // 4)
-    model = load(values, "sample", batch_size=segments)
-    outputs: list[dict[str, Any]] = []
-    at_once = max(1, BARS_AT_ONCE // values.bars)
+    num_segments = values.num_outputs * -(-values.bars // 4)
+    model = load_from_flags(values, "sample", batch_size=num_segments)
+    written: list[dict[str, Any]] = []
+    at_once = max(1, MAX_BARS_IN_MEMORY // values.bars)
     for first in range(0, len(paths), at_once):
         some = paths[first : first + at_once]
         grooves = model.sample(len(some), values.bars, values.temperature, values.bpm, values.drift)
-        outputs += deliver(values, model, some, Output(grooves))
+        written += write_outputs(values, model, some, Output(grooves))
     if values.json:
-        print_json({**about(model), "outputs": outputs})
+        print_json({**model_fields(model), "outputs": written})

@@ -1,10 +1,10 @@
-"""groovae serve: show an exported model in the browser.
+"""groovae serve: open an exported model in the browser.
 
 Usage: groovae serve DIR [--port=8000]
 
-Serves a folder that `groovae export --format=magentajs` wrote, on this machine alone, until Ctrl-C:
-a page that draws grooves and plays them. Browsers do not load a model from the disk itself. Prints
-the address to open.
+Serves a folder written by `groovae export --format=magentajs` to this machine only, until Ctrl-C: a
+page that samples grooves and plays them. Browsers do not load a model from a file, only from a
+server. Prints the address to open.
 
 Examples:
   groovae serve web
@@ -14,7 +14,7 @@ from typing import Any
 
 from absl import flags
 
-from groovae.cli.flags import need_arguments
+from groovae.cli.flags import check_arguments
 from groovae.cli.output import log
 
 
@@ -22,7 +22,7 @@ def define_flags(values: flags.FlagValues) -> None:
     flags.DEFINE_integer(
         "port",
         8000,
-        "Of 127.0.0.1; 0 takes any that is free.",
+        "Port on 127.0.0.1; 0 takes any free one.",
         lower_bound=0,
         upper_bound=65535,
         flag_values=values,
@@ -30,12 +30,12 @@ def define_flags(values: flags.FlagValues) -> None:
 
 
 def run(values: Any, positional: list[str]) -> None:
-    (folder,) = need_arguments(positional, "DIR")
+    (folder,) = check_arguments(positional, "DIR")
     from groovae.export import magentajs
     from groovae.export.server import Server
 
     config = magentajs.check(folder)["groovae"]
     with Server(folder, values.port, log) as server:
         print(server.url, flush=True)
-        log(f"{config['config']}, step {config['step']:,}; Ctrl-C ends it")
+        log(f"{config['config']}, step {config['step']:,}; press Ctrl-C to stop")
         server.serve_forever()

@@ -1,11 +1,11 @@
-"""groovae tap2drum: play a beat on the whole kit from a tapped rhythm.
+"""groovae tap2drum: generate a drum beat from a tapped rhythm.
 
 Usage: groovae tap2drum IN.mid [--out=OUT.mid] [--flags]
        groovae tap2drum DIR [--out=OUT_DIR] [--flags]
 
-Hears when something is tapped and plays a drum beat to it. It takes a model of
-groovae_2bar_tap_fixed_velocity, to which all drums are one tap; in a file without drums, such as a
-rhythm played on a keyboard, all notes are taps. How loud they are does not count.
+Generates a beat on the whole drum kit from the times of taps; their velocities are ignored. Each
+drum note is a tap; in a file without drums, such as a rhythm played on a keyboard, each note is.
+Needs a model of the config groovae_2bar_tap_fixed_velocity.
 
 Examples:
   groovae tap2drum taps.mid --checkpoint=runs/tap2drum/best --temperature=0.7
@@ -15,25 +15,26 @@ from typing import Any
 
 from absl import flags
 
-from groovae.cli.flags import define_all_notes, define_temperature, need_arguments
-from groovae.cli.generation import GenerationCommand, Output, define_output, play_all
+from groovae.cli.flags import check_arguments, define_all_notes, define_temperature
+from groovae.cli.generation import (
+    HIT_TEMPERATURE_HELP,
+    GenerationCommand,
+    Output,
+    define_generation,
+    run_on_files,
+)
 
 
 def define_flags(values: flags.FlagValues) -> None:
-    define_temperature(
-        values,
-        0.5,
-        "How much is left to chance in the hits. 0: the likeliest; 1: as many as the model has "
-        "learned; more: wild.",
-    )
+    define_temperature(values, 0.5, HIT_TEMPERATURE_HELP)
     define_all_notes(values)
-    define_output(values)
+    define_generation(values)
 
 
 def run(values: Any, positional: list[str]) -> int:
-    (source,) = need_arguments(positional, "IN.mid")
+    (source,) = check_arguments(positional, "IN.mid")
 
-    def play(model: Any, groove: Any) -> Output:
-        return Output([model.tap2drum(groove, values.temperature)])
+    def generate(model: Any, taps: Any) -> Output:
+        return Output([model.tap2drum(taps, values.temperature)])
 
-    return play_all(values, source, GenerationCommand("tap2drum", play))
+    return run_on_files(values, source, GenerationCommand("tap2drum", generate))

@@ -1,14 +1,14 @@
-"""groovae train: train a GrooVAE model, or go on training it.
+"""groovae train: train a GrooVAE model, or resume its training.
 
 Usage: groovae train [--flags]
 
-Trains on a TFRecord made by `groovae preprocess`, and leaves checkpoints, metrics.csv, TensorBoard
-event files and config.json in --train_dir. Run it again with the same flags to go on from the
-newest whole checkpoint; Ctrl-C saves one and leaves. Where TensorBoard is installed, `tensorboard
---logdir=.train` draws the curves.
+Trains on a TFRecord written by `groovae preprocess`, and writes checkpoints, metrics.csv,
+TensorBoard event files and config.json to --train_dir. The same command resumes from the latest
+intact checkpoint; Ctrl-C saves a checkpoint and stops. `tensorboard --logdir=.train` shows the
+curves, if TensorBoard is installed.
 
-With --eval_examples_path each checkpoint is evaluated, TRAIN_DIR/eval gets the curve, and
-TRAIN_DIR/best keeps the checkpoint of the least validation loss, for `groovae sample
+With --eval_examples_path each checkpoint is evaluated, TRAIN_DIR/eval has the validation losses,
+and TRAIN_DIR/best keeps the checkpoint with the lowest one, for `groovae sample
 --checkpoint=.train/best`.
 
 Examples:
@@ -31,13 +31,14 @@ from absl import flags
 from tqdm import tqdm
 
 from groovae.cli.flags import (
-    check_one_set,
+    check_arguments,
+    check_one_dataset,
     define_config,
     define_examples,
     define_hparams,
     define_layout,
     define_seed,
-    need_arguments,
+    from_flags,
 )
 from groovae.cli.output import log
 from groovae.training.distributed.tf_config import from_environment
@@ -45,6 +46,7 @@ from groovae.training.distributed.tf_config import from_environment
 if TYPE_CHECKING:
     from groovae.training.hooks import Progress
     from groovae.training.losses import Evaluation
+    from groovae.training.train import Result
 
 
 def define_flags(values: flags.FlagValues) -> None:
@@ -52,109 +54,67 @@ def define_flags(values: flags.FlagValues) -> None:
     flags.DEFINE_string(
         "train_dir", ".train", "Folder for checkpoints, events, config.json.", flag_values=values
     )
-    define_config(values, "Name of the config to train.")
+    define_config(values, "Config to train.")
     define_hparams(
-        values, "name=value,... to merge with the config's; of several, a later one wins."
+        values, "name=value,... to override in the config; repeated, the last value is used."
     )
     define_layout(values)
     flags.DEFINE_string(
         "init_checkpoint",
         None,
-        "Start a new training from the weights of this one: a training folder, a prefix, or a .tar "
-        "by Google; step and optimizer start anew.",
+        "Initialize a new training with the weights of this checkpoint: a training folder, a "
+        "prefix, or a .tar by Google. Step and optimizer are not restored.",
         flag_values=values,
     )
     flags.DEFINE_string(
         "eval_examples_path",
         None,
-        "A TFRecord, or a quoted glob of them, to evaluate each checkpoint on; its windows do not "
-        "overlap.",
+        "A TFRecord, or a quoted glob of them, to evaluate on; its windows do not overlap.",
         flag_values=values,
     )
-    flags.DEFINE_integer(
-        "eval_every",
-        1,
-        "Evaluate each so many checkpoints.",
-        lower_bound=1,
-        flag_values=values,
-    )
-    flags.DEFINE_integer(
-        "early_stop_patience",
-        0,
-        "Stop after so many evaluations without a lower validation loss, be they by this process "
-        "or by `groovae evaluate --watch`; 0: never.",
-        lower_bound=0,
-        flag_values=values,
-    )
-    flags.DEFINE_integer(
-        "num_steps",
-        50000,
-        "Step to stop at; 0 trains until it is stopped.",
-        flag_values=values,
-        lower_bound=0,
-    )
-    define_seed(
-        values,
-        None,
-        "For initial weights, order of windows, dropout and z; random by default, and printed.",
-    )
-    flags.DEFINE_integer(
-        "checkpoints_to_keep",
-        5,
-        "How many of the newest checkpoints stay; 0: all.",
-        lower_bound=0,
+    for name, default, lower_bound, text in (
+        ("num_steps", 50000, 0, "Step to stop at; 0: train until stopped."),
+        ("eval_every", 1, 1, "Evaluate every N-th checkpoint."),
+        (
+            "early_stop_patience",
+            0,
+            0,
+            "Stop after N evaluations without a lower validation loss, whether run by this process "
+            "or by `groovae evaluate --watch`; 0: never.",
+        ),
+        ("checkpoints_to_keep", 5, 0, "Keep the latest N checkpoints; 0: all."),
+        ("save_checkpoint_secs", 60, 1, "Seconds between checkpoints."),
+        ("save_checkpoint_steps", 0, 0, "Steps between checkpoints; 0: by seconds."),
+        ("num_sync_workers", 0, 0, "Workers that step together and share the batch."),
+        ("num_ps_tasks", 0, 0, "Parameter servers that hold the variables."),
+        ("task", 0, 0, "Index of this worker; 0 is the chief."),
+    ):
+        flags.DEFINE_integer(name, default, text, lower_bound=lower_bound, flag_values=values)
+    flags.DEFINE_string("master", "", "The TensorFlow master to use.", flag_values=values)
+    flags.DEFINE_bool(
+        "cache_dataset",
+        True,
+        "Cache the windows in a file beside the records.",
         flag_values=values,
     )
     flags.DEFINE_float(
         "keep_checkpoint_every_n_hours",
         1,
-        "Hours between checkpoints that are never deleted.",
+        "Keep one checkpoint in this many hours for good.",
         lower_bound=0,
         flag_values=values,
     )
-    flags.DEFINE_integer(
-        "save_checkpoint_secs",
-        60,
-        "Seconds between checkpoints.",
-        lower_bound=1,
-        flag_values=values,
-    )
-    flags.DEFINE_integer(
-        "save_checkpoint_steps",
-        0,
-        "Steps between checkpoints; 0: by seconds.",
-        lower_bound=0,
-        flag_values=values,
-    )
-    flags.DEFINE_bool(
-        "cache_dataset",
-        True,
-        "Keep the windows in a file beside the records; otherwise they are made at each start.",
-        flag_values=values,
-    )
-    flags.DEFINE_string("master", "", "The TensorFlow master to use.", flag_values=values)
-    flags.DEFINE_integer(
-        "num_sync_workers",
-        0,
-        "Workers that step together and share the batch.",
-        lower_bound=0,
-        flag_values=values,
-    )
-    flags.DEFINE_integer(
-        "num_ps_tasks",
-        0,
-        "Parameter servers that hold the variables.",
-        lower_bound=0,
-        flag_values=values,
-    )
-    flags.DEFINE_integer(
-        "task", 0, "Index of this worker; 0 is the chief.", lower_bound=0, flag_values=values
+    define_seed(
+        values,
+        None,
+        "Random seed of initial weights, window order, dropout and z; by default a random one, "
+        "which is logged.",
     )
 
 
 def run(values: Any, positional: list[str]) -> int:
-    need_arguments(positional)
-    check_one_set(values)
+    check_arguments(positional)
+    check_one_dataset(values)
     cluster = from_environment()
     if cluster and cluster.is_ps:
         from groovae.training.distributed.runtime import serve
@@ -163,9 +123,7 @@ def run(values: Any, positional: list[str]) -> int:
         return 0
     from groovae.training.train import TrainOptions, train
 
-    options = TrainOptions(
-        **{name: values[name].value for name in TrainOptions.__dataclass_fields__}
-    )
+    options = from_flags(TrainOptions, values)
     with Display() as display:
         result = train(options, display.log, display.on_step, display.on_evaluation, cluster)
     if result.checkpoint is None:
@@ -174,25 +132,29 @@ def run(values: Any, positional: list[str]) -> int:
     if result.stopped_by:
         log(
             f"stopped by {result.stopped_by.name} at step {result.step:,}, saved as "
-            f"{result.checkpoint}; the same command goes on there"
+            f"{result.checkpoint}; run the same command again to resume"
         )
         return 128 + result.stopped_by
-    if result.stopped_early:
-        log(f"stopped early at step {result.step:,}: the validation loss falls no more")
-    checkpoint = values.train_dir
-    if result.best:
-        step, loss = result.best
-        checkpoint = os.path.join(values.train_dir, "best")
-        log(f"the best by validation is step {step:,}, loss {loss:.2f}, kept in {checkpoint}")
-    sample = "groovae sample"
-    if checkpoint != values["train_dir"].default:
-        sample += f" --checkpoint={shlex.quote(checkpoint)}"
-    log(f"step {result.step:,} is saved as {result.checkpoint}; now: {sample}")
+    _log_result(values, result)
     return 0
 
 
+def _log_result(values: Any, result: "Result") -> None:
+    if result.stopped_early:
+        log(f"stopped early at step {result.step:,}: the validation loss no longer decreases")
+    folder = values.train_dir
+    if result.best:
+        step, loss = result.best
+        folder = os.path.join(values.train_dir, "best")
+        log(f"best checkpoint: step {step:,}, validation loss {loss:.2f}, in {folder}")
+    sample = "groovae sample"
+    if folder != values["train_dir"].default:
+        sample += f" --checkpoint={shlex.quote(folder)}"
+    log(f"saved step {result.step:,} as {result.checkpoint}; next: {sample}")
+
+
 class Display:
-    """A live line on a terminal, and a line to keep at the first, the last and each 100th step."""
+    """Show progress: a live line on a terminal, and a log line for each recorded step."""
 
     def __init__(self) -> None:
         self._bar: Any = None
@@ -209,11 +171,11 @@ class Display:
 
     def on_step(self, progress: "Progress") -> None:
         if progress.is_recorded or self._bar is None:
-            self.log(_line(progress))
-        if self._bar is None:  # only now, since the clock of a bar starts at once
+            self.log(_format(progress))
+        if self._bar is None:  # created here, because its clock starts at once
             self._bar = tqdm(bar_format="{desc}", disable=None, leave=False)
         columns = shutil.get_terminal_size().columns
-        live = _line(progress).replace("reconstruction", "recon").replace("  ", " ")
+        live = _format(progress).replace("reconstruction", "recon").replace("  ", " ")
         self._bar.set_description_str(live[: columns - 1], refresh=False)
         self._bar.update()
 
@@ -221,21 +183,21 @@ class Display:
         self.log(str(evaluation))
 
 
-def _line(progress: "Progress") -> str:
-    of = f"/{progress.num_steps:,}" if progress.num_steps else ""
+def _format(progress: "Progress") -> str:
+    total = f"/{progress.num_steps:,}" if progress.num_steps else ""
     scalars = progress.scalars
     line = (
-        f"step {progress.step:,}{of}  loss {progress.loss:.2f}  "
+        f"step {progress.step:,}{total}  loss {progress.loss:.2f}  "
         f"reconstruction {scalars['losses/r_loss']:.2f}  KL {scalars['losses/kl_bits']:.1f} bits"
     )
     if progress.steps_per_second:
         line += f"  {progress.steps_per_second:.2f} steps/s"
     if math.isfinite(progress.seconds_left):
-        line += f"  {_duration(progress.seconds_left)} left"
+        line += f"  {_format_duration(progress.seconds_left)} left"
     return line
 
 
-def _duration(seconds: float) -> str:
+def _format_duration(seconds: float) -> str:
     minutes = round(seconds / 60)
     if minutes < 2:
         return f"{seconds:.0f} s"

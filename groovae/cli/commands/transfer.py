@@ -1,10 +1,10 @@
-"""groovae transfer: play the hits of one beat with the feel of another.
+"""groovae transfer: apply the timing and dynamics of one groove to the hits of a beat.
 
 Usage: groovae transfer --groove=A.mid --beat=B.mid [--out=OUT.mid] [--flags]
 
-Keeps every hit of B, at the tempo of B, and plays it with the timing and dynamics of A. It takes a
-model of groovae_2bar_hits_control_tfds. Each two bars of A lend their feel to two bars of B, in
-turn; where B goes on, A begins again. --beat may be a folder, whose beats all get the feel of A.
+Keeps all hits of B and its tempo, and takes timing and velocity from A: those of each two bars of A
+are applied to two bars of B, in order, beginning again with A where B is longer. --beat may be a
+folder. Needs a model of the config groovae_2bar_hits_control_tfds.
 
 Examples:
   groovae transfer --groove=funk.mid --beat=stiff.mid --checkpoint=runs/transfer/best
@@ -14,38 +14,44 @@ from typing import Any
 
 from absl import flags
 
-from groovae.cli.flags import define_all_notes, define_temperature, need_arguments
-from groovae.cli.generation import GenerationCommand, Output, define_output, play_all, read
+from groovae.cli.flags import check_arguments, define_all_notes, define_temperature
+from groovae.cli.generation import (
+    GenerationCommand,
+    Output,
+    define_generation,
+    read,
+    run_on_files,
+)
 from groovae.errors import UsageError
 
 
 def define_flags(values: flags.FlagValues) -> None:
-    flags.DEFINE_string("groove", None, "The music file whose feel it gets.", flag_values=values)
-    flags.DEFINE_string("beat", None, "The music file whose hits are played.", flag_values=values)
+    flags.DEFINE_string(
+        "groove", None, "Music file to take timing and velocity from.", flag_values=values
+    )
+    flags.DEFINE_string(
+        "beat", None, "Music file, or folder, whose hits are kept.", flag_values=values
+    )
     define_temperature(
         values,
         0.0,
-        "How much is left to chance in the feel, since the hits are given: 0 for the one of A.",
+        "Sampling temperature of timing and velocity: 0 takes the most likely performance.",
     )
     define_all_notes(values)
-    define_output(values)
+    define_generation(values)
 
 
 def run(values: Any, positional: list[str]) -> int:
-    need_arguments(positional)
+    check_arguments(positional)
     for name in ("groove", "beat"):
         if not values[name].value:
             raise UsageError(f"--{name}=FILE.mid missing; see --help")
-    feel = read(values.groove)
+    groove = read(values.groove)
 
-    def play(model: Any, beat: Any) -> Output:
-        return Output([model.transfer(feel, beat, values.temperature)])
+    def generate(model: Any, beat: Any) -> Output:
+        return Output([model.transfer(groove, beat, values.temperature)])
 
-    def check(model: Any) -> None:
-        model.split(feel)
-
-    return play_all(
-        values,
-        values.beat,
-        GenerationCommand("transfer", play, also_read=values.groove, check=check),
+    command = GenerationCommand(
+        "transfer", generate, also_read=values.groove, check=lambda model: model.split(groove)
     )
+    return run_on_files(values, values.beat, command)

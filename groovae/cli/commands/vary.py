@@ -1,10 +1,10 @@
-"""groovae vary: neighbours of a groove.
+"""groovae vary: generate variations of a groove.
 
 Usage: groovae vary IN.mid [--amount=0.3] [--num_outputs=N] [--out=OUT.mid] [--flags]
        groovae vary DIR [--out=OUT_DIR] [--flags]
 
-Steps away from a groove in latent space and writes what is there: the same groove played another
-way. Its pieces all step the same way, so that what comes again in it comes again in its variation.
+Moves the latent vectors of a groove in a random direction and decodes them. All segments of the
+groove move in the same direction, so that what repeats in it repeats in the variation.
 
 Examples:
   groovae vary take.mid --amount=0.2
@@ -14,13 +14,18 @@ from typing import Any
 
 from absl import flags
 
-from groovae.cli.flags import define_all_notes, define_as_hits, define_temperature, need_arguments
+from groovae.cli.flags import (
+    check_arguments,
+    define_all_notes,
+    define_expectation,
+    define_temperature,
+)
 from groovae.cli.generation import (
-    CHANCE_OF_HITS,
+    HIT_TEMPERATURE_HELP,
     GenerationCommand,
     Output,
-    define_output,
-    play_all,
+    define_generation,
+    run_on_files,
 )
 
 
@@ -28,24 +33,25 @@ def define_flags(values: flags.FlagValues) -> None:
     flags.DEFINE_float(
         "amount",
         0.3,
-        "How far to step, from 0, the reconstruction, to 1, some other groove.",
+        "Distance from the groove, from 0, its reconstruction, to 1, an unrelated groove.",
         flag_values=values,
         lower_bound=0,
         upper_bound=1,
     )
     flags.DEFINE_integer(
-        "num_outputs", 1, "How many variations.", flag_values=values, lower_bound=1
+        "num_outputs", 1, "Number of variations.", flag_values=values, lower_bound=1
     )
-    define_temperature(values, 0.0, CHANCE_OF_HITS)
+    define_temperature(values, 0.0, HIT_TEMPERATURE_HELP)
     define_all_notes(values)
-    define_as_hits(values)
-    define_output(values)
+    define_expectation(values)
+    define_generation(values)
 
 
 def run(values: Any, positional: list[str]) -> int:
-    (source,) = need_arguments(positional, "IN.mid")
+    (source,) = check_arguments(positional, "IN.mid")
 
-    def play(model: Any, groove: Any) -> Output:
+    def generate(model: Any, groove: Any) -> Output:
         return Output(model.vary(groove, values.amount, values.num_outputs, values.temperature))
 
-    return play_all(values, source, GenerationCommand("vary", play, values.num_outputs))
+    command = GenerationCommand("vary", generate, values.num_outputs)
+    return run_on_files(values, source, command)
