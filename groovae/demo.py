@@ -1,6 +1,6 @@
 """A complete run in a minute, without a network: data, preprocessing, training, samples.
 
-    groovae demo
+groovae demo
 """
 
 import dataclasses
@@ -18,8 +18,8 @@ from groovae.training.train import Progress, TrainOptions, train
 
 # For half a minute on two cores. The patterns are few and regular, so no dropout is needed, and a
 # high learning rate that decays fast needs hundreds of steps instead of thousands as on the Groove
-# MIDI Dataset. The small z and high KL weight keep the posterior close to the prior, so that samples
-# from the prior resemble the data.
+# MIDI Dataset. The small z and high KL weight keep the posterior close to the prior, so that
+# samples from the prior resemble the data.
 HPARAMS = (
     "batch_size=32,enc_rnn_size=[64],dec_rnn_size=[192],z_size=16,free_bits=0,max_beta=0.5,"
     "dropout_keep_prob=1.0,learning_rate=0.01,decay_rate=0.993"

@@ -13,7 +13,6 @@ from absl import flags
 from conftest import ROOT, Groovae, assert_one_line
 
 import groovae as package
-from groovae.cli import commands
 from groovae.cli.main import COMMANDS
 
 HEAVY = ("tensorflow", "note_seq", "magenta", "tf_slim", "tf_keras")
@@ -45,12 +44,6 @@ def test_overview_lists_every_command(in_process: Groovae, arguments: list[str])
     assert (result.returncode, result.stderr) == (0, "")
     for command, summary in COMMANDS.items():
         assert re.search(rf"^  {command} +{re.escape(summary)}$", result.stdout, re.M)
-
-
-def test_every_module_of_a_command_is_listed() -> None:
-    (folder,) = commands.__path__
-    files = {path.stem for path in Path(folder).glob("*.py")} - {"__init__"}
-    assert files == set(COMMANDS)
 
 
 @each_command
