@@ -1,12 +1,12 @@
-"""The only door to TensorFlow, Keras, tf_slim, note_seq and Magenta.
+"""The only module that imports TensorFlow, Keras, tf_slim, note_seq and Magenta.
 
-Every other module takes these packages from here, so that they are always imported in the one way
-that works: legacy Keras, TensorFlow 1 behaviour, and without the pages of notices they print. Only
-NoteSequence comes from music/note_sequence.py. What is broken in them is worked around here, and
-only here; each workaround says why it exists, and `tests/test_upstream.py` fails when upstream no
-longer needs it.
+Every other module takes these packages from here, so that they are always imported the one way that
+works: with legacy Keras, TensorFlow 1 behaviour, and without the notices that they print. Only
+NoteSequence comes from music/note_sequence.py. Bugs in these packages are worked around here and
+nowhere else; each workaround gives its reason, and `tests/test_upstream.py` fails when it is no
+longer needed.
 
-Set the environment variable GROOVAE_DEBUG=1 (the flag `--debug`) to see all that upstream prints.
+Set the environment variable GROOVAE_DEBUG=1 (the flag `--debug`) to see the output of the packages.
 """
 
 import contextlib
@@ -30,11 +30,11 @@ DEBUG = os.environ.get("GROOVAE_DEBUG", "0") not in ("", "0")
 
 
 @contextlib.contextmanager
-def _silence() -> Iterator[None]:
-    """Holds back what is printed to stderr, C++ notices included, and shows it only on an error.
+def _silence_stderr() -> Iterator[None]:
+    """Hold back what is written to stderr, also by C++, and write it only on an error.
 
-    TensorFlow 2.21 writes some notices before it reads TF_CPP_MIN_LOG_LEVEL, so nothing short of
-    the file descriptor stops them.
+    TensorFlow 2.21 logs before it reads TF_CPP_MIN_LOG_LEVEL, so the file descriptor itself must be
+    redirected.
     """
     if DEBUG or sys.stderr is None:
         yield
@@ -47,7 +47,7 @@ def _silence() -> Iterator[None]:
             yield
         except GroovaeError:
             raise
-        except Exception:  # Not Ctrl-C, which has nothing to explain.
+        except Exception:  # not Ctrl-C, which needs no explanation
             held_back.seek(0)
             os.write(terminal, held_back.read())
             raise
@@ -58,12 +58,12 @@ def _silence() -> Iterator[None]:
 
 
 def _prepare_environment() -> None:
-    # Magenta's RNN cells and tf.layers live in Keras 2. Assigned, not defaulted: with a 0 left
-    # over from another project nothing works.
+    # Magenta's RNN cells and tf.layers need Keras 2. Assigned, not only set by default: a 0 that
+    # another project left in the environment would break every model.
     os.environ["TF_USE_LEGACY_KERAS"] = "1"
     if not DEBUG:
         os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-        # Only these packages' own warnings: what the user's code warns of stays visible.
+        # Only warnings of these packages: those of the user's code stay visible.
         warnings.filterwarnings("ignore", module=r"(magenta|note_seq|pydub|tf_slim|tf_keras)\b")
 
 
@@ -77,37 +77,40 @@ def _import(name: str) -> Any:
 
 
 @contextlib.contextmanager
-def _in_place_of(name: str, stand_in: Any) -> Iterator[None]:
-    """Who imports the module `name` meanwhile gets `stand_in`, unless the real one is there."""
+def _replace_module(name: str, stub: Any) -> Iterator[None]:
+    """Let `import name` return `stub`, unless the real module is loaded already."""
     if name in sys.modules:
         yield
         return
-    sys.modules[name] = stand_in
+    sys.modules[name] = stub
     try:
         yield
     finally:
         del sys.modules[name]
 
 
-def _notebooks() -> types.ModuleType:
-    """note_seq shows sequences in notebooks by bokeh and IPython: half a second, if not put off."""
+def _lazy_notebook_utils() -> types.ModuleType:
+    """Return a stub that imports note_seq's notebook functions, bokeh and IPython, on first use.
+
+    They take half a second to import.
+    """
     name = "note_seq.notebook_utils"
 
-    def put_off(function: str) -> Any:
+    def lazy(function: str) -> Any:
         return lambda *args, **kwargs: getattr(_import(name), function)(*args, **kwargs)
 
-    stand_in: Any = types.ModuleType(name)
-    stand_in.play_sequence = put_off("play_sequence")
-    stand_in.plot_sequence = put_off("plot_sequence")
-    return stand_in
+    stub: Any = types.ModuleType(name)
+    stub.play_sequence = lazy("play_sequence")
+    stub.plot_sequence = lazy("plot_sequence")
+    return stub
 
 
 @contextlib.contextmanager
-def _uncollected() -> Iterator[None]:
-    """Leaves out of garbage collection, for good, what is imported meanwhile.
+def _exclude_from_gc() -> Iterator[None]:
+    """Exclude everything imported in the block from garbage collection, for good.
 
-    It is half a million objects that stay to the end. To look through them again and again takes
-    half a second while they come, and a whole one when Python ends.
+    Scanning half a million objects that are never freed takes half a second during the imports, and
+    a second when Python exits.
     """
     was_enabled = gc.isenabled()
     gc.disable()
@@ -120,18 +123,19 @@ def _uncollected() -> Iterator[None]:
 
 
 _prepare_environment()
-with _silence(), _uncollected():
-    with _in_place_of("pandas", None):  # which Keras only asks whether its input is one of
+with _silence_stderr(), _exclude_from_gc():
+    # Keras imports pandas only to recognise DataFrames.
+    with _replace_module("pandas", None):
         tf = _import("tensorflow.compat.v1")
         _import("tf_keras")
     tf.logging.set_verbosity(tf.logging.INFO if DEBUG else tf.logging.FATAL)
     tf.disable_v2_behavior()
-    with _in_place_of("note_seq.notebook_utils", _notebooks()):
+    with _replace_module("note_seq.notebook_utils", _lazy_notebook_utils()):
         note_seq = _import("note_seq")
-        note_seq.protobuf.music_pb2 = (
-            note_seq.music_pb2
-        )  # which groovae.music.note_sequence may have loaded
-    with _in_place_of("sklearn", None):  # tf_slim does without it, as we do: another half second
+        # groovae.music.note_sequence may have loaded it before its package.
+        note_seq.protobuf.music_pb2 = note_seq.music_pb2
+    # tf_slim works without sklearn, which takes half a second to import.
+    with _replace_module("sklearn", None):
         tf_slim = _import("tf_slim")
     magenta_configs = _import("magenta.models.music_vae.configs")
     magenta_data = _import("magenta.models.music_vae.data")
@@ -145,32 +149,32 @@ Saver: Any = tf.train.Saver
 tfds: Any = magenta_data.tfds  # TensorFlow Datasets
 
 
-# graph.pbtxt as Python prints it takes over half a second of each start; as C does, a tenth.
+# Printing graph.pbtxt takes over half a second at each start in protobuf's Python code, and a tenth
+# of that in its C code, which `str` calls.
 graph_io = _import("tensorflow.python.framework.graph_io")
-print_graph = graph_io.text_format.MessageToString
+slow_print_graph = graph_io.text_format.MessageToString
 graph_io.text_format = types.SimpleNamespace(MessageToString=str)
 
 
 def keep_freed_memory() -> None:
-    """Makes the C library keep the memory that TensorFlow frees, for the next step to use.
+    """Let the C library keep the memory that TensorFlow frees, for the next training step.
 
-    glibc gives large blocks back to the system at once, and each step begins by getting the same
-    pages again, emptied, one by one, which takes a quarter of a step of the full model.
+    glibc returns large blocks to the system at once. Getting the same pages again, zeroed one by
+    one, takes a quarter of a training step of the full model.
     """
     trim_threshold, top_pad, mmap_threshold = -1, -2, -3  # malloc.h
     with contextlib.suppress(OSError, AttributeError):  # another C library
         mallopt = ctypes.CDLL(None).mallopt
-        # Older ones allow less; without any of it, the others would only make things worse.
+        # Older versions allow less. If neither works, the other two options would do harm.
         if mallopt(mmap_threshold, 1 << 30) or mallopt(mmap_threshold, 1 << 25):
             mallopt(trim_threshold, -1)  # never
             mallopt(top_pad, 1 << 28)
 
 
 class DurableSaver(Saver):
-    """A Saver whose newest checkpoint is on the disk before an older one is removed.
+    """A Saver that syncs the newest checkpoint to disk before it removes an older one.
 
-    TensorFlow leaves it to the system's cache, so that a power cut can take the new one when the
-    old one is gone already.
+    TensorFlow leaves the new files in the system's cache, so that a power cut could lose both.
     """
 
     def _MaybeDeleteOldCheckpoints(self, meta_graph_suffix: str = "meta") -> None:
@@ -182,27 +186,21 @@ class DurableSaver(Saver):
         super()._MaybeDeleteOldCheckpoints(meta_graph_suffix)
 
 
-def _step_by_step(rnn_loop: Any) -> Any:
-    """An RNN loop whose steps run in order, so that the same seed draws the same numbers.
-
-    By default 32 steps of a while_loop may run at once. A random op waits for nothing, so that each
-    step's dropout and hits are drawn in whatever order the threads come by. The steps themselves
-    depend on each other, so nothing gets slower.
-    """
-    return functools.partial(rnn_loop, parallel_iterations=1)
-
-
+# By default a while_loop runs up to 32 iterations at once. Random ops have no inputs to wait for,
+# so the order in which dropout and hits are drawn would depend on the threads. In sequence, the
+# same seed draws the same numbers; it costs no time, as each step needs the previous one anyway.
 decoder_loop = lstm_models.contrib_seq2seq.dynamic_decode
 encoder_loop = lstm_models.contrib_rnn.stack_bidirectional_dynamic_rnn
-lstm_models.contrib_seq2seq.dynamic_decode = _step_by_step(decoder_loop)
-lstm_models.contrib_rnn.stack_bidirectional_dynamic_rnn = _step_by_step(encoder_loop)
+lstm_models.contrib_seq2seq.dynamic_decode = functools.partial(decoder_loop, parallel_iterations=1)
+lstm_models.contrib_rnn.stack_bidirectional_dynamic_rnn = functools.partial(
+    encoder_loop, parallel_iterations=1
+)
 
 
 def read_records(file: str) -> Iterator[bytes]:
-    """Yields the records of a TFRecord file.
+    """Yield the records of a TFRecord file; raise a DataLossError if it is truncated.
 
-    TensorFlow takes a file that ends within the 12 bytes ahead of a record for a whole one, and
-    any file of less than 12 bytes for one without records.
+    TensorFlow ignores up to 11 bytes at the end of a file, where the header of a record takes 12.
     """
     size, end = tf.gfile.Stat(file).length, 0
     for record in tf.python_io.tf_record_iterator(file):
@@ -212,34 +210,22 @@ def read_records(file: str) -> Iterator[bytes]:
         raise tf.errors.DataLossError(None, None, f"truncated record at {end}")
 
 
-def _parse_abc_bytes(parse: Any) -> Any:
-    """Magenta hands note_seq's ABC parser bytes, which it cannot read: no ABC file converts."""
-
-    def parse_text(tunebook: bytes) -> Any:
-        return parse(tunebook.decode("utf-8", "replace"))
-
-    return parse_text
-
-
+# Magenta passes bytes to note_seq's ABC parser, which expects text.
 parse_abc_text = converter_script.abc_parser.parse_abc_tunebook
-converter_script.abc_parser.parse_abc_tunebook = _parse_abc_bytes(parse_abc_text)
+converter_script.abc_parser.parse_abc_tunebook = lambda tunebook: parse_abc_text(
+    tunebook.decode("utf-8", "replace")
+)
 
 
-def _read_mxl_of_any_case(read: Any) -> Any:
-    """note_seq takes `.MXL`, which Magenta hands it, for plain XML."""
-
-    def read_musicxml(path: str) -> Any:
-        if path.endswith(".mxl") or not path.lower().endswith(".mxl"):
-            return read(path)
-        with tempfile.TemporaryDirectory() as folder:
-            link = os.path.join(folder, "score.mxl")
-            os.symlink(os.path.abspath(path), link)
-            return read(link)
-
-    return read_musicxml
+def _read_musicxml(path: str) -> Any:
+    """Read a MusicXML file, also `.MXL`, which Magenta passes and note_seq takes for plain XML."""
+    if path.endswith(".mxl") or not path.lower().endswith(".mxl"):
+        return musicxml_to_sequence(path)
+    with tempfile.TemporaryDirectory() as folder:
+        link = os.path.join(folder, "score.mxl")
+        os.symlink(os.path.abspath(path), link)
+        return musicxml_to_sequence(link)
 
 
 musicxml_to_sequence = converter_script.musicxml_reader.musicxml_file_to_sequence_proto
-converter_script.musicxml_reader.musicxml_file_to_sequence_proto = _read_mxl_of_any_case(
-    musicxml_to_sequence
-)
+converter_script.musicxml_reader.musicxml_file_to_sequence_proto = _read_musicxml

@@ -1,7 +1,7 @@
-"""Grooves as NoteSequences: what a model's tensors become, and what becomes of a player's notes.
+"""Grooves as NoteSequences: from a model's tensors, and a player's notes with another performance.
 
-A groove is a NoteSequence of drum notes at one tempo, in 4/4 or what is as long (2/2, 8/8), and
-`total_time` of whole bars. Its first hits may lie a little before time 0, where they are played
+A groove is a NoteSequence of drum notes at one tempo, in 4/4 or an equivalent meter (2/2, 8/8),
+with a `total_time` of whole bars. Its first hits may lie slightly before time 0, if they are played
 ahead of the beat; `groovae.music.midi_writer.write_midi` keeps them.
 """
 
@@ -16,7 +16,7 @@ from groovae.music.midi_writer import DRUM_CHANNEL
 from groovae.music.note_sequence import NoteSequence
 from groovae.music.tempo import DEFAULT_QPM
 
-MAGENTAS_STEP_SECONDS = 0.125  # a 16th at DEFAULT_QPM
+MAGENTA_STEP_SECONDS = 0.125  # a 16th at DEFAULT_QPM
 
 
 def from_tensors(
@@ -26,22 +26,22 @@ def from_tensors(
     drum_map: DrumMap,
     meter: tuple[int, int] = (4, 4),
 ) -> Any:
-    """The groove that a tensor says: the notes of Magenta's `GrooveConverter.from_tensors`.
+    """Convert a tensor to a groove, with the notes of Magenta's `GrooveConverter.from_tensors`.
 
     Args:
       tensors: float32 [steps, depth]: hits, velocities, offsets.
-      bars: How long the groove is.
-      tempo_qpm: The tempo to play it at; Magenta puts 120 on all.
-      drum_map: The first pitch of each drum class is the one that is written.
-      meter: 4/4, or another way to write it.
+      bars: The length of the groove.
+      tempo_qpm: The tempo of the groove; Magenta always uses 120.
+      drum_map: The first pitch of each drum class is written.
+      meter: 4/4 or an equivalent one.
     """
-    # float32 would count steps, and gets coarse as they get many.
+    # In float64, since the times of late steps are too coarse in float32.
     hits, velocities, offsets = np.split(tensors.astype(np.float64), 3, axis=-1)
     steps, drums = np.nonzero(hits > 0.5)
     velocities = np.clip(np.round(velocities[steps, drums] * 127), 0, 127).astype(int)
-    # At Magenta's tempo first: its times to the bit.
-    starts = (steps - np.clip(offsets[steps, drums] / 2, -0.5, 0.5)) * MAGENTAS_STEP_SECONDS
-    times = np.stack([starts, starts + MAGENTAS_STEP_SECONDS]) * (DEFAULT_QPM / tempo_qpm)
+    # Computed at Magenta's tempo first, so that its times are reproduced bit for bit.
+    starts = (steps - np.clip(offsets[steps, drums] / 2, -0.5, 0.5)) * MAGENTA_STEP_SECONDS
+    times = np.stack([starts, starts + MAGENTA_STEP_SECONDS]) * (DEFAULT_QPM / tempo_qpm)
     groove = make_groove([], bars, tempo_qpm, meter)
     for drum, velocity, start, end in zip(
         drums.tolist(), velocities.tolist(), *times.tolist(), strict=True
@@ -60,7 +60,7 @@ def from_tensors(
 def make_groove(
     notes: Sequence[Any], bars: int, tempo_qpm: float, meter: tuple[int, int] = (4, 4)
 ) -> Any:
-    """A groove of these notes."""
+    """Return a groove with copies of the notes."""
     groove = NoteSequence(total_time=bars * 4 * 60 / tempo_qpm)
     groove.tempos.add(qpm=tempo_qpm)
     groove.time_signatures.add(numerator=meter[0], denominator=meter[1])
@@ -69,7 +69,7 @@ def make_groove(
 
 
 def drum_notes(groove: Any, segments: Segments) -> list[tuple[Any, int]]:
-    """A copy of each note of a groove that is played as a drum, and its cell (see `Segments`)."""
+    """Return a copy of each note that is played as a drum, and its cell (see `Segments`)."""
     found = []
     for note, cell in zip(groove.notes, segments.cells.tolist(), strict=True):
         if cell != NO_DRUM:
@@ -81,16 +81,16 @@ def drum_notes(groove: Any, segments: Segments) -> list[tuple[Any, int]]:
 
 
 def apply_performance(groove: Any, segments: Segments, tensors: np.ndarray) -> Any:
-    """The drums of a groove, in the timing and dynamics that tensors say.
+    """Return the drums of a groove with the timing and dynamics of tensors.
 
-    Hits that share a step and a drum, as in a flam or a roll, move together: the one nearest to the
-    grid goes where the tensors say, and the loudest gets their velocity; the others keep their
-    distance from the one and their share of the other. A drum without a class stays as it is.
+    Hits that share a step and a drum, as in a flam or a roll, are changed together: the one nearest
+    to the grid moves to the time of the tensors, and the loudest gets their velocity; the others
+    keep their distance in time and their ratio of velocities. Drums without a class stay unchanged.
 
     Args:
-      groove: Whose hits are played.
-      segments: What it was cut into.
-      tensors: float32 of the shape of `pieces.outputs`.
+      groove: The groove whose hits are kept.
+      segments: The segments of `groove`.
+      tensors: float32 of the shape of `segments.outputs`.
     """
     step_seconds = segments.step_seconds
     velocities, offsets = _by_cell(tensors)
@@ -99,18 +99,17 @@ def apply_performance(groove: Any, segments: Segments, tensors: np.ndarray) -> A
     late_steps = _late_steps(drums, segments)
     for note, cell in drums:
         if cell >= 0:
-            later_seconds = (-offsets[cell] / 2 - late_steps[cell]) * step_seconds
-            note.start_time += later_seconds
-            note.end_time += later_seconds
-            louder = velocities[cell] / max(old_velocities[cell], 1 / 127)
-            note.velocity = int(np.clip(round(note.velocity * louder), 1, 127))
-    return make_groove(
-        [note for note, _ in drums], segments.bars, segments.tempo_qpm, segments.meter
-    )
+            shift_seconds = (-offsets[cell] / 2 - late_steps[cell]) * step_seconds
+            note.start_time += shift_seconds
+            note.end_time += shift_seconds
+            ratio = velocities[cell] / max(old_velocities[cell], 1 / 127)
+            note.velocity = int(np.clip(round(note.velocity * ratio), 1, 127))
+    notes = [note for note, _ in drums]
+    return make_groove(notes, segments.bars, segments.tempo_qpm, segments.meter)
 
 
 def join_grooves(grooves: Sequence[Any]) -> Any:
-    """Grooves of one tempo, one after another, as one groove."""
+    """Concatenate grooves of the same tempo."""
     whole = NoteSequence()
     whole.CopyFrom(grooves[0])
     for groove in grooves[1:]:
@@ -119,19 +118,19 @@ def join_grooves(grooves: Sequence[Any]) -> Any:
     return whole
 
 
-def shift_groove(groove: Any, later_seconds: float) -> Any:
-    """The groove, that much later."""
-    later = NoteSequence()
-    later.CopyFrom(groove)
-    for note in later.notes:
-        note.start_time += later_seconds
-        note.end_time += later_seconds
-    later.total_time += later_seconds
-    return later
+def shift_groove(groove: Any, seconds: float) -> Any:
+    """Return a copy that starts `seconds` later."""
+    shifted = NoteSequence()
+    shifted.CopyFrom(groove)
+    for note in shifted.notes:
+        note.start_time += seconds
+        note.end_time += seconds
+    shifted.total_time += seconds
+    return shifted
 
 
 def _late_steps(drums: Sequence[tuple[Any, int]], segments: Segments) -> dict[int, float]:
-    """By how much the hit of each cell is late that is nearest to the grid, in steps."""
+    """Return the lateness in steps of the hit nearest to the grid, by cell."""
     num_drums = segments.outputs.shape[-1] // 3
     late_steps: dict[int, float] = {}
     for note, cell in drums:
@@ -141,6 +140,6 @@ def _late_steps(drums: Sequence[tuple[Any, int]], segments: Segments) -> dict[in
 
 
 def _by_cell(tensors: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Velocities and offsets, each as one float64 array by step * drums + drum."""
+    """Return velocities and offsets as float64 arrays, indexed by cell (step * drums + drum)."""
     _, velocities, offsets = np.split(tensors.astype(np.float64), 3, axis=-1)
     return velocities.reshape(-1), offsets.reshape(-1)

@@ -1,7 +1,7 @@
-"""Grooves cut into pieces of a model's length, and whatever there is to tell of it.
+"""Split grooves into segments of a model's length, by `grid.to_segments`.
 
-`grid.to_segments` does the cutting. Here a groove that cannot be cut becomes an error with a name
-and advice, and what gets lost on the way, or stays empty, is told.
+This module turns a groove that cannot be split into an error with advice, and logs the notes that
+are dropped and the segments that stay empty.
 """
 
 import dataclasses
@@ -15,30 +15,30 @@ from groovae.data.window_report import WindowReport
 from groovae.errors import GroovaeError
 from groovae.music.drums import OPEN_HIHAT
 from groovae.music.midi_writer import MAX_TEMPO_QPM, MIN_TEMPO_QPM
-from groovae.system.log import Log
+from groovae.system.log import Log, no_log
 
-# What to do about a groove that `to_segments` refuses, by its reason.
+# What to do about a groove that `to_segments` refuses, by the reason.
 ADVICE = {
-    "without drum notes": "--all_notes takes the notes of all channels for drums",
+    "without drum notes": "--all_notes treats the notes of all channels as drums",
     "with tempo changes": "write it at one tempo",
     "with meter changes": "cut out a part that is in 4/4",
-    "not in 4/4": "the model has learned no other meter",
-    "with an impossible tempo or time": "write it anew from the program it comes from",
+    "not in 4/4": "the model is trained on 4/4 only",
+    "with an impossible tempo or time": "export it again from the program that wrote it",
     "with notes at negative times": "move it to the start of the file",
 }
 
 
 def split_groove(groove: Any, layout: Layout, log: Log, keeps_notes: bool = False) -> Segments:
-    """The pieces of a groove.
+    """Split a groove into segments.
 
     Args:
       groove: A NoteSequence of any length.
-      layout: How to cut it.
-      log: Gets a line for each way in which notes get lost, and one on empty bars.
-      keeps_notes: The notes that the grid has no place for are not lost: they are played as well.
+      layout: How to split it.
+      log: Called with a line for each reason that notes are dropped, and one on empty segments.
+      keeps_notes: Notes that do not fit the grid are not dropped, as the caller keeps them.
 
     Raises:
-      GroovaeError: there are no drums in it, it is not in 4/4, or changes its tempo.
+      GroovaeError: the groove has no drums, is not in 4/4, or changes its tempo.
     """
     name, report = groove.filename or "the groove", WindowReport()
     try:
@@ -56,37 +56,37 @@ def split_groove(groove: Any, layout: Layout, log: Log, keeps_notes: bool = Fals
     if keeps_notes:
         report.unmapped_pitches.clear()
         report.crowded = 0
-    for line in [*report.note_lines(see="--drum_map"), *_silent_bars(segments, layout)]:
+    for line in [*report.note_lines(see="--drum_map"), *_empty_segments(segments, layout)]:
         log(f"{name}: {line}")
     return segments
 
 
 def nonempty(segments: Segments) -> np.ndarray:
-    """The indices of the pieces that have hits."""
+    """Return the indices of the segments that have hits."""
     return np.flatnonzero(segments.outputs.any(axis=(1, 2)))
 
 
 def trim_to_shorter(
     first: Segments, last: Segments, layout: Layout, log: Log
 ) -> tuple[Segments, Segments]:
-    """Two grooves, both as long as the shorter one."""
+    """Trim two grooves to the length of the shorter one."""
     bars = min(first.bars, last.bars)
     if first.bars != last.bars:
-        log(f"the grooves have {first.bars} and {last.bars} bars: the first {bars} count")
+        log(f"the grooves have {first.bars} and {last.bars} bars: only the first {bars} are used")
     num = -(-bars // layout.split_bars)
-    shorter = [one._replace(outputs=one.outputs[:num], bars=bars) for one in (first, last)]
-    return shorter[0], shorter[1]
+    first, last = (one._replace(outputs=one.outputs[:num], bars=bars) for one in (first, last))
+    return first, last
 
 
 def to_tensor(groove: Any, layout: Layout) -> np.ndarray:
-    """A groove as one tensor [steps, depth], of no steps where nothing is played."""
+    """Return a groove as one tensor [steps, depth], of 0 steps if it has no notes."""
     if not groove.notes:
         return np.zeros((0, layout.depth), np.float32)
-    return split_groove(groove, layout, lambda line: None).outputs.reshape(-1, layout.depth)
+    return split_groove(groove, layout, no_log).outputs.reshape(-1, layout.depth)
 
 
 def tap_layout(layout: Layout, taps: Any) -> Layout:
-    """A layout by which pitches of no drum are taps as well, and all notes, if none is a drum's."""
+    """Return a layout in which drums of all pitches are taps; if there are no drums, all notes."""
     pitches = [list(drum) for drum in layout.pitch_classes]
     pitches[OPEN_HIHAT] += sorted(set(range(128)) - set(layout.class_of))
     all_notes = layout.all_notes or not any(note.is_drum for note in taps.notes)
@@ -95,12 +95,12 @@ def tap_layout(layout: Layout, taps: Any) -> Layout:
     )
 
 
-def _silent_bars(segments: Segments, layout: Layout) -> list[str]:
-    """A line on the pieces without a hit, if there are any."""
-    silent = sorted(set(range(len(segments.outputs))) - set(nonempty(segments).tolist()))
-    if not silent:
+def _empty_segments(segments: Segments, layout: Layout) -> list[str]:
+    """Return a line that lists the segments without a hit, if there are any."""
+    empty = np.setdiff1d(np.arange(len(segments.outputs)), nonempty(segments))
+    if not len(empty):
         return []
-    first, last = layout.split_bars * np.array([silent, silent]) + [[1], [layout.split_bars]]
-    bars = [f"{a} to {min(b, segments.bars)}" for a, b in zip(first, last, strict=True)]
+    starts = [layout.split_bars * i + 1 for i in empty.tolist()]
+    bars = [f"{i} to {min(i + layout.split_bars - 1, segments.bars)}" for i in starts]
     more = f" and {len(bars) - 5} more places" if len(bars) > 5 else ""
     return [f"no drum is hit in bars {', '.join(bars[:5])}{more}; they stay empty"]

@@ -80,11 +80,6 @@ def need_checkpoint(path: str | os.PathLike[str], how_to_get: str | None = None)
         )
     if how_to_get:
         raise GroovaeError(f"{path}: no such checkpoint; {how_to_get}")
-    if str(path).endswith((".tar", ".tgz", ".gz")):
-        raise GroovaeError(
-            f"{path}: no such archive; `groovae download --checkpoint=groovae_4bar` fetches one "
-            "of Google's"
-        )
     if Path(path).expanduser().is_dir():
         raise GroovaeError(
             f"{path}: no checkpoint in this folder; train one with "
@@ -92,8 +87,8 @@ def need_checkpoint(path: str | os.PathLike[str], how_to_get: str | None = None)
         )
     raise GroovaeError(
         f"{path}: no such checkpoint; name a training folder, a prefix such as "
-        ".train/model.ckpt-400, a .tar or, for inference, the folder of an ONNX export; or train "
-        "one with `groovae train`"
+        ".train/model.ckpt-400, a .tar or, for inference, the folder of an ONNX export; or get one "
+        "with `groovae train` or `groovae download --checkpoint=groovae_4bar`"
     )
 
 
