@@ -1,4 +1,4 @@
-"""Runs Python where TensorFlow, Magenta and note_seq cannot be imported."""
+"""Run Python where TensorFlow, Magenta and note_seq cannot be imported, or without a network."""
 
 import subprocess
 import sys
@@ -18,7 +18,7 @@ sys.addaudithook(block)
 
 
 def run_blocked(code: str, *arguments: object) -> subprocess.CompletedProcess[str]:
-    """Runs Python where nothing of TensorFlow, Magenta and note_seq can be imported."""
+    """Run code where importing TensorFlow, Magenta or note_seq raises a ModuleNotFoundError."""
     return subprocess.run(
         [sys.executable, "-c", BLOCKED + code, *map(str, arguments)],
         capture_output=True,
@@ -32,7 +32,7 @@ OFFLINE = """
 import sys
 def offline(event, arguments):
     if event.startswith("socket."):
-        raise OSError("there is no network")
+        raise OSError("no network")
 sys.addaudithook(offline)
 from groovae.cli.main import main
 sys.exit(main())

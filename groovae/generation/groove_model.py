@@ -199,10 +199,10 @@ class GrooveModel:
         reference, estimate = self._read(reference), self._read(estimate)
         tensors = [to_tensor(groove, self.layout) for groove in (reference, estimate)]
         steps = max(map(len, tensors))
-        padded = [np.pad(one, [(0, steps - len(one)), (0, 0)])[np.newaxis] for one in tensors]
+        first, second = (np.pad(x, [(0, steps - len(x)), (0, 0)])[np.newaxis] for x in tensors)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # on grooves without hits
-            return scores.scores(scores.tally(*padded, tempo_of(reference)))
+            return scores.scores(scores.tally(first, second, tempo_of(reference)))
 
     def predict_windows(self, windows: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Return the most likely output for windows in the task that the model was trained for.
@@ -476,8 +476,12 @@ def load_model(
         checkpoint = default_checkpoint(task, log)
     batch_size = min(max(1, batch_size), MAX_BATCH_SIZE)
     network = _loader_for(checkpoint)(checkpoint, config, hparams, task, batch_size)
-    changes = {"pitch_classes": pitches, "all_notes": all_notes}
-    layout = dataclasses.replace(network.layout, **changes, max_note_dropout_probability=None)
+    layout = dataclasses.replace(
+        network.layout,
+        pitch_classes=pitches,
+        all_notes=all_notes,
+        max_note_dropout_probability=None,
+    )
     return GrooveModel(network, layout, seed, log, as_hits)
 
 

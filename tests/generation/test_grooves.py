@@ -1,4 +1,4 @@
-"""Tensors to NoteSequences and back, and a player's notes in another feel, worked by hand."""
+"""Tensors to NoteSequences and back, and performances applied to notes, with values by hand."""
 
 import json
 from pathlib import Path
@@ -31,14 +31,14 @@ STEP_SECONDS = 0.125  # at 120 qpm
 
 @pytest.fixture(scope="module")
 def converter() -> Any:
-    """As `TrainedModel` has it, where it writes General MIDI's pitches."""
+    """The converter of `TrainedModel`, which writes General MIDI pitches."""
     converter = config_map.get_config("groovae_4bar").data_converter
     converter.set_mode("infer")
     return converter
 
 
 def a_tensor(*hits: tuple[int, int, float, float], bars: int = 1) -> np.ndarray:
-    """Of hits at (step, drum, velocity, offset)."""
+    """Return a tensor with hits at (step, drum, velocity, offset)."""
     tensor = np.zeros((16 * bars, 27), np.float32)
     for step, drum, velocity, offset in hits:
         tensor[step, [drum, 9 + drum, 18 + drum]] = 1, velocity, offset
@@ -46,7 +46,7 @@ def a_tensor(*hits: tuple[int, int, float, float], bars: int = 1) -> np.ndarray:
 
 
 def drums(*hits: tuple[float, int, int], **note: Any) -> Any:
-    """A groove of hits at (seconds, pitch, velocity), at 120 qpm."""
+    """Return a groove with hits at (seconds, pitch, velocity), at 120 qpm."""
     groove = NoteSequence()
     groove.tempos.add(qpm=120)
     for start, pitch, velocity in hits:
@@ -55,11 +55,11 @@ def drums(*hits: tuple[float, int, int], **note: Any) -> Any:
     return groove
 
 
-def pieces_of(groove: Any, layout: Layout = FOUR_BARS) -> Segments:
+def segments_of(groove: Any, layout: Layout = FOUR_BARS) -> Segments:
     return to_segments(groove, layout, WindowReport())
 
 
-def told(groove: Any) -> list[tuple[float, int, int]]:
+def hits_of(groove: Any) -> list[tuple[float, int, int]]:
     return [(round(note.start_time, 9), note.pitch, note.velocity) for note in groove.notes]
 
 
@@ -67,7 +67,7 @@ def told(groove: Any) -> list[tuple[float, int, int]]:
 
 
 @pytest.mark.parametrize("tempo_qpm", [60.0, 97.3, 120.0])
-def test_a_hit_is_at_its_step_less_half_of_its_offset(tempo_qpm: float) -> None:
+def test_offset_shifts_a_hit_by_up_to_half_a_step(tempo_qpm: float) -> None:
     tensor = a_tensor((0, KICK, 1.0, 0.0), (4, SNARE, 0.5, 0.5), (9, CLOSED_HIHAT, 0.1, -1.0))
     groove = from_tensors(tensor, 3, tempo_qpm, GM)
     step_seconds = 60 / tempo_qpm / 4
@@ -93,9 +93,7 @@ def test_a_hit_is_at_its_step_less_half_of_its_offset(tempo_qpm: float) -> None:
     ),
     tempo_qpm=st.sampled_from([60.0, 97.3, 120.0, 211.7]),
 )
-def test_the_notes_are_those_of_magenta(
-    converter: Any, tensor: np.ndarray, tempo_qpm: float
-) -> None:
+def test_notes_equal_magentas(converter: Any, tensor: np.ndarray, tempo_qpm: float) -> None:
     (theirs,) = converter.from_tensors([tensor.astype(np.float64)])
     for note in theirs.notes:
         note.start_time *= 120 / tempo_qpm
@@ -104,7 +102,7 @@ def test_the_notes_are_those_of_magenta(
     assert list(ours.notes) == list(theirs.notes)
 
 
-def test_a_drum_map_says_which_pitch_is_written(tmp_path: Path) -> None:
+def test_first_pitch_of_each_drum_class_is_written(tmp_path: Path) -> None:
     mine = tmp_path / "mine.json"
     mine.write_text(json.dumps({"kick": [20, 21], "closed hi-hat": 22}))
     tensor = a_tensor(*((drum, drum, 0.5, 0.0) for drum in range(9)))
@@ -125,12 +123,8 @@ def test_a_drum_map_says_which_pitch_is_written(tmp_path: Path) -> None:
     tempo_qpm=st.floats(30, 300),
     name=st.sampled_from(["gm", "roland"]),
 )
-def test_what_is_written_is_read_again(
-    hits: np.ndarray,
-    velocities: np.ndarray,
-    offsets: np.ndarray,
-    tempo_qpm: float,
-    name: str,
+def test_tensor_round_trips_through_a_groove(
+    hits: np.ndarray, velocities: np.ndarray, offsets: np.ndarray, tempo_qpm: float, name: str
 ) -> None:
     hits[0, 0] = hits[31, 0] = True  # both bars have a hit
     parts = [hits, hits * velocities / 127, hits * offsets]
@@ -138,12 +132,12 @@ def test_what_is_written_is_read_again(
     drum_map = read_drum_map(name)
     groove = from_tensors(tensor, 2, tempo_qpm, drum_map)
     layout = Layout(split_bars=2, hop_steps=32, pitch_classes=drum_map)
-    again = pieces_of(groove, layout)
+    again = segments_of(groove, layout)
     assert (again.bars, again.tempo_qpm) == (2, tempo_qpm)
     np.testing.assert_allclose(again.outputs[0], tensor, atol=1e-5)
 
 
-def test_a_hit_after_an_hour_is_as_exact_as_the_first() -> None:
+def test_times_after_an_hour_are_exact() -> None:
     tensor = np.zeros((30_000, 27), np.float32)
     tensor[-1, [KICK, 9 + KICK, 18 + KICK]] = 1, 0.5, 0.1
     (note,) = from_tensors(tensor, 1875, 120, GM).notes
@@ -153,28 +147,28 @@ def test_a_hit_after_an_hour_is_as_exact_as_the_first() -> None:
 # Drums of a groove
 
 
-def test_all_drums_are_found_with_or_without_a_class_and_nothing_else() -> None:
+def test_drum_notes_include_drums_without_a_class() -> None:
     groove = drums((0, 36, 90), (0.5, 20, 70))
     groove.notes.add(pitch=60, velocity=50, start_time=0.25, end_time=0.5)
-    found = drum_notes(groove, pieces_of(groove))
+    found = drum_notes(groove, segments_of(groove))
     assert [(note.pitch, cell) for note, cell in found] == [(36, KICK), (20, -1)]
     found[0][0].velocity = 1
-    assert groove.notes[0].velocity == 90, "they are copies"
+    assert groove.notes[0].velocity == 90  # unchanged
 
 
-def test_a_note_that_is_taken_for_a_drum_becomes_one() -> None:
+def test_all_notes_become_drum_notes() -> None:
     groove = drums((0, 36, 90), is_drum=False)
     layout = config_map.layout("groovae_4bar", all_notes=True)
-    ((note, cell),) = drum_notes(groove, pieces_of(groove, layout))
+    ((note, cell),) = drum_notes(groove, segments_of(groove, layout))
     assert (note.is_drum, cell) == (True, KICK)
 
 
-# Performed
+# Applied performances
 
 
-def test_what_was_heard_is_played_as_it_was() -> None:
+def test_own_performance_changes_nothing() -> None:
     groove = a_groove(bars=6)
-    segments = pieces_of(groove)
+    segments = segments_of(groove)
     same = apply_performance(groove, segments, segments.outputs)
     assert [note.velocity for note in same.notes] == [note.velocity for note in groove.notes]
     np.testing.assert_allclose(
@@ -182,53 +176,53 @@ def test_what_was_heard_is_played_as_it_was() -> None:
     )
 
 
-def test_hits_get_the_timing_and_velocity_of_the_tensor() -> None:
+def test_hits_get_timing_and_velocity_of_the_tensor() -> None:
     groove = drums((0.01, 36, 80), (0.5, 38, 100))
-    segments = pieces_of(groove)
+    segments = segments_of(groove)
     tensor = a_tensor((0, KICK, 50 / 127, 0.4), (4, SNARE, 1.0, -0.2), bars=4)
     played = apply_performance(groove, segments, tensor[np.newaxis])
-    assert told(played) == [
+    assert hits_of(played) == [
         (pytest.approx(-0.2 * STEP_SECONDS, abs=1e-6), 36, 50),
         (pytest.approx(0.5 + 0.1 * STEP_SECONDS, abs=1e-6), 38, 127),
     ]
     lengths = [note.end_time - note.start_time for note in played.notes]
     assert lengths == pytest.approx([0.1, 0.1])
-    assert told(groove) == [(0.01, 36, 80), (0.5, 38, 100)], "the input stays as it is"
+    assert hits_of(groove) == [(0.01, 36, 80), (0.5, 38, 100)]  # unchanged
 
 
-def test_a_flam_moves_as_one_and_keeps_its_shares() -> None:
-    groove = drums((0.48, 38, 30), (0.5, 38, 90))  # the grace note falls into the same 16th
+def test_flam_keeps_its_spacing_and_velocity_ratio() -> None:
+    groove = drums((0.48, 38, 30), (0.5, 38, 90))  # the grace note is in the same step
     tensor = a_tensor((4, SNARE, 60 / 127, 0.8), bars=4)
-    played = apply_performance(groove, pieces_of(groove), tensor[np.newaxis])
-    assert told(played) == [
+    played = apply_performance(groove, segments_of(groove), tensor[np.newaxis])
+    assert hits_of(played) == [
         (pytest.approx(0.48 - 0.4 * STEP_SECONDS, abs=1e-6), 38, 20),
         (pytest.approx(0.5 - 0.4 * STEP_SECONDS, abs=1e-6), 38, 60),
     ]
 
 
-def test_a_drum_without_a_class_stays_as_it_is() -> None:
+def test_drum_without_a_class_is_unchanged() -> None:
     groove = drums((0.0, 36, 80), (0.26, 20, 33))
     tensor = a_tensor((0, KICK, 0.5, 0.5), bars=4)
-    played = apply_performance(groove, pieces_of(groove), tensor[np.newaxis])
-    assert told(played)[1] == (0.26, 20, 33)
+    played = apply_performance(groove, segments_of(groove), tensor[np.newaxis])
+    assert hits_of(played)[1] == (0.26, 20, 33)
 
 
-def test_velocities_stay_within_midi() -> None:
+def test_velocities_stay_within_1_and_127() -> None:
     groove = drums((0.0, 36, 1), (0.5, 38, 100))
     tensor = a_tensor((0, KICK, 1.0, 0.0), (4, SNARE, 0.0, 0.0), bars=4)
-    played = apply_performance(groove, pieces_of(groove), tensor[np.newaxis])
+    played = apply_performance(groove, segments_of(groove), tensor[np.newaxis])
     assert [note.velocity for note in played.notes] == [127, 1]
 
 
 # Joined
 
 
-def test_grooves_follow_each_other() -> None:
+def test_joined_grooves_follow_each_other() -> None:
     first, second = (make_groove(drums((0.25, pitch, 90)).notes, 2, 120) for pitch in (36, 38))
     whole = join_grooves([first, second, first])
-    assert told(whole) == [(0.25, 36, 90), (4.25, 38, 90), (8.25, 36, 90)]
+    assert hits_of(whole) == [(0.25, 36, 90), (4.25, 38, 90), (8.25, 36, 90)]
     assert whole.notes[1].end_time == pytest.approx(4.35)
     assert whole.total_time == 12
     assert [tempo.qpm for tempo in whole.tempos] == [120]
-    assert told(first) == [(0.25, 36, 90)], "the inputs stay as they are"
+    assert hits_of(first) == [(0.25, 36, 90)]  # unchanged
     assert join_grooves([first]) == first

@@ -1,12 +1,11 @@
-"""An exported model plays what its checkpoint plays, without TensorFlow, note_seq and Magenta.
+"""An exported model gives the same grooves as its checkpoint, without TensorFlow and Magenta.
 
-What must not be imported is blocked by an audit hook, since `note_sequence` looks for the files of
-note_seq, and that is allowed.
+An audit hook blocks the imports, and not an import finder, since `note_sequence` may look for the
+files of note_seq.
 """
 
 import json
 import re
-import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -19,15 +18,14 @@ from without_tensorflow import run_blocked
 
 from groovae import load_model
 from groovae.cli.main import main
-from groovae.config import config_file, config_map
-from groovae.errors import GroovaeError, UsageError
+from groovae.errors import UsageError
 from groovae.music.midi_reader import read_midi
 from groovae.music.midi_writer import write_sequence
 
 pytest.importorskip("onnx")
 pytest.importorskip("onnxruntime")
 
-# What each command is called with: the files are those of `files`.
+# The arguments of each command; the files are those of the fixture `files`.
 COMMANDS = {
     "sample": ["--bars=9", "--num_outputs=3", "--temperature=1"],
     "reconstruct": ["beat.mid", "--temperature=1"],
@@ -44,7 +42,7 @@ Export = Callable[[str], Path]
 
 @pytest.fixture(scope="session")
 def exported(taught: Callable[[str], Path], shared_folder: Path) -> Export:
-    """The folder of the exported model of a task."""
+    """Return the folder of the exported model of a task."""
 
     def folder_of(task: str) -> Path:
         from groovae.export.onnx import export
@@ -61,7 +59,7 @@ def exported(taught: Callable[[str], Path], shared_folder: Path) -> Export:
 
 @pytest.fixture
 def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder of two beats, which is the current one."""
+    """A folder with two beats, as the current directory."""
     write_sequence(tmp_path / "beat.mid", a_groove(bars=6))
     write_sequence(tmp_path / "other.mid", a_groove(bars=5, first_at=0.02, velocity=77))
     monkeypatch.chdir(tmp_path)
@@ -69,17 +67,17 @@ def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def notes_of(path: Path) -> np.ndarray:
-    """Pitch, velocity, start and end in seconds of each note."""
+    """Return the pitch, velocity, start and end in seconds of each note, sorted."""
     notes = read_midi(path.read_bytes()).notes
     rows = [(note.pitch, note.velocity, note.start_time, note.end_time) for note in notes]
     return np.array(sorted(rows)).reshape(-1, 4)
 
 
-# The same as the checkpoint
+# Equality with the checkpoint
 
 
 @pytest.mark.parametrize("command", COMMANDS)
-def test_every_command_plays_as_with_the_checkpoint(
+def test_commands_give_the_same_notes_as_the_checkpoint(
     command: str, taught: Callable[[str], Path], exported: Export, files: Path
 ) -> None:
     played: dict[str, list[Path]] = {}
@@ -92,12 +90,12 @@ def test_every_command_plays_as_with_the_checkpoint(
         found, expected = notes_of(ours), notes_of(theirs)
         assert len(expected) > 5
         np.testing.assert_array_equal(found[:, 0], expected[:, 0])
-        # An offset of 1e-5, and a velocity that rounds the other way.
+        # Offsets differ by up to 1e-5, so a velocity may be rounded the other way.
         np.testing.assert_allclose(found[:, 2:], expected[:, 2:], atol=1e-3)
         np.testing.assert_allclose(found[:, 1], expected[:, 1], atol=1)
 
 
-def test_latents_and_tensors_are_within_rounding(
+def test_latents_and_tensors_equal_the_checkpoints(
     taught: Callable[[str], Path], exported: Export
 ) -> None:
     theirs, ours = (load_model(one("vary"), seed=3, batch_size=8) for one in (taught, exported))
@@ -109,7 +107,7 @@ def test_latents_and_tensors_are_within_rounding(
     np.testing.assert_allclose(tensors, expected, atol=1e-5)
 
 
-def test_one_at_a_time_plays_as_many_at_a_time(exported: Export) -> None:
+def test_output_does_not_depend_on_batch_size(exported: Export) -> None:
     one, many = (
         load_model(exported("sample"), seed=3, batch_size=size).sample_tensors(5, 4, 1.0)
         for size in (1, 5)
@@ -120,9 +118,7 @@ def test_one_at_a_time_plays_as_many_at_a_time(exported: Export) -> None:
 # Without TensorFlow
 
 
-def test_every_command_plays_where_tensorflow_cannot_be_imported(
-    exported: Export, files: Path
-) -> None:
+def test_commands_run_without_tensorflow(exported: Export, files: Path) -> None:
     calls = [
         [command, *arguments, f"--checkpoint={exported(command)}", f"--out={command}.mid"]
         for command, arguments in COMMANDS.items()
@@ -137,20 +133,19 @@ def test_every_command_plays_where_tensorflow_cannot_be_imported(
     )
     assert result.returncode == 0, result.stderr
     assert "hits" in result.stderr
-    assert {path.stem for path in files.glob("*.mid")} >= {*COMMANDS} - {
-        *("sample", "interpolate", "vary")  # which are numbered
-    }
+    numbered = {"sample", "interpolate", "vary"}
+    assert {path.stem for path in files.glob("*.mid")} >= {*COMMANDS} - numbered
 
 
-def test_a_checkpoint_says_what_is_missing_where_tensorflow_is(trained: Path) -> None:
+def test_checkpoint_without_tensorflow_names_the_missing_package(trained: Path) -> None:
     result = run_blocked(
         "from groovae.cli.main import main; sys.exit(main())", "sample", f"--checkpoint={trained}"
     )
-    assert_one_line(result, 1, "no exported model here", "the package tensorflow is missing")
+    assert_one_line(result, 1, "not an exported model", "tensorflow is missing")
 
 
 @pytest.mark.parametrize("command", ["train", "preprocess", "info", "evaluate", "report", "demo"])
-def test_other_commands_say_what_is_missing(command: str, tmp_path: Path) -> None:
+def test_other_commands_name_the_missing_package(command: str, tmp_path: Path) -> None:
     result = run_blocked(
         "HEAVY += ('pandas', 'tqdm'); from groovae.cli.main import main; sys.exit(main())",
         *(command, *[tmp_path] * {"preprocess": 2, "info": 1}.get(command, 0)),
@@ -158,7 +153,9 @@ def test_other_commands_say_what_is_missing(command: str, tmp_path: Path) -> Non
     assert_one_line(result, 1, "is missing", "Installing")
 
 
-def test_scores_say_what_is_missing_where_tensorflow_is(exported: Export, tmp_path: Path) -> None:
+def test_musicxml_without_tensorflow_names_the_missing_package(
+    exported: Export, tmp_path: Path
+) -> None:
     (tmp_path / "score.xml").write_text("<score-partwise/>")
     result = run_blocked(
         "from groovae.cli.main import main; sys.exit(main())",
@@ -167,8 +164,8 @@ def test_scores_say_what_is_missing_where_tensorflow_is(exported: Export, tmp_pa
     assert_one_line(result, 1, "cannot read MusicXML, only MIDI", "tensorflow is missing")
 
 
-def test_without_note_seq_the_program_says_the_line_to_run(exported: Export) -> None:
-    # With None in its place the import system says that there is no such module.
+def test_without_note_seq_the_install_command_is_shown(exported: Export) -> None:
+    # None in sys.modules makes an import raise ModuleNotFoundError.
     result = run_blocked(
         "sys.modules['note_seq'] = None; from groovae.cli.main import main; sys.exit(main())",
         *("sample", f"--checkpoint={exported('sample')}"),
@@ -187,7 +184,7 @@ def test_without_note_seq_the_program_says_the_line_to_run(exported: Export) -> 
         "from groovae.music.note_sequence import NoteSequence",
     ],
 )
-def test_there_is_one_note_sequence_whoever_comes_first(imports: str) -> None:
+def test_note_sequence_is_note_seqs_in_any_import_order(imports: str) -> None:
     code = (
         f"{imports}\n"
         "import pickle\n"
@@ -201,10 +198,10 @@ def test_there_is_one_note_sequence_whoever_comes_first(imports: str) -> None:
     subprocess.run([sys.executable, "-W", "ignore", "-c", code], check=True, timeout=300)
 
 
-# What is refused
+# Errors
 
 
-def test_what_contradicts_an_export_is_refused(exported: Export) -> None:
+def test_config_and_hparams_that_contradict_an_export_are_refused(exported: Export) -> None:
     folder = exported("sample")
     with pytest.raises(UsageError, match="config is groovae_4bar there, groovae_2bar_humanize"):
         load_model(folder, config="groovae_2bar_humanize")
@@ -219,15 +216,9 @@ def test_what_contradicts_an_export_is_refused(exported: Export) -> None:
 
 
 @pytest.mark.parametrize(
-    "hparams",
-    [
-        *("garbage", "z_size", "z_size=", "z_size=8.0", "z_size==8", "z_size=[8]", ",z_size=8"),
-        *("learning_rate=abc", "learning_rate=true", "z_size=8,,batch_size=1", "conditional=yes"),
-        *("enc_rnn_size=64", "enc_rnn_size=[64", "enc_rnn_size[0]=64", "enc_rnn_size=[a]"),
-        "batch_size=1,batch_size=1",
-    ],
+    "hparams", ["garbage", "z_size=8.0", "enc_rnn_size=64", "batch_size=1,batch_size=1"]
 )
-def test_hparams_that_cannot_be_read_are_refused_as_for_a_checkpoint(
+def test_invalid_hparams_are_refused_as_for_a_checkpoint(
     exported: Export, taught: Callable[[str], Path], hparams: str
 ) -> None:
     for folder in (exported("sample"), taught("sample")):
@@ -235,50 +226,17 @@ def test_hparams_that_cannot_be_read_are_refused_as_for_a_checkpoint(
             load_model(folder, hparams=hparams)
 
 
-def test_hparams_that_agree_are_read_as_for_a_checkpoint() -> None:
-    hparams = "z_size=1_28, learning_rate=1,enc_rnn_size=[64,32],conditional=0,clip_mode=value,"
-    here = config_file.override_hparams(
-        config_map.config_json("x", config_map.get_config())["hparams"], hparams
-    )
-    there = config_map.config_json("x", config_map.get_config(hparams=hparams))["hparams"]
-    assert here == there
-    assert [type(value) for value in here.values()] == [type(value) for value in there.values()]
-
-
-def test_a_model_for_another_task_is_refused(exported: Export) -> None:
-    with pytest.raises(UsageError, match="`humanize` takes a model of groovae_2bar_humanize"):
+def test_model_of_another_task_is_refused(exported: Export) -> None:
+    with pytest.raises(UsageError, match=r"`humanize` .* groovae_2bar_humanize"):
         load_model(exported("sample"), task="humanize")
 
 
 @pytest.mark.parametrize("what", ["trained_model", "config"])
-def test_an_export_has_nothing_of_magentas(exported: Export, what: str) -> None:
+def test_export_has_no_config_or_trained_model(exported: Export, what: str) -> None:
     model = load_model(exported("sample"))
     with pytest.raises(AttributeError, match=f"exported model has no {what}"):
         getattr(model, what)
     assert not hasattr(model, what)
-
-
-@pytest.mark.parametrize(
-    ("damage", "words"),
-    [
-        (lambda folder: (folder / "decoder.onnx").unlink(), "cannot read .*decoder.onnx"),
-        (lambda folder: (folder / "decoder.onnx").write_bytes(b"x"), "its SHA-256 differs"),
-        (
-            lambda folder: (folder / "config.json").write_text(
-                (folder / "config.json").read_text().replace('"z_size": 8', '"z_size": "8"')
-            ),
-            "not the model that config.json describes",
-        ),
-    ],
-)
-def test_a_damaged_export_is_told_in_one_line(
-    exported: Export, tmp_path: Path, damage: Callable[[Path], object], words: str
-) -> None:
-    shutil.copytree(exported("sample"), tmp_path / "damaged")
-    damage(tmp_path / "damaged")
-    with pytest.raises(GroovaeError, match=words) as raised:
-        load_model(tmp_path / "damaged", seed=1).sample()
-    assert "\n" not in str(raised.value)
 
 
 @pytest.mark.parametrize(
@@ -289,7 +247,7 @@ def test_a_damaged_export_is_told_in_one_line(
         ("export", "--checkpoint", "--out=again"),
     ],
 )
-def test_what_needs_a_checkpoint_refuses_an_export(
+def test_commands_that_need_a_checkpoint_refuse_an_export(
     arguments: tuple[str, ...],
     exported: Export,
     records: Path,
@@ -300,5 +258,5 @@ def test_what_needs_a_checkpoint_refuses_an_export(
     if command != "export":
         others.append(f"--examples_path={records}")
     assert main([command, f"{flag}={exported('sample')}", *others]) == 1
-    assert "this is an exported model" in capsys.readouterr().err.splitlines()[-1]
+    assert "exported model" in capsys.readouterr().err.splitlines()[-1]
     assert {path.name for path in files.iterdir()} == {"beat.mid", "other.mid"}

@@ -1,7 +1,7 @@
-"""What requirements-lite.txt installs plays on the oldest and the newest Python: the real thing.
+"""The inference-only install of requirements-lite.txt, on the oldest and the newest Python.
 
-Each Python gets an environment of its own, of about 160 MB, which uv fills in seconds. Where there
-is no such Python, no uv or no network the tests skip.
+Each Python gets an environment of about 160 MB, which uv installs in seconds. The tests are skipped
+if this Python, uv or the network is missing.
 """
 
 import json
@@ -20,7 +20,7 @@ pytest.importorskip("onnx")
 
 UNREACHABLE = ("Failed to fetch", "error sending request")
 
-# Plays the arrays of a file by an exported model, into another file.
+# Run an exported model on the arrays of a file, and save its outputs.
 PLAY = """
 import sys
 import numpy as np
@@ -34,8 +34,8 @@ np.savez(out, mu=mu, sigma=sigma, decoded=decoded)
 """
 
 
-def found_by_scripts(function: str, variable: str) -> str:
-    """What a function of scripts/env.sh finds; skips the test where that is nothing."""
+def from_env_script(function: str, variable: str) -> str:
+    """Return the variable that a function of scripts/env.sh sets; skip the test if it fails."""
     code = f'source scripts/env.sh; {function} && printf %s "${variable}"'
     found = subprocess.run(
         ["bash", "-c", code], cwd=ROOT, capture_output=True, text=True, check=False
@@ -47,12 +47,12 @@ def found_by_scripts(function: str, variable: str) -> str:
 
 @pytest.fixture(scope="module", params=["3.10", "3.13"])
 def python(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The Python of an environment that holds what plays exports, and no more."""
-    base = found_by_scripts(f"find_python {request.param}", "python")
-    uv = found_by_scripts("find_uv", "uv_path")
+    """The Python of an environment with the inference-only install."""
+    base = from_env_script(f"find_python {request.param}", "python")
+    uv = from_env_script("find_uv", "uv_path")
     folder = tmp_path_factory.mktemp("lite")
     subprocess.run([uv, "venv", "--quiet", f"--python={base}", folder], check=True)
-    # uv would take an earlier build of groovae for the same one.
+    # Without the refresh uv would reuse an earlier build of groovae.
     what = ["--refresh-package=groovae", ".", "-r", "requirements-lite.txt"]
     installed = subprocess.run(
         [uv, "pip", "install", "--quiet", f"--python={folder}", "--no-deps", *what],
@@ -80,9 +80,7 @@ def run(python: Path, cwd: Path, code: str, *arguments: object) -> str:
     return result.stdout
 
 
-def test_the_reference_checkpoint_plays_as_native_magenta(
-    python: Path, native: Path, tmp_path: Path
-) -> None:
+def test_output_equals_native_magenta(python: Path, native: Path, tmp_path: Path) -> None:
     from groovae.export.onnx import export
 
     export(native / "checkpoint", tmp_path / "onnx", hparams=SMALL_HPARAMS)
@@ -94,7 +92,7 @@ def test_the_reference_checkpoint_plays_as_native_magenta(
         np.testing.assert_allclose(found[name], wanted[name], rtol=0, atol=1e-5)
 
 
-def test_it_plays_at_once(python: Path, tmp_path: Path) -> None:
+def test_bundled_model_plays_offline(python: Path, tmp_path: Path) -> None:
     write_sequence(tmp_path / "take.mid", a_groove(bars=4))
     for arguments in (["sample", "--out=groove.mid"], ["reconstruct", "take.mid"]):
         assert run(python, tmp_path, OFFLINE, *arguments).endswith(".mid\n")

@@ -1,4 +1,4 @@
-"""Five hundred files through one `groovae reconstruct`: each is played, or left out in one line."""
+"""Run `groovae reconstruct` on 350 good, odd and damaged files: each is played or skipped."""
 
 import json
 import os
@@ -19,8 +19,8 @@ FILES = 350
 MAX_MEMORY_KB = 1_500_000
 
 
-def of_hits(hits: int, seconds: float, tempo_qpm: float = 120.0) -> bytes:
-    """So many hits in so many seconds."""
+def with_hits(hits: int, seconds: float, tempo_qpm: float = 120.0) -> bytes:
+    """Return a MIDI file with a number of hits, evenly spaced."""
     step = seconds / hits
     notes = [Note(i * step, i * step + 0.01, 35 + i % 25, 1 + i % 127) for i in range(hits)]
     return saved(to_midi(notes, tempo_qpm)[0])
@@ -39,17 +39,17 @@ def with_tempo(microseconds: int) -> bytes:
 
 
 def write_files(folder: Path, gmd: Path) -> set[str]:
-    """FILES files in a folder; returns the names of those that can be played."""
+    """Write FILES files to a folder; return the names of the playable ones."""
     good = {f"good {i:02}.mid": a_groove(i) for i in range(20)}
-    good["many hits.mid"] = of_hits(20_000, 600.0)
-    good["an hour.mid"] = of_hits(400, 3600.0)
-    good["fast.mid"] = of_hits(100, 10.0, tempo_qpm=990.0)
+    good["many hits.mid"] = with_hits(20_000, 600.0)
+    good["an hour.mid"] = with_hits(400, 3600.0)
+    good["fast.mid"] = with_hits(100, 10.0, tempo_qpm=990.0)
     bad = {
         **{f"tempo {tempo}.mid": with_tempo(tempo) for tempo in (0, 1, 50_000, 0xFFFFFF)},
         "empty.mid": b"",
         "zeros.mid": bytes(3000),
         "noise.mid": random.Random(0).randbytes(3000),
-        "four hours.mid": of_hits(100, 14_400.0),
+        "four hours.mid": with_hits(100, 14_400.0),
     }
     fills = sorted(gmd.glob("drummer1/session1/*_fill_4-4.mid"))[:40]
     for i, fill in enumerate(fills):
@@ -66,7 +66,7 @@ def write_files(folder: Path, gmd: Path) -> set[str]:
 
 
 def run(folder: Path, out: Path, checkpoint: Path) -> tuple[str, dict[str, Any], int]:
-    """What it says, its report, and the most memory it had, in KiB."""
+    """Return the log, the report and the peak memory in KiB of a run."""
     command = [sys.executable, "-m", "groovae", "reconstruct", str(folder)]
     command += [f"--out={out}", f"--checkpoint={checkpoint}", "--seed=1", "--temperature=0.5"]
     with subprocess.Popen(
@@ -81,7 +81,7 @@ def run(folder: Path, out: Path, checkpoint: Path) -> tuple[str, dict[str, Any],
 
 
 @pytest.mark.slow
-def test_no_file_stops_the_run(gmd: Path, trained: Path, tmp_path: Path) -> None:
+def test_damaged_files_are_skipped(gmd: Path, trained: Path, tmp_path: Path) -> None:
     good = write_files(tmp_path / "in", gmd)
     stderr, report, memory_kb = run(tmp_path / "in", tmp_path / "out", trained)
     assert "Traceback" not in stderr
@@ -91,7 +91,7 @@ def test_no_file_stops_the_run(gmd: Path, trained: Path, tmp_path: Path) -> None
     assert len(played) + len(skipped) == len(played | skipped) == FILES
     assert good <= played, good - played
     assert len(played) > FILES / 4
-    assert len(skipped) > FILES / 4, "the damage is real"
+    assert len(skipped) > FILES / 4
     logged = [line for line in stderr.splitlines() if line.startswith("skipped: ")]
     assert len(logged) == len(skipped)
     assert f"{len(played)} of {FILES} files" in stderr.splitlines()[-1]

@@ -1,4 +1,4 @@
-"""Checkpoints: the last whole one, fine-tuning from another, and a clear line for a foreign one."""
+"""Finding and checking checkpoints, and fine-tuning from one."""
 
 import json
 import shutil
@@ -23,7 +23,7 @@ from groovae.upstream import tf
 
 @pytest.fixture(name="groovae")
 def groovae_in_process(in_process: Groovae) -> Groovae:
-    """The command line in this process, as what it takes to start is no matter here."""
+    """The command line in this process, which starts faster."""
     return in_process
 
 
@@ -56,12 +56,22 @@ def data_file(train_dir: Path, step: int) -> Path:
     return train_dir / f"model.ckpt-{step}.data-00000-of-00001"
 
 
-# Which one is meant
+# Finding
 
 
-def test_what_lies_in_a_training_folder_beside_its_checkpoints_is_no_matter(
-    five: Path, tmp_path: Path
-) -> None:
+def test_find_checkpoint_accepts_a_folder_a_prefix_or_a_file(trained: Path, tmp_path: Path) -> None:
+    assert find_checkpoint(trained) == str(trained / "model.ckpt-3")
+    for suffix in ("", ".index", ".meta", ".data-00000-of-00001"):
+        prefix = str(trained / "model.ckpt-0")
+        assert find_checkpoint(f"{prefix}{suffix}") == prefix
+    assert find_checkpoint(tmp_path) is None
+    assert find_checkpoint(tmp_path / "nothing") is None
+    copy = shutil.copytree(trained, tmp_path / "copy")
+    (copy / "checkpoint").unlink()
+    assert find_checkpoint(copy) == str(copy / "model.ckpt-3")
+
+
+def test_find_checkpoint_ignores_other_files(five: Path, tmp_path: Path) -> None:
     train_dir = shutil.copytree(five, tmp_path / "train")
     (train_dir / "drums.onnx").mkdir()
     (train_dir / "decoder.onnx").touch()
@@ -70,7 +80,7 @@ def test_what_lies_in_a_training_folder_beside_its_checkpoints_is_no_matter(
     assert need_checkpoint(train_dir) == str(train_dir / "model.ckpt-3")
 
 
-def test_an_export_is_told_as_what_it_is(tmp_path: Path) -> None:
+def test_export_is_not_a_checkpoint(tmp_path: Path) -> None:
     (tmp_path / "decoder.onnx").touch()
     with pytest.raises(GroovaeError, match="exported model"):
         find_checkpoint(tmp_path)
@@ -78,12 +88,12 @@ def test_an_export_is_told_as_what_it_is(tmp_path: Path) -> None:
         need_checkpoint(tmp_path / "drumms.onnx")
 
 
-# Half-written ones
+# Damaged checkpoints
 
 
 @pytest.mark.parametrize("share", [0.0, 0.3, 0.999])
 @pytest.mark.parametrize("part", ["index", "data-00000-of-00001"])
-def test_a_half_written_checkpoint_is_skipped(
+def test_incomplete_checkpoint_is_skipped(
     part: str, share: float, five: Path, records: Path, tmp_path: Path
 ) -> None:
     train_dir = shutil.copytree(five, tmp_path / "train")
@@ -99,7 +109,7 @@ def test_a_half_written_checkpoint_is_skipped(
     assert "model.ckpt-3: this checkpoint is damaged" in skipped[0]
 
 
-def test_a_flipped_bit_is_noticed(five: Path, tmp_path: Path) -> None:
+def test_flipped_bit_is_detected(five: Path, tmp_path: Path) -> None:
     train_dir = shutil.copytree(five, tmp_path / "train")
     for step in (2, 3):
         damaged = bytearray(data_file(train_dir, step).read_bytes())
@@ -110,35 +120,35 @@ def test_a_flipped_bit_is_noticed(five: Path, tmp_path: Path) -> None:
     assert len(lines) == 2
 
 
-def saved(train_dir: Path, step: int, variables: dict[str, np.ndarray]) -> None:
-    """A checkpoint of these values, and of no others."""
+def save(train_dir: Path, step: int, variables: dict[str, np.ndarray]) -> None:
+    """Save a checkpoint of just these variables."""
     with tf.Graph().as_default(), tf.Session() as session:
         saver = tf.train.Saver([tf.Variable(value, name=name) for name, value in variables.items()])
         session.run(tf.global_variables_initializer())
         saver.save(session, str(train_dir / "model.ckpt"), step, write_meta_graph=False)
 
 
-def test_one_with_values_that_are_no_numbers_is_skipped(five: Path, tmp_path: Path) -> None:
+def test_checkpoint_with_nan_is_skipped(five: Path, tmp_path: Path) -> None:
     train_dir = shutil.copytree(five, tmp_path / "train")
-    spoilt = values(need_checkpoint(five))
-    spoilt["encoder/mu/bias"][0] = np.nan
-    saved(train_dir, 3, spoilt)
+    damaged = values(need_checkpoint(five))
+    damaged["encoder/mu/bias"][0] = np.nan
+    save(train_dir, 3, damaged)
     lines: list[str] = []
     assert newest_readable(train_dir, lines.append) == str(train_dir / "model.ckpt-2")
     assert "encoder/mu/bias" in lines[0]
 
 
-def test_one_without_the_optimizer_is_a_start_and_not_to_go_on_from(
+def test_checkpoint_without_optimizer_state_cannot_be_resumed(
     five: Path, records: Path, tmp_path: Path
 ) -> None:
     model = {name: x for name, x in values(need_checkpoint(five)).items() if "Adam" not in name}
-    saved(tmp_path, 3, {name: x for name, x in model.items() if "_power" not in name})
+    save(tmp_path, 3, {name: x for name, x in model.items() if "_power" not in name})
     options = TrainOptions(str(tmp_path), str(records), hparams=TINY_HPARAMS, num_steps=9)
     with pytest.raises(GroovaeError, match=r"no state of the optimizer.*--init_checkpoint"):
         train(options)
 
 
-def test_without_any_whole_one_it_says_so_and_changes_nothing(
+def test_train_without_readable_checkpoint_changes_nothing(
     groovae: Groovae, five: Path, records: Path, tmp_path: Path
 ) -> None:
     train_dir = shutil.copytree(five, tmp_path / ".train")
@@ -150,7 +160,7 @@ def test_without_any_whole_one_it_says_so_and_changes_nothing(
     assert sorted(path.name for path in train_dir.iterdir()) == before
 
 
-def test_torn_parts_are_removed_and_nothing_else(five: Path, tmp_path: Path) -> None:
+def test_only_partial_checkpoints_are_removed(five: Path, tmp_path: Path) -> None:
     train_dir = shutil.copytree(five, tmp_path / "train")
     before = sorted(path.name for path in train_dir.iterdir())
     (train_dir / "model.ckpt-4_temp").mkdir()
@@ -174,7 +184,7 @@ def as_tar(train_dir: Path, path: Path) -> Path:
 
 
 def one_step_from(start: Path, records: Path, folder: Path, hparams: str) -> TrainOptions:
-    """A new training from the weights of another, in `folder`/train."""
+    """Options of a new training in `folder`/train from the weights of another."""
     return TrainOptions(
         str(folder / "train"),
         str(records),
@@ -185,7 +195,7 @@ def one_step_from(start: Path, records: Path, folder: Path, hparams: str) -> Tra
 
 
 @pytest.mark.parametrize("kind", ["folder", "prefix", "tar"])
-def test_a_training_starts_from_the_weights_of_another(
+def test_training_starts_from_initial_weights(
     kind: str, five: Path, records: Path, tmp_path: Path
 ) -> None:
     source = {
@@ -202,14 +212,16 @@ def test_a_training_starts_from_the_weights_of_another(
         np.testing.assert_array_equal(start[name], theirs[name])
     assert start["global_step"] == 0
     assert all((start[name] == 0).all() for name in start if "/Adam" in name)
-    told = next(line for line in lines if "variables of the model" in line)
+    line = next(line for line in lines if "variables of the model" in line)
     slots = len(theirs) - len(model) - 1
-    assert f"all {len(model)} variables" in told
-    assert f"not loaded: {slots} variables of its optimizer, global_step" in told
+    assert f"all {len(model)} variables" in line
+    assert f"not loaded: {slots} variables of its optimizer, global_step" in line
     assert json.loads((tmp_path / "train" / "config.json").read_text())["init_checkpoint"]
 
 
-def test_native_magentas_checkpoint_is_a_start(native: Path, records: Path, tmp_path: Path) -> None:
+def test_training_starts_from_a_native_checkpoint(
+    native: Path, records: Path, tmp_path: Path
+) -> None:
     from conftest import SMALL_HPARAMS
 
     options = one_step_from(native / "checkpoint", records, tmp_path, SMALL_HPARAMS)
@@ -218,7 +230,7 @@ def test_native_magentas_checkpoint_is_a_start(native: Path, records: Path, tmp_
     assert first[0] < 250  # from scratch it is over 500
 
 
-def test_once_begun_a_training_goes_on_from_itself(
+def test_resumed_training_ignores_init_checkpoint(
     five: Path, records: Path, tmp_path: Path
 ) -> None:
     lines: list[str] = []
@@ -246,7 +258,7 @@ def test_once_begun_a_training_goes_on_from_itself(
         (["--init_checkpoint=nowhere.tar"], ["nowhere.tar"]),
     ],
 )
-def test_a_start_that_does_not_fit_is_one_line(
+def test_initial_weights_of_another_model_are_refused(
     groovae: Groovae,
     five: Path,
     records: Path,
@@ -266,7 +278,7 @@ def test_a_start_that_does_not_fit_is_one_line(
     assert find_checkpoint(tmp_path / ".train") is None
 
 
-def test_a_damaged_start_is_one_error(five: Path, records: Path, tmp_path: Path) -> None:
+def test_damaged_initial_weights_are_refused(five: Path, records: Path, tmp_path: Path) -> None:
     source = shutil.copytree(five, tmp_path / "source")
     data_file(source, 3).write_bytes(b"x" * data_file(source, 3).stat().st_size)
     options = one_step_from(source, records, tmp_path, TINY_HPARAMS)
@@ -274,6 +286,6 @@ def test_a_damaged_start_is_one_error(five: Path, records: Path, tmp_path: Path)
         train(options)
 
 
-def test_a_file_of_an_export_is_told_apart_from_an_archive() -> None:
+def test_file_of_an_export_is_not_an_archive() -> None:
     with pytest.raises(GroovaeError, match=r"decoder\.onnx: .* exported model"):
         find_checkpoint(bundled.FOLDER / "decoder.onnx")
