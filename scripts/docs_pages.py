@@ -35,6 +35,7 @@ ROOT_PAGES = {
 MARKER = re.compile(r"<!-- generated: (\w+) -->")
 FENCED = re.compile(r"^```.*?^```$", re.DOTALL | re.MULTILINE)
 LINK = re.compile(r"(?<=\]\()(?!\w+:|#)([^)#\s]+)")
+CHOICES = re.compile(r"<([^>]+)>: ")
 CODE_SPAN = re.compile(r"`[^`\n]+`")
 FLAG = re.compile(r"(?<![\w`-])(--[a-z]\w*(?:=(?:'[^']*'|[^\s;,)]*[^\s;,.)]))?)")
 
@@ -56,13 +57,14 @@ def flags_of(command: Any) -> flags.FlagValues:
 
 
 def modules() -> dict[str, str]:
-    """The first line of the docstring of each module that is not empty, by its dotted name."""
+    """The first sentence of the docstring of each module that is not empty, by its dotted name."""
     found = {}
     for path in sorted((ROOT / "groovae").rglob("*.py")):
         name = ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
         tree = ast.parse(path.read_text("utf-8"))
         if tree.body:
-            found[name] = (ast.get_docstring(tree) or "").partition("\n")[0]
+            paragraph = (ast.get_docstring(tree) or "").partition("\n\n")[0]
+            found[name] = re.split(r"(?<=\.)\s", " ".join(paragraph.split()))[0]
     return found
 
 
@@ -103,12 +105,15 @@ def _command_section(name: str, command: Any) -> str:
 
 def _flag(flag: Any) -> str:
     name = f"--[no]{flag.name}" if flag.boolean else f"--{flag.name}"
-    about = [] if flag.boolean else [flag.flag_type()]
+    details = [] if flag.boolean or flag.flag_type() == "string enum" else [flag.flag_type()]
+    help_text = flag.help.partition(";\n")[0]  # absl adds that a flag may be repeated
+    if choices := CHOICES.match(help_text):  # which absl puts in front
+        details.append(" or ".join(f"`{choice}`" for choice in choices[1].split("|")))
+        help_text = help_text[choices.end() :]
     if flag.default not in (None, []):
-        about.append(f"default `{flag.default_as_str.strip(chr(39))}`")
-    help_text = prose(flag.help.partition(";\n")[0])  # absl adds that a flag may be repeated
-    details = f" ({', '.join(about)})" if about else ""
-    return f"`{name}`{details}\n:   {help_text}"
+        details.append(f"default `{flag.default_as_str.strip(chr(39))}`")
+    about = f" ({', '.join(details)})" if details else ""
+    return f"`{name}`{about}\n:   {prose(help_text)}"
 
 
 def prose(text: str) -> str:
@@ -116,7 +121,9 @@ def prose(text: str) -> str:
     parts = re.split(rf"({CODE_SPAN.pattern})", text)
     for i in range(0, len(parts), 2):
         pieces = FLAG.split(parts[i])
-        pieces[::2] = [re.sub(r"([*_<\[\]])", r"\\\1", piece) for piece in pieces[::2]]
+        pieces[::2] = [
+            re.sub(r"([*_\[\]])", r"\\\1", piece.replace("<", "&lt;")) for piece in pieces[::2]
+        ]
         pieces[1::2] = [f"`{piece}`" for piece in pieces[1::2]]
         parts[i] = "".join(pieces)
     return "".join(parts)
@@ -134,7 +141,9 @@ def module_list() -> str:
         for name, line in names.items():
             command = name.partition(".commands.")[2]
             link = f"(cli.md#groovae-{command})" if command else f"[{name}]"
-            parts.append(f"[`{name}`]{link}\n:   {prose(line)}")
+            parts.append(
+                f"[`{name}`]{link}\n:   {prose(line.removeprefix(f'groovae {command}: '))}"
+            )
     return "\n\n".join(parts)
 
 
@@ -152,7 +161,8 @@ def public_api() -> str:
     names = re.findall(r"^    (\w+)  ", groovae.__doc__ or "", re.MULTILINE)
     entries = [f"{groovae._PUBLIC[name]}.{name}" for name in names if name != "configs"]
     # References lead to the page of the package.
-    return "\n\n".join(f"::: {e}\n    options: {{skip_local_inventory: true}}" for e in entries)
+    options = "    options: {skip_local_inventory: true, show_root_full_path: false}"
+    return "\n\n".join(f"::: {entry}\n{options}" for entry in entries)
 
 
 def package_reference(package: str, names: dict[str, str]) -> str:
