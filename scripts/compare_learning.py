@@ -188,14 +188,14 @@ class Table:
         return self.all_steps.is_inside and self.chance()[0] >= TOO_RARE
 
     def __str__(self) -> str:
-        titles = [f"{self.native}: mean", "from .. to", "std. dev.", "groovae: mean", "from .. to"]
+        titles = [f"{self.native}: mean", "range", "std. dev.", "groovae: mean", "range"]
         lines = [f"| steps | {' | '.join(titles)} | inside |", "|---|--:|:-:|--:|--:|:-:|:-:|"]
         how_often, expected = self.chance()
         said = (
             f"{self.num_inside} of {len(self.blocks)} blocks are inside, and the mean over all "
-            f"steps is {'inside' if self.all_steps.is_inside else 'outside'}. If it did not matter "
-            f"which program ran, {expected:.1f} blocks would be inside on average, and as few as "
-            f"here or fewer in {how_often:.0%} of cases."
+            f"steps is {'inside' if self.all_steps.is_inside else 'outside'}. If both programs "
+            f"learned alike, {expected:.1f} blocks would be inside on average, and this many or "
+            f"fewer in {how_often:.0%} of cases."
         )
         return "\n".join([*lines, *map(str, self.blocks), str(self.all_steps), "", said])
 
@@ -208,47 +208,46 @@ def is_inside(groovae: Sequence[float], native: Sequence[float]) -> bool:
     return min(native) <= fmean(groovae) <= max(native)
 
 
-REPORT = """# Learning beside native Magenta
+REPORT = """# Learning curves beside Magenta
 
-By the rule below, groovae learns {verdict}. Made by
+By the criterion below, groovae learns {verdict}. This page is the output of
 
     {command}
 
-on {native}, beside {groovae}.
+with {native}, and with {groovae}.
 
-Both programs train `groovae_4bar` on all of the Groove MIDI Dataset, the same records in path
-order, for {steps} steps with {seeds} seeds each, with
+Both programs train `groovae_4bar` on the whole Groove MIDI Dataset, the same records in path order,
+for {steps} steps with {seeds} seeds each, with
 
     --hparams={hparams}
 
-A seed gives other numbers in one program than in the other, so that seeds are not compared one by
-one.
+A seed gives different random numbers in the two programs, so seeds are not compared pairwise.
 
-**How to read it.** The loss of each seed is averaged over a block of {block} steps. A row shows the
-mean of native's seeds, native's spread, which is from its least to its greatest seed, and the
-standard deviation; then mean and spread of groovae's. "Inside" says whether groovae's mean lies in
-native's spread. Curves of one and the same program would not always lie inside either. So each
-table says how often they would: the {all_seeds} curves are divided into two lots in all possible
-ways, and the blocks inside are counted for each.
+**How to read the tables.** The loss of each seed is averaged over blocks of {block} steps. A row
+shows the mean over native Magenta's seeds, their range from the lowest to the highest, and their
+standard deviation, then mean and range of groovae's. "Inside" says whether groovae's mean lies in
+native's range. Curves of one program would not always lie inside either, so each table has an exact
+permutation test: the {all_seeds} curves are divided into two halves in all possible ways, and the
+blocks inside are counted for each.
 
-**The rule.** In the first table, the mean over all steps is inside, and at least {too_rare:.0%} of
-these ways have as few blocks inside as there are, or fewer. If not, the script ends with exit
-code 3.
+**The criterion.** In the first table, the mean over all steps is inside, and at least
+{too_rare:.0%} of these divisions have as few blocks inside or fewer. Otherwise the script
+exits with code 3.
 
 ## Loss, native with all windows shuffled
 
-groovae goes through all windows in an order drawn anew for each epoch. Native shuffles in a buffer
-of 10 batches. Here its buffer holds all windows, and nothing else is changed: what is compared is
-the learning, not the order of the data.
+groovae shuffles all windows in each epoch. Native shuffles in a buffer of 10 batches. Here its
+buffer holds all windows and nothing else is changed, so that learning is compared and not the order
+of the data.
 
 {shuffled}
 
-## Loss, native as it is
+## Loss, native unchanged
 
-With its own buffer, native sees the data nearly in the order of the file, one drummer after the
-other. Its loss goes up and down with the music at hand, at the same steps for every seed, so that
-its spread is narrow where learning is slow. These curves are not expected to be alike: the first
-table and this one differ in nothing but native's buffer.
+With its own buffer, native sees the data almost in file order, one drummer after another. Its loss
+goes up and down with the music, at the same steps for every seed, so its range is narrow where
+learning is slow. These curves are not expected to agree: the first table and this one differ
+only in native's buffer.
 
 {as_is}
 
@@ -269,7 +268,9 @@ def report(options: argparse.Namespace, curves: Curves, versions: dict[str, str]
     flags = [f"--{name}={getattr(options, name)}" for name in ("seeds", "steps", "block")]
     shuffled = table("native_shuffled", "loss")
     return REPORT.format(
-        verdict="as native does" if shuffled.is_as_native else "otherwise than native",
+        verdict="as native Magenta does"
+        if shuffled.is_as_native
+        else "differently from native Magenta",
         command=" ".join([SCRIPT, *flags, f"--out={options.out}"]),
         native=versions["native"],
         groovae=versions["groovae"],
