@@ -6,7 +6,6 @@ missing, the tests that need it skip.
 """
 
 import contextlib
-import fcntl
 import os
 import shutil
 import signal
@@ -17,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from filelock import FileLock
 from hypothesis import settings
 
 # A shell that runs the tests in the background has them ignore Ctrl-C, which some of them send.
@@ -53,6 +53,7 @@ drummer2,s1,d2/1,rock,90,beat,6-8,c.mid,5400,test
 KNOWN_PITCHES = [22, 26, *range(36, 39), 40, *range(42, 54), 55, *range(57, 60)]
 
 Groovae = Callable[..., subprocess.CompletedProcess[str]]
+Export = Callable[[str], Path]
 
 
 def _shared(*parts: str) -> Path:
@@ -194,6 +195,24 @@ def taught(few_records: Path, shared_folder: Path) -> Callable[[str], Path]:
     return folder_of
 
 
+@pytest.fixture(scope="session")
+def exported(taught: Callable[[str], Path], shared_folder: Path) -> Export:
+    """Returns the ONNX export of the model that `taught` trains for a task."""
+    pytest.importorskip("onnx")
+
+    def folder_of(task: str) -> Path:
+        from groovae.export.onnx import export
+
+        checkpoint = taught(task)
+        out = shared_folder / f"{checkpoint.name}-onnx"
+        with only_once(out):
+            if not out.exists():
+                export(checkpoint, out)
+        return out
+
+    return folder_of
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """The slow ones first, or one worker would be at them when the others have nothing left."""
     items.sort(key=lambda item: "slow" not in item.keywords)
@@ -210,9 +229,8 @@ def shared_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @contextlib.contextmanager
 def only_once(path: Path) -> Iterator[None]:
-    """Who comes second waits until the first has made what is to be at `path`."""
-    with open(f"{path}.lock", "w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    """Hold a lock while `path` is made, so that parallel test workers make it once."""
+    with FileLock(f"{path}.lock"):
         yield
 
 

@@ -1,20 +1,28 @@
-"""Files that are either the old one whole or the new one whole, never in between.
+"""Atomic replacement of files and folders: readers see the old content or the new, never a mix.
 
-So are files that belong together, such as records and their report (`atomic_write_all`): what a
-kill -9 leaves half done, the next command that comes by brings to its end (`finish_interrupted`).
-For that, a small hidden file lists the renames while they are going on. Locks (flock) keep
-processes apart that write into one folder at once, and tell an abandoned temporary file from one at
-work. Where the file system has no locks, all of this still holds for one process at a time, but
-what a kill -9 abandons stays.
+    with atomic_write("groove.mid") as temporary:
+        midi.save(temporary)
+
+`atomic_write_all` gives the same promise for files that belong together, such as records and their
+report, even after kill -9: a hidden journal lists the renames while they run, and the next command
+in that folder completes them (`finish_interrupted`). The journal is needed because a report
+written last, with the SHA-256 of its records, would only detect half-replaced shards or splits:
+the old ones would be gone and the new ones incomplete. Readers would also have to hash every file
+of a set, whichever of them they use.
+
+Locks (flock) keep writers of one folder apart, and mark the temporary files of running processes,
+so that those of killed ones can be removed. They are on open handles, where filelock would leave a
+lock file in every output folder and take 0.1 s to import. On Windows and on file systems without
+locks, only one process may write into a folder at a time, and temporary files of killed processes
+stay.
 """
 
 import contextlib
-import fcntl
+import errno
 import json
 import os
 import re
 import shutil
-import socket
 import tempfile
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
@@ -25,17 +33,18 @@ from groovae.errors import GroovaeError
 
 JOURNAL = ".groovae-commit.json"
 LOCK = ".groovae-lock"
+NO_LOCKS = (errno.ENOSYS, errno.ENOLCK, errno.ENOTSUP)  # what flock raises where it is missing
 
 
 @contextlib.contextmanager
 def atomic_write(path: str | os.PathLike[str]) -> Iterator[Path]:
-    """Yields a temporary path beside `path`, which takes its place when the block ends well.
+    """Yield a temporary path beside `path`, and rename it to `path` at the end of the block.
 
-    Parent folders are made. If the block raises, or the file cannot be written, `path` is as it
-    was and no temporary file stays behind.
+    Parent folders are created. If the block raises, or the file cannot be written, `path` keeps its
+    content and the temporary file is removed.
 
     Raises:
-      GroovaeError: the place cannot be written to, or the disk is full.
+      GroovaeError: the folder is not writable, or the disk is full.
     """
     with atomic_write_all([path]) as (temporary,):
         yield temporary
@@ -43,16 +52,15 @@ def atomic_write(path: str | os.PathLike[str]) -> Iterator[Path]:
 
 @contextlib.contextmanager
 def atomic_write_all(paths: Sequence[str | os.PathLike[str]]) -> Iterator[list[Path]]:
-    """Like `atomic_write`, for several files, of which those in one folder are replaced together.
+    """Do the same as `atomic_write` for several files; those in one folder are replaced together.
 
     Raises:
-      GroovaeError: as `atomic_write`. Where this happens in the midst of the renames themselves,
-      the
-        next `finish_interrupted` goes on with them.
+      GroovaeError: as `atomic_write`. If a rename itself failed, the next `finish_interrupted`
+        continues.
     """
-    targets = [_real(path) for path in paths]
+    targets = [_resolve(path) for path in paths]
     with contextlib.ExitStack() as stack:
-        temporaries = [stack.enter_context(_temporary(target)) for target in targets]
+        temporaries = [stack.enter_context(_temporary_file(target)) for target in targets]
         with _as_groovae_error(targets[0]):
             yield temporaries
             for temporary in temporaries:
@@ -62,145 +70,168 @@ def atomic_write_all(paths: Sequence[str | os.PathLike[str]]) -> Iterator[list[P
                 os.replace(temporaries[0], targets[0])
                 sync(targets[0].parent)
             else:
-                _put_together(temporaries, targets)
+                _replace_together(temporaries, targets)
 
 
 def finish_interrupted(folder: str | os.PathLike[str]) -> None:
-    """Ends what a killed `atomic_write_all` began to put in place in `folder`; else does nothing.
+    """Complete the renames in `folder` that a killed `atomic_write_all` had begun, if any.
 
     Raises:
-      GroovaeError: the folder cannot be written to, or its list of renames is not groovae's.
+      GroovaeError: the folder is not writable, or its journal was not written by groovae.
     """
-    path = _real(folder)
+    path = _resolve(folder)
     if os.path.lexists(path / JOURNAL):
-        with _as_groovae_error(path / JOURNAL), _locked(path):
+        with _as_groovae_error(path / JOURNAL), _locked(path, wait=True):
             _finish(path)
 
 
 @contextlib.contextmanager
 def atomic_directory(path: str | os.PathLike[str]) -> Iterator[Path]:
-    """Like `atomic_write`, for a folder that does not exist yet or is empty."""
-    path = _real(path)
-    with _as_groovae_error(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with _locked(path.parent):
-            _remove_abandoned(path)
-            name = tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
-            handle = os.open(name, os.O_RDONLY)
-            _try_lock(handle)
+    """Do the same as `atomic_write` for a folder that does not exist yet or is empty."""
+    path = _resolve(path)
+    with _as_groovae_error(path), contextlib.ExitStack() as stack:
+        temporary = _make_temporary(path, stack, is_folder=True)
         try:
-            yield Path(name)
-            os.chmod(name, 0o777 & ~_umask())
-            os.replace(name, path)
+            yield temporary
+            os.chmod(temporary, 0o777 & ~_umask())
+            os.replace(temporary, path)
             sync(path.parent)
         finally:
-            shutil.rmtree(name, ignore_errors=True)
-            os.close(handle)
+            shutil.rmtree(temporary, ignore_errors=True)
 
 
 @contextlib.contextmanager
-def exclusive(folder: str | os.PathLike[str], does: str) -> Iterator[None]:
-    """Keeps other processes from doing the same in `folder`, until the block or the process ends.
+def exclusive(folder: str | os.PathLike[str], activity: str) -> Iterator[None]:
+    """Hold the lock file of `folder` during the block, which only one process at a time can.
 
     Args:
-      folder: Is made where it is missing, and removed again where it stays empty.
-      does: What a second process is told that the first one does, such as "trains here".
+      folder: Created if missing, and removed again if it stays empty.
+      activity: For the error message of a second process, such as "trains here".
 
     Raises:
-      GroovaeError: another process does so, or the folder cannot be written to.
+      GroovaeError: another process holds the lock, or the folder is not writable.
     """
-    path = _real(folder) / LOCK
+    from filelock import FileLock, Timeout  # 0.1 s, which only training and evaluation need
+
+    path = _resolve(folder) / LOCK
+    lock = FileLock(path, blocking=False, on_acquired=_write_holder)
     with _as_groovae_error(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
-    try:
-        with _as_groovae_error(path):
-            _lock_or_raise(handle, path, f"{folder}: another process {does}")
         try:
-            yield
-        finally:
-            path.unlink(missing_ok=True)
-            with contextlib.suppress(OSError):
-                path.parent.rmdir()
-    finally:
-        os.close(handle)
-
-
-def _lock_or_raise(handle: int, path: Path, message: str) -> None:
-    """Locks the file and writes into it whose it is."""
+            lock.acquire()
+        except Timeout as error:
+            raise GroovaeError(
+                f"{folder}: another process {activity} ({_holder(path)}); wait for it, or name "
+                "another folder"
+            ) from error
+        except OSError as error:
+            if error.errno not in NO_LOCKS:
+                raise
     try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        # One that was removed meanwhile, by the process that has just ended, guards nothing.
-        is_ours = path.exists() and os.path.samestat(os.stat(path), os.fstat(handle))
-    except BlockingIOError:
-        is_ours = False
-    except OSError:  # The file system has no locks.
-        is_ours = True
-    if not is_ours:
-        who = os.pread(handle, 200, 0).decode("utf-8", "replace").strip()
-        raise GroovaeError(f"{message} ({who}); wait for it, or name another folder")
-    os.truncate(handle, 0)
-    os.pwrite(handle, f"process {os.getpid()} on {socket.gethostname()}".encode(), 0)
+        yield
+    finally:
+        with contextlib.suppress(OSError):  # Windows removes the file on release.
+            path.unlink()
+        lock.release()
+        with contextlib.suppress(OSError):
+            path.parent.rmdir()
 
 
 def write_json(path: str | os.PathLike[str], value: Any) -> None:
-    """Writes `value` as indented JSON, atomically."""
+    """Write `value` as indented JSON, atomically."""
     with atomic_write(path) as temporary:
         temporary.write_text(json_text(value), "utf-8")
 
 
 def json_text(value: Any) -> str:
+    """Return `value` as indented JSON with a final newline.
+
+    >>> json_text({"bars": [1, 2]})
+    '{\\n  "bars": [\\n    1,\\n    2\\n  ]\\n}\\n'
+    """
     return json.dumps(value, indent=2, ensure_ascii=False) + "\n"
 
 
-@contextlib.contextmanager
-def _temporary(target: Path) -> Iterator[Path]:
-    """A temporary file beside `target`, locked as long as someone is at it."""
-    with _as_groovae_error(target):
-        if target.exists() and not target.is_file():
-            raise GroovaeError(f"cannot write {target}: it is not a file")
-        target.parent.mkdir(parents=True, exist_ok=True)
-        with _locked(target.parent):
-            _finish(target.parent)
-            _remove_abandoned(target)
-            handle, name = tempfile.mkstemp(
-                prefix=f".{target.name}.", suffix=".tmp", dir=target.parent
-            )
-            _try_lock(handle)
+def sync(path: str | os.PathLike[str]) -> None:
+    """Flush a file, or the entries of a folder, to the disk."""
+    if os.name == "nt" and os.path.isdir(path):
+        return  # Windows cannot open folders.
+    handle = os.open(path, os.O_RDWR if os.name == "nt" else os.O_RDONLY)
     try:
-        yield Path(name)
+        os.fsync(handle)
     finally:
-        if not os.path.lexists(target.parent / JOURNAL):
-            Path(name).unlink(missing_ok=True)
         os.close(handle)
 
 
+def _write_holder(handle: int) -> None:
+    import socket  # which playing does without
+
+    os.ftruncate(handle, 0)
+    os.write(handle, f"process {os.getpid()} on {socket.gethostname()}".encode())
+
+
+def _holder(lock: Path) -> str:
+    try:
+        return lock.read_text("utf-8", "replace")[:200].strip()
+    except OSError:  # Released meanwhile; or Windows, where a locked file is not readable.
+        return "unknown process"
+
+
+@contextlib.contextmanager
+def _temporary_file(target: Path) -> Iterator[Path]:
+    """Create a locked temporary file beside `target`, and remove it unless it was renamed."""
+    with contextlib.ExitStack() as stack:
+        with _as_groovae_error(target):
+            if target.exists() and not target.is_file():
+                raise GroovaeError(f"cannot write {target}: it is not a file")
+            temporary = _make_temporary(target, stack)
+        try:
+            yield temporary
+        finally:
+            if not os.path.lexists(target.parent / JOURNAL):
+                temporary.unlink(missing_ok=True)
+
+
+def _make_temporary(target: Path, stack: contextlib.ExitStack, is_folder: bool = False) -> Path:
+    """Make a temporary file or folder beside `target`, locked until `stack` is closed.
+
+    The lock of the parent folder keeps another process from removing it before it is locked.
+    """
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with _locked(target.parent, wait=True):
+        _finish(target.parent)
+        _remove_abandoned(target)
+        affixes = (".tmp", f".{target.name}.", target.parent)
+        if is_folder:
+            name = tempfile.mkdtemp(*affixes)
+        else:
+            handle, name = tempfile.mkstemp(*affixes)
+            os.close(handle)  # Windows cannot rename an open file.
+        stack.enter_context(_locked(Path(name)))
+    return Path(name)
+
+
 def _remove_abandoned(target: Path) -> None:
-    """Removes what killed processes left behind when they were replacing `target`."""
+    """Remove the temporary files and folders of killed processes that were writing `target`."""
     (target.parent / f"{JOURNAL}.tmp").unlink(missing_ok=True)
-    temporary = _temporary_name(target.name)
-    for name in os.listdir(target.parent):
-        if temporary.fullmatch(name):
-            with contextlib.suppress(OSError):
-                handle = os.open(target.parent / name, os.O_RDONLY | os.O_NONBLOCK)
-                try:
-                    if _try_lock(handle):
-                        remove = shutil.rmtree if os.path.isdir(handle) else os.unlink
-                        remove(target.parent / name)
-                finally:
-                    os.close(handle)
+    pattern = _temporary_name(target.name)
+    for name in filter(pattern.fullmatch, os.listdir(target.parent)):
+        path = target.parent / name
+        with contextlib.suppress(OSError), _locked(path) as is_locked:
+            if is_locked:
+                shutil.rmtree(path) if path.is_dir() else path.unlink()
 
 
 def _temporary_name(name: str) -> re.Pattern[str]:
     return re.compile(rf"\.{re.escape(name)}\.[a-z0-9_]{{8}}\.tmp")
 
 
-def _put_together(temporaries: list[Path], targets: list[Path]) -> None:
+def _replace_together(temporaries: list[Path], targets: list[Path]) -> None:
     moves: dict[Path, dict[str, str]] = defaultdict(dict)
     for temporary, target in zip(temporaries, targets, strict=True):
         moves[target.parent][temporary.name] = target.name
     for folder, names in moves.items():
-        with _locked(folder):
+        with _locked(folder, wait=True):
             try:
                 _write_journal(folder, names)
                 _finish(folder)
@@ -218,19 +249,19 @@ def _write_journal(folder: Path, moves: dict[str, str]) -> None:
 
 
 def _finish(folder: Path) -> None:
-    """Does the renames that the journal lists, from wherever they stopped. The lock is held."""
+    """Do the renames in the journal that are still to be done. The caller locks the folder."""
     journal = folder / JOURNAL
     if not os.path.lexists(journal):
         return
     for temporary, name in _read_journal(journal).items():
-        with contextlib.suppress(FileNotFoundError):  # This one was done before.
+        with contextlib.suppress(FileNotFoundError):  # already renamed
             os.replace(folder / temporary, folder / name)
     sync(folder)
     journal.unlink(missing_ok=True)
 
 
 def _read_journal(journal: Path) -> dict[str, str]:
-    """The renames, of which none can reach out of the folder, or move what is no temporary file."""
+    """Read the renames; refuse any from or to another folder, or of any but temporary files."""
     try:
         moves = json.loads(journal.read_text("utf-8"))
         for temporary, name in moves.items():
@@ -238,32 +269,38 @@ def _read_journal(journal: Path) -> dict[str, str]:
                 raise ValueError(f"it would move {temporary} to {name}")
     except (ValueError, AttributeError, TypeError) as error:
         raise GroovaeError(
-            f"{journal}: this is not a list of files that groovae was putting in place ({error}); "
-            "remove it"
+            f"{journal}: this is not a journal of groovae ({error}); remove it"
         ) from error
     return moves
 
 
 @contextlib.contextmanager
-def _locked(folder: Path) -> Iterator[None]:
-    """Waits for the lock of the folder, which others hold only to put files in place."""
-    handle = os.open(folder, os.O_RDONLY)
+def _locked(path: Path, wait: bool = False) -> Iterator[bool]:
+    """Lock a file or folder until the end of the block or process; yield whether it is locked."""
+    fcntl = _fcntl()
+    if fcntl is None:
+        yield False
+        return
+    handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
     try:
-        with contextlib.suppress(OSError):  # The file system has none.
-            fcntl.flock(handle, fcntl.LOCK_EX)
-        yield
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
+            is_locked = True
+        except OSError:  # held by another process, or the file system has no locks
+            is_locked = False
+        yield is_locked
     finally:
         with contextlib.suppress(OSError):
-            fcntl.flock(handle, fcntl.LOCK_UN)  # A forked process may have the handle as well.
+            fcntl.flock(handle, fcntl.LOCK_UN)  # A forked process may hold the handle too.
         os.close(handle)
 
 
-def _try_lock(handle: int) -> bool:
+def _fcntl() -> Any:
     try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        return False
-    return True
+        import fcntl
+    except ImportError:  # Windows
+        return None
+    return fcntl
 
 
 @contextlib.contextmanager
@@ -274,17 +311,8 @@ def _as_groovae_error(path: Path) -> Iterator[None]:
         raise GroovaeError(f"cannot write {path}: {error.strerror or error}") from error
 
 
-def _real(path: str | os.PathLike[str]) -> Path:
+def _resolve(path: str | os.PathLike[str]) -> Path:
     return Path(os.path.realpath(os.path.expanduser(path)))
-
-
-def sync(path: str | os.PathLike[str]) -> None:
-    """Returns when a file, or what a folder lists, is on the disk."""
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 def _umask() -> int:

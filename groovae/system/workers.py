@@ -1,12 +1,13 @@
-"""A function over many items, on all cores, with results in the order of the items.
-
-Each worker is a process forked from this one, so what is imported here needs no import there, and
-`function` may be anything callable. Python's own pools break as a whole when one worker is killed,
-or wait for ever; here that costs the one item, whose result is then a `Lost`. Nothing is held but
-the items at work and a bounded number of finished bytes, however many items there are.
+"""Parallel map over forked processes, with results in input order.
 
     for result in ordered_map(convert, files, workers=available_cores()):
         ...
+
+Workers are forked from this process, so they need no imports of their own, and `function` may be
+any callable. The pools of the standard library break or wait forever when a worker is killed; here
+a killed worker loses one item, whose result is a `Lost`. Memory holds the items being processed
+and at most `WAITING_BYTES` of finished results. Without fork, as on Windows, the function is called
+in this process, one item at a time and without limits.
 """
 
 import contextlib
@@ -14,7 +15,6 @@ import gc
 import multiprocessing
 import os
 import pickle
-import resource
 import signal
 import threading
 import traceback
@@ -31,18 +31,16 @@ TIMEOUT_SECONDS = 300.0
 MEMORY_BYTES = 2 << 30
 WAITING_BYTES = 16 << 20
 
-_fork = multiprocessing.get_context("fork")
-
 
 @dataclass(frozen=True)
 class Lost:
-    """In place of a result: the worker died of this item, or was stopped because of it."""
+    """The result of an item that killed its worker, or exceeded a limit."""
 
     reason: str
 
 
 def available_cores() -> int:
-    """The cores that this process may use, which can be fewer than the machine has."""
+    """Return the number of cores that this process may use."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
@@ -55,18 +53,21 @@ def ordered_map(
     timeout_seconds: float = TIMEOUT_SECONDS,
     memory_bytes: int = MEMORY_BYTES,
 ) -> Generator[Any, None, None]:
-    """Yields `function(item)` for each item, in their order, or a `Lost` where the worker died.
+    """Yield `function(item)` for each item in order, or a `Lost` if its worker died.
 
     Args:
-      function: Called in a process of its own; what it prints and changes stays there.
-      items: Taken one by one, not before a worker is free for one.
-      workers: How many processes at most; with 1 the function still runs in another process.
-      timeout_seconds: How long one item may take of a core; a stopped process takes none.
-      memory_bytes: What a worker may take beyond what it starts with, where there is /proc.
+      function: Called in a worker process; what it prints and changes stays there.
+      items: Consumed one by one, as workers become free.
+      workers: Maximum number of processes. One worker is a separate process too.
+      timeout_seconds: CPU time limit for an item.
+      memory_bytes: Memory limit of a worker above what it starts with, on Linux.
 
     Raises:
-      Whatever `function` raises but MemoryError, which is `Lost`.
+      Whatever `function` raises, except MemoryError, which gives a `Lost`.
     """
+    if not hasattr(os, "fork"):
+        yield from (_call_here(function, item) for item in items)
+        return
     pool = _Pool(function, workers, timeout_seconds, memory_bytes)
     try:
         yield from pool.results(enumerate(items))
@@ -74,8 +75,15 @@ def ordered_map(
         pool.close()
 
 
+def _call_here(function: Callable[[Any], Any], item: Any) -> Any:
+    try:
+        return function(item)
+    except MemoryError:
+        return Lost("needs more memory than there is")
+
+
 class _Pool:
-    """The workers, the items they are at, and the results whose turn has not come."""
+    """The workers, the items they process, and finished results that are not yet due."""
 
     def __init__(self, function: Any, workers: int, timeout_seconds: float, memory_bytes: int):
         self._call = (function, timeout_seconds, memory_bytes)
@@ -83,16 +91,18 @@ class _Pool:
         self._size = max(1, workers)
         self._all: list[_Worker] = []
         self._idle: list[_Worker] = []
-        self._busy: dict[Any, _Worker] = {}  # by the pipe to it
+        self._busy: dict[Any, _Worker] = {}  # by pipe
         self._finished: dict[int, bytes | Lost] = {}
         self._waiting_bytes = 0
 
     def results(self, items: Iterator[tuple[int, Any]]) -> Iterator[Any]:
         turn = 0
         while True:
-            self._hand_out(items)
+            self._assign(items)
             if turn in self._finished:
-                yield _unpack(self._take(turn))
+                result = self._finished.pop(turn)
+                self._waiting_bytes -= _size(result)
+                yield _unpack(result)
                 turn += 1
             elif self._busy:
                 self._collect()
@@ -103,30 +113,30 @@ class _Pool:
         for worker in self._all:
             worker.end()
 
-    def _hand_out(self, items: Iterator[tuple[int, Any]]) -> None:
-        """Gives every free worker an item, unless too much waits for its turn already."""
+    def _assign(self, items: Iterator[tuple[int, Any]]) -> None:
+        """Give an item to each free worker, unless too many bytes of results are waiting."""
         while len(self._busy) < self._size and self._waiting_bytes < WAITING_BYTES:
             try:
                 index, item = next(items)
             except StopIteration:
                 return
-            self._give(index, item)
+            worker = self._send(index, item)
+            self._busy[worker.pipe] = worker
 
-    def _give(self, index: int, item: Any) -> None:
+    def _send(self, index: int, item: Any) -> "_Worker":
         while self._idle:
             worker = self._idle.pop()
-            if worker.take(index, item):
-                break
-            self._all.remove(worker)  # Killed while it waited, which is no fault of the item.
+            if worker.send(index, item):
+                return worker
+            self._all.remove(worker)  # Killed while idle, which is not the fault of the item.
             worker.end()
-        else:
-            worker = _Worker(self._call, [*self._busy])
-            self._all.append(worker)
-            worker.take(index, item)
-        self._busy[worker.pipe] = worker
+        worker = _Worker(self._call, [*self._busy])
+        self._all.append(worker)
+        worker.send(index, item)
+        return worker
 
     def _collect(self) -> None:
-        """Waits until a worker is done or dead, and takes in what there is."""
+        """Wait until a worker is done or dead, and store its result."""
         for pipe in wait([*self._busy]):
             worker = self._busy.pop(pipe)
             try:
@@ -138,33 +148,29 @@ class _Pool:
             self._finished[worker.index] = result
             self._waiting_bytes += _size(result)
 
-    def _take(self, turn: int) -> bytes | Lost:
-        result = self._finished.pop(turn)
-        self._waiting_bytes -= _size(result)
-        return result
-
 
 class _Worker:
     """A process, and the parent's end of the pipe to it."""
 
     def __init__(self, call: tuple[Any, float, int], others: list[Connection]):
+        fork = multiprocessing.get_context("fork")
         self.index = -1
-        self.pipe, theirs = _fork.Pipe()
-        self._process = _fork.Process(
+        self.pipe, theirs = fork.Pipe()
+        self._process = fork.Process(
             target=_work, args=(*call, theirs, [*others, self.pipe]), daemon=True
         )
         try:
-            with _signals_held_back():
+            with _signals_deferred():
                 self._process.start()
         except OSError as error:
             raise GroovaeError(
-                f"cannot start a worker process: {error.strerror}; take fewer workers"
+                f"cannot start a worker process: {error.strerror}; set fewer workers"
             ) from error
         finally:
             theirs.close()
 
-    def take(self, index: int, item: Any) -> bool:
-        """Whether the worker was there to take it; one that is not shows it when asked again."""
+    def send(self, index: int, item: Any) -> bool:
+        """Send an item; return False if the process is gone."""
         self.index = index
         try:
             self.pipe.send(item)
@@ -173,7 +179,7 @@ class _Worker:
         return True
 
     def end(self) -> None:
-        """Kills the process, whatever it is at; it holds nothing that anyone needs."""
+        """Kill the process, which holds nothing worth saving."""
         self._process.kill()
         self._process.join()
         self.pipe.close()
@@ -192,14 +198,14 @@ class _Worker:
 
 
 @contextlib.contextmanager
-def _signals_held_back() -> Iterator[None]:
-    """Ctrl-C is for the parent, and not amidst a fork, where Python loses what a handler raises."""
+def _signals_deferred() -> Iterator[None]:
+    """Defer Ctrl-C and SIGTERM while forking: Python drops exceptions raised in fork hooks."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    came: list[int] = []
+    received: list[int] = []
     before = {
-        number: signal.signal(number, lambda number, frame: came.append(number))
+        number: signal.signal(number, lambda number, frame: received.append(number))
         for number in (signal.SIGINT, signal.SIGTERM)
     }
     try:
@@ -207,7 +213,7 @@ def _signals_held_back() -> Iterator[None]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-    for late in came:
+    for late in received:
         signal.raise_signal(late)
 
 
@@ -218,28 +224,30 @@ def _work(
     pipe: Connection,
     parents: list[Connection],
 ) -> None:
-    """The life of a worker: it ends with its parent, even where that was killed."""
+    """Process items until the parent closes the pipe or is killed."""
     for inherited in parents:
-        inherited.close()  # As long as anyone holds the other end, a pipe tells of no end.
-    _settle_in(memory_bytes)
+        inherited.close()  # A pipe ends only when no process holds its other end.
+    _set_up(memory_bytes)
     with contextlib.suppress(EOFError, BrokenPipeError, ConnectionResetError):
         while True:
             item = pipe.recv()
-            # The alarm kills even a loop in C code, and even after the parent is gone.
+            # The timer kills even a loop in C code, and even after the parent is gone.
             signal.setitimer(signal.ITIMER_PROF, min(max(timeout_seconds, 1e-3), 1e8))
             result = _pack(function, item, memory_bytes)
             signal.setitimer(signal.ITIMER_PROF, 0)
             pipe.send_bytes(result)
 
 
-def _settle_in(memory_bytes: int) -> None:
+def _set_up(memory_bytes: int) -> None:
+    """Set the signals and the memory limit of a worker."""
+    import resource
+
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     signal.signal(signal.SIGPROF, signal.SIG_DFL)
-    # Objects of the parent are shared with it as long as the collector leaves them alone.
-    gc.freeze()
+    gc.freeze()  # Memory stays shared with the parent as long as the collector does not touch it.
     with contextlib.suppress(OSError):
-        # Where memory runs out, a worker goes first: it costs one item, the parent the run.
+        # If memory runs out, kill workers first: that loses one item, not the run.
         Path("/proc/self/oom_score_adj").write_text("1000")
         status = Path("/proc/self/status").read_text().split()
         limit = int(status[status.index("VmData:") + 1]) * 1024 + memory_bytes
@@ -249,19 +257,19 @@ def _settle_in(memory_bytes: int) -> None:
 
 
 def _pack(function: Callable[[Any], Any], item: Any, memory_bytes: int) -> bytes:
-    """The result, or why there is none, as bytes: `_unpack` gives it back or raises it."""
+    """Pickle `function(item)`, or the error it raises; see `_unpack`."""
     try:
         return bytes(ForkingPickler.dumps((function(item), None, None)))
     except MemoryError:
         lost = Lost(f"needs more than {memory_bytes / 2**30:.1f} GiB of memory")
         return pickle.dumps((lost, None, None))
     except Exception as error:
-        told = traceback.format_exc()
+        trace = traceback.format_exc()
         try:
-            data = pickle.dumps((None, error, told))
+            data = pickle.dumps((None, error, trace))
             pickle.loads(data)
-        except Exception:  # Some errors cannot travel, or cannot be made again from their args.
-            return pickle.dumps((None, RuntimeError(f"{type(error).__name__}: {error}"), told))
+        except Exception:  # Some errors cannot be pickled, or not be created from their args.
+            return pickle.dumps((None, RuntimeError(f"{type(error).__name__}: {error}"), trace))
         return data
 
 
@@ -270,9 +278,10 @@ def _size(result: bytes | Lost) -> int:
 
 
 def _unpack(data: bytes | Lost) -> Any:
+    """Return the result of a worker, or raise its error."""
     if isinstance(data, Lost):
         return data
-    result, error, told = pickle.loads(data)
+    result, error, trace = pickle.loads(data)
     if error is not None:
-        raise error from RuntimeError(f"in a worker:\n{told}")
+        raise error from RuntimeError(f"in a worker:\n{trace}")
     return result

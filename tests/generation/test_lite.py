@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import QUICK_HPARAMS, a_groove, assert_one_line, only_once
+from conftest import QUICK_HPARAMS, Export, a_groove, assert_one_line
 from without_tensorflow import run_blocked
 
 from groovae import load_model
@@ -36,25 +36,6 @@ COMMANDS = {
     "add_hihat": ["beat.mid"],
     "transfer": ["--groove=beat.mid", "--beat=other.mid", "--temperature=0.5"],
 }
-
-Export = Callable[[str], Path]
-
-
-@pytest.fixture(scope="session")
-def exported(taught: Callable[[str], Path], shared_folder: Path) -> Export:
-    """Return the folder of the exported model of a task."""
-
-    def folder_of(task: str) -> Path:
-        from groovae.export.onnx import export
-
-        checkpoint = taught(task)
-        out = shared_folder / f"{checkpoint.name}-onnx"
-        with only_once(out):
-            if not out.exists():
-                export(checkpoint, out)
-        return out
-
-    return folder_of
 
 
 @pytest.fixture

@@ -1,7 +1,10 @@
 """A file or folder is the old one whole or the new one whole, whatever happens meanwhile."""
 
 import contextlib
+import errno
+import fcntl
 import json
+import multiprocessing
 import os
 import random
 import shutil
@@ -20,9 +23,11 @@ from groovae.errors import GroovaeError
 from groovae.system import atomic_files
 from groovae.system.atomic_files import (
     JOURNAL,
+    LOCK,
     atomic_directory,
     atomic_write,
     atomic_write_all,
+    exclusive,
     finish_interrupted,
     write_json,
 )
@@ -367,6 +372,76 @@ def test_temporaries_at_work_stay(tmp_path: Path) -> None:
     assert contents(tmp_path) == {"a": "first"}
 
 
+# Locks
+
+
+HOLD = """
+import sys, time
+from groovae.system.atomic_files import exclusive
+with exclusive(sys.argv[1], "trains here"):
+    print("running", flush=True)
+    time.sleep(600)
+"""
+
+
+def test_exclusive_refuses_a_second_process_until_the_first_is_killed(tmp_path: Path) -> None:
+    with running(HOLD, tmp_path / "a") as process:
+        for _ in range(2):
+            with (
+                pytest.raises(GroovaeError, match=f"trains here .process {process.pid} on "),
+                exclusive(tmp_path / "a", "trains here"),
+            ):
+                pass
+        process.kill()
+        process.wait()
+    assert os.listdir(tmp_path / "a") == [LOCK]
+    with exclusive(tmp_path / "a", "trains here"):
+        assert (tmp_path / "a" / LOCK).read_text().startswith(f"process {os.getpid()} on ")
+    assert os.listdir(tmp_path) == [], "the lock file and the empty folder are removed"
+
+
+def test_exclusive_keeps_a_folder_with_files(tmp_path: Path) -> None:
+    with exclusive(tmp_path / "a", "trains here"):
+        (tmp_path / "a" / "file").touch()
+    assert os.listdir(tmp_path / "a") == ["file"]
+
+
+def test_exclusive_is_not_inherited_by_forked_processes(tmp_path: Path) -> None:
+    with exclusive(tmp_path, "trains here"):
+        child = multiprocessing.get_context("fork").Process(target=time.sleep, args=(60,))
+        child.start()
+    try:
+        with exclusive(tmp_path, "trains here"):
+            assert child.is_alive()
+    finally:
+        child.kill()
+        child.join()
+
+
+@pytest.mark.parametrize("code", [errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP])
+def test_a_file_system_without_locks_serves_one_process(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int
+) -> None:
+    def flock(handle: int, operation: int) -> None:
+        raise OSError(code, os.strerror(code))
+
+    monkeypatch.setattr(fcntl, "flock", flock)
+    with exclusive(tmp_path / "a", "trains here"):
+        write(tmp_path / "a" / "file")
+        write_folder(tmp_path / "a" / "folder")
+        write_all(tmp_path / "a", "new ")
+    assert sorted(os.listdir(tmp_path / "a")) == ["a", "b", "c", "file", "folder"]
+
+
+def test_exclusive_in_a_place_that_cannot_be_written(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with (
+        pytest.raises(GroovaeError, match="cannot write"),
+        exclusive(tmp_path / "file", "trains here"),
+    ):
+        pass
+
+
 # JSON
 
 
@@ -423,13 +498,13 @@ def test_a_file_over_the_size_limit_keeps_the_old_one(tmp_path: Path) -> None:
 # The nth version of the file is 300 lines of n; of the folder n, 20 files.
 RESTLESS = """
 import itertools, pathlib, sys
-from groovae.system.atomic_files import replacing, replacing_directory
+from groovae.system.atomic_files import atomic_directory, atomic_write
 root = pathlib.Path(sys.argv[1])
 for n in itertools.count():
-    with replacing(root / "file") as temporary, open(temporary, "w") as file:
+    with atomic_write(root / "file") as temporary, open(temporary, "w") as file:
         for _ in range(300):
             print(n, file=file, flush=True)
-    with replacing_directory(root / f"folder{n}") as temporary:
+    with atomic_directory(root / f"folder{n}") as temporary:
         for i in range(20):
             (temporary / str(i)).write_text("whole")
     if n == 0:
@@ -440,10 +515,10 @@ for n in itertools.count():
 # Sets of three files, written over each other by several processes: in each, all hold the same.
 RIVAL = """
 import itertools, pathlib, sys
-from groovae.system.atomic_files import replacing_all
+from groovae.system.atomic_files import atomic_write_all
 root, who = pathlib.Path(sys.argv[1]), sys.argv[2]
 for n in itertools.count():
-    with replacing_all([root / name for name in "abc"]) as temporaries:
+    with atomic_write_all([root / name for name in "abc"]) as temporaries:
         for temporary in temporaries:
             temporary.write_text(f"{who} {n}")
     if n == 0:
@@ -498,7 +573,7 @@ def test_rivals_never_mix_their_files(tmp_path: Path) -> None:
             if turn > 200 and len(seen) == 2:
                 break
             finish_interrupted(tmp_path)
-            with atomic_files._locked(tmp_path):
+            with atomic_files._locked(tmp_path, wait=True):
                 (text,) = {(tmp_path / name).read_text() for name in "abc"}
             seen.add(text.split()[0])
         for process in (x, y):
