@@ -1,11 +1,11 @@
-"""Checkpoints packed as `.tar`, `.tar.gz` or `.tgz`: unpacked safely, and only once.
+"""Checkpoints packed as `.tar`, `.tar.gz` or `.tgz`, unpacked safely and only once.
 
-An archive is somebody else's: nothing is written before all of its list of members has been read
-and found harmless. Then the files of one checkpoint, and the `config.json` beside it, are put into
-a folder named after the archive and its SHA-256, as `groovae_4bar.unpacked-64c3d5e2d71ef248`. It
-lies beside the archive, or in the user's cache (`$XDG_CACHE_HOME/groovae`, or `~/.cache/groovae`)
-where that cannot be written to. It serves as long as the archive stays what it is, and may be
-deleted at any time.
+    prefix = unpacked("groovae_4bar.tar")  # groovae_4bar.unpacked-64c3d5e2d71ef248/model.ckpt-...
+
+Archives are not trusted: nothing is written before all members have been checked. Then the files of
+one checkpoint, and the `config.json` beside it, are unpacked to a folder named after the archive
+and its SHA-256. It lies beside the archive, or in the user's cache (`$XDG_CACHE_HOME/groovae`,
+by default `~/.cache/groovae`) if that folder is not writable. It may be deleted at any time.
 """
 
 import contextlib
@@ -22,7 +22,7 @@ from typing import Any, BinaryIO, cast
 from groovae.config.config_file import CONFIG_FILE
 from groovae.errors import GroovaeError
 from groovae.model.formats import step_of
-from groovae.system.atomic_files import atomic_write_all, finish_interrupted
+from groovae.system.atomic_files import atomic_write
 from groovae.system.download import CHUNK_BYTES, sha256_of
 
 MAX_UNPACKED_BYTES = 4 << 30
@@ -33,7 +33,7 @@ HEADER_TYPES = (
     *(tarfile.GNUTYPE_LONGNAME, tarfile.GNUTYPE_LONGLINK),
     *(tarfile.XHDTYPE, tarfile.XGLTYPE, tarfile.SOLARIS_XHDTYPE),
 )
-# What Python's tarfile and its decompressors raise where the bytes are not what they should be.
+# What tarfile and its decompressors raise for damaged archives.
 DAMAGE = (tarfile.TarError, EOFError, ValueError, RecursionError, zlib.error, LZMAError)
 
 SHARD = re.compile(r"\.data-\d{5}-of-(\d{5})$")
@@ -42,15 +42,15 @@ Names = Collection[PurePosixPath]
 
 
 def unpacked(path: str | os.PathLike[str]) -> Path:
-    """The prefix of the checkpoint in an archive, which is unpacked if it is not yet.
+    """Return the prefix of the checkpoint in an archive, after unpacking it if necessary.
 
     Args:
-      path: A tar file, compressed or not. It holds one checkpoint, at any depth; of several, the
-        one of the greatest step is meant.
+      path: A tar file, compressed or not, with a checkpoint at any depth. Of several checkpoints,
+        the one of the last step is used.
 
     Raises:
-      GroovaeError: it is not a tar file, cut off or damaged, holds no whole checkpoint, or has a
-        member that does not belong into such an archive; or its files cannot be written.
+      GroovaeError: the file is not a tar file, is damaged, contains no complete checkpoint or a
+        member that is not allowed; or its files cannot be written.
     """
     path = Path(path).expanduser()
     with _as_groovae_error(path), open(path, "rb") as file:
@@ -61,14 +61,14 @@ def unpacked(path: str | os.PathLike[str]) -> Path:
         file.seek(0)
         with tarfile.open(fileobj=file, mode="r:*", tarinfo=_Member) as archive:
             members = _checked_members(path, archive)
-            prefix, names = _newest(path, members.keys())
+            prefix, names = _last_checkpoint(path, members.keys())
             folder = folders[0] if os.access(path.parent, os.W_OK) else folders[1]
             _unpack(path, archive, [members[name] for name in names], folder)
             return folder / prefix.name
 
 
 def _folders(path: Path, sha256: str) -> list[Path]:
-    """Where an archive of this content may lie unpacked: beside it, and in the user's cache."""
+    """Return where an archive may be unpacked: beside it, and in the user's cache."""
     name = re.sub(r"\.(tgz|tar(\.\w+)?)$", "", path.name)
     name = f"{name}.unpacked-{sha256[:16]}"
     cache = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser()
@@ -76,40 +76,38 @@ def _folders(path: Path, sha256: str) -> list[Path]:
 
 
 def _prefix_in(folder: Path) -> PurePosixPath | None:
-    if not folder.is_dir():
-        return None
-    finish_interrupted(folder)
-    return next(iter(_checkpoints({PurePosixPath(name) for name in os.listdir(folder)})), None)
+    names = {PurePosixPath(name) for name in os.listdir(folder)} if folder.is_dir() else set()
+    return next(iter(_checkpoints(names)), None)
 
 
 def _checkpoints(names: Names) -> dict[PurePosixPath, list[PurePosixPath]]:
-    """The whole checkpoints among files of these names: the prefix of each, and its files."""
+    """Return the complete checkpoints among these files: prefix to files, the index first."""
     shards = defaultdict(list)
     for name in names:
-        # What begins with a dot is a Mac's note on the file that is called like the rest.
+        # macOS archives contain a metadata file ._NAME for each NAME.
         if (match := SHARD.search(name.name)) and not name.name.startswith("."):
             shards[name.with_name(name.name[: match.start()]), int(match[1])].append(name)
-    whole = {}
+    complete = {}
     for (prefix, count), files in shards.items():
         index, meta = (prefix.with_name(prefix.name + suffix) for suffix in (".index", ".meta"))
         if index in names and len(files) == count:
             others = [name for name in (meta, prefix.with_name(CONFIG_FILE)) if name in names]
-            whole[prefix] = [index, *files, *others]
-    return whole
+            complete[prefix] = [index, *files, *others]
+    return complete
 
 
-def _newest(path: Path, names: Names) -> tuple[PurePosixPath, list[PurePosixPath]]:
+def _last_checkpoint(path: Path, names: Names) -> tuple[PurePosixPath, list[PurePosixPath]]:
     checkpoints = _checkpoints(names)
     if not checkpoints:
         raise GroovaeError(
-            f"{path}: there is no whole checkpoint in this archive, which is a file NAME.index and "
-            "all of its NAME.data-00000-of-00001; fetch or pack it again"
+            f"{path}: no complete checkpoint in this archive (NAME.index and all of "
+            "NAME.data-00000-of-00001); download or pack it again"
         )
     return max(checkpoints.items(), key=lambda item: step_of(str(item[0])))
 
 
 def _checked_members(path: Path, archive: tarfile.TarFile) -> dict[PurePosixPath, tarfile.TarInfo]:
-    """The files of an archive by name, if there is nothing in it that could do harm."""
+    """Return the files of an archive by name; raise GroovaeError if any member is not allowed."""
     members: dict[PurePosixPath, tarfile.TarInfo] = {}
     total_bytes = 0
     for count, member in enumerate(archive, start=1):
@@ -121,7 +119,7 @@ def _checked_members(path: Path, archive: tarfile.TarFile) -> dict[PurePosixPath
             raise GroovaeError(f"{path}: a member {problem}: {member.name!r}; it is not unpacked")
         if member.isreg():
             members[name] = member
-    # A list of members that ends without this mark was cut off there, or goes on damaged.
+    # Without this end mark, the archive was cut off between two members.
     archive.fileobj.seek(archive.offset)
     rest = archive.fileobj.read(MAX_HEADER_BYTES)
     if not rest.startswith(tarfile.NUL * tarfile.BLOCKSIZE):
@@ -130,6 +128,7 @@ def _checked_members(path: Path, archive: tarfile.TarFile) -> dict[PurePosixPath
 
 
 def _problem(member: tarfile.TarInfo, name: PurePosixPath, earlier: Names) -> str | None:
+    """Return why a member is not allowed, or None. This is stricter than Python's data filter."""
     if name.is_absolute() or ".." in name.parts or "\\" in member.name:
         return "lies outside the folder"
     if member.issym() or member.islnk():
@@ -140,21 +139,31 @@ def _problem(member: tarfile.TarInfo, name: PurePosixPath, earlier: Names) -> st
         return "is there twice"
     if not member.name.isprintable():
         return "has a name that is not text"
+    if hasattr(tarfile, "data_filter"):  # from Python 3.10.12 and 3.11.4
+        try:
+            tarfile.data_filter(member, os.curdir)
+        except tarfile.FilterError as error:  # such as a drive letter on Windows
+            return f"is refused by tarfile ({error})"
     return None
 
 
 def _unpack(
     path: Path, archive: tarfile.TarFile, members: list[tarfile.TarInfo], folder: Path
 ) -> None:
+    """Write members into `folder`, the first one last: without its index, a checkpoint is ignored.
+
+    Wherever a process is killed, the next one unpacks the archive again, to the same content.
+    """
     try:
-        names = [PurePosixPath(member.name).name for member in members]
-        with atomic_write_all([folder / name for name in names]) as temporaries:
-            for member, temporary in zip(members, temporaries, strict=True):
+        with contextlib.ExitStack() as stack:  # which renames the files in reverse order
+            for member in members:
+                target = folder / PurePosixPath(member.name).name
+                temporary = stack.enter_context(atomic_write(target))
                 with open(temporary, "wb") as sink:
                     for chunk in _chunks(path, archive, member):
                         sink.write(chunk)
     except BaseException:
-        with contextlib.suppress(OSError):  # It holds something, or could not be made.
+        with contextlib.suppress(OSError):  # not empty, or not created
             folder.rmdir()
         raise
 
@@ -166,7 +175,7 @@ def _chunks(path: Path, archive: tarfile.TarFile, member: tarfile.TarInfo) -> It
 
 
 class _Member(tarfile.TarInfo):
-    """A member whose header may not fill the memory: long names are headers with a size."""
+    """A member whose header cannot fill the memory: long names are headers with a size."""
 
     @classmethod
     def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str) -> Any:
@@ -185,5 +194,5 @@ def _as_groovae_error(path: Path) -> Iterator[None]:
             raise GroovaeError(f"cannot read {path}: {error.strerror}") from error
         raise GroovaeError(
             f"{path}: this is not a tar archive, or it is cut off or damaged; "
-            "fetch or pack it again"
+            "download or pack it again"
         ) from error

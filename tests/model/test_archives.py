@@ -1,4 +1,4 @@
-"""Checkpoints as `.tar`: one of Google's kind just works, and a hostile one writes nothing."""
+"""Checkpoints in `.tar` archives: Google's are unpacked, and hostile ones write nothing."""
 
 import io
 import itertools
@@ -24,7 +24,7 @@ from groovae.model.checkpoints import check_readable, find_checkpoint
 
 @pytest.fixture(name="groovae")
 def groovae_in_process(in_process: Groovae) -> Groovae:
-    """The command line in this process, as what it takes to start is no matter here."""
+    """Run the command line in this process, which saves its start-up time."""
     return in_process
 
 
@@ -33,14 +33,14 @@ STEP_3 = ("model.ckpt-3.index", "model.ckpt-3.data-00000-of-00001", "model.ckpt-
 
 @pytest.fixture(autouse=True)
 def cache_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """No test may come near the cache of the one who runs it."""
+    """Keep tests out of the cache of the user who runs them."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     return tmp_path / "cache"
 
 
 @pytest.fixture
 def packed(trained: Path, tmp_path: Path) -> Path:
-    """An archive as Google's are: one checkpoint in a folder, and no config.json."""
+    """An archive like Google's: one checkpoint in a folder, without config.json."""
     return pack(tmp_path / "groovae_4bar.tar", trained, "groovae_4bar/")
 
 
@@ -76,7 +76,7 @@ def snapshot(folder: Path) -> dict[str, bytes | None]:
 
 
 def assert_refused(folder: Path, content: bytes, message: str) -> None:
-    """The archive is one error, and nothing is there that was not before."""
+    """Assert that unpacking raises a one-line error and writes nothing."""
     path = folder / "in" / "x.tar"
     path.parent.mkdir(exist_ok=True)
     path.write_bytes(content)
@@ -87,12 +87,14 @@ def assert_refused(folder: Path, content: bytes, message: str) -> None:
     assert snapshot(folder) == before
 
 
-# What is taken
+# Unpacking
 
 
 @pytest.mark.parametrize("folder", ["", "./", "groovae_4bar/", "a/b/c/"])
 @pytest.mark.parametrize("suffix", [".tar", ".tar.gz", ".tgz"])
-def test_a_checkpoint_at_any_depth(trained: Path, tmp_path: Path, folder: str, suffix: str) -> None:
+def test_checkpoint_at_any_depth_is_unpacked(
+    trained: Path, tmp_path: Path, folder: str, suffix: str
+) -> None:
     path = pack(tmp_path / f"x.y{suffix}", trained, folder, "config.json")
     prefix = unpacked(path)
     assert prefix.name == "model.ckpt-3"
@@ -103,7 +105,7 @@ def test_a_checkpoint_at_any_depth(trained: Path, tmp_path: Path, folder: str, s
     check_readable(str(prefix))
 
 
-def test_other_files_are_left_in_it(trained: Path, tmp_path: Path) -> None:
+def test_other_files_are_not_unpacked(trained: Path, tmp_path: Path) -> None:
     (path := tmp_path / "train.tar").touch()
     with tarfile.open(path, "w") as tar:
         tar.add(trained, "train")
@@ -116,36 +118,34 @@ def test_other_files_are_left_in_it(trained: Path, tmp_path: Path) -> None:
     assert (prefix.parent / "config.json").read_bytes() == (trained / "config.json").read_bytes()
 
 
-def test_of_several_the_greatest_step(trained: Path, tmp_path: Path) -> None:
+def test_last_of_several_checkpoints_is_unpacked(trained: Path, tmp_path: Path) -> None:
     with tarfile.open(tmp_path / "x.tar", "w") as tar:
         for step in (9, 10, 11, 2):
             for suffix in (".index", ".data-00000-of-00001"):
-                if (step, suffix) != (11, ".index"):  # not whole
+                if (step, suffix) != (11, ".index"):  # incomplete
                     tar.add(trained / f"model.ckpt-3{suffix}", f"a/model.ckpt-{step}{suffix}")
     prefix = unpacked(tmp_path / "x.tar")
     assert prefix.name == "model.ckpt-10"
     assert len(snapshot(prefix.parent)) == 2
 
 
-def test_all_shards_belong_to_a_checkpoint(tmp_path: Path) -> None:
+def test_checkpoint_needs_all_shards(tmp_path: Path) -> None:
     shards = [f"model.ckpt-7.data-{i:05}-of-00003" for i in range(3)]
     members = [(a_member(name), name.encode()) for name in ("model.ckpt-7.index", *shards)]
-    assert_refused(tmp_path, tar_of(*members[:3]), "no whole checkpoint")
-    assert_refused(tmp_path, tar_of(*members[1:]), "no whole checkpoint")
+    assert_refused(tmp_path, tar_of(*members[:3]), "no complete checkpoint")
+    assert_refused(tmp_path, tar_of(*members[1:]), "no complete checkpoint")
     (tmp_path / "x.tar").write_bytes(tar_of(*members))
     assert set(snapshot(unpacked(tmp_path / "x.tar").parent)) == {"model.ckpt-7.index", *shards}
 
 
-def test_a_second_use_unpacks_nothing(packed: Path) -> None:
+def test_archive_is_unpacked_once(packed: Path) -> None:
     prefix = unpacked(packed)
     before = {path: path.stat().st_ino for path in prefix.parent.iterdir()}
     assert unpacked(packed) == prefix
     assert {path: path.stat().st_ino for path in prefix.parent.iterdir()} == before
 
 
-def test_another_archive_of_the_same_name_is_another_checkpoint(
-    trained: Path, packed: Path
-) -> None:
+def test_changed_archive_is_unpacked_to_another_folder(trained: Path, packed: Path) -> None:
     first, when = unpacked(packed), packed.stat()
     pack(packed, trained, "groovae_5bar/")
     assert packed.stat().st_size == when.st_size
@@ -155,7 +155,7 @@ def test_another_archive_of_the_same_name_is_another_checkpoint(
     assert snapshot(second.parent) == snapshot(first.parent)
 
 
-def test_what_somebody_removed_comes_back(packed: Path) -> None:
+def test_removed_files_are_unpacked_again(packed: Path) -> None:
     prefix = unpacked(packed)
     before = snapshot(prefix.parent)
     for name in STEP_3[:2]:
@@ -167,10 +167,10 @@ def test_what_somebody_removed_comes_back(packed: Path) -> None:
     assert snapshot(prefix.parent) == before
 
 
-def test_the_cache_takes_what_cannot_lie_beside(
+def test_archive_in_a_read_only_folder_is_unpacked_to_the_cache(
     packed: Path, cache_home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # Whoever may do anything may write into a folder that says no.
+    # Root can write to a read-only folder.
     monkeypatch.setattr(os, "access", lambda path, mode: Path(path) != packed.parent)
     before = set(packed.parent.iterdir())
     prefix = unpacked(packed)
@@ -178,13 +178,13 @@ def test_the_cache_takes_what_cannot_lie_beside(
     assert set(packed.parent.iterdir()) == before | {cache_home}
     monkeypatch.undo()
     monkeypatch.setenv("XDG_CACHE_HOME", str(cache_home))
-    assert unpacked(packed) == prefix, "it serves even where the folder may be written to again"
+    assert unpacked(packed) == prefix, "it is still used when the folder is writable again"
     monkeypatch.delenv("XDG_CACHE_HOME")
     monkeypatch.setenv("HOME", str(packed.parent))
     assert archives._folders(packed, "0" * 64)[1].parent == packed.parent / ".cache" / "groovae"
 
 
-def test_several_at_once_do_not_disturb_each_other(packed: Path) -> None:
+def test_processes_can_unpack_one_archive_at_once(packed: Path) -> None:
     for _ in range(10):
         with multiprocessing.get_context("fork").Pool(4) as pool:
             prefixes = set(pool.map(unpacked, [packed] * 4, chunksize=1))
@@ -194,7 +194,7 @@ def test_several_at_once_do_not_disturb_each_other(packed: Path) -> None:
         shutil.rmtree(prefix.parent)
 
 
-# What is refused
+# Members that are not allowed
 
 GOOD = [(a_member("m-1.index"), b"i"), (a_member("m-1.data-00000-of-00001"), b"d")]
 OUTSIDE, LINK, NEITHER = "lies outside", "is a link", "is neither a file nor a folder"
@@ -222,35 +222,55 @@ HOSTILE = {
 
 @pytest.mark.parametrize("first", [False, True])
 @pytest.mark.parametrize(("member", "message"), HOSTILE.values(), ids=HOSTILE)
-def test_a_hostile_member_is_refused_before_anything_is_written(
+def test_hostile_member_is_refused_before_anything_is_written(
     tmp_path: Path, member: tarfile.TarInfo, message: str, first: bool
 ) -> None:
     members = [(member, b""), *GOOD] if first else [*GOOD, (member, b"")]
-    # What comes first is no duplicate yet; the one after it is.
     assert_refused(tmp_path, tar_of(*members), message)
     assert not Path("/evil.index").exists()
 
 
-def test_a_sparse_file_is_refused(tmp_path: Path) -> None:
+def test_hostile_members_are_refused_by_pythons_without_a_data_filter(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delattr(tarfile, "data_filter", raising=False)
+    for member, message in HOSTILE.values():
+        assert_refused(tmp_path, tar_of(*GOOD, (member, b"")), message)
+
+
+@pytest.mark.skipif(not hasattr(tarfile, "data_filter"), reason="this Python is older")
+def test_members_that_the_data_filter_refuses_are_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(member: tarfile.TarInfo, folder: str) -> None:
+        raise tarfile.AbsolutePathError(member)
+
+    monkeypatch.setattr(tarfile, "data_filter", refuse)
+    assert_refused(tmp_path, tar_of(*GOOD), "refused by tarfile")
+
+
+def test_sparse_file_is_refused(tmp_path: Path) -> None:
     content = tar_of((a_member("m-1.meta", tarfile.GNUTYPE_SPARSE), b""), *GOOD)
     assert_refused(tmp_path, content, NEITHER)
 
 
-def test_an_absurd_size_is_refused_without_reading_it(tmp_path: Path) -> None:
+def test_member_over_the_size_limit_is_refused(tmp_path: Path) -> None:
     huge = a_member("m-1.index")
     huge.size = archives.MAX_UNPACKED_BYTES + 1
     assert_refused(tmp_path, huge.tobuf(), "too large to unpack")
 
 
 @pytest.mark.parametrize("size", [-1, -(1 << 40)])
-def test_a_negative_size_is_refused(tmp_path: Path, size: int) -> None:
+def test_negative_size_is_refused(tmp_path: Path, size: int) -> None:
     header = a_member("m-1.index")
     header.size = size
     content = tar_of(*GOOD[:1]).rstrip(b"\0").ljust(1024, b"\0") + header.tobuf(tarfile.GNU_FORMAT)
     assert_refused(tmp_path, content + bytes(1024), "too large|not a tar archive|cut off")
 
 
-def test_an_absurd_sum_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_sum_over_the_size_limit_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     content = tar_of(*GOOD, (a_member("notes"), b"n" * 10))
     monkeypatch.setattr(archives, "MAX_UNPACKED_BYTES", 11)
     assert_refused(tmp_path, content, "too large to unpack")
@@ -261,11 +281,11 @@ def test_an_absurd_sum_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 def test_too_many_members_are_refused(tmp_path: Path) -> None:
     many = [(a_member(f"{i}"), b"") for i in range(archives.MAX_MEMBERS - 1)]
     assert_refused(tmp_path, tar_of(*many, *GOOD), "too large to unpack")
-    assert_refused(tmp_path, tar_of(*many), "no whole checkpoint")
+    assert_refused(tmp_path, tar_of(*many), "no complete checkpoint")
 
 
 @pytest.mark.parametrize("kind", archives.HEADER_TYPES)
-def test_a_header_that_would_fill_the_memory_is_refused(
+def test_large_header_is_refused(
     tmp_path: Path, kind: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     record_bytes = archives.MAX_HEADER_BYTES + 1
@@ -283,32 +303,32 @@ def test_a_header_that_would_fill_the_memory_is_refused(
     assert unpacked(tmp_path / "in" / "x.tar").name == "m-1"
 
 
-def test_headers_upon_headers_are_refused(tmp_path: Path) -> None:
+def test_thousands_of_headers_are_refused(tmp_path: Path) -> None:
     header = a_member("x", tarfile.XHDTYPE)
     assert_refused(tmp_path, header.tobuf() * 5000 + tar_of(*GOOD), "not a tar archive")
 
 
-# What is damaged
+# Damaged archives
 
 
 @pytest.mark.parametrize("content", [b"", b"no tar at all", b"PK\3\4" * 999, b"\x1f\x8b" * 300])
-def test_what_is_no_tar_is_refused(tmp_path: Path, content: bytes) -> None:
-    assert_refused(tmp_path, content, "not a tar archive, or it is cut off or damaged; fetch")
+def test_other_files_than_tar_are_refused(tmp_path: Path, content: bytes) -> None:
+    assert_refused(tmp_path, content, "not a tar archive")
 
 
 @pytest.mark.parametrize("content", [tar_of(), tar_of((a_member("notes.txt"), b"hello"))])
-def test_an_archive_without_a_checkpoint_is_refused(tmp_path: Path, content: bytes) -> None:
-    assert_refused(tmp_path, content, r"no whole checkpoint .*NAME\.index")
+def test_archive_without_a_checkpoint_is_refused(tmp_path: Path, content: bytes) -> None:
+    assert_refused(tmp_path, content, r"checkpoint .*NAME\.index")
 
 
-def test_a_file_that_cannot_be_read_is_one_error(tmp_path: Path) -> None:
+def test_unreadable_file_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(GroovaeError, match=r"cannot read .*x\.tar: No such file"):
         unpacked(tmp_path / "x.tar")
     with pytest.raises(GroovaeError, match=r"cannot read .*: Is a directory"):
         unpacked(tmp_path)
 
 
-def test_an_archive_cut_off_anywhere_is_refused(trained: Path, tmp_path: Path) -> None:
+def test_truncated_archive_is_refused(trained: Path, tmp_path: Path) -> None:
     path = pack(tmp_path / "whole.tar", trained, "m/", "config.json")
     content = path.read_bytes()
     path.unlink()
@@ -316,29 +336,29 @@ def test_an_archive_cut_off_anywhere_is_refused(trained: Path, tmp_path: Path) -
     cuts = {*range(0, end, 512), *range(100, end, 5003), end}
     assert len(cuts) > 50
     for cut in sorted(cuts):
-        assert_refused(tmp_path, content[:cut], "not a tar archive, or it is cut off")
+        assert_refused(tmp_path, content[:cut], "not a tar archive")
 
 
-def test_a_compressed_archive_cut_off_anywhere_is_refused(trained: Path, tmp_path: Path) -> None:
+def test_truncated_compressed_archive_is_refused(trained: Path, tmp_path: Path) -> None:
     content = pack(tmp_path / "whole.tgz", trained, "m/", "config.json").read_bytes()
     (tmp_path / "whole.tgz").unlink()
     cuts = [*range(0, len(content), 512), *range(len(content) - 10, len(content))]
     for cut in cuts:
-        assert_refused(tmp_path, content[:cut], "not a tar archive, or it is cut off")
+        assert_refused(tmp_path, content[:cut], "not a tar archive")
 
 
 @pytest.mark.parametrize("suffix", [".tar", ".tgz"])
-def test_a_damaged_archive_is_one_error_or_harmless(
+def test_damaged_archive_is_refused_or_unpacked_in_its_folder(
     trained: Path, tmp_path: Path, suffix: str
 ) -> None:
-    """Of 300 archives with some bytes changed, each is refused, or gives a checkpoint beside it."""
+    """Try 300 archives with some bytes changed."""
     content = pack(tmp_path / "in" / f"whole{suffix}", trained, "m/", "config.json").read_bytes()
     outside, path, draw = snapshot(tmp_path), tmp_path / "in" / "x.tar", random.Random(4)
     errors: list[str] = []
     for _ in range(300):
         damaged = bytearray(content)
         for _ in range(draw.randint(1, 8)):
-            # Half of them in the headers, which are some of the bytes only.
+            # Half of the changes in the first header, which is only 512 bytes.
             where = draw.choice([draw.randrange(len(content)), draw.randrange(512)])
             damaged[where] = draw.randrange(256)
         path.write_bytes(damaged)
@@ -354,10 +374,10 @@ def test_a_damaged_archive_is_one_error_or_harmless(
     assert not [error for error in errors if "\n" in error]
 
 
-# What goes wrong while it is unpacked
+# Errors while unpacking
 
 
-def test_a_full_disk_leaves_nothing(
+def test_full_disk_leaves_nothing(
     packed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before = snapshot(tmp_path)
@@ -373,7 +393,7 @@ def test_a_full_disk_leaves_nothing(
 
 
 def unpack_and_die(path: Path, at: int) -> None:
-    """Unpacks, and is killed at the `at`-th opening, syncing or renaming of a file."""
+    """Unpack, and kill this process at the `at`-th call that opens, syncs or renames a file."""
     calls = itertools.count(1)
 
     def counted(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -390,7 +410,7 @@ def unpack_and_die(path: Path, at: int) -> None:
     unpacked(path)
 
 
-def test_killed_at_any_moment_it_is_unpacked_the_next_time(
+def test_kill_9_at_any_moment_is_repaired_by_the_next_use(
     packed: Path, trained: Path, tmp_path: Path
 ) -> None:
     whole = {name: (trained / name).read_bytes() for name in STEP_3}
@@ -410,15 +430,15 @@ def test_killed_at_any_moment_it_is_unpacked_the_next_time(
     assert 20 < at < 199
 
 
-# From the outside
+# Commands
 
 
-def test_find_checkpoint_takes_an_archive(packed: Path) -> None:
+def test_find_checkpoint_accepts_an_archive(packed: Path) -> None:
     assert find_checkpoint(packed) == str(unpacked(packed))
     assert find_checkpoint(f"{packed}x") is None
 
 
-def test_config_json_in_the_archive_counts(trained: Path, tmp_path: Path) -> None:
+def test_config_json_in_the_archive_is_read(trained: Path, tmp_path: Path) -> None:
     model = load_model(pack(tmp_path / "x.tar", trained, "x/", "config.json"))
     assert model.config.hparams.z_size == 4
 
@@ -433,14 +453,14 @@ def test_sample_from_an_archive(
     assert (tmp_path / "a.mid").read_bytes() == (tmp_path / "b.mid").read_bytes()
 
 
-def test_sample_from_a_hostile_archive_is_one_line(groovae: Groovae, tmp_path: Path) -> None:
+def test_sample_from_a_hostile_archive_fails_in_one_line(groovae: Groovae, tmp_path: Path) -> None:
     (path := tmp_path / "x.tar").write_bytes(tar_of(*GOOD, (a_member("../evil"), b"evil")))
     result = groovae("sample", "--checkpoint=x.tar")
-    assert_one_line(result, 1, "x.tar: a member lies outside the folder: '../evil'")
+    assert_one_line(result, 1, "x.tar", "outside", "'../evil'")
     assert list(tmp_path.iterdir()) == [path]
     assert not (tmp_path.parent / "evil").exists()
 
 
-def test_an_archive_that_is_not_there_says_where_googles_come_from(groovae: Groovae) -> None:
+def test_missing_archive_suggests_to_download_it(groovae: Groovae) -> None:
     result = groovae("sample", "--checkpoint=groovae_4bar.tar")
     assert_one_line(result, 1, "groovae_4bar.tar", "groovae download --checkpoint=")
