@@ -1,40 +1,37 @@
-"""A folder over HTTP on this machine alone: what a browser needs to load an exported model.
+"""HTTP server for one folder on this machine, so that a browser can load an exported model.
 
     from groovae.export.server import Server
     with Server("web", port=8000) as server:
         print(server.url)
         server.serve_forever()
 
-The rules:
-
-- It listens on 127.0.0.1 and gives out the files of the folder by GET and HEAD, and index.html for
-  a folder that has one. It lists no folder, and shows nothing that begins with a dot.
-- Nothing outside of the folder: a path is resolved first, symbolic links and all, and must lie in
-  it then, where no part of it begins with a dot either.
-- Any page may load the files (CORS), as one of another port of this machine must be able to.
-- Browsers keep files and ask each time whether they are still the same (`ETag`, 304), so that a
-  new export shows at once.
-- What is too long is refused: a request line (414), headers (431), a body (413).
+- It listens on 127.0.0.1 and serves files by GET and HEAD, with index.html for a folder. Folders
+  are not listed, and names that begin with a dot are hidden.
+- Paths are resolved, symbolic links included, before they are checked to lie in the folder.
+- Pages of other origins (ports) may load the files: CORS allows all.
+- Browsers cache files and revalidate them on each use (`ETag`, 304), so a new export shows at once.
+- Request lines (414), headers (431) and bodies (413) that are too long are refused.
 """
 
 import errno
+import functools
 import http
 import os
 import re
 import socket
 import sys
 import urllib.parse
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 from groovae import __version__
 from groovae.errors import GroovaeError, UsageError
 from groovae.system.log import Log, no_log
 
 HOST = "127.0.0.1"
-MAX_BODY_BYTES = 1 << 16  # no request that is answered needs one
-SECONDS_FOR_A_REQUEST = 30
+MAX_BODY_BYTES = 1 << 16  # bodies are ignored
+REQUEST_SECONDS = 30
 MEDIA_TYPES = {
     ".html": "text/html; charset=utf-8",
     ".css": "text/css; charset=utf-8",
@@ -55,7 +52,7 @@ class Server(ThreadingHTTPServer):
 
     Attributes:
       folder: The folder, resolved.
-      log: Gets a line on each request that failed.
+      log: Called with a line for each failed request.
     """
 
     daemon_threads = True
@@ -67,26 +64,26 @@ class Server(ThreadingHTTPServer):
         port: int = 8000,
         log: Log = no_log,
     ):
-        """Begins to listen.
+        """Start to listen.
 
         Args:
-          folder: What to serve.
-          port: 1 to 65535, or 0 for any that is free.
-          log: See above.
+          folder: The folder to serve.
+          port: 1 to 65535, or 0 for any free port.
+          log: See the attribute.
 
         Raises:
-          UsageError: there are no such ports.
-          GroovaeError: there is no such folder, or the port cannot be had.
+          UsageError: the port is out of range.
+          GroovaeError: the folder does not exist, or the port is not available.
         """
         if not 0 <= port <= 65535:
-            raise UsageError(f"the port must lie between 0 and 65535, got {port}")
+            raise UsageError(f"port must be 0 to 65535, got {port}")
         self.folder, self.log = Path(folder).expanduser().resolve(), log
         if not self.folder.is_dir():
-            raise GroovaeError(f"{folder}: there is no such folder to serve")
+            raise GroovaeError(f"{folder}: no such folder to serve")
         try:
-            super().__init__((HOST, port), Handler)
+            super().__init__((HOST, port), functools.partial(Handler, directory=str(self.folder)))
         except OSError as error:
-            raise GroovaeError(_why_no_port(port, error)) from error
+            raise GroovaeError(_port_message(port, error)) from error
 
     @property
     def url(self) -> str:
@@ -94,11 +91,11 @@ class Server(ThreadingHTTPServer):
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         error = sys.exc_info()[1]
-        if not isinstance(error, OSError):  # which a client that went away is
+        if not isinstance(error, OSError):  # raised when a client disconnects
             self.log(f"{type(error).__name__}: {error}")
 
     def find(self, target: str) -> Path | None:
-        """The file that a request's target names, or None where there is none to give out."""
+        """Return the file that a request target names, or None if there is none to serve."""
         try:
             parts = urllib.parse.unquote(urllib.parse.urlsplit(target).path).split("/")
             name = "/".join(filter(None, parts)) + ("" if parts[-1] else "/index.html")
@@ -106,36 +103,33 @@ class Server(ThreadingHTTPServer):
             parts += path.relative_to(self.folder).parts
             is_hidden = any(part.startswith(".") for part in parts)
             return path if path.is_file() and not is_hidden else None
-        # a NUL, a name too long, a loop of links, a place outside
+        # A NUL, a name that is too long, a loop of links, or a path outside of the folder.
         except (OSError, RuntimeError, ValueError):
             return None
 
 
-class Handler(BaseHTTPRequestHandler):
+class Handler(SimpleHTTPRequestHandler):
     """Answers the requests of one connection."""
 
     server: Server
     protocol_version = "HTTP/1.1"
     server_version, sys_version = f"groovae/{__version__}", ""
-    timeout = SECONDS_FOR_A_REQUEST
+    error_content_type = "text/plain; charset=utf-8"
+    error_message_format = "%(code)d %(message)s\n"
+    timeout = REQUEST_SECONDS
+    _etag = ""
 
     def parse_request(self) -> bool:
-        if not super().parse_request() or not self._has_small_body():
+        if not super().parse_request() or not self._check_body():
             return False
-        self.rfile.read(self._body_bytes())  # or it would be taken for the next request
+        self.rfile.read(self._body_bytes())  # It would be read as the next request.
         return True
 
     def handle_expect_100(self) -> bool:
-        return self._has_small_body() and super().handle_expect_100()
-
-    def do_GET(self) -> None:
-        self._answer(with_body=True)
-
-    def do_HEAD(self) -> None:
-        self._answer(with_body=False)
+        return self._check_body() and super().handle_expect_100()
 
     def do_OPTIONS(self) -> None:
-        """What a browser asks before a request of another origin that has headers of its own."""
+        """Answer a CORS preflight request."""
         self.send_response(http.HTTPStatus.NO_CONTENT)
         self.send_header("Access-Control-Allow-Methods", "GET, HEAD, OPTIONS")
         self.send_header("Access-Control-Allow-Headers", "*")
@@ -147,36 +141,61 @@ class Handler(BaseHTTPRequestHandler):
 
     do_POST = do_PUT = do_PATCH = do_DELETE = do_TRACE = do_CONNECT = _refuse
 
-    def end_headers(self) -> None:
+    def translate_path(self, path: str) -> str:
+        return str(self.server.find(path) or "")  # which cannot be opened: 404
+
+    def guess_type(self, path: Any) -> str:
+        return MEDIA_TYPES.get(Path(path).suffix.lower(), "application/octet-stream")
+
+    def send_head(self) -> Any:
+        """Answer 304 if the client has this version of the file, by its ETag alone.
+
+        Last-Modified has a resolution of one second: an export may be newer.
+        """
+        del self.headers["If-Modified-Since"]
+        if path := self.server.find(self.path):
+            status = path.stat()
+            self._etag = f'"{status.st_ino:x}-{status.st_mtime_ns:x}-{status.st_size:x}"'
+            known = re.split(r",\s*", self._header("If-None-Match").replace("W/", ""))
+            if self._etag in known or "*" in known:
+                self.send_response(http.HTTPStatus.NOT_MODIFIED)
+                self.end_headers()
+                return None
+        return super().send_head()
+
+    def copyfile(self, source: Any, outputfile: Any) -> None:
+        """Send no more than the size in the header; close the connection if the file shrinks."""
+        left = os.fstat(source.fileno()).st_size
+        while left and (block := source.read(min(left, 1 << 18))):
+            outputfile.write(block)
+            left -= len(block)
+        self.close_connection |= left > 0
+
+    def send_response(self, code: int, message: str | None = None) -> None:
+        super().send_response(code, message)
         self.send_header("Access-Control-Allow-Origin", "*")
         self.send_header("Cross-Origin-Resource-Policy", "cross-origin")
         self.send_header("X-Content-Type-Options", "nosniff")
-        super().end_headers()
-
-    def send_error(self, code: int, message: str | None = None, explain: str | None = None) -> None:
-        """Answers with a line of text, tells of it, and ends the connection."""
-        phrase = http.HTTPStatus(code).phrase
-        body = f"{code} {phrase}\n".encode()
-        self.close_connection = True
-        self.request_version = self.protocol_version  # or what was no HTTP gets no status line
-        self.send_response(code)
-        self.send_header("Connection", "close")
-        self.send_header("Cache-Control", "no-store")
+        if code >= 400:
+            self.send_header("Cache-Control", "no-store")
+        elif code != http.HTTPStatus.NO_CONTENT:
+            self.send_header("Cache-Control", "no-cache")
+            self.send_header("ETag", self._etag)
         if code == http.HTTPStatus.METHOD_NOT_ALLOWED:
             self.send_header("Allow", "GET, HEAD, OPTIONS")
-        self.send_header("Content-Type", "text/plain; charset=utf-8")
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        if self.command != "HEAD":
-            self.wfile.write(body)
+
+    def send_error(self, code: int, message: str | None = None, explain: str | None = None) -> None:
+        """Answer with a line of text, log it, and close the connection."""
+        self.request_version = self.protocol_version  # HTTP/0.9 would get no status line.
+        super().send_error(code)
         request = ascii((getattr(self, "requestline", "") or "")[:200])[1:-1]
-        self.server.log(f"{code} {phrase}: {request}")
+        self.server.log(f"{code} {http.HTTPStatus(code).phrase}: {request}")
 
     def log_message(self, format: str, *args: Any) -> None:
-        """What goes well is not worth a line."""
+        """Log nothing: `send_error` logs what failed."""
 
     def finish(self) -> None:
-        """Reads a little of what still comes: who is cut off while sending never sees an answer."""
+        """Read some more before closing: a reset while a client sends would lose the answer."""
         super().finish()
         try:
             self.connection.shutdown(socket.SHUT_WR)
@@ -187,65 +206,29 @@ class Handler(BaseHTTPRequestHandler):
         except OSError:
             pass
 
-    def _has_small_body(self) -> bool:
-        """Whether there is a body that can be passed over; if there is another, it is refused."""
+    def _check_body(self) -> bool:
+        """Return whether the body, if any, is small enough to skip; answer an error if not."""
         if "Transfer-Encoding" in self.headers:
             self.send_error(http.HTTPStatus.LENGTH_REQUIRED)
-        elif not 0 <= self._body_bytes() <= MAX_BODY_BYTES:
+        elif self._body_bytes() > MAX_BODY_BYTES:
             self.send_error(http.HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
         else:
             return True
         return False
 
     def _body_bytes(self) -> int:
-        """What the request says; one that is no number is as good as infinite."""
+        """Return the Content-Length; an invalid one counts as too large."""
         length = self._header("Content-Length") or "0"
         return int(length) if re.fullmatch("[0-9]{1,15}", length) else sys.maxsize
-
-    def _answer(self, with_body: bool) -> None:
-        path = self.server.find(self.path)
-        try:
-            if path is None:
-                raise FileNotFoundError
-            with open(path, "rb") as file:
-                self._send(file, path.suffix.lower(), with_body)
-        except (FileNotFoundError, PermissionError):
-            self.send_error(http.HTTPStatus.NOT_FOUND)
-
-    def _send(self, file: IO[bytes], suffix: str, with_body: bool) -> None:
-        status = os.fstat(file.fileno())
-        tag = f'"{status.st_ino:x}-{status.st_mtime_ns:x}-{status.st_size:x}"'
-        known = [one.strip().removeprefix("W/") for one in self._header("If-None-Match").split(",")]
-        is_known = tag in known or "*" in known
-        self.send_response(http.HTTPStatus.NOT_MODIFIED if is_known else http.HTTPStatus.OK)
-        self.send_header("Cache-Control", "no-cache")
-        self.send_header("ETag", tag)
-        if not is_known:
-            media_type = MEDIA_TYPES.get(suffix, "application/octet-stream")
-            self.send_header("Content-Type", media_type)
-            self.send_header("Content-Length", str(status.st_size))
-        self.end_headers()
-        if with_body and not is_known:
-            self._copy(file, status.st_size)
-
-    def _copy(self, file: IO[bytes], size: int) -> None:
-        """Sends `size` bytes and no more; a file that has grown shorter ends the connection."""
-        while size:
-            block = file.read(min(size, 1 << 18))
-            if not block:
-                self.close_connection = True
-                return
-            self.wfile.write(block)
-            size -= len(block)
 
     def _header(self, name: str) -> str:
         return self.headers.get(name, "")
 
 
-def _why_no_port(port: int, error: OSError) -> str:
+def _port_message(port: int, error: OSError) -> str:
     if error.errno == errno.EADDRINUSE:
         return (
-            f"port {port} of {HOST} is in use by another program; name another one with --port, "
-            "or --port=0 for any that is free"
+            f"port {port} of {HOST} is in use by another program; choose another with --port, or "
+            "--port=0 for any free one"
         )
-    return f"cannot listen on port {port} of {HOST}: {error.strerror or error}; name another --port"
+    return f"cannot listen on port {port} of {HOST}: {error.strerror or error}; choose another port"

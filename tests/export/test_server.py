@@ -1,6 +1,7 @@
-"""`groovae serve` over real HTTP: what it gives out, and what it does not."""
+"""`groovae serve` over real HTTP: what it serves, what it refuses, and its headers."""
 
 import http.client
+import io
 import os
 import re
 import select
@@ -19,12 +20,12 @@ from web_export import served
 
 from groovae.errors import GroovaeError, UsageError
 from groovae.export import magentajs
-from groovae.export.server import MAX_BODY_BYTES, SECONDS_FOR_A_REQUEST, Handler, Server
+from groovae.export.server import MAX_BODY_BYTES, REQUEST_SECONDS, Handler, Server
 
 
 @pytest.fixture
 def site(tmp_path: Path) -> Path:
-    """A folder to serve, with things beside it that nobody must get."""
+    """A folder to serve, with files around it that must not be served."""
     site = tmp_path / "site"
     (site / "sub").mkdir(parents=True)
     (site / "empty").mkdir()
@@ -66,7 +67,7 @@ def ask(
 
 
 def answer_to(url: str, raw: bytes) -> bytes:
-    """What comes back for the bytes of a request."""
+    """Send the bytes of a request and return the whole answer."""
     host, port = urlsplit(url).netloc.split(":")
     with socket.create_connection((host, int(port)), timeout=20) as connection:
         connection.sendall(raw)
@@ -85,7 +86,9 @@ def answer_to(url: str, raw: bytes) -> bytes:
         ("/within.html", b"<p>here</p>", "text/html; charset=utf-8"),
     ],
 )
-def test_files_come_with_their_type(url: str, path: str, body: bytes, media_type: str) -> None:
+def test_files_are_served_with_their_media_type(
+    url: str, path: str, body: bytes, media_type: str
+) -> None:
     response, found = ask(url, path)
     assert (response.status, found) == (200, body)
     assert response.headers["Content-Type"] == media_type
@@ -105,23 +108,23 @@ def test_files_come_with_their_type(url: str, path: str, body: bytes, media_type
         *("/..%5csecret.txt", "/%252e%252e/secret.txt", "/%2fetc/passwd"),
     ],
 )
-def test_nothing_else_is_to_be_had(url: str, path: str) -> None:
+def test_hidden_and_outside_paths_are_not_found(url: str, path: str) -> None:
     response, body = ask(url, path)
     assert (response.status, body) == (404, b"404 Not Found\n")
 
 
-def test_an_absolute_name_stays_within(url: str, tmp_path: Path) -> None:
+def test_absolute_paths_and_urls_stay_in_the_folder(url: str, tmp_path: Path) -> None:
     assert ask(url, f"/{tmp_path}/secret.txt")[0].status == 404
-    assert ask(url, "http://elsewhere/shard.bin")[0].status == 200  # as proxies are asked
+    assert ask(url, "http://elsewhere/shard.bin")[0].status == 200  # the form that proxies get
 
 
-def test_head_tells_the_length_alone(url: str) -> None:
+def test_head_returns_the_length_without_a_body(url: str) -> None:
     response, body = ask(url, "/shard.bin", "HEAD")
     assert (response.status, body, response.headers["Content-Length"]) == (200, b"", "1024000")
     assert ask(url, "/no.bin", "HEAD")[0].status == 404
 
 
-def test_a_file_is_sent_again_only_when_it_has_changed(url: str, site: Path) -> None:
+def test_unchanged_file_is_not_modified(url: str, site: Path) -> None:
     first, _ = ask(url, "/shard.bin")
     assert first.headers["Cache-Control"] == "no-cache"
     tag = first.headers["ETag"]
@@ -134,8 +137,31 @@ def test_a_file_is_sent_again_only_when_it_has_changed(url: str, site: Path) -> 
         assert (changed.status, body) == (200, new)
 
 
+def test_only_the_etag_says_whether_a_file_is_unchanged(url: str) -> None:
+    first, _ = ask(url, "/shard.bin")
+    response, _ = ask(url, "/shard.bin", If_Modified_Since=first.headers["Last-Modified"])
+    assert response.status == 200
+
+
+@pytest.mark.parametrize(("size_now", "sent"), [(100, 100), (300, 200)])
+def test_a_file_that_changes_is_sent_up_to_its_first_size(
+    tmp_path: Path, size_now: int, sent: int
+) -> None:
+    (tmp_path / "file").write_bytes(b"a" * 200)
+    handler: Any = Handler.__new__(Handler)
+    handler.close_connection, output = False, io.BytesIO()
+    with open(tmp_path / "file", "rb") as file:
+
+        class Source(io.BytesIO):
+            fileno = file.fileno
+
+        handler.copyfile(Source(b"a" * size_now), output)
+    assert len(output.getvalue()) == sent
+    assert handler.close_connection == (sent < 200)
+
+
 @pytest.mark.parametrize("path", ["/", "/no.html"])
-def test_any_page_may_load_the_files(url: str, path: str) -> None:
+def test_cors_allows_any_origin(url: str, path: str) -> None:
     response, _ = ask(url, path, Origin="http://127.0.0.1:3000")
     assert response.headers["Access-Control-Allow-Origin"] == "*"
     assert response.headers["Cross-Origin-Resource-Policy"] == "cross-origin"
@@ -147,7 +173,7 @@ def test_any_page_may_load_the_files(url: str, path: str) -> None:
 
 
 @pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "PATCH", "TRACE"])
-def test_nothing_can_be_changed(url: str, method: str) -> None:
+def test_other_methods_are_not_allowed(url: str, method: str) -> None:
     response, _ = ask(url, "/index.html", method)
     assert (response.status, response.headers["Allow"]) == (405, "GET, HEAD, OPTIONS")
 
@@ -170,21 +196,19 @@ def test_nothing_can_be_changed(url: str, method: str) -> None:
         (b"GET http://[/ HTTP/1.1\r\n\r\n", 404),
     ],
 )
-def test_a_request_that_is_too_much_is_refused_with_its_status(
-    url: str, raw: bytes, status: int
-) -> None:
+def test_bad_requests_get_their_status(url: str, raw: bytes, status: int) -> None:
     assert re.match(rb"HTTP/1\.1 %d " % status, answer_to(url, raw))
     assert ask(url)[0].status == 200
 
 
-def test_a_small_body_is_passed_over(url: str) -> None:
+def test_small_body_is_skipped(url: str) -> None:
     body = b"x" * MAX_BODY_BYTES
     head = b"GET /a%%20b.js HTTP/1.1\r\nContent-Length: %d\r\n\r\n" % len(body)
     answer = answer_to(url, head + body + b"HEAD / HTTP/1.1\r\n\r\n")
     assert answer.count(b"HTTP/1.1 200 OK") == 2
 
 
-def test_a_client_that_goes_away_disturbs_nobody(url: str) -> None:
+def test_disconnecting_clients_do_not_stop_the_server(url: str) -> None:
     host, port = urlsplit(url).netloc.split(":")
     for raw in (b"", b"GET / HT", b"GET /shard.bin HTTP/1.1\r\n\r\n"):
         with socket.create_connection((host, int(port))) as connection:
@@ -192,45 +216,45 @@ def test_a_client_that_goes_away_disturbs_nobody(url: str) -> None:
     assert ask(url)[0].status == 200
 
 
-def test_who_is_still_sending_gets_the_answer_and_a_proper_end(url: str) -> None:
+def test_client_that_is_still_sending_gets_the_answer(url: str) -> None:
     host, port = urlsplit(url).netloc.split(":")
     with socket.create_connection((host, int(port)), timeout=20) as connection:
         connection.sendall(b"POST / HTTP/1.1\r\nContent-Length: 3000000\r\n\r\n")
         answer = connection.recv(1 << 16)
         for _ in range(30):
-            connection.sendall(b"a" * 100_000)  # to a closed connection this raises
+            connection.sendall(b"a" * 100_000)  # raises if the connection was reset
         connection.shutdown(socket.SHUT_WR)
         answer += b"".join(iter(lambda: connection.recv(1 << 16), b""))
     assert answer.startswith(b"HTTP/1.1 413 ")
 
 
-def test_who_says_nothing_is_let_go(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert Handler.timeout == SECONDS_FOR_A_REQUEST
+def test_idle_connection_times_out(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert Handler.timeout == REQUEST_SECONDS
     monkeypatch.setattr(Handler, "timeout", 0.05)
     host, port = urlsplit(url).netloc.split(":")
     with socket.create_connection((host, int(port)), timeout=20) as connection:
         assert connection.recv(1) == b""
 
 
-def test_what_fails_is_told_in_a_harmless_line(site: Path) -> None:
-    said: list[str] = []
-    with Server(site, 0, said.append) as server:
+def test_failed_requests_are_logged_without_control_characters(site: Path) -> None:
+    lines: list[str] = []
+    with Server(site, 0, lines.append) as server:
         assert server.server_address[0] == "127.0.0.1"
-    with served(site, said.append) as url:
+    with served(site, lines.append) as url:
         answer_to(url, b"GET /\x1b[31m%1b HTTP/1.1\r\n\r\n")
         ask(url, "/")
-    assert len(said) == 1
-    assert re.fullmatch(r"404 Not Found: GET /\\x1b\[31m%1b HTTP/1\.1", said[0])
+    assert len(lines) == 1
+    assert re.fullmatch(r"404 Not Found: GET /\\x1b\[31m%1b HTTP/1\.1", lines[0])
 
 
-def test_a_folder_that_is_not_there_is_told(tmp_path: Path) -> None:
-    with pytest.raises(GroovaeError, match="there is no such folder to serve"):
+def test_missing_folder_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(GroovaeError, match=re.escape(str(tmp_path / "no"))):
         Server(tmp_path / "no", 0)
 
 
 @pytest.mark.parametrize("port", [-1, 65536])
-def test_a_port_that_there_is_not_is_told(tmp_path: Path, port: int) -> None:
-    with pytest.raises(UsageError, match=f"between 0 and 65535, got {port}"):
+def test_port_out_of_range_is_a_usage_error(tmp_path: Path, port: int) -> None:
+    with pytest.raises(UsageError, match=f"65535, got {port}"):
         Server(tmp_path, port)
 
 
@@ -243,28 +267,28 @@ def exported(trained: Path, tmp_path: Path) -> Path:
     return tmp_path / "web"
 
 
-def test_an_occupied_port_is_told_with_what_to_do(groovae: Groovae, exported: Path) -> None:
+def test_occupied_port_suggests_another(groovae: Groovae, exported: Path) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = taken.getsockname()[1]
         result = groovae("serve", exported, f"--port={port}")
-    assert_one_line(result, 1, f"port {port} of 127.0.0.1 is in use", "--port=0")
+    assert_one_line(result, 1, f"port {port} of 127.0.0.1", "--port=0")
     assert result.stdout == ""
 
 
-def test_a_folder_without_an_export_is_told(groovae: Groovae, tmp_path: Path) -> None:
+def test_folder_without_an_export_is_an_error(groovae: Groovae, tmp_path: Path) -> None:
     assert_one_line(groovae("serve", tmp_path), 1, "no model", "groovae export --format=magentajs")
     assert_one_line(groovae("serve"), 2, "DIR missing")
     assert_one_line(groovae("serve", tmp_path, "--port=70000"), 2, "port")
 
 
-def test_a_missing_shard_is_told(groovae: Groovae, exported: Path) -> None:
+def test_missing_shard_is_an_error(groovae: Groovae, exported: Path) -> None:
     (exported / "group1-shard1of1.bin").unlink()
     assert_one_line(groovae("serve", exported), 1, "group1-shard1of1.bin: No such file")
 
 
-def test_it_serves_until_ctrl_c(exported: Path) -> None:
+def test_serve_runs_until_ctrl_c(exported: Path) -> None:
     process: Any = subprocess.Popen(
         [sys.executable, "-m", "groovae", "serve", str(exported), "--port=0"],
         stdout=subprocess.PIPE,
@@ -278,10 +302,10 @@ def test_it_serves_until_ctrl_c(exported: Path) -> None:
         response, body = ask(url, "/config.json")
         assert (response.status, body) == (200, (exported / "config.json").read_bytes())
         process.send_signal(signal.SIGINT)
-        _, told = process.communicate(timeout=30)
+        _, stderr = process.communicate(timeout=30)
     finally:
         process.kill()
     assert process.returncode == 130
-    assert told.startswith("groovae_4bar, step 3; ")
-    assert told.splitlines()[-1] == "groovae serve: stopped by Ctrl-C"
-    assert "Traceback" not in told
+    assert stderr.splitlines()[0].startswith("groovae_4bar, step 3")
+    assert "Ctrl-C" in stderr.splitlines()[-1]
+    assert "Traceback" not in stderr
