@@ -1,29 +1,27 @@
-"""The embedded data set: twenty drum styles written as text, and a drummer who plays them.
+"""The embedded data set: twenty drum styles as text, and the generator that performs them.
 
-`groovae demo` trains on this, without a network. The patterns were made for this project in
-well-known idioms. A style is a feel (`FEELS`) and a chart (`CHARTS`); from them `performances`
-plays a hundred takes of eight bars, and `write_dataset` writes them in the layout of the Groove
-MIDI Dataset (GMD), so that whatever reads the one reads the other.
+`groovae demo` trains on it, without a network. The patterns were written for this project in
+well-known idioms. A style is a feel (`FEELS`) and a chart (`CHARTS`). `performances` generates a
+hundred performances of eight bars from them; `write_dataset` writes these in the layout of the
+Groove MIDI Dataset (GMD), so that the same code reads both.
 
-How to read a chart. A row is a drum, top of the kit first. Its five columns are the bars A and B
-(the groove, a two-bar phrase), C (a variation), F (a short fill) and G (a big one). A bar is 4/4 in
-16 steps:
+A row of a chart is a drum, cymbals first. Its five columns are bars of 4/4 in 16 steps: A and B
+(the groove, a two-bar phrase), C (a variation), F (a short fill) and G (a long fill):
 
     1 e & a 2 e & a 3 e & a 4 e & a          X accent    x normal    o ghost note    - rest
     X - - - - - - - x - x - - - - -
 
-The first line of a chart is its takes, "tempo form touches": `126 ABAFABCG ride` is 126 bpm, eight
-bars in that order, the hi-hat moved to the ride cymbal (`TOUCHES` has all such changes). The first
-bar, and each bar after a fill, opens with a crash where the style has one.
+The first line of a chart lists arrangements as "tempo form changes": `126 ABAFABCG ride` is 126
+bpm, eight bars in that order, the hi-hat moved to the ride cymbal (see `CHANGES`). The first bar,
+and each bar after a fill, starts with a crash cymbal if the feel has one.
 
-How it is played. In steps, a feel says where the four 16ths of a beat lie: `_swung(0.2)` has every
-other one a fifth of a step late, `TRIPLET` makes `X--x` the long and the short of a shuffle and
-`Xx-x` a triplet. In milliseconds, it says which drum lies behind the beat or ahead of it. The
-drummer adds a slow drift, a small error for each hit, a rush towards the end of a fill, a weaker
-hand, and leaves out a ghost note now and then.
+A feel delays the four 16ths of a beat by fractions of a step: `_swung(0.2)` delays every second one
+by a fifth; `TRIPLET` plays `X--x` as long and short notes of a shuffle and `Xx-x` as a triplet. It
+also delays single drums, in milliseconds. Performing adds a slow drift, an error for each hit and a
+rush towards the end of a fill, plays every second 16th softer, and leaves out some ghost notes.
 
-Each take has random numbers of its own, made of nothing but `random.Random(...).random()`, which
-Python promises to repeat, and plain arithmetic: every machine and every Python plays the same.
+Each arrangement has its own `random.Random`, of which only `random()` is called. Python guarantees
+that it repeats, so the data are the same on every machine and in every version.
 """
 
 import csv
@@ -40,7 +38,7 @@ from groovae.system.atomic_files import atomic_write
 
 STEPS_PER_BAR = 16
 SESSION = "drummer1/session1"
-# A row's pitch, and how loud the drum is played beside the snare drum.
+# Pitch, and loudness relative to the snare drum.
 DRUMS = {
     "CR": (49, 0.95),  # crash cymbal
     "RB": (53, 0.80),  # ride cymbal, bell
@@ -56,26 +54,26 @@ DRUMS = {
     "PH": (44, 0.80),  # hi-hat with the foot
 }
 VELOCITIES = {"X": 108, "x": 82, "o": 36}
-ACCENTS = (8, -5, 1, -5, 3, -5, 1, -5, 6, -5, 1, -5, 3, -5, 1, -5)  # e, a: the weaker hand
+ACCENTS = (8, -5, 1, -5, 3, -5, 1, -5, 6, -5, 1, -5, 3, -5, 1, -5)  # e and a: the weaker hand
 REST = "-" * STEPS_PER_BAR
-LETTERS = "-oxX"  # from silent to loud
-GHOSTS = str.maketrans(LETTERS, "o---")  # a ghost note wherever nothing is written
+LETTERS = "-oxX"  # in order of loudness
+ADD_GHOSTS = str.maketrans(LETTERS, "o---")
 COLUMNS = "ABCFG"
 FILLS = "FG"
 
 VELOCITY_SIGMA = 6
-JITTER_MS = 6.0  # sigma of a hit's own error
-DRIFT_MS, DRIFT_MEMORY = 1.7, 0.95  # sigma of a step, 5.4 ms in the long run
-RUSH_MS = 8.0  # how early the end of a fill comes
-MAX_OFFSET_STEPS = 0.46  # a hit stays nearest to the step it is written on
+JITTER_MS = 6.0  # sigma of the error of a hit
+DRIFT_MS, DRIFT_MEMORY = 1.7, 0.95  # sigma per step; 5.4 ms in the long run
+RUSH_MS = 8.0  # lead at the end of a fill
+MAX_OFFSET_STEPS = 0.46  # under 0.5, so that a hit quantizes to its own step
 GHOSTS_LEFT_OUT = 0.12
 NOTE_SECONDS = 0.05
 
 Bar = dict[str, str]  # row name -> 16 letters
-Lean = tuple[float, float, float, float]
+BeatDelays = tuple[float, float, float, float]  # of its four 16ths, in steps
 
 
-def _swung(delay_steps: float) -> Lean:
+def _swung(delay_steps: float) -> BeatDelays:
     return (0.0, delay_steps, 0.0, delay_steps)
 
 
@@ -85,12 +83,19 @@ TRIPLET = (0.0, 1 / 3, 0.0, -1 / 3)
 
 @dataclass(frozen=True)
 class Feel:
-    """How a style is played."""
+    """Timing and loudness of a style.
 
-    lean_steps: Lean  # by how much of a 16th each of the four 16ths of a beat comes late
-    late_ms: dict[str, float] = field(default_factory=dict)  # by drum; negative: ahead of the beat
-    loudness: float = 1.0  # a factor on all velocities
-    crash: bool = True  # whether a crash opens the take and answers its fills
+    Attributes:
+      delay_steps: Delay of each of the four 16ths of a beat, in steps.
+      delay_ms: Delay by drum; negative values are ahead of the beat.
+      loudness: Factor of all velocities.
+      crash: Whether the first bar and bars after a fill start with a crash cymbal.
+    """
+
+    delay_steps: BeatDelays
+    delay_ms: dict[str, float] = field(default_factory=dict)
+    loudness: float = 1.0
+    crash: bool = True
 
 
 FEELS = {
@@ -278,14 +283,14 @@ CHARTS = {
 
 @dataclass(frozen=True)
 class Performance:
-    """A take as played.
+    """A performed arrangement.
 
     Attributes:
       style: A key of `CHARTS`, in GMD's spelling "primary/secondary".
-      tempo_qpm: Quarters a minute.
+      tempo_qpm: Quarter notes per minute.
       split: "train", "validation" or "test".
-      notes: The hits in order, the first at 0 seconds or a little after.
-      bars: How many bars of 4/4.
+      notes: The hits in order; the first is at 0 seconds or a little later.
+      bars: Number of 4/4 bars.
     """
 
     style: str
@@ -300,11 +305,11 @@ class Performance:
 
 
 def write_dataset(directory: str | os.PathLike[str], seed: int = 0) -> list[Path]:
-    """Writes the takes as MIDI files, and `info.csv`, as the Groove MIDI Dataset does.
+    """Write the performances as MIDI files, and `info.csv`, in the layout of GMD.
 
     Args:
-      directory: The folder to write to; it is made if need be.
-      seed: Another seed is another drummer: same charts, other timing and velocities.
+      directory: The folder to write to; it is created if necessary.
+      seed: Another seed gives other timing and velocities.
 
     Returns:
       The MIDI files, `directory/drummer1/session1/1_rock_116_beat_4-4.mid` and so on.
@@ -312,91 +317,103 @@ def write_dataset(directory: str | os.PathLike[str], seed: int = 0) -> list[Path
     Raises:
       GroovaeError: a file cannot be written.
     """
-    played = list(performances(seed))
-    rows = [_info_row(number, performance) for number, performance in enumerate(played, start=1)]
+    performed = list(performances(seed))
+    rows = [_info_row(number, performance) for number, performance in enumerate(performed, start=1)]
     paths = [Path(directory, row["midi_filename"]) for row in rows]
-    for path, performance in zip(paths, played, strict=True):
+    for path, performance in zip(paths, performed, strict=True):
         write_midi(path, performance.notes, performance.tempo_qpm, performance.duration_seconds)
-    _write_info(Path(directory, "info.csv"), rows)
+    with (
+        atomic_write(Path(directory, "info.csv")) as temporary,
+        temporary.open("w", encoding="utf-8", newline="") as file,
+    ):
+        writer = csv.DictWriter(file, rows[0], lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
     return paths
 
 
 def performances(seed: int = 0) -> Iterator[Performance]:
-    """Yields every take, style by style, eight in ten of them for training.
+    """Yield all performances, style by style; 80 % are for training.
 
-    The last take of a style is held out, in turn for validation and for test, so both splits hold
-    grooves that training knows, at a tempo it has not seen.
+    The last arrangement of each style is held out, for validation and test in turn, so that both
+    splits have styles of the training split at other tempos.
     """
     for style_number, (style, chart) in enumerate(CHARTS.items()):
         held_out = ("validation", "test")[style_number % 2]
-        bars, takes = parse_chart(style, chart)
-        for take in takes:
-            rng = random.Random(f"{seed} {style} {take}")
-            arranged = _arrange(bars, take, FEELS[style].crash)
-            notes = _play(arranged, take, FEELS[style], rng)
-            split = held_out if take is takes[-1] else "train"
-            yield Performance(style, take.tempo_qpm, split, notes, len(arranged))
+        bars, arrangements = parse_chart(style, chart)
+        for arrangement in arrangements:
+            arranged = _arrange(bars, arrangement, FEELS[style].crash)
+            notes = _perform(arranged, arrangement, FEELS[style], _rng(seed, style, arrangement))
+            split = held_out if arrangement is arrangements[-1] else "train"
+            yield Performance(style, arrangement.tempo_qpm, split, notes, len(arranged))
 
 
-class Take(NamedTuple):
-    """What is played: quarters a minute, the bars by their letters, keys of `TOUCHES`."""
+class Arrangement(NamedTuple):
+    """Quarter notes per minute, the letters of the bars, and keys of `CHANGES`."""
 
     tempo_qpm: int
     form: str
-    touches: tuple[str, ...]
+    changes: tuple[str, ...]
 
 
-def parse_chart(style: str, chart: str) -> tuple[dict[str, Bar], list[Take]]:
-    """Reads a chart: its bars by their letters A, B, C, F, G, and its takes.
+def _rng(seed: int, style: str, arrangement: Arrangement) -> random.Random:
+    # The text must stay as it is, so that a seed gives the same data in later versions.
+    tempo_qpm, form, changes = arrangement
+    return random.Random(
+        f"{seed} {style} Take(tempo_qpm={tempo_qpm}, form={form!r}, touches={changes!r})"
+    )
+
+
+def parse_chart(style: str, chart: str) -> tuple[dict[str, Bar], list[Arrangement]]:
+    """Read a chart: its bars by letter (A, B, C, F, G), and its arrangements.
 
     Raises:
-      ValueError: a row or a take is not as the docstring of this module has it. The message names
-        the style and the row.
+      ValueError: invalid syntax; the message names the style and the row.
     """
     head, *rows = [line.strip() for line in chart.strip().splitlines()]
     bars: dict[str, Bar] = {letter: {} for letter in COLUMNS}
     for row in rows:
         drum, *columns = row.replace(" ", "").rstrip("|").split("|")
         if drum not in DRUMS or drum in bars["A"]:
-            raise ValueError(f"{style}: row {row!r}: {drum!r} is no drum, or comes twice")
+            raise ValueError(f"{style}: row {row!r}: {drum!r} is unknown, or given twice")
         if [len(cells) for cells in columns] != [STEPS_PER_BAR] * len(COLUMNS):
             raise ValueError(f"{style}: row {row!r}: not five bars of {STEPS_PER_BAR} steps")
         if set("".join(columns)) - set(LETTERS):
             raise ValueError(f"{style}: row {row!r}: a letter that is not one of {LETTERS!r}")
         for letter, cells in zip(COLUMNS, columns, strict=True):
             bars[letter][drum] = cells
-    return bars, [_parse_take(style, take) for take in head.split(",")]
+    return bars, [_parse_arrangement(style, text) for text in head.split(",")]
 
 
-def _parse_take(style: str, text: str) -> Take:
-    if not re.fullmatch(rf" *[1-9][0-9]* [{COLUMNS}]+( ({'|'.join(TOUCHES)}))*", text):
-        raise ValueError(f"{style}: row {text!r}: a take is a tempo, a form of bars, and touches")
-    tempo, form, *touches = text.split()
-    return Take(int(tempo), form, tuple(touches))
+def _parse_arrangement(style: str, text: str) -> Arrangement:
+    if not re.fullmatch(rf" *[1-9][0-9]* [{COLUMNS}]+( ({'|'.join(CHANGES)}))*", text):
+        raise ValueError(f"{style}: row {text!r}: not a tempo, a form of bars, and changes")
+    tempo, form, *changes = text.split()
+    return Arrangement(int(tempo), form, tuple(changes))
 
 
-def _arrange(bars: dict[str, Bar], take: Take, crash: bool) -> list[Bar]:
-    """The bars of a take with its touches; a fill takes only those that choose a cymbal."""
+def _arrange(bars: dict[str, Bar], arrangement: Arrangement, crash: bool) -> list[Bar]:
+    """Return the bars of an arrangement; fills take only the changes of cymbals."""
     arranged = []
-    after_fill = True  # as if the count-in were one
-    for letter in take.form:
+    follows_fill = True  # as if the count-in were a fill
+    for letter in arrangement.form:
         bar = bars[letter]
-        for touch in take.touches:
-            if letter not in FILLS or touch in CYMBAL_TOUCHES:
-                bar = TOUCHES[touch](bar)
-        arranged.append(_with_crash(bar) if after_fill and crash else bar)
-        after_fill = letter in FILLS
+        for change in arrangement.changes:
+            if letter not in FILLS or change in CYMBAL_CHANGES:
+                bar = CHANGES[change](bar)
+        arranged.append(_with_crash(bar) if follows_fill and crash else bar)
+        follows_fill = letter in FILLS
     return arranged
 
 
 def _with_crash(bar: Bar) -> Bar:
-    """A crash on the first step, struck by the hand that would have struck another cymbal."""
-    stilled = {drum: "-" + bar[drum][1:] for drum in ("CH", "OH", "RD", "RB") if drum in bar}
-    return bar | stilled | {"CR": "X" + REST[1:]}
+    """Return the bar with a crash in place of other cymbals on the first step."""
+    silenced = {drum: "-" + bar[drum][1:] for drum in ("CH", "OH", "RD", "RB") if drum in bar}
+    return bar | silenced | {"CR": "X" + REST[1:]}
 
 
 def _moved(bar: Bar, **new_drums: str) -> Bar:
-    """The bar with parts moved to other drums, joined with what those play already."""
+    """Return the bar with drums moved to others, merged with what those play."""
     moved: Bar = {}
     for drum, cells in bar.items():
         drum = new_drums.get(drum, drum)
@@ -405,12 +422,12 @@ def _moved(bar: Bar, **new_drums: str) -> Bar:
 
 
 def _thinned(bar: Bar, steps: int) -> Bar:
-    """The hi-hat on every second or fourth step only."""
+    """Return the bar with the hi-hat only on every second or fourth step."""
     return bar | {"CH": "".join(cell + "-" * (steps - 1) for cell in bar["CH"][::steps])}
 
 
 def _half_time(bar: Bar) -> Bar:
-    """The first half of what kick and snare drum play, stretched over the bar."""
+    """Return the bar with the first half of kick and snare drum stretched over the bar."""
     return bar | {drum: "".join(cell + "-" for cell in bar[drum][:8]) for drum in ("SD", "BD")}
 
 
@@ -418,7 +435,7 @@ def _louder(first: str, second: str) -> str:
     return "".join(max(pair, key=LETTERS.index) for pair in zip(first, second, strict=True))
 
 
-TOUCHES: dict[str, Callable[[Bar], Bar]] = {
+CHANGES: dict[str, Callable[[Bar], Bar]] = {
     "ride": lambda bar: _moved(bar, CH="RD", OH="RB") | {"PH": "----x-------x---"},
     "hats": lambda bar: _moved(bar | {"PH": REST}, RD="CH"),
     "open": lambda bar: _moved(bar, CH="OH"),  # loose, for a loud chorus
@@ -426,31 +443,32 @@ TOUCHES: dict[str, Callable[[Bar], Bar]] = {
     "stick": lambda bar: _moved(bar, SD="SS"),
     "quarters": lambda bar: _thinned(bar, 4),
     "eighths": lambda bar: _thinned(bar, 2),
-    "sixteenths": lambda bar: bar | {"CH": _louder(bar["CH"], bar["OH"].translate(GHOSTS))},
+    "sixteenths": lambda bar: bar | {"CH": _louder(bar["CH"], bar["OH"].translate(ADD_GHOSTS))},
     "half": _half_time,
 }
-CYMBAL_TOUCHES = ("ride", "hats", "open")
+CYMBAL_CHANGES = ("ride", "hats", "open")
 
 
-def _play(bars: list[Bar], take: Take, feel: Feel, rng: random.Random) -> list[Note]:
-    """The notes of a take, each within `MAX_OFFSET_STEPS` of its step."""
-    step_ms = 15_000 / take.tempo_qpm
+def _perform(
+    bars: list[Bar], arrangement: Arrangement, feel: Feel, rng: random.Random
+) -> list[Note]:
+    """Return the notes of an arrangement, each within `MAX_OFFSET_STEPS` of its step."""
+    step_ms = 15_000 / arrangement.tempo_qpm
     loudness = feel.loudness * (0.95 + 0.1 * rng.random())
     drift_ms = 0.0
     notes = []
-    for place in range(len(bars) * STEPS_PER_BAR):
-        bar_number, step = divmod(place, STEPS_PER_BAR)
-        drift_ms = DRIFT_MEMORY * drift_ms + DRIFT_MS * _bell(rng)
-        rush_ms = RUSH_MS * step / STEPS_PER_BAR if take.form[bar_number] in FILLS else 0.0
-        for drum, cells in bars[bar_number].items():
+    for position in range(len(bars) * STEPS_PER_BAR):
+        bar, step = divmod(position, STEPS_PER_BAR)
+        drift_ms = DRIFT_MEMORY * drift_ms + DRIFT_MS * _noise(rng)
+        rush_ms = RUSH_MS * step / STEPS_PER_BAR if arrangement.form[bar] in FILLS else 0.0
+        for drum, cells in bars[bar].items():
             letter = cells[step]
             if letter == "-" or (letter == "o" and rng.random() < GHOSTS_LEFT_OUT):
                 continue
-            human_ms = drift_ms - rush_ms + feel.late_ms.get(drum, 0.0) + JITTER_MS * _bell(rng)
-            offset = feel.lean_steps[step % 4] + human_ms / step_ms
+            late_ms = drift_ms - rush_ms + feel.delay_ms.get(drum, 0.0) + JITTER_MS * _noise(rng)
+            offset = feel.delay_steps[step % 4] + late_ms / step_ms
             offset = min(MAX_OFFSET_STEPS, max(-MAX_OFFSET_STEPS, offset))
-            # A hit ahead of the very first step would lie before the file: it comes late instead.
-            start = abs(place + offset) * step_ms / 1000
+            start = abs(position + offset) * step_ms / 1000  # never before the start of the file
             velocity = _velocity(letter, drum, step, loudness, rng)
             notes.append(Note(start, start + NOTE_SECONDS, DRUMS[drum][0], velocity))
     return sorted(notes)
@@ -458,17 +476,17 @@ def _play(bars: list[Bar], take: Take, feel: Feel, rng: random.Random) -> list[N
 
 def _velocity(letter: str, drum: str, step: int, loudness: float, rng: random.Random) -> int:
     level = VELOCITIES[letter] * DRUMS[drum][1] * loudness
-    velocity = round(level + ACCENTS[step] + VELOCITY_SIGMA * _bell(rng))
+    velocity = round(level + ACCENTS[step] + VELOCITY_SIGMA * _noise(rng))
     return min(127, max(1, velocity))
 
 
-def _bell(rng: random.Random) -> float:
-    """A bell curve of mean 0 and sigma 1 that ends at 3.5 sigma: nobody misses by more."""
+def _noise(rng: random.Random) -> float:
+    """Return an almost normal number of mean 0 and sigma 1, within 3.5 sigma."""
     return (rng.random() + rng.random() + rng.random() + rng.random() - 2) * 1.7320508
 
 
 def _info_row(number: int, performance: Performance) -> dict[str, str]:
-    """A row of `info.csv`; there is no audio, as in some rows of GMD."""
+    """Return a row of `info.csv`, without audio, as in some rows of GMD."""
     style, tempo = performance.style, str(performance.tempo_qpm)
     return {
         "drummer": SESSION.split("/")[0],
@@ -483,10 +501,3 @@ def _info_row(number: int, performance: Performance) -> dict[str, str]:
         "duration": f"{performance.duration_seconds:.6f}",
         "split": performance.split,
     }
-
-
-def _write_info(path: Path, rows: list[dict[str, str]]) -> None:
-    with atomic_write(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.DictWriter(file, rows[0], lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)

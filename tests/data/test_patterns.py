@@ -1,4 +1,4 @@
-"""The embedded data: charts a drummer can play, takes that sound played, files like GMD's."""
+"""Tests of groovae.data.patterns: playable charts, human timing and velocities, GMD layout."""
 
 import random
 from collections import Counter
@@ -19,9 +19,9 @@ GMD_COLUMNS = [
     *("midi_filename", "audio_filename", "duration", "split"),
 ]
 KNOWN_PITCHES = {36, 37, 38, 42, 43, 44, 46, 47, 49, 50, 51, 53}
-SAME_CLASS = {"SS": "SD", "PH": "CH", "RB": "RD"}  # GrooVAE hears each of these pairs as one drum
-TAKES = list(patterns.performances(seed=0))
-TRIPLET_STYLES = [style for style in FEELS if FEELS[style].lean_steps == patterns.TRIPLET]
+SAME_CLASS = {"SS": "SD", "PH": "CH", "RB": "RD"}  # GrooVAE has one class for each of these pairs
+PERFORMANCES = list(patterns.performances(seed=0))
+TRIPLET_STYLES = [style for style in FEELS if FEELS[style].delay_steps == patterns.TRIPLET]
 SWUNG_STYLES = ["hiphop", "reggae", "neworleans/secondline"]
 
 REST = "|----------------"
@@ -33,7 +33,7 @@ CHART = f"""
 
 
 def steps(take: Performance) -> np.ndarray:
-    """Where each note lies, in 16ths from the start."""
+    """Return the time of each note in 16ths."""
     return np.array([note.start_time for note in take.notes]) * take.tempo_qpm / 15
 
 
@@ -49,15 +49,14 @@ def of_drum(take: Performance, drum: str) -> np.ndarray:
     return np.array([note.pitch == DRUMS[drum][0] for note in take.notes])
 
 
-def takes_of(style: str) -> list[Performance]:
-    return [take for take in TAKES if take.style == style]
+def performances_of(style: str) -> list[Performance]:
+    return [take for take in PERFORMANCES if take.style == style]
 
 
 def arranged_bars(style: str) -> list[patterns.Bar]:
-    bars, takes = parse_chart(style, CHARTS[style])
-    return [
-        bar for take in takes for bar in patterns._arrange(bars, take, crash=FEELS[style].crash)
-    ]
+    bars, arrangements = parse_chart(style, CHARTS[style])
+    crash = FEELS[style].crash
+    return [bar for one in arrangements for bar in patterns._arrange(bars, one, crash)]
 
 
 @pytest.fixture(scope="module")
@@ -70,18 +69,18 @@ def dataset(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[Path]]
 
 
 @pytest.mark.parametrize("style", CHARTS)
-def test_every_chart_parses(style: str) -> None:
-    bars, takes = parse_chart(style, CHARTS[style])
+def test_charts_parse(style: str) -> None:
+    bars, arrangements = parse_chart(style, CHARTS[style])
     assert list(bars) == list("ABCFG")
     assert all(any(set(cells) != {"-"} for cells in bar.values()) for bar in bars.values())
-    assert len(takes) == 5
-    assert all(len(take.form) == 8 and 60 <= take.tempo_qpm <= 200 for take in takes)
-    assert len({take.tempo_qpm for take in takes}) == len(takes)
+    assert len(arrangements) == 5
+    assert all(len(one.form) == 8 and 60 <= one.tempo_qpm <= 200 for one in arrangements)
+    assert len({one.tempo_qpm for one in arrangements}) == len(arrangements)
 
 
-def test_every_style_has_a_feel() -> None:
+def test_styles_have_feels() -> None:
     assert set(FEELS) == set(CHARTS)
-    assert all(set(feel.late_ms) <= set(DRUMS) for feel in FEELS.values())
+    assert all(set(feel.delay_ms) <= set(DRUMS) for feel in FEELS.values())
 
 
 @pytest.mark.parametrize(
@@ -89,26 +88,26 @@ def test_every_style_has_a_feel() -> None:
     [
         ("----X--o----X---", "----X--o----X--", "SD"),  # a step too few
         ("----X--o----X---", "----X--o----X----", "SD"),  # a step too many
-        ("----X--o----X---", "----X--O----X---", "SD"),  # a letter that means nothing
+        ("----X--o----X---", "----X--O----X---", "SD"),  # an unknown letter
         ("X-x-X-x-X-x-X-x-|", "", "CH"),  # a bar too few
-        ("SD |", "XX |", "XX"),  # a drum nobody has
-        ("SD |", "CH |", "CH"),  # a drum twice
-        ("120 ABACABAF", "120 ABACABAD", "120 ABACABAD"),  # a bar nobody wrote
-        ("120 ABACABAF", "120 ABACABAF loud", "loud"),  # a touch nobody knows
+        ("SD |", "XX |", "XX"),  # an unknown drum
+        ("SD |", "CH |", "CH"),  # the same drum twice
+        ("120 ABACABAF", "120 ABACABAD", "120 ABACABAD"),  # an unknown bar
+        ("120 ABACABAF", "120 ABACABAF loud", "loud"),  # an unknown change
         ("120 ABACABAF", "ABACABAF", "ABACABAF"),  # no tempo
         ("120 ABACABAF", "120", "120"),  # no form
-        ("120 ABACABAF", "120 ABAF,", ""),  # an empty take
+        ("120 ABACABAF", "120 ABAF,", ""),  # an empty arrangement
         ("120 ABACABAF", "0 ABAF", "0 ABAF"),
     ],
 )
-def test_a_bad_chart_is_refused_by_style_and_row(good: str, bad: str, row: str) -> None:
+def test_invalid_chart_raises_with_style_and_row(good: str, bad: str, row: str) -> None:
     parse_chart("polka", CHART)
     with pytest.raises(ValueError, match="^polka: row '.*" + row):
         parse_chart("polka", CHART.replace(good, bad, 1))
 
 
 @pytest.mark.parametrize("style", CHARTS)
-def test_a_drummer_has_two_hands(style: str) -> None:
+def test_charts_are_playable_with_two_hands(style: str) -> None:
     for bar in arranged_bars(style):
         for step in range(16):
             played = [drum for drum, cells in bar.items() if cells[step] != "-"]
@@ -119,24 +118,24 @@ def test_a_drummer_has_two_hands(style: str) -> None:
 
 
 @pytest.mark.parametrize("style", TRIPLET_STYLES)
-def test_a_shuffle_is_written_in_triplets(style: str) -> None:
+def test_triplet_styles_leave_third_16ths_empty(style: str) -> None:
     for bar in arranged_bars(style):
         assert all(set(cells[2::4]) == {"-"} for cells in bar.values())
 
 
-def test_a_fill_is_answered_by_a_crash() -> None:
+def test_bars_after_fills_start_with_a_crash() -> None:
     bars, _ = parse_chart("rock", CHARTS["rock"])
-    take = patterns.Take(120, "AFAB", ())
-    first, fill, answer, last = patterns._arrange(bars, take, crash=True)
+    arrangement = patterns.Arrangement(120, "AFAB", ())
+    first, fill, answer, last = patterns._arrange(bars, arrangement, crash=True)
     assert first["CR"] == answer["CR"] == "X---------------"
     assert first["CH"][0] == answer["CH"][0] == "-"
     assert "CR" not in fill
     assert "CR" not in last
-    assert all("CR" not in bar for bar in patterns._arrange(bars, take, crash=False))
+    assert all("CR" not in bar for bar in patterns._arrange(bars, arrangement, crash=False))
 
 
 @pytest.mark.parametrize(
-    ("touch", "drum", "cells"),
+    ("change", "drum", "cells"),
     [
         ("ride", "RD", "X-x-X-x-X-x-X-x-"),
         ("ride", "PH", "----x-------x---"),
@@ -150,37 +149,37 @@ def test_a_fill_is_answered_by_a_crash() -> None:
         ("sixteenths", "CH", "XoxoXoxoXoxoXoxo"),
     ],
 )
-def test_touches(touch: str, drum: str, cells: str) -> None:
+def test_changes(change: str, drum: str, cells: str) -> None:
     bar = {
         "OH": "-" * 16,
         "CH": "X-x-X-x-X-x-X-x-",
         "SD": "----X--o----X---",
         "BD": "X-------X-x-----",
     }
-    assert patterns.TOUCHES[touch](bar)[drum] == cells
+    assert patterns.CHANGES[change](bar)[drum] == cells
 
 
-# Takes
+# Performances
 
 
-def test_there_is_enough_of_everything() -> None:
-    assert len(TAKES) >= 72
-    assert len({take.style for take in TAKES}) >= 12
-    assert all(take.bars == 8 for take in TAKES)
-    splits = Counter(take.split for take in TAKES)
+def test_number_of_performances_and_splits() -> None:
+    assert len(PERFORMANCES) >= 72
+    assert len({take.style for take in PERFORMANCES}) >= 12
+    assert all(take.bars == 8 for take in PERFORMANCES)
+    splits = Counter(take.split for take in PERFORMANCES)
     assert splits == {"train": 80, "validation": 10, "test": 10}
-    assert {take.style for take in TAKES if take.split == "train"} == set(CHARTS)
+    assert {take.style for take in PERFORMANCES if take.split == "train"} == set(CHARTS)
 
 
-def test_it_is_as_dense_as_drummers_play() -> None:
-    hits_per_window = [len(take.notes) * 4 / take.bars for take in TAKES]
+def test_density_of_hits() -> None:
+    hits_per_window = [len(take.notes) * 4 / take.bars for take in PERFORMANCES]
     assert 50 <= np.mean(hits_per_window) <= 90
     assert min(hits_per_window) > 30
     assert max(hits_per_window) < 130
 
 
-@pytest.mark.parametrize("take", TAKES, ids=lambda take: f"{take.style}-{take.tempo_qpm}")
-def test_every_note_is_one_that_groovae_can_hold(take: Performance) -> None:
+@pytest.mark.parametrize("take", PERFORMANCES, ids=lambda take: f"{take.style}-{take.tempo_qpm}")
+def test_notes_fit_the_grid(take: Performance) -> None:
     assert {note.pitch for note in take.notes} <= KNOWN_PITCHES
     assert all(1 <= note.velocity <= 127 for note in take.notes)
     assert take.notes == sorted(take.notes)
@@ -193,9 +192,9 @@ def test_every_note_is_one_that_groovae_can_hold(take: Performance) -> None:
     assert np.round(steps(take))[-1] >= take.bars * 16 - 16, "the last bar is played"
 
 
-def test_a_seed_repeats_and_another_seed_is_another_drummer() -> None:
-    assert list(patterns.performances(seed=0)) == TAKES
-    for take, other in zip(TAKES, patterns.performances(seed=1), strict=True):
+def test_seed_determines_performances() -> None:
+    assert list(patterns.performances(seed=0)) == PERFORMANCES
+    for take, other in zip(PERFORMANCES, patterns.performances(seed=1), strict=True):
         assert (take.style, take.tempo_qpm, take.split) == (
             other.style,
             other.tempo_qpm,
@@ -204,20 +203,20 @@ def test_a_seed_repeats_and_another_seed_is_another_drummer() -> None:
         assert take.notes != other.notes
 
 
-def test_takes_do_not_depend_on_each_other(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_performances_are_independent(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(patterns, "CHARTS", {"jazz/swing": CHARTS["jazz/swing"]})
     alone = [take.notes for take in patterns.performances(seed=0)]
-    assert alone == [take.notes for take in takes_of("jazz/swing")]
+    assert alone == [take.notes for take in performances_of("jazz/swing")]
 
 
-def test_the_random_numbers_are_the_same_on_every_machine() -> None:
+def test_noise_is_reproducible_and_normal() -> None:
     rng = random.Random("groovae")
-    assert [patterns._bell(rng) for _ in range(3)] == [
+    assert [patterns._noise(rng) for _ in range(3)] == [
         -1.2773443325390883,
         -1.1797868006984389,
         0.3731237232560023,
     ]
-    many = np.array([patterns._bell(rng) for _ in range(20_000)])
+    many = np.array([patterns._noise(rng) for _ in range(20_000)])
     assert abs(many.mean()) < 0.03
     assert abs(many.std() - 1) < 0.03
     assert np.abs(many).max() < 3.5
@@ -226,17 +225,19 @@ def test_the_random_numbers_are_the_same_on_every_machine() -> None:
 # Feel
 
 
-def test_timing_is_human() -> None:
-    straight = [take for style in ("rock", "pop/soft", "soul/motown") for take in takes_of(style)]
+def test_timing_spread() -> None:
+    straight = [
+        take for style in ("rock", "pop/soft", "soul/motown") for take in performances_of(style)
+    ]
     spread_ms = [offsets_ms(take).std() for take in straight]
     assert min(spread_ms) > 5
     assert max(spread_ms) < 15
-    at_the_limit = [np.abs(steps(take) - np.round(steps(take))) > 0.455 for take in TAKES]
+    at_the_limit = [np.abs(steps(take) - np.round(steps(take))) > 0.455 for take in PERFORMANCES]
     assert np.concatenate(at_the_limit).mean() < 0.02
 
 
-def test_no_bar_is_played_twice_the_same() -> None:
-    for take in TAKES:
+def test_repeated_bars_differ() -> None:
+    for take in PERFORMANCES:
         bars: dict[int, list[tuple[int, int, float]]] = {}
         for note, step in zip(take.notes, steps(take), strict=True):
             bar, place = divmod(round(step), 16)
@@ -245,50 +246,50 @@ def test_no_bar_is_played_twice_the_same() -> None:
 
 
 @pytest.mark.parametrize("style", [*SWUNG_STYLES, *TRIPLET_STYLES])
-def test_swing_swings(style: str) -> None:
-    """The second and fourth 16th of a beat lie where the feel has them, seen from the beat."""
-    for take in takes_of(style):
+def test_swing_follows_the_feel(style: str) -> None:
+    """The second and fourth 16th of a beat are delayed relative to the first as the feel says."""
+    for take in performances_of(style):
         place = np.round(steps(take)).astype(int)
         offset = steps(take) - place
         late = [offset[place % 4 == part].mean() - offset[place % 4 == 0].mean() for part in (1, 3)]
-        lean = FEELS[style].lean_steps
-        assert late == pytest.approx([lean[1], lean[3]], abs=0.12)
+        delays = FEELS[style].delay_steps
+        assert late == pytest.approx([delays[1], delays[3]], abs=0.12)
 
 
 @pytest.mark.parametrize("style", SWUNG_STYLES)
-def test_swung_sixteenths_are_late(style: str) -> None:
-    for take in takes_of(style):
+def test_swung_16ths_are_late(style: str) -> None:
+    for take in performances_of(style):
         is_off = np.round(steps(take)) % 2 == 1
         assert offsets_ms(take)[is_off].mean() > offsets_ms(take)[~is_off].mean() + 15
 
 
 @pytest.mark.parametrize("style", ["rock", "punk", "dance/disco", "rock/metal"])
-def test_straight_is_straight(style: str) -> None:
-    assert abs(np.concatenate([offsets_ms(take) for take in takes_of(style)]).mean()) < 6
+def test_straight_styles_have_no_delay(style: str) -> None:
+    assert abs(np.concatenate([offsets_ms(take) for take in performances_of(style)]).mean()) < 6
 
 
-def test_soul_lays_back_and_punk_pushes() -> None:
-    for take in takes_of("soul"):
+def test_delays_of_drums() -> None:
+    for take in performances_of("soul"):
         late = offsets_ms(take)
         assert late[of_drum(take, "SD")].mean() > late[of_drum(take, "BD")].mean() + 5
-    for take in takes_of("punk")[:2]:
+    for take in performances_of("punk")[:2]:
         early = offsets_ms(take)
         assert early[of_drum(take, "CH")].mean() < early[of_drum(take, "BD")].mean() - 2
 
 
-def test_velocities_are_human() -> None:
-    for take in TAKES:
+def test_velocity_distribution() -> None:
+    for take in PERFORMANCES:
         assert velocities(take).std() > 8
         assert (velocities(take) == 127).mean() < 0.2
-    together = np.concatenate([velocities(take) for take in TAKES])
+    together = np.concatenate([velocities(take) for take in PERFORMANCES])
     assert together.std() > 20
     assert 60 < together.mean() < 90
     assert (together == 127).mean() < 0.02
     assert together.min() < 25
 
 
-def test_letters_are_heard() -> None:
-    """Accents, normal strokes and ghost notes on one drum, and the weaker hand."""
+def test_velocity_follows_letter_and_step() -> None:
+    """Accents, normal notes and ghost notes of one drum, and steps within a beat."""
     rng = random.Random(0)
 
     def mean(letter: str, step: int) -> float:
@@ -303,10 +304,10 @@ def test_letters_are_heard() -> None:
 # Files
 
 
-def test_the_files_hold_the_notes(dataset: tuple[Path, list[Path]]) -> None:
+def test_midi_files_hold_the_notes(dataset: tuple[Path, list[Path]]) -> None:
     _, paths = dataset
-    assert len(paths) == len(TAKES)
-    for path, take in zip(paths, TAKES, strict=True):
+    assert len(paths) == len(PERFORMANCES)
+    for path, take in zip(paths, PERFORMANCES, strict=True):
         midi = mido.MidiFile(path)
         now, read, tempo = 0, [], 0.0
         for message in mido.merge_tracks(midi.tracks):
@@ -324,7 +325,7 @@ def test_the_files_hold_the_notes(dataset: tuple[Path, list[Path]]) -> None:
         assert len({(tick, pitch) for tick, pitch, _ in read}) == len(read)
 
 
-def test_info_csv_is_like_that_of_gmd(dataset: tuple[Path, list[Path]]) -> None:
+def test_info_csv_has_the_columns_of_gmd(dataset: tuple[Path, list[Path]]) -> None:
     root, paths = dataset
     info = pd.read_csv(root / "info.csv")
     assert list(info.columns) == GMD_COLUMNS
@@ -337,7 +338,7 @@ def test_info_csv_is_like_that_of_gmd(dataset: tuple[Path, list[Path]]) -> None:
     assert set(info.drummer) == {"drummer1"}
     assert info.audio_filename.isna().all()
     assert [*zip(info["style"], info.bpm, info.split, strict=True)] == [
-        (take.style, take.tempo_qpm, take.split) for take in TAKES
+        (take.style, take.tempo_qpm, take.split) for take in PERFORMANCES
     ]
     assert info.midi_filename[0] == "drummer1/session1/1_rock_116_beat_4-4.mid"
     assert info.duration.to_numpy() == pytest.approx(
@@ -345,9 +346,7 @@ def test_info_csv_is_like_that_of_gmd(dataset: tuple[Path, list[Path]]) -> None:
     )
 
 
-def test_the_same_seed_writes_the_same_bytes(
-    dataset: tuple[Path, list[Path]], tmp_path: Path
-) -> None:
+def test_same_seed_writes_same_bytes(dataset: tuple[Path, list[Path]], tmp_path: Path) -> None:
     root, paths = dataset
     again = patterns.write_dataset(tmp_path / "again")
     other = patterns.write_dataset(str(tmp_path / "other"), seed=1)
@@ -358,7 +357,7 @@ def test_the_same_seed_writes_the_same_bytes(
         assert path.name == different.name
 
 
-def test_a_folder_that_cannot_be_made(tmp_path: Path) -> None:
+def test_unwritable_folder_raises(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(GroovaeError, match="cannot write"):
         patterns.write_dataset(tmp_path / "file")
