@@ -1,8 +1,8 @@
-"""Fixtures that more than one test file uses.
+"""Fixtures and helpers that several test files use.
 
-The Groove MIDI Dataset and the outputs of the original Magenta lie outside the repository, in the
-folder that the environment variable GROOVAE_SHARED names (default `../shared`). Where it is
-missing, the tests that need it skip.
+The Groove MIDI Dataset and the outputs of the original Magenta are outside the repository, in the
+folder GROOVAE_SHARED (an environment variable; default `../shared`). Tests that need them skip if
+it is missing.
 """
 
 import contextlib
@@ -19,24 +19,24 @@ import pytest
 from filelock import FileLock
 from hypothesis import settings
 
-# A shell that runs the tests in the background has them ignore Ctrl-C, which some of them send.
+# Some tests send Ctrl-C, which processes started in the background of a shell ignore.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
-# How long an example takes says nothing about the code: the first may import TensorFlow.
+# No deadline: the first example may import TensorFlow.
 settings.register_profile("groovae", deadline=None)
 settings.load_profile("groovae")
 
 ROOT = Path(__file__).resolve().parent.parent
 SHARED = Path(os.environ.get("GROOVAE_SHARED", ROOT.parent / "shared"))
 
-# The small model of native_magenta/README.md, which its checkpoint belongs to.
+# Hparams of the checkpoint of native_magenta/README.md.
 SMALL_HPARAMS = (
     "batch_size=64,enc_rnn_size=[64],dec_rnn_size=[48,48],z_size=32,free_bits=6,"
     "dropout_keep_prob=1.0"
 )
-# As small as a model can be and still run all of its code.
+# The smallest model that runs all code.
 TINY_HPARAMS = "batch_size=8,enc_rnn_size=[8],dec_rnn_size=[8,8],z_size=4"
-# What learns most of a few performances within seconds.
+# A model that learns a few performances within seconds.
 QUICK_HPARAMS = (
     "batch_size=32,enc_rnn_size=[64],dec_rnn_size=[64],z_size=8,free_bits=0,max_beta=0.05,"
     "dropout_keep_prob=1.0,learning_rate=0.01,decay_rate=0.995"
@@ -87,7 +87,7 @@ def gmd_records(gmd: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def groovae(tmp_path: Path) -> Groovae:
-    """Runs the command line as a user does, in a process of its own, in an empty folder."""
+    """Run the command line in a subprocess, in an empty folder."""
 
     def run(
         *arguments: object, timeout: float = 300, **env: str
@@ -109,7 +109,7 @@ def groovae(tmp_path: Path) -> Groovae:
 def in_process(
     capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Groovae:
-    """Runs the command line in this process, in an empty folder: TensorFlow is here already."""
+    """Run the command line in this process, with TensorFlow loaded, in an empty folder."""
     from groovae.cli.main import main
 
     monkeypatch.chdir(tmp_path)
@@ -126,7 +126,7 @@ def in_process(
 
 @pytest.fixture
 def small_dataset(tmp_path: Path) -> Path:
-    """A folder like that of the Groove MIDI Dataset: three files, one of which is missing."""
+    """A folder like the Groove MIDI Dataset, with two of the three files of its info.csv."""
     (tmp_path / "info.csv").write_text(INFO_CSV)
     (tmp_path / "a.mid").touch()
     (tmp_path / "c.mid").touch()
@@ -147,7 +147,7 @@ def records(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def trained(records: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A training folder: a tiny groovae_4bar after three steps."""
+    """The training folder of a tiny groovae_4bar after three steps."""
     from groovae.training.train import TrainOptions, train
 
     train_dir = tmp_path_factory.mktemp("trained") / "train"
@@ -173,7 +173,7 @@ def few_records(gmd: Path, shared_folder: Path) -> Path:
 
 @pytest.fixture(scope="session")
 def taught(few_records: Path, shared_folder: Path) -> Callable[[str], Path]:
-    """The training folder of a small model that has learned a task, by the task's name."""
+    """Return the training folder of a small model for a task."""
     from groovae.config.tasks import config_for
     from groovae.training.train import TrainOptions, train
 
@@ -214,13 +214,13 @@ def exported(taught: Callable[[str], Path], shared_folder: Path) -> Export:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The slow ones first, or one worker would be at them when the others have nothing left."""
+    """Run slow tests first, so that all workers of pytest-xdist end at about the same time."""
     items.sort(key=lambda item: "slow" not in item.keywords)
 
 
 @pytest.fixture(scope="session")
 def shared_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """One folder for all workers of a run by pytest-xdist, each of which has a base of its own."""
+    """One folder for all workers of pytest-xdist, which have different base folders."""
     base = tmp_path_factory.getbasetemp()
     folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "shared"
     folder.mkdir(exist_ok=True)
@@ -236,7 +236,7 @@ def only_once(path: Path) -> Iterator[None]:
 
 @contextlib.contextmanager
 def small_disk(folder: Path, size: str) -> Iterator[Path]:
-    """A file system of this size, such as 64k, mounted in `folder`; only root can make one."""
+    """Mount a file system of this size, such as 64k, at `folder`; skip the test if not root."""
     folder.mkdir()
     mount = ["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(folder)]
     try:
@@ -250,7 +250,7 @@ def small_disk(folder: Path, size: str) -> Iterator[Path]:
 
 
 def assert_one_line(result: subprocess.CompletedProcess[str], code: int, *words: str) -> None:
-    """The command failed as promised: exit code, no traceback, a closing line that has `words`."""
+    """Assert the exit code, no traceback, and a last line on stderr that contains `words`."""
     assert result.returncode == code, result.stderr
     assert "Traceback" not in result.stderr
     last = result.stderr.strip().splitlines()[-1]
@@ -267,7 +267,7 @@ def a_groove(
     name: str = "groove.mid",
     **note: Any,
 ) -> Any:
-    """Eighths at 120 qpm on the known drums in turn, as `preprocess` would store them."""
+    """Return eighths at 120 qpm on the known drums in turn, as `preprocess` stores them."""
     from groovae.upstream import note_seq
 
     sequence = note_seq.NoteSequence(id=f"/id/{name}", filename=name, ticks_per_quarter=480)
@@ -287,7 +287,7 @@ def a_groove(
 
 
 def write_records(path: Path, *records: Any) -> Path:
-    """A TFRecord of bytes, or of messages."""
+    """Write a TFRecord of bytes or messages."""
     from groovae.upstream import tf
 
     with tf.io.TFRecordWriter(str(path)) as writer:

@@ -1,4 +1,4 @@
-"""MIDI files for tests: sound ones, odd ones, and damaged ones."""
+"""Random MIDI files for tests: valid, unusual, and damaged ones."""
 
 import io
 import random
@@ -10,14 +10,14 @@ from groovae.music.midi_writer import Note, to_midi
 
 
 def a_groove(seed: int) -> bytes:
-    """Type 0, as GMD's files are."""
+    """Return a MIDI file of type 0, as in GMD."""
     rng = random.Random(seed)
     hits = [Note(i / 8, i / 8 + 0.1, rng.randint(35, 59), rng.randint(1, 127)) for i in range(60)]
     return saved(to_midi(hits, tempo_qpm=rng.randint(60, 180))[0])
 
 
 def a_band(seed: int) -> bytes:
-    """Type 1: a tempo track, and three tracks with all sorts of events."""
+    """Return a MIDI file of type 1: a tempo track, and three tracks with many kinds of events."""
     rng = random.Random(seed)
     midi = mido.MidiFile(type=1, ticks_per_beat=rng.choice([96, 220, 480]))
     tempo = mido.MetaMessage(
@@ -73,7 +73,7 @@ def repeat(data: bytearray, rng: random.Random) -> None:
 
 
 def forge_header(data: bytearray, rng: random.Random) -> None:
-    """Its length, the type, the number of tracks, the division."""
+    """Change the header's length, type, number of tracks, or division."""
     at, size = rng.choice([(4, 4), (8, 2), (10, 2), (12, 2), (12, 2), (12, 2)])
     value = rng.choice([0, 1, 0x7FFF, 0x8000, 0xE250, 0xFFFF, rng.randrange(1 << 16)])
     data[at : at + size] = value.to_bytes(size, "big")
@@ -86,7 +86,7 @@ def forge_length(data: bytearray, rng: random.Random) -> None:
 
 
 def forge_time(data: bytearray, rng: random.Random) -> None:
-    """Four bytes that are a number of up to 28 bits, wherever they land."""
+    """Write a variable-length number of up to 28 bits anywhere."""
     value = 1 << rng.randrange(28)
     at = rng.randrange(22, len(data))
     data[at : at + 1] = bytes([value >> 21 | 0x80, value >> 14 & 0x7F | 0x80, 0x80, 0])
@@ -113,7 +113,7 @@ def damaged(seed: int) -> bytes:
 
 
 def an_odd_beat(seed: int) -> bytes:
-    """Whole, in 4/4 and at one tempo, and otherwise like no drummer plays."""
+    """Return a valid MIDI file in 4/4 and one tempo, with unusual notes."""
     rng = random.Random(seed)
     midi = mido.MidiFile(type=rng.choice([0, 1]), ticks_per_beat=rng.choice([1, 24, 96, 480, 9600]))
     meter = rng.choice([(4, 4), (2, 2), (8, 8), (16, 16)])
@@ -130,7 +130,7 @@ def an_odd_beat(seed: int) -> bytes:
             note = {"channel": channel, "note": rng.randint(0, 127)}
             loud, later = rng.choice([1, 64, 127]), rng.randint(0, most)
             track.append(mido.Message("note_on", velocity=loud, time=later, **note))
-            if rng.random() < 0.9:  # else it never ends
+            if rng.random() < 0.9:  # else it has no end
                 track.append(mido.Message("note_off", time=rng.choice([0, 0, 1, most]), **note))
         midi.tracks.append(track)
         start = []

@@ -1,4 +1,4 @@
-"""Music files for the tests of preprocessing, and its outputs read back."""
+"""Write music files for tests of `groovae preprocess`, and read its outputs."""
 
 import json
 import os
@@ -12,12 +12,12 @@ MIDI_HEADER = b"MThd\0\0\0\6\0\0\0\1\x01\xe0"
 
 
 def write_groove(path: Path, hits: int = 8) -> None:
-    """Quarters of a second of `hits` hits: the number of notes tells one file from another."""
+    """Write a MIDI file of four hits per second."""
     write_midi(path, [Note(i / 4, i / 4 + 0.1, 36 + i % 3, 60 + i % 50) for i in range(hits)])
 
 
 def write_track(path: Path, events: bytes) -> None:
-    """A MIDI file of one track of 480 ticks a quarter, with the events as they are."""
+    """Write a MIDI file of one track with these events, at 480 ticks per quarter."""
     events += b"\0\xff\x2f\0"
     path.write_bytes(MIDI_HEADER + b"MTrk" + len(events).to_bytes(4, "big") + events)
 

@@ -1,12 +1,11 @@
-"""A folder of MIDI, MusicXML and ABC files to TFRecords of NoteSequences, on all cores.
-
-Each record is, byte for byte, what Magenta's `convert_directory(DIR, OUT, recursive=True)` writes
-for that file; Magenta's own functions convert it. What differs is around it: records come in
-sorted path order however many workers there are, a file that is broken, too large, or deadly costs
-only itself and is reported, each real file is read once, and the outputs are replaced together,
-and only by complete new ones.
+"""Convert a folder of MIDI, MusicXML and ABC files to TFRecords of NoteSequences, on all cores.
 
     groovae preprocess ../groove data_dir/music.tfrecord
+
+Each record equals that of Magenta's `convert_directory(DIR, OUT, recursive=True)` byte for byte.
+Unlike there, records are in sorted path order for any number of workers; a file that is damaged,
+too large, or crashes its worker is skipped and reported; each real file is read once; and outputs
+are replaced together, when all of them are complete.
 """
 
 import collections
@@ -21,7 +20,7 @@ from typing import Any
 from groovae.config.layout import Layout
 from groovae.data.conversion import Converted, Limits, convert_file
 from groovae.data.music_files import deduplicate, find_music, printable, suffix_of
-from groovae.data.window_report import WindowReport as WindowReport
+from groovae.data.window_report import WindowReport
 from groovae.errors import GroovaeError, UsageError
 from groovae.system.atomic_files import atomic_write_all, json_text
 from groovae.system.workers import TIMEOUT_SECONDS, Lost, available_cores, ordered_map
@@ -39,13 +38,13 @@ class PreprocessOptions:
     """How to convert a folder.
 
     Attributes:
-      workers: Processes at work; all cores by default.
-      shards: Write OUT-00000-of-0000N and so on, N files, instead of OUT; 1 to 256.
-      split: Convert only the files that `info.csv` in the folder lists in this split.
-      limits: What a file may be.
-      timeout_seconds: How long one file may take of a core.
-      layout: How to count the training windows that the records give; None counts none.
-      config: The name of the config that the layout is of.
+      workers: Number of processes; all cores by default.
+      shards: Write N files OUT-00000-of-0000N and so on instead of OUT; 1 to 256.
+      split: Convert only the files of this split in the folder's `info.csv`.
+      limits: Limits of a file.
+      timeout_seconds: CPU time limit of a file.
+      layout: How windows are cut, to count them; None counts none.
+      config: Name of the layout's config.
     """
 
     workers: int | None = None
@@ -67,23 +66,23 @@ class PreprocessOptions:
 
 @dataclasses.dataclass
 class ConversionReport:
-    """What became of every file below the input folder.
+    """The result of converting a folder; `as_dict` is the contents of `OUT.report.json`.
 
     Attributes:
-      input: The folder that was read.
-      output: The TFRecord that was asked for.
-      outputs: The files that were written: that one, or its shards.
-      split: The split of `info.csv` that was asked for.
-      files: Music files found, each real file once, but for those of other splits.
-      other_files: How many files are not music by their suffix, by that suffix.
-      other_splits: How many files belong to other splits, by split.
-      duplicates: Further names of files found, and the name that stands for them.
-      converted: Music files that gave at least one record.
-      records: Records written; an ABC file may hold several tunes.
-      skipped: Each music file, or ABC tune, that gave no record, and why.
-      warnings: What the parsers warned of, and in how many files.
-      windows: How many training windows the records give, and what was lost on the way.
-      windows_of: What these windows are of: the config, and how it cuts them.
+      input: The folder.
+      output: The TFRecord OUT.
+      outputs: The files written: OUT, or its shards.
+      split: The split of `info.csv`, if only one was converted.
+      files: Number of music files, each real file once, without those of other splits.
+      other_files: Number of files that are not music, by suffix.
+      other_splits: Number of files of other splits, by split.
+      duplicates: Other names of the same files: name -> name in the records.
+      converted: Number of music files with at least one record.
+      records: Number of records; an ABC file may hold several tunes.
+      skipped: File, reason and detail of each music file, or ABC tune, without a record.
+      warnings: Number of files by warning of the parsers.
+      windows: Window counts of the records, if a layout was given.
+      windows_of: The config and layout that the windows are cut by.
     """
 
     input: str
@@ -103,7 +102,7 @@ class ConversionReport:
 
     @property
     def path(self) -> str:
-        """Where the report is kept."""
+        """The file of the report."""
         return f"{self.output}.report.json"
 
     def skip(self, file: str, reason: str, detail: str) -> None:
@@ -114,7 +113,7 @@ class ConversionReport:
         return dict(collections.Counter(skip["reason"] for skip in self.skipped).most_common())
 
     def as_dict(self) -> dict[str, Any]:
-        """The report as `OUT.report.json` holds it."""
+        """Return the report for JSON."""
         values = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
         for name in ("other_files", "other_splits", "warnings"):
             values[name] = dict(sorted(values[name].items()))
@@ -129,17 +128,17 @@ def convert_directory(
     progress: Progress | None = None,
     options: PreprocessOptions = PreprocessOptions(),
 ) -> ConversionReport:
-    """Converts every music file below a folder, and writes `OUTPUT.report.json` beside the records.
+    """Convert all music files below a folder to a TFRecord, and write `OUTPUT.report.json`.
 
     Args:
-      root_dir: The folder; its own name becomes the records' `collection_name`.
+      root_dir: The folder; its name becomes the records' `collection_name`.
       output_file: The TFRecord to write or replace.
-      progress: Called with the files done and the files in all, after each file.
-      options: Which files, and how.
+      progress: Called with the number of files done and of all files, after each file.
+      options: Which files to convert, and how.
 
     Raises:
-      GroovaeError: there is no such folder, no file in it can be converted, or the output cannot
-        be written. What was there before is still there.
+      GroovaeError: no such folder, no file in it can be converted, or the output cannot be written.
+        Earlier outputs are then unchanged.
       UsageError: `info.csv` has no such split.
     """
     output = os.fspath(output_file)
@@ -152,13 +151,13 @@ def convert_splits(
     progress: Progress | None = None,
     options: PreprocessOptions = PreprocessOptions(),
 ) -> dict[str, ConversionReport]:
-    """Like `convert_directory`, for the splits of `info.csv`: each gets its records and report.
+    """Like `convert_directory`, with records and a report for each split of `info.csv`.
 
-    `music.tfrecord` stands for `music-train.tfrecord`, `music-validation.tfrecord` and
-    `music-test.tfrecord`, which are replaced together. A split without records gets empty ones.
+    Instead of `music.tfrecord`, `music-train.tfrecord`, `music-validation.tfrecord` and
+    `music-test.tfrecord` are replaced together. The records of a split may be empty.
     """
     if options.split:
-        raise UsageError(f"one split, {options.split}, or all of them: not both")
+        raise UsageError(f"convert either the split {options.split} or all splits, not both")
     stem, suffix = os.path.splitext(os.fspath(output_file))
     outputs: dict[str | None, str] = {split: f"{stem}-{split}{suffix}" for split in SPLITS}
     reports = _convert(root_dir, outputs, progress, options)
@@ -171,25 +170,19 @@ def _convert(
     progress: Progress | None,
     options: PreprocessOptions,
 ) -> dict[str | None, ConversionReport]:
-    """Writes the records and report of each split, all of which are put in place together."""
-    # Magenta names the collection after the last part of the path as it was typed, which a
-    # trailing slash makes empty; the same folder must give the same records.
+    """Write the records and report of each split, and put all of them in place together."""
+    # Magenta names the collection after the last part of the path, which a trailing slash makes
+    # empty; the same folder should give the same records.
     root = os.path.abspath(os.path.expanduser(root_dir))
     outputs = [_Output(root, split, name, options) for split, name in names.items()]
-    for output in outputs:
-        if suffix_of(output.report.output):
-            raise UsageError(
-                f"{output.report.output}: the output has the name of a music file; "
-                "call it OUT.tfrecord"
-            )
-    _find(root, outputs)
+    _assign_files(root, outputs)
     paths = [path for output in outputs for path in output.paths]
     with atomic_write_all(paths) as temporaries:
         left = iter(temporaries)
         for output in outputs:
             output.temporaries = [next(left) for _ in output.paths]
         _write_records(root, outputs, progress, options)
-        _check_any(root, outputs)
+        _check_not_empty(root, outputs)
         for output in outputs:
             output.temporaries[-1].write_text(json_text(output.report.as_dict()), "utf-8")
     return {output.report.split: output.report for output in outputs}
@@ -200,13 +193,17 @@ class _Output:
 
     def __init__(self, root: str, split: str | None, name: str, options: PreprocessOptions):
         name = os.path.abspath(os.path.expanduser(name))
+        if suffix_of(name):
+            raise UsageError(
+                f"{printable(name)}: an output must not have the suffix of music files"
+            )
         self.report = ConversionReport(printable(root), printable(name), split=split)
         count = options.shards
         self._shards = [f"{name}-{i:05}-of-{count:05}" for i in range(count)] if count else [name]
         self.paths = [*self._shards, f"{name}.report.json"]
         self.temporaries: list[Path] = []
         self.files: list[str] = []
-        self._taken = 0
+        self._added = 0
         self._shard = -1
         self._writer: Any = None
         self.report.outputs = [printable(shard) for shard in self._shards]
@@ -215,24 +212,24 @@ class _Output:
             layout = options.layout.report_fields()
             self.report.windows_of = {"config": options.config, "layout": layout}
 
-    def take(self, file: str, converted: Converted | Lost) -> None:
-        """Writes what became of the next of `files`, into the shard whose turn it is."""
+    def add(self, file: str, converted: Converted | Lost) -> None:
+        """Write the records of the next of `files` into its shard, and update the report."""
         if isinstance(converted, Lost):
             converted = Converted(skipped=[("worker lost", converted.reason)])
-        self._turn_to(self._taken * len(self._shards) // len(self.files))
-        self._taken += 1
-        with self._writing():
+        self._open_shard(self._added * len(self._shards) // len(self.files))
+        self._added += 1
+        with self._named_errors():
             for record in converted.records:
                 self._writer.write(record)
-        self._account(file, converted)
+        self._update_report(file, converted)
 
     def close(self) -> None:
         writer, self._writer = self._writer, None
         if writer:
-            with self._writing():
+            with self._named_errors():
                 writer.close()
 
-    def _account(self, file: str, converted: Converted) -> None:
+    def _update_report(self, file: str, converted: Converted) -> None:
         report = self.report
         for reason, detail in converted.skipped:
             report.skip(file, reason, detail)
@@ -242,15 +239,15 @@ class _Output:
         if report.windows:
             report.windows.add(converted.windows)
 
-    def _turn_to(self, shard: int) -> None:
+    def _open_shard(self, shard: int) -> None:
         if shard != self._shard:
             self.close()
             self._shard = shard
-            with self._writing():
+            with self._named_errors():
                 self._writer = tf.io.TFRecordWriter(os.fsencode(self.temporaries[shard]))
 
     @contextlib.contextmanager
-    def _writing(self) -> Iterator[None]:
+    def _named_errors(self) -> Iterator[None]:
         try:
             yield
         except tf.errors.OpError as error:
@@ -261,31 +258,31 @@ class _Output:
 def _write_records(
     root: str, outputs: Sequence[_Output], progress: Progress | None, options: PreprocessOptions
 ) -> None:
-    turns = sorted(
-        ((file, output) for output in outputs for file in output.files), key=lambda turn: turn[0]
+    jobs = sorted(
+        ((file, output) for output in outputs for file in output.files), key=lambda job: job[0]
     )
     work = functools.partial(convert_file, root, limits=options.limits, layout=options.layout)
     results = ordered_map(
         work,
-        (file for file, _ in turns),
+        (file for file, _ in jobs),
         options.workers or available_cores(),
         options.timeout_seconds,
     )
     with contextlib.closing(results), contextlib.ExitStack() as stack:
         for output in outputs:
             stack.callback(output.close)
-        for done, ((file, output), converted) in enumerate(zip(turns, results, strict=True), 1):
-            output.take(file, converted)
+        for done, ((file, output), converted) in enumerate(zip(jobs, results, strict=True), 1):
+            output.add(file, converted)
             if progress:
-                progress(done, len(turns))
+                progress(done, len(jobs))
 
 
-def _check_any(root: str, outputs: Sequence[_Output]) -> None:
+def _check_not_empty(root: str, outputs: Sequence[_Output]) -> None:
     if any(output.report.records for output in outputs):
         return
     files = sum(output.report.files for output in outputs)
     skips = [skip for output in outputs for skip in output.report.skipped]
-    first = min(skips, key=lambda skip: skip["reason"] == NOT_LISTED)  # what says more comes first
+    first = min(skips, key=lambda skip: skip["reason"] == NOT_LISTED)  # the least helpful reason
     raise GroovaeError(
         f"{printable(root)}: none of {files} files could be converted: "
         f"{first['file']}: {first['reason']} ({first['detail']})"
@@ -295,10 +292,10 @@ def _check_any(root: str, outputs: Sequence[_Output]) -> None:
 # Which files belong to which output
 
 
-def _find(root: str, outputs: Sequence[_Output]) -> None:
-    """Gives each output its files, and each report what is known of the folder."""
+def _assign_files(root: str, outputs: Sequence[_Output]) -> None:
+    """Assign files to the outputs, and add the other files to the reports."""
     contents = find_music(root)
-    table = _splits(root, outputs) if outputs[0].report.split else None
+    table = _split_of_files(root, outputs) if outputs[0].report.split else None
     for output in outputs:
         report = output.report
         report.other_files.update(contents.other_files)
@@ -312,9 +309,9 @@ def _find(root: str, outputs: Sequence[_Output]) -> None:
         report.files += len(output.files)
 
 
-def _splits(root: str, outputs: Sequence[_Output]) -> dict[str, str]:
-    """The split of each file that `info.csv` lists."""
-    from groovae.data.groove_midi_dataset import read_info  # pandas, which nothing else here needs
+def _split_of_files(root: str, outputs: Sequence[_Output]) -> dict[str, str]:
+    """Return the split of each file in `info.csv`."""
+    from groovae.data.groove_midi_dataset import read_info  # imports pandas
 
     info = read_info(root)
     names, splits = info["midi_filename"].astype(str), info["split"].astype(str)
@@ -328,7 +325,7 @@ def _splits(root: str, outputs: Sequence[_Output]) -> dict[str, str]:
 
 
 def _of_split(files: Sequence[str], table: dict[str, str], report: ConversionReport) -> list[str]:
-    """The files of the report's split; what becomes of the others goes into the report."""
+    """Return the files of the report's split, and add the others to the report."""
     for file in files:
         split = table.get(file)
         if split is None:

@@ -1,15 +1,15 @@
-"""TFRecord files of music: which ones a path names, and the NoteSequences in them.
+"""Find TFRecord files of music, and read the NoteSequences in them.
 
-Two kinds are read alike: files of serialized NoteSequences, as `groovae preprocess` writes them,
-and those of a TensorFlow Datasets (TFDS) set such as `groove/4bar-midionly`, whose examples hold
-MIDI files. Either way the files are local or whatever else TensorFlow can open (gs://...).
+The files hold serialized NoteSequences, as `groovae preprocess` writes them, or examples with MIDI
+files, as a TensorFlow Datasets (TFDS) set such as `groove/4bar-midionly`. They may be local or at
+any address that TensorFlow opens (gs://...).
 """
 
-import collections
 import contextlib
 import functools
 import glob
 import hashlib
+import itertools
 import os
 import re
 from collections.abc import Callable, Iterator
@@ -29,18 +29,18 @@ CHUNK_RECORDS = 64
 CHUNK_BYTES = 1 << 20
 READ_BYTES = 1 << 20
 SHARD = re.compile(r"(?P<set>.*)-(?P<number>\d{5})-of-(?P<count>\d{5})")
-# What lies beside records under their name: reports, and windows made from them.
+# Files beside records, with their name: reports and cached windows.
 NOT_RECORDS = re.compile(r"\..*|.*\.report\.json|.*\.windows-\w+\.npy")
 
 
 @dataclass(frozen=True)
 class Examples:
-    """Records to make windows of.
+    """A set of records, in a fixed order.
 
     Attributes:
-      name: What the user calls them: a path, a glob, or the name of a TFDS set.
+      name: The path, glob or TFDS set that the user named.
       files: The files, in the order in which they are read.
-      parse: Gives the NoteSequence of one record; raises DecodeError where it is none.
+      parse: Converts a record to a NoteSequence; raises DecodeError if it is not music.
     """
 
     name: str
@@ -48,44 +48,42 @@ class Examples:
     parse: Callable[[bytes], Any]
 
     def __iter__(self) -> Iterator[Any]:
-        """The NoteSequences, one by one.
+        """Yield the NoteSequences.
 
         Raises:
-          GroovaeError: a file is damaged, or holds something else.
+          GroovaeError: a file is damaged, or holds other records.
         """
         for chunk in self._chunks():
             yield from _sequences(self, chunk)
 
     def map(self, function: Callable[[Any], Any], workers: int | None = None) -> Iterator[Any]:
-        """Yields `function(sequence)` for each NoteSequence in order, computed on all cores.
+        """Yield `function(sequence)` for each NoteSequence in order, computed in processes.
+
+        Args:
+          function: May be any callable, since the processes are forked.
+          workers: Number of processes; all cores by default.
 
         Raises:
           GroovaeError: as above, or a worker process was killed.
-          Whatever `function` raises.
+          Exception: any error that `function` raises.
         """
 
         def work(chunk: _Chunk) -> list[Any]:
             return [function(sequence) for sequence in _sequences(self, chunk)]
 
-        at_work: collections.deque[str] = collections.deque()
-
-        def chunks() -> Iterator[_Chunk]:
-            for chunk in self._chunks():
-                last = chunk.first + len(chunk.records) - 1
-                at_work.append(f"{chunk.file}: records {chunk.first:,} to {last:,}")
-                yield chunk
-
-        for results in ordered_map(work, chunks(), workers or available_cores()):
-            where = at_work.popleft()
+        chunks, at_work = itertools.tee(self._chunks())
+        results_of_chunks = ordered_map(work, chunks, workers or available_cores())
+        for results, chunk in zip(results_of_chunks, at_work, strict=True):
             if isinstance(results, Lost):
-                raise GroovaeError(f"{where}: {results.reason}")
+                numbers = f"{chunk.first:,} to {chunk.first + len(chunk.records) - 1:,}"
+                raise GroovaeError(f"{chunk.file}: records {numbers}: {results.reason}")
             yield from results
 
     def digest(self) -> str:
-        """A SHA-256 of all the bytes of all the files."""
+        """Return the SHA-256 of all files, each preceded by its length."""
         digest = hashlib.sha256()
         for file in self.files:
-            with _naming(file), tf.gfile.GFile(file, "rb") as opened:
+            with _named_errors(file), tf.gfile.GFile(file, "rb") as opened:
                 digest.update(tf.gfile.Stat(file).length.to_bytes(8, "big"))
                 while data := opened.read(READ_BYTES):
                     digest.update(data)
@@ -106,7 +104,7 @@ class Examples:
 
 @dataclass(frozen=True)
 class _Chunk:
-    """Some records of a file, the first of which is its record number `first`."""
+    """Adjacent records of a file; `first` is the number of the first one."""
 
     file: str
     first: int
@@ -114,17 +112,17 @@ class _Chunk:
 
 
 def find(examples_path: str | os.PathLike[str]) -> Examples:
-    """The NoteSequence records that a path names: a file, or a glob of files, such as of shards.
+    """Find the records of a path: a file, or a glob of files, such as all shards of a set.
 
     Raises:
       GroovaeError: no file matches, or shards are missing.
     """
     path = os.path.expanduser(examples_path)
     _finish_interrupted(path)
-    with _naming(path):
-        # A file's own name comes first: `take[1].tfrecord`, as a glob, would not match itself.
+    with _named_errors(path):
+        # As a glob, the name `take[1].tfrecord` would not match itself.
         if tf.gfile.Exists(path):
-            return Examples(path, (path,), _note_sequence)
+            return Examples(path, (path,), _parse_note_sequence)
         files = [
             file
             for file in sorted(tf.gfile.Glob(path))
@@ -133,26 +131,26 @@ def find(examples_path: str | os.PathLike[str]) -> Examples:
         if not files:
             raise GroovaeError(f"{path}: no such file; {_hint(path)}")
     _check_shards(path, files)
-    return Examples(path, tuple(files), _note_sequence)
+    return Examples(path, tuple(files), _parse_note_sequence)
 
 
 def from_tfds(name: str, data_dir: str | None = None, split: str = "train") -> Examples:
-    """The MIDI files of a TensorFlow Datasets set, which is fetched where it is not there yet.
+    """Find the MIDI files of a TensorFlow Datasets set, which is downloaded if necessary.
 
     Args:
       name: Such as `groove/4bar-midionly`.
-      data_dir: Where TFDS keeps its sets; `~/tensorflow_datasets` by default.
+      data_dir: Directory of TFDS sets; `~/tensorflow_datasets` by default.
       split: `train`, `validation` or `test`.
 
     Raises:
-      UsageError: TFDS knows no such set, or it has no such split or no MIDI.
-      GroovaeError: it cannot be fetched.
+      UsageError: TFDS has no such set, or the set has no such split or no MIDI.
+      GroovaeError: the set cannot be downloaded.
     """
     if data_dir is not None:
         data_dir = os.path.expanduser(data_dir)
     try:
         builder = tfds.builder(name, data_dir=data_dir)
-    except Exception as error:  # TFDS has its own for each of a dozen reasons.
+    except Exception as error:  # TFDS has an error class for each of a dozen reasons.
         raise UsageError(f"--tfds_name={name}: {first_line(error)}") from error
     if "midi" not in builder.info.features:
         raise UsageError(f"--tfds_name={name}: this set has no feature 'midi'")
@@ -161,12 +159,12 @@ def from_tfds(name: str, data_dir: str | None = None, split: str = "train") -> E
             builder.download_and_prepare()
     except Exception as error:
         raise GroovaeError(
-            f"{name} is not in {builder.data_dir} and cannot be fetched: {first_line(error)}"
+            f"{name} is not in {builder.data_dir} and cannot be downloaded: {first_line(error)}"
         ) from error
     if split not in builder.info.splits:
         raise UsageError(f"--tfds_name={name}: this set has no split {split!r}")
     files = tuple(str(file) for file in builder.info.splits[split].filepaths)
-    return Examples(f"{name} ({split})", files, functools.partial(_midi_of_example, name))
+    return Examples(f"{name} ({split})", files, functools.partial(_parse_tfds_example, name))
 
 
 def _finish_interrupted(path: str) -> None:
@@ -178,18 +176,18 @@ def _finish_interrupted(path: str) -> None:
 def _hint(path: str) -> str:
     shards = sorted(tf.gfile.Glob(f"{glob.escape(path)}-?????-of-?????"))
     if shards:
-        return f"there are shards of it: take '{path}-*'"
+        return f"there are shards of it: use '{path}-*'"
     return f"make it with `groovae preprocess DIR {path}`"
 
 
 def _check_shards(path: str, files: list[str]) -> None:
-    """Half a set of shards, or two sets at once, is never what was meant."""
+    """Check that the files are whole sets of shards, and one set only of each name."""
     shards = [shard for shard in map(SHARD.fullmatch, files) if shard]
     counts = {(shard["set"], int(shard["count"])) for shard in shards}
     for name, count in sorted(counts):
         found = sum((s["set"], int(s["count"])) == (name, count) for s in shards)
         if found != count:
-            raise GroovaeError(f"{path}: {found} of {count} shards of {name} are there")
+            raise GroovaeError(f"{path}: found {found} of {count} shards of {name}")
         if sum(other == name for other, _ in counts) > 1 or name in files:
             raise GroovaeError(
                 f"{path}: there are several sets of records of {name}; "
@@ -223,29 +221,29 @@ def _damaged(file: str, count: int, error: Exception) -> GroovaeError:
     )
 
 
-def _note_sequence(record: bytes) -> Any:
+def _parse_note_sequence(record: bytes) -> Any:
     sequence = NoteSequence.FromString(record)
-    # Other messages parse too: a tf.train.Example is taken for an id, most are of no known field.
+    # Other messages parse too, without known fields; a tf.train.Example parses as an id.
     if record and {field.name for field, _ in sequence.ListFields()} <= {"id", "filename"}:
-        raise DecodeError("it holds no music")
+        raise DecodeError("a record without music")
     return sequence
 
 
-def _midi_of_example(name: str, record: bytes) -> Any:
-    """The NoteSequence of a tf.train.Example with a MIDI file, as Magenta reads it from TFDS."""
+def _parse_tfds_example(name: str, record: bytes) -> Any:
+    """Read a tf.train.Example with a MIDI file as Magenta does."""
     feature = tf.train.Example.FromString(record).features.feature
     try:
         sequence = read_midi(feature["midi"].bytes_list.value[0])
     except (IndexError, TooMuch, BrokenMidi) as error:
-        raise DecodeError(f"it holds no MIDI file: {first_line(error)}") from error
+        raise DecodeError(f"a record without a MIDI file: {first_line(error)}") from error
     ids = feature["id"].bytes_list.value
     sequence.id = f"/tfds/{name}/{ids[0].decode('utf-8', 'replace')}" if ids else f"/tfds/{name}"
     return sequence
 
 
 @contextlib.contextmanager
-def _naming(file: str) -> Iterator[None]:
-    """Turns TensorFlow's errors about a file into one that names it."""
+def _named_errors(file: str) -> Iterator[None]:
+    """Convert TensorFlow's errors to a GroovaeError that names the file."""
     try:
         yield
     except tf.errors.OpError as error:

@@ -1,24 +1,25 @@
-"""Windows made once: a file beside the records that training maps into memory.
+"""Cache of windows: a file beside the records, which training maps into memory.
 
-Of each record that gives windows, the file holds the grid, of which windows are slices: windows
-that overlap cost nothing, and what the model sees of a window is made when it is drawn. The file is
-keyed by the content of the records, by all that the grids depend on and by the version of groovae;
-it ends with the SHA-256 of all that stands before, so one that is torn, old or of something else is
-made anew. It is replaced whole, so two trainings may well make it at once.
+The file holds the grid of each record that gives windows. Windows are slices of it, so overlapping
+windows need no more space; inputs and controls are computed when a batch is drawn. The file is
+valid if its key (a digest of the records, the layout and the version of groovae) and the SHA-256 at
+its end are right. Otherwise it is replaced atomically, so several trainings may start at once.
 
-It is a row of NumPy arrays as `np.save` writes them; `np.load` opens the first:
+The file is a sequence of NumPy arrays as of `np.save`, of which `np.load` opens the first:
 
-    grids    float32 [rows, depth]: the steps of all used records, one record after the other
-    records  for each its first row, first window, tempo in qpm, and where its text ends
+    grids    float32 [rows, depth]: the steps of all used records
+    records  for each record its first row, first window, tempo in qpm, and the end of its text
     text     for each record, JSON: its id and file name
-    about    JSON: the key, the version, and the account of what was lost
+    about    JSON: the key, the version, and the WindowReport
 """
 
+import functools
 import hashlib
 import json
 import mmap
 import os
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -47,19 +48,19 @@ class CachedWindows:
 
     Attributes:
       layout: How they were cut.
-      report: How many there are, and what was lost.
-      key: What they were made of, and by which version.
+      report: Counts of windows, and of what was lost.
+      key: Identifies the records, layout and version that they were made from.
     """
 
     def __init__(self, file: BinaryIO, layout: Layout):
-        """Maps a file that `load` made; it may be closed and even removed then."""
+        """Map a file of `load` into memory; it may then be closed and removed."""
         self.layout = layout
         file.seek(0)
         np.lib.format.read_magic(file)
         shape, _, dtype = np.lib.format.read_array_header_1_0(file)
         start = file.tell()
         self._grids = np.empty((0, shape[1]), dtype)
-        if shape[0]:  # nothing cannot be mapped
+        if shape[0]:  # an empty array cannot be mapped
             self._grids = np.memmap(file, dtype, "r", start, shape)
         file.seek(start + self._grids.nbytes)
         self._records, self._text, about = (np.load(file) for _ in range(3))
@@ -71,7 +72,7 @@ class CachedWindows:
         return self.report.windows
 
     def outputs(self, indices: np.ndarray) -> np.ndarray:
-        """The windows of these numbers: float32 [n, window_steps, depth], in memory of its own."""
+        """Return a copy of the windows at these indices: float32 [n, window_steps, depth]."""
         steps = self.layout.window_steps
         windows = np.empty((len(indices), steps, self._grids.shape[1]), np.float32)
         record = self._record_of(indices)
@@ -79,13 +80,13 @@ class CachedWindows:
         first_rows = self._records["first_row"][record] + hops * self.layout.hop_steps
         for window, row in zip(windows, first_rows.tolist(), strict=True):
             window[:] = self._grids[row : row + steps]
-        # Pages stay in the system's cache; mapped, they would count as this process' memory.
+        # Unmapped pages stay in the system's cache and do not count as memory of this process.
         if isinstance(self._grids.base, mmap.mmap) and hasattr(mmap, "MADV_DONTNEED"):
             self._grids.base.madvise(mmap.MADV_DONTNEED)
         return windows
 
     def source(self, index: int) -> WindowSource:
-        """The record that a window comes from, its first bar there, and the tempo."""
+        """Return the record that a window was cut from."""
         number = int(self._record_of(np.array([index]))[0])
         record = self._records[number]
         text_start = self._records["text_end"][number - 1] if number else 0
@@ -106,24 +107,24 @@ def load(
     keep: bool = True,
     workers: int | None = None,
 ) -> CachedWindows:
-    """The windows of records, from the file beside them if it fits, or made and put there.
+    """Load the windows of records from the cache file beside them, or make and cache them.
 
     Args:
       examples: The records.
       layout: How to cut them.
-      fallback_dir: Where the file goes if the records' own folder cannot be written to.
-      log: Gets a line where windows have to be made.
-      keep: Leave the file for the next time; otherwise it is made in `fallback_dir`, and gone
-        as soon as nobody has it open.
-      workers: Processes to make them with; one for each core where it is None.
+      fallback_dir: Directory of the cache file if the records' own cannot be written to.
+      log: Gets a line if windows have to be made.
+      keep: Keep the cache file; otherwise it is a temporary file in `fallback_dir`.
+      workers: Number of processes; all cores by default.
 
     Raises:
       GroovaeError: the records are damaged, or the file cannot be written.
     """
     key = _key(examples, layout)
+    write = functools.partial(_write, examples=examples, layout=layout, key=key, workers=workers)
     if not keep:
         log(f"making the windows of {examples.name}")
-        return _make_unnamed(examples, layout, key, Path(fallback_dir), workers)
+        return _make_unnamed(Path(fallback_dir), write)
     paths = _paths(examples, layout, Path(fallback_dir))
     for path in paths:
         windows = _open(path, layout, log)
@@ -131,7 +132,8 @@ def load(
             return windows
     path = next((path for path in paths if os.access(path.parent, os.W_OK)), paths[-1])
     log(f"making the windows of {examples.name}, to keep in {path}")
-    return _make(examples, layout, key, path, workers)
+    with atomic_write(path) as temporary, open(temporary, "w+b") as file:
+        return write(file)
 
 
 def _key(examples: Examples, layout: Layout) -> str:
@@ -142,20 +144,20 @@ def _key(examples: Examples, layout: Layout) -> str:
 
 
 def _paths(examples: Examples, layout: Layout, fallback_dir: Path) -> list[Path]:
-    """One place for each set of files and each layout, so that the old file is replaced.
+    """Return the paths to try, beside the records and in `fallback_dir`.
 
-    Beside the records, and for those in a folder that cannot be written to, `fallback_dir`.
+    There is one name for each set of files and layout, so that an outdated file is replaced.
     """
     names = [os.path.basename(file) for file in examples.files]
-    what = hashlib.sha256(json.dumps([names, layout.grid_options()]).encode()).hexdigest()[:8]
+    digest = hashlib.sha256(json.dumps([names, layout.grid_options()]).encode()).hexdigest()[:8]
     beside = Path(examples.files[0])
-    name = f"{beside.name}.windows-{what}.npy"
+    name = f"{beside.name}.windows-{digest}.npy"
     is_local = "://" not in examples.files[0]
     return [*([beside.with_name(name)] if is_local else []), fallback_dir / name]
 
 
 def _open(path: Path, layout: Layout, log: Log) -> CachedWindows | None:
-    """What a file holds, or None if there is none or it is not whole."""
+    """Open a cache file; return None if there is none or it is not valid."""
     try:
         with open(path, "rb") as file:
             size = os.fstat(file.fileno()).st_size - SHA256_BYTES
@@ -165,28 +167,19 @@ def _open(path: Path, layout: Layout, log: Log) -> CachedWindows | None:
             return CachedWindows(file, layout)
     except FileNotFoundError:
         return None
-    except (ValueError, KeyError, TypeError):  # whole, but of another version
+    except (ValueError, KeyError, TypeError):  # undamaged, of another version
         return None
     except OSError as error:
         raise GroovaeError(f"cannot read {path}: {error.strerror}; remove it") from error
 
 
-def _make_unnamed(
-    examples: Examples, layout: Layout, key: str, folder: Path, workers: int | None
-) -> CachedWindows:
+def _make_unnamed(folder: Path, write: Callable[[BinaryIO], CachedWindows]) -> CachedWindows:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder) as file:
-            return _write(file, examples, layout, key, workers)
+            return write(file)
     except OSError as error:
         raise GroovaeError(f"cannot write in {folder}: {error.strerror or error}") from error
-
-
-def _make(
-    examples: Examples, layout: Layout, key: str, path: Path, workers: int | None
-) -> CachedWindows:
-    with atomic_write(path) as temporary, open(temporary, "w+b") as file:
-        return _write(file, examples, layout, key, workers)
 
 
 def _write(
@@ -210,7 +203,7 @@ def _write(
 
 
 def _write_header(file: BinaryIO, rows: int, depth: int) -> int:
-    """NumPy leaves room for the number of rows to grow; returns the bytes it took."""
+    """Write the header of `grids`, whose size NumPy keeps for any number of rows; return it."""
     header = {"descr": "<f4", "fortran_order": False, "shape": (rows, depth)}
     np.lib.format.write_array_header_1_0(file, header)
     return file.tell()
@@ -219,14 +212,14 @@ def _write_header(file: BinaryIO, rows: int, depth: int) -> int:
 def _write_grids(
     file: BinaryIO, examples: Examples, layout: Layout, workers: int | None
 ) -> tuple[bytearray, bytearray, WindowReport]:
-    """Appends the grid of each record that gives windows; returns the table, texts and account."""
+    """Write the grid of each record that gives windows; return `records`, `text` and the report."""
     records, text, total, rows = bytearray(), bytearray(), WindowReport(), 0
 
     def convert(sequence: Any) -> tuple[WindowReport, int, np.ndarray, np.ndarray, float, str]:
         report = WindowReport()
         grid = to_grid(sequence, layout, report)
         used = grid.outputs[: grid.starts[-1] + layout.window_steps if grid.starts else 0]
-        steps = np.flatnonzero(used.any(axis=1))  # hours of silence travel light
+        steps = np.flatnonzero(used.any(axis=1))  # silence is not sent between processes
         source = json.dumps([sequence.id, sequence.filename])
         return report, len(used), steps, used[steps], grid.tempo_qpm, source
 
@@ -243,7 +236,7 @@ def _write_grids(
 
 
 def _sha256(file: BinaryIO, size: int) -> bytes:
-    """Of the next `size` bytes, behind which the file then stands."""
+    """Read the next `size` bytes, and return their SHA-256."""
     digest = hashlib.sha256()
     while size:
         data = file.read(min(size, READ_BYTES))

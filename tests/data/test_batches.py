@@ -1,4 +1,4 @@
-"""Batches: each window once in an epoch, in an order that a seed and a step repeat."""
+"""Tests of groovae.data.batches: order, contents and note dropout."""
 
 import itertools
 from collections import Counter
@@ -19,7 +19,7 @@ from groovae.data.window_cache import CachedWindows
 from groovae.upstream import magenta_configs
 
 NOTE_DROPOUT = "groovae_2bar_tap_fixed_velocity_note_dropout"
-BATCH_SIZE = 40  # five batches are the 200 windows of the fixture `records`
+BATCH_SIZE = 40  # the fixture `records` has 200 windows
 
 
 def load(records: Path, name: str = "groovae_4bar", **policy: int) -> CachedWindows:
@@ -31,12 +31,12 @@ def take(count: int, windows: CachedWindows, batch_size: int = BATCH_SIZE, seed:
 
 
 def rows(batches: Iterable[tuple[np.ndarray, ...]]) -> list[bytes]:
-    """Each window as bytes: its inputs, outputs and controls."""
+    """Return each window as bytes: its inputs, outputs and controls."""
     windows = (window for batch in batches for window in zip(*batch[:3], strict=True))
     return [np.concatenate(window, axis=-1).astype(np.float32).tobytes() for window in windows]
 
 
-# The order
+# Order
 
 
 @given(
@@ -45,7 +45,7 @@ def rows(batches: Iterable[tuple[np.ndarray, ...]]) -> list[bytes]:
     seed=st.integers(0, 2**31 - 1),
     start_step=st.integers(0, 40),
 )
-def test_an_epoch_has_each_window_once_from_wherever_it_starts(
+def test_order_has_each_window_once_per_epoch_and_resumes(
     num_windows: int, batch_size: int, seed: int, start_step: int
 ) -> None:
     steps = start_step + 2 * num_windows // batch_size + 3
@@ -60,7 +60,7 @@ def test_an_epoch_has_each_window_once_from_wherever_it_starts(
         np.testing.assert_array_equal(once, np.arange(num_windows))
 
 
-def test_each_epoch_and_each_seed_has_an_order_of_its_own() -> None:
+def test_epochs_and_seeds_have_different_orders() -> None:
     orders = [
         tuple(batch.tolist())
         for seed in (1, 2)
@@ -69,11 +69,11 @@ def test_each_epoch_and_each_seed_has_an_order_of_its_own() -> None:
     assert len(set(orders)) == 10
 
 
-# What is in a batch
+# Contents
 
 
 @pytest.mark.parametrize("name", sorted(set(CONFIG_MAP) - {NOTE_DROPOUT}))
-def test_an_epoch_holds_each_of_magentas_windows_once(records: Path, name: str) -> None:
+def test_epoch_has_each_window_of_magenta_once(records: Path, name: str) -> None:
     converter = magenta_configs.CONFIG_MAP[name].data_converter
     converter.set_mode("train")
     expected = rows([converter.to_tensors(sequence) for sequence in find(records)])
@@ -83,7 +83,7 @@ def test_an_epoch_holds_each_of_magentas_windows_once(records: Path, name: str) 
 
 
 @pytest.mark.parametrize("name", sorted(CONFIG_MAP))
-def test_batches_go_on_from_any_number(records: Path, name: str) -> None:
+def test_batches_resume_at_any_number(records: Path, name: str) -> None:
     windows = load(records, name)
     whole = list(itertools.islice(training_batches(windows, 3, seed=7), 6))
     resumed = list(itertools.islice(training_batches(windows, 3, seed=7, first=2), 4))
@@ -98,7 +98,7 @@ def test_batches_go_on_from_any_number(records: Path, name: str) -> None:
 
 
 @pytest.mark.parametrize("workers", [1, 2, 3])
-def test_workers_share_the_batches_that_one_would_have_got(records: Path, workers: int) -> None:
+def test_workers_share_the_batches_of_one_worker(records: Path, workers: int) -> None:
     windows = load(records)
     shares = [
         itertools.islice(training_batches(windows, 8, seed=5, first=k, every=workers), 4)
@@ -110,7 +110,7 @@ def test_workers_share_the_batches_that_one_would_have_got(records: Path, worker
 
 
 @pytest.mark.parametrize("batch_size", [7, 40, 200, 999])
-def test_an_evaluation_sees_each_window_once_in_order(records: Path, batch_size: int) -> None:
+def test_evaluation_batches_have_each_window_once_in_order(records: Path, batch_size: int) -> None:
     windows = load(records)
     batches = list(evaluation_batches(windows, batch_size))
     assert [len(batch.lengths) for batch in batches[:-1]] == [batch_size] * (len(batches) - 1)
@@ -118,7 +118,7 @@ def test_an_evaluation_sees_each_window_once_in_order(records: Path, batch_size:
     np.testing.assert_array_equal(outputs, windows.outputs(np.arange(200)))
 
 
-def test_note_dropout_is_drawn_anew_in_each_epoch_and_again_by_the_seed(records: Path) -> None:
+def test_note_dropout_differs_by_epoch_and_repeats_by_seed(records: Path) -> None:
     windows = load(records, NOTE_DROPOUT)
     count = len(windows) // BATCH_SIZE
     first = take(2 * count, windows)

@@ -1,4 +1,4 @@
-"""`download`: the dataset lands whole, or nothing is left behind."""
+"""Tests of groovae.data.groove_midi_dataset.download."""
 
 import contextlib
 import dataclasses
@@ -26,14 +26,14 @@ INFO = "drummer,session\n"
 
 
 class Server(ThreadingHTTPServer):
-    """Answers with the bytes of `raw_answer`, sent as they are, and counts the calls."""
+    """Send the bytes of `raw_answer` unchanged, and count the requests."""
 
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), Handler)
         self.raw_answer, self.calls = b"", 0
 
     def answer(self, raw: bytes) -> str:
-        """The address that gives this answer."""
+        """Set the answer, and return its URL."""
         self.raw_answer, self.calls = raw, 0
         return f"http://127.0.0.1:{self.server_port}/groove.zip"
 
@@ -48,7 +48,7 @@ class Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         self.server.calls += 1
-        with contextlib.suppress(ConnectionError):  # a client that has seen enough hangs up
+        with contextlib.suppress(ConnectionError):  # the client may close the connection
             self.wfile.write(self.server.raw_answer)
 
     def log_message(self, *_: object) -> None:
@@ -65,7 +65,7 @@ def server() -> Iterator[Server]:
 
 
 def zip_of(*members: tuple[str, str], mode: int = stat.S_IFREG | 0o644) -> bytes:
-    """A zip of files and their text; a name that ends with a slash is a folder."""
+    """Return a zip of (name, text); a name that ends with a slash is a folder."""
     file = io.BytesIO()
     with zipfile.ZipFile(file, "w") as archive:
         for name, text in members:
@@ -92,7 +92,7 @@ def assert_fails(tmp_path: Path, archive: RemoteFile, message: str) -> None:
 
 
 @pytest.mark.parametrize("exists", [False, True])
-def test_a_good_archive_lands_whole(tmp_path: Path, server: Server, exists: bool) -> None:
+def test_archive_is_unpacked(tmp_path: Path, server: Server, exists: bool) -> None:
     dest = tmp_path / "data" / "groove"
     if exists:
         dest.mkdir(parents=True)
@@ -111,44 +111,40 @@ def test_a_good_archive_lands_whole(tmp_path: Path, server: Server, exists: bool
     [GOOD + b"x", GOOD[:-1], b"", b"\0" + GOOD[1:], GOOD * 100],
     ids=["longer", "shorter", "empty", "other hash", "endless"],
 )
-def test_another_file_than_expected_is_refused(
-    tmp_path: Path, server: Server, content: bytes
-) -> None:
+def test_wrong_contents_raise(tmp_path: Path, server: Server, content: bytes) -> None:
     archive = archive_of(GOOD, server.serve(content))
-    assert_fails(tmp_path, archive, f"not the expected file: .* expected {len(GOOD):,}")
+    assert_fails(tmp_path, archive, f"expected {len(GOOD):,}")
 
 
-def test_another_size_than_expected_is_refused(tmp_path: Path, server: Server) -> None:
+def test_wrong_size_raises(tmp_path: Path, server: Server) -> None:
     archive = dataclasses.replace(archive_of(GOOD, server.serve(GOOD)), size=len(GOOD) + 1)
-    assert_fails(tmp_path, archive, "not the expected file")
+    assert_fails(tmp_path, archive, "expected")
 
 
-def test_no_more_is_fetched_than_is_expected(tmp_path: Path, server: Server) -> None:
+def test_download_stops_at_the_expected_size(tmp_path: Path, server: Server) -> None:
     done: list[int] = []
-    with pytest.raises(GroovaeError, match="not the expected file"):
+    with pytest.raises(GroovaeError, match="expected"):
         download(tmp_path / "groove", archive_of(GOOD, server.serve(b"x" * 5_000_000)), done.append)
     assert done[-1] <= len(GOOD) + system_download.CHUNK_BYTES
 
 
-def test_no_more_is_fetched_than_any_file_has_where_the_length_is_not_known(
+def test_download_of_unknown_size_stops_at_max_bytes(
     tmp_path: Path, server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(system_download, "MAX_BYTES", len(GOOD))
     done: list[int] = []
     archive = dataclasses.replace(archive_of(GOOD, server.serve(b"x" * 5_000_000)), size=None)
-    with pytest.raises(GroovaeError, match="not the expected file"):
+    with pytest.raises(GroovaeError, match="expected"):
         download(tmp_path / "groove", archive, done.append)
     assert done[-1] <= len(GOOD) + system_download.CHUNK_BYTES
     download(tmp_path / "groove", dataclasses.replace(archive, url=server.serve(GOOD)))
 
 
-def test_a_disk_without_room_is_one_error(
-    tmp_path: Path, server: Server, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_full_disk_raises(tmp_path: Path, server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     archive = archive_of(GOOD, server.serve(GOOD))
     with open("/dev/full", "w+b") as full:
         monkeypatch.setattr(tempfile, "TemporaryFile", lambda: full)
-        assert_fails(tmp_path, archive, r"cannot write a temporary file: No space left.* TMPDIR")
+        assert_fails(tmp_path, archive, "No space left")
 
 
 @pytest.mark.parametrize(
@@ -156,29 +152,29 @@ def test_a_disk_without_room_is_one_error(
     [
         (b"HTTP/1.1 200 OK\r\nContent-Length: 99999\r\n\r\n" + GOOD[:100], "100 bytes|Incomplete"),
         (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nff\r\nPK", "cannot fetch"),
-        (b"HTTP/1.1 404 Not Found\r\n\r\n", "cannot fetch .*Not Found; try again"),
-        (b"HTTP/1.1 500 Broken\r\n\r\n", "cannot fetch .*Broken; try again"),
+        (b"HTTP/1.1 404 Not Found\r\n\r\n", "Not Found"),
+        (b"HTTP/1.1 500 Broken\r\n\r\n", "Broken"),
         (b"HTTP/1.1 302 Go\r\nLocation: gopher://a/\r\n\r\n", "cannot fetch"),
         (b"SSH-2.0-OpenSSH_9.6\r\n", "cannot fetch"),
         (b"", "cannot fetch"),
     ],
     ids=["cut", "cut chunk", "404", "500", "strange redirect", "not HTTP", "hung up"],
 )
-def test_a_broken_answer_is_one_error(
+def test_invalid_http_answer_raises(
     tmp_path: Path, server: Server, answer: bytes, message: str
 ) -> None:
     assert_fails(tmp_path, archive_of(GOOD, server.answer(answer)), message)
 
 
-def test_a_refused_connection_is_one_error(tmp_path: Path) -> None:
+def test_refused_connection_raises(tmp_path: Path) -> None:
     with Server() as closed:
         url = closed.serve(GOOD)
-    assert_fails(tmp_path, archive_of(GOOD, url), "cannot fetch .*refused; try again")
+    assert_fails(tmp_path, archive_of(GOOD, url), "refused")
 
 
 @pytest.mark.parametrize("url", ["groove.zip", "http://a b/", "http://127.0.0.1:port/"])
-def test_an_address_that_is_none_is_a_wrong_call(tmp_path: Path, url: str) -> None:
-    with pytest.raises(UsageError, match=f"{re.escape(url)}: this is not an address"):
+def test_invalid_url_is_a_usage_error(tmp_path: Path, url: str) -> None:
+    with pytest.raises(UsageError, match=re.escape(url)):
         download(tmp_path / "groove", archive_of(GOOD, url))
     assert list(tmp_path.iterdir()) == []
 
@@ -203,7 +199,7 @@ BAD_ARCHIVES = {
 
 
 @pytest.mark.parametrize(("content", "message"), BAD_ARCHIVES.values(), ids=BAD_ARCHIVES)
-def test_a_bad_archive_is_refused(
+def test_malicious_or_damaged_archive_raises(
     tmp_path: Path, server: Server, content: bytes, message: str
 ) -> None:
     assert_fails(tmp_path, archive_of(content, server.serve(content)), message)
@@ -211,17 +207,13 @@ def test_a_bad_archive_is_refused(
     assert not Path("/evil").exists()
 
 
-def test_a_zip_bomb_is_refused(
-    tmp_path: Path, server: Server, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_zip_bomb_raises(tmp_path: Path, server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(groove_midi_dataset, "MAX_UNPACKED_BYTES", 20_000)
     assert_fails(tmp_path, archive_of(GOOD, server.serve(GOOD)), "too large to unpack")
 
 
 @pytest.mark.parametrize("is_file", [False, True])
-def test_what_is_there_stays_and_nothing_is_fetched(
-    tmp_path: Path, server: Server, is_file: bool
-) -> None:
+def test_existing_destination_is_kept(tmp_path: Path, server: Server, is_file: bool) -> None:
     mine = tmp_path / "groove" if is_file else tmp_path / "groove" / "mine"
     mine.parent.mkdir(exist_ok=True)
     mine.write_text("mine")
@@ -231,15 +223,13 @@ def test_what_is_there_stays_and_nothing_is_fetched(
     assert server.calls == 0
 
 
-def test_the_command_refuses_another_file(groovae: Groovae, tmp_path: Path, server: Server) -> None:
+def test_command_rejects_wrong_contents(groovae: Groovae, tmp_path: Path, server: Server) -> None:
     result = groovae("download", f"--url={server.serve(GOOD)}", "--dest=groove")
-    assert_one_line(result, 1, "not the expected file", f"expected {GROOVE.size:,}")
+    assert_one_line(result, 1, f"expected {GROOVE.size:,}")
     assert result.stdout == ""
     assert list(tmp_path.iterdir()) == []
 
 
-def test_the_command_refuses_what_is_no_address(groovae: Groovae, tmp_path: Path) -> None:
-    assert_one_line(
-        groovae("download", "--url=groove.zip"), 2, "groove.zip: this is not an address"
-    )
+def test_command_rejects_invalid_url(groovae: Groovae, tmp_path: Path) -> None:
+    assert_one_line(groovae("download", "--url=groove.zip"), 2, "groove.zip")
     assert list(tmp_path.iterdir()) == []

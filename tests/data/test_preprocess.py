@@ -1,4 +1,4 @@
-"""`groovae preprocess`: Magenta's records, whatever else is in the folder, and no half outputs."""
+"""Tests of groovae.data.preprocess: records equal Magenta's, and bad files are skipped."""
 
 import csv
 import hashlib
@@ -54,17 +54,17 @@ def write_mxl(path: Path) -> None:
 
 @pytest.fixture
 def tree(tmp_path: Path) -> Path:
-    """Two good files, one of them in a folder."""
+    """Two valid files, one of them in a subfolder."""
     write_groove(tmp_path / "tree" / "b.mid")
     write_groove(tmp_path / "tree" / "a" / "c.mid", hits=5)
     return tmp_path / "tree"
 
 
-# The records are Magenta's
+# Records
 
 
 @pytest.mark.slow
-def test_gmd_gives_the_records_of_native_magenta(gmd_records: Path, native: Path) -> None:
+def test_records_of_gmd_equal_magentas(gmd_records: Path, native: Path) -> None:
     with open(native / "groove_records.tsv", newline="") as file:
         expected = [tuple(row.values()) for row in csv.DictReader(file, delimiter="\t")]
     records = []
@@ -78,7 +78,7 @@ def test_gmd_gives_the_records_of_native_magenta(gmd_records: Path, native: Path
     assert report_of(gmd_records)["converted"] == 1150
 
 
-def test_every_format_gives_magentas_record(tree: Path, tmp_path: Path) -> None:
+def test_records_of_all_formats_equal_magentas(tree: Path, tmp_path: Path) -> None:
     write_groove(tree / "UPPER.MIDI", hits=3)
     write_groove(tree / "a" / "deeper" / "x.Midi", hits=4)
     (tree / "score.xml").write_text(SCORE)
@@ -92,8 +92,8 @@ def test_every_format_gives_magentas_record(tree: Path, tmp_path: Path) -> None:
     assert sorted(read(tmp_path / "ours")) == sorted(read(tmp_path / "theirs"))
 
 
-def test_mxl_in_capitals_is_as_good(tree: Path, tmp_path: Path) -> None:
-    """For Magenta it is broken XML."""
+def test_upper_case_mxl(tree: Path, tmp_path: Path) -> None:
+    """Magenta reads it as XML and fails."""
     write_mxl(tree / "low.mxl")
     write_mxl(tree / "CAP.MXL")
     convert_directory(tree, tmp_path / "out")
@@ -107,7 +107,7 @@ def test_mxl_in_capitals_is_as_good(tree: Path, tmp_path: Path) -> None:
     ("cwd", "spelling"),
     [("", "tree"), ("", "tree/"), ("", "./tree//"), ("tree", "."), ("tree/a", ".."), ("", "{}/")],
 )
-def test_a_folder_may_be_spelled_in_any_way(
+def test_spelling_of_the_folder_does_not_matter(
     tree: Path, monkeypatch: pytest.MonkeyPatch, cwd: str, spelling: str
 ) -> None:
     expected = tree.parent / "expected"
@@ -118,7 +118,7 @@ def test_a_folder_may_be_spelled_in_any_way(
     assert note_seq.NoteSequence.FromString(read(expected)[0]).collection_name == "tree"
 
 
-def test_twice_gives_the_same_bytes(tree: Path, tmp_path: Path) -> None:
+def test_output_is_reproducible(tree: Path, tmp_path: Path) -> None:
     (tree / "broken.mid").write_bytes(b"broken")
     both = []
     for _ in range(2):
@@ -127,7 +127,7 @@ def test_twice_gives_the_same_bytes(tree: Path, tmp_path: Path) -> None:
     assert both[0] == both[1]
 
 
-def test_a_tunebook_gives_a_record_for_each_tune(tree: Path, tmp_path: Path) -> None:
+def test_abc_file_gives_one_record_per_tune(tree: Path, tmp_path: Path) -> None:
     (tree / "a" / "book.abc").write_text(TUNES)
     report = convert_directory(tree, tmp_path / "out")
     sequences = [note_seq.NoteSequence.FromString(record) for record in read(tmp_path / "out")[:2]]
@@ -139,7 +139,7 @@ def test_a_tunebook_gives_a_record_for_each_tune(tree: Path, tmp_path: Path) -> 
     assert (report.files, report.converted, report.records, report.skipped) == (3, 3, 4, [])
 
 
-def test_a_broken_tune_costs_only_itself(tree: Path, tmp_path: Path) -> None:
+def test_damaged_tune_is_skipped(tree: Path, tmp_path: Path) -> None:
     (tree / "book.abc").write_text(TUNES + "\nX:8\nK:C\n[CEG]|\n")
     report = convert_directory(tree, tmp_path / "out")
     assert (report.files, report.converted, report.records) == (3, 3, 4)
@@ -147,11 +147,11 @@ def test_a_broken_tune_costs_only_itself(tree: Path, tmp_path: Path) -> None:
     assert report.skipped == [{"file": "book.abc", "reason": "broken ABC", "detail": detail}]
 
 
-# What else lies in a folder
+# Other files
 
 
 @pytest.mark.parametrize("name", BROKEN)
-def test_a_broken_file_costs_only_itself(tree: Path, tmp_path: Path, name: str) -> None:
+def test_damaged_file_is_skipped(tree: Path, tmp_path: Path, name: str) -> None:
     (tree / name).write_bytes(BROKEN[name])
     convert_directory(tree, tmp_path / "out")
     assert filenames(tmp_path / "out") == ["a/c.mid", "b.mid"]
@@ -169,7 +169,7 @@ def test_a_broken_file_costs_only_itself(tree: Path, tmp_path: Path, name: str) 
         st.binary().map(lambda data: MIDI_HEADER + data),
     )
 )
-def test_no_bytes_stop_the_run(content: bytes) -> None:
+def test_any_bytes_are_survived(content: bytes) -> None:
     with tempfile.TemporaryDirectory() as folder:
         tree = Path(folder, "tree")
         write_groove(tree / "good.mid")
@@ -182,7 +182,7 @@ def test_no_bytes_stop_the_run(content: bytes) -> None:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="other systems have no such names")
-def test_names_that_are_not_utf8_survive(tree: Path, tmp_path: Path) -> None:
+def test_file_names_that_are_not_utf8(tree: Path, tmp_path: Path) -> None:
     folder = os.fsencode(tree)
     os.mkdir(folder + b"/\xff")
     (tree / "book.abc").write_text(TUNES)
@@ -206,7 +206,7 @@ def test_names_that_are_not_utf8_survive(tree: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="other systems have no such names")
-def test_a_folder_whose_name_is_not_utf8(tree: Path, tmp_path: Path) -> None:
+def test_folder_name_that_is_not_utf8(tree: Path, tmp_path: Path) -> None:
     folder = os.fsdecode(os.fsencode(tmp_path) + b"/\xe9")
     shutil.copytree(tree, folder)
     (tree / "broken.mid").write_bytes(b"broken")
@@ -225,7 +225,7 @@ def test_a_folder_whose_name_is_not_utf8(tree: Path, tmp_path: Path) -> None:
     assert report.as_dict() == report_of(Path(folder, "out"))
 
 
-def test_a_name_may_be_all_suffix(tree: Path, tmp_path: Path) -> None:
+def test_file_name_may_be_all_suffix(tree: Path, tmp_path: Path) -> None:
     write_groove(tree / ".mid", hits=3)
     write_groove(tree / "a" / ".MIDI", hits=4)
     converter_script.convert_directory(str(tree), str(tmp_path / "theirs"), recursive=True)
@@ -240,14 +240,14 @@ def test_a_name_may_be_all_suffix(tree: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("link", "target"), [("itself", "."), ("a/up", ".."), ("a/root", "../../tree"), ("0", "a")]
 )
-def test_a_linked_folder_is_read_once(tree: Path, tmp_path: Path, link: str, target: str) -> None:
+def test_linked_folder_is_read_once(tree: Path, tmp_path: Path, link: str, target: str) -> None:
     (tree / link).symlink_to(target)
     report = convert_directory(tree, tmp_path / "out")
     assert filenames(tmp_path / "out") == ["a/c.mid", "b.mid"]
     assert report.files == 2
 
 
-def test_a_file_of_several_names_is_read_once_by_its_real_one(tree: Path, tmp_path: Path) -> None:
+def test_linked_files_are_read_once(tree: Path, tmp_path: Path) -> None:
     (tree / "0 link.mid").symlink_to("b.mid")
     (tree / "a" / "0 link.mid").symlink_to("../a/c.mid")
     os.link(tree / "b.mid", tree / "z hard link.mid")
@@ -261,7 +261,7 @@ def test_a_file_of_several_names_is_read_once_by_its_real_one(tree: Path, tmp_pa
     }
 
 
-def test_what_only_links_lead_to_is_read_once(tree: Path, tmp_path: Path) -> None:
+def test_links_to_other_folders_are_followed_once(tree: Path, tmp_path: Path) -> None:
     write_groove(tmp_path / "far" / "folder" / "x.mid", hits=3)
     write_groove(tmp_path / "far" / "y.mid", hits=4)
     (tree / "a" / "folder").symlink_to("../../far/folder")
@@ -274,15 +274,15 @@ def test_what_only_links_lead_to_is_read_once(tree: Path, tmp_path: Path) -> Non
     assert report.duplicates == {"2 y.mid": "1 y.mid", "far/y.mid": "1 y.mid"}
 
 
-def test_a_link_to_itself_is_reported(tree: Path, tmp_path: Path) -> None:
+def test_link_to_itself_is_skipped(tree: Path, tmp_path: Path) -> None:
     (tree / "self.mid").symlink_to("self.mid")
     report = convert_directory(tree, tmp_path / "out")
     assert filenames(tmp_path / "out") == ["a/c.mid", "b.mid"]
     assert [skip["file"] for skip in report.skipped] == ["self.mid"]
 
 
-def test_a_process_of_its_own_says_what_it_wrote(tree: Path, groovae: Groovae) -> None:
-    """In a process, since a pipe that nobody writes to would hold up this one for good."""
+def test_command_reports_what_it_wrote(tree: Path, groovae: Groovae) -> None:
+    """In a subprocess, since reading a named pipe would block this one."""
     os.mkfifo(tree / "pipe.mid")
     (tree / "dangling.mid").symlink_to("nowhere.mid")
     (tree / "broken.mid").write_bytes(b"broken")
@@ -299,15 +299,15 @@ def test_a_process_of_its_own_says_what_it_wrote(tree: Path, groovae: Groovae) -
     skipped = ["broken.mid", "dangling.mid", "pipe.mid"]
     assert [skip["file"] for skip in report["skipped"]] == skipped
     assert report["skipped_by_reason"] == {"unreadable file": 2, "broken MIDI": 1}
-    assert "skipped 1: broken MIDI, such as broken.mid" in result.stderr
+    assert "broken.mid" in result.stderr
     assert report["other_files"] == {".txt": 1}
-    assert "wrote 3 records from 3 of 6 files" in result.stderr
+    assert "3 records from 3 of 6 files" in result.stderr
 
 
-def test_an_unreadable_folder_is_reported(
+def test_unreadable_folder_is_reported(
     tree: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """One that lies too deep for a path, since root may read all others."""
+    """The path is too long to open, since root may read all other folders."""
     monkeypatch.chdir(tree)
     for _ in range(17):
         os.mkdir("d" * 250)
@@ -318,7 +318,7 @@ def test_an_unreadable_folder_is_reported(
     assert "File name too long" in report.skipped[0]["detail"]
 
 
-def test_progress_counts_every_file(tree: Path, tmp_path: Path) -> None:
+def test_progress_counts_all_files(tree: Path, tmp_path: Path) -> None:
     (tree / "broken.mid").write_bytes(b"broken")
     seen: list[tuple[int, int]] = []
     report = convert_directory(tree, tmp_path / "out", lambda *done: seen.append(done))

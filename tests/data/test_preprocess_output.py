@@ -1,4 +1,4 @@
-"""The output of `groovae preprocess`: the old one whole or the new one whole, come what may."""
+"""Tests that `groovae preprocess` replaces its outputs atomically."""
 
 import multiprocessing
 import os
@@ -27,7 +27,7 @@ Command = Callable[..., subprocess.CompletedProcess[str]]
 
 @pytest.fixture
 def tree(tmp_path: Path) -> Path:
-    """A folder of one good file, of 400 notes."""
+    """A folder with one valid file of 400 notes."""
     hits = [Note(i / 4, i / 4 + 0.1, 36, 90) for i in range(400)]
     write_midi(tmp_path / "tree" / "b.mid", hits)
     return tmp_path / "tree"
@@ -35,7 +35,7 @@ def tree(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def old(tmp_path: Path) -> Path:
-    """An output of an earlier run, which a run that fails must leave alone."""
+    """Outputs of an earlier run, which a failing run must not change."""
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "old.tfrecord").write_bytes(b"old records")
     (tmp_path / "out" / "old.tfrecord.report.json").write_bytes(b"old report")
@@ -50,7 +50,7 @@ def assert_untouched(old: Path) -> None:
 
 @pytest.fixture
 def command(capsys: pytest.CaptureFixture[str]) -> Command:
-    """Runs the command line in this process, which spares the imports."""
+    """Run the command line in this process, without another import."""
 
     def run(*arguments: object) -> subprocess.CompletedProcess[str]:
         code = main(["preprocess", *map(str, arguments)])
@@ -68,7 +68,7 @@ def command(capsys: pytest.CaptureFixture[str]) -> Command:
         ({"empty.abc": b""}, ["none of 1 files", "empty.abc"]),
     ],
 )
-def test_a_folder_without_music_keeps_the_old_output(
+def test_folder_without_music_keeps_old_output(
     old: Path, tmp_path: Path, command: Command, files: dict[str, bytes], words: list[str]
 ) -> None:
     (tmp_path / "in").mkdir()
@@ -81,7 +81,7 @@ def test_a_folder_without_music_keeps_the_old_output(
 @pytest.mark.parametrize(
     ("name", "word"), [("missing", "no such folder"), ("tree/b.mid", "this is a file")]
 )
-def test_no_folder_keeps_the_old_output(
+def test_missing_folder_keeps_old_output(
     tree: Path, old: Path, tmp_path: Path, command: Command, name: str, word: str
 ) -> None:
     assert_one_line(command(tmp_path / name, old), 1, name, word)
@@ -89,16 +89,14 @@ def test_no_folder_keeps_the_old_output(
 
 
 @pytest.mark.parametrize("name", ["tree/b.mid/out", "tree", "/proc/out", "x" * 300])
-def test_an_output_that_cannot_be_written(
+def test_unwritable_output_is_an_error(
     tree: Path, tmp_path: Path, command: Command, name: str
 ) -> None:
     assert_one_line(command(tree, tmp_path / name), 1, "cannot write", name)
     assert os.listdir(tmp_path) == ["tree"]
 
 
-def test_a_report_that_cannot_be_written_keeps_the_old_output(
-    tree: Path, old: Path, command: Command
-) -> None:
+def test_unwritable_report_keeps_old_output(tree: Path, old: Path, command: Command) -> None:
     Path(f"{old}.report.json").unlink()
     Path(f"{old}.report.json").mkdir()
     assert_one_line(command(tree, old), 1, "cannot write", "report.json")
@@ -107,7 +105,7 @@ def test_a_report_that_cannot_be_written_keeps_the_old_output(
 
 
 def info_csv(files: Iterator[Path], root: Path) -> str:
-    """A table that deals out the files to the three splits in turn."""
+    """Return a table with the files in the three splits in turn."""
     lines = ["drummer,session,id,style,bpm,beat_type,time_signature,midi_filename,duration,split"]
     for i, path in enumerate(sorted(files)):
         split = ("train", "validation", "test")[i % 3]
@@ -116,7 +114,7 @@ def info_csv(files: Iterator[Path], root: Path) -> str:
 
 
 @pytest.mark.parametrize("flags", [[], ["--shards=2"], ["--splits"]], ids=str)
-def test_a_full_disk_keeps_the_old_output(tree: Path, tmp_path: Path, flags: list[str]) -> None:
+def test_full_disk_keeps_old_output(tree: Path, tmp_path: Path, flags: list[str]) -> None:
     (tree / "info.csv").write_text(info_csv(tree.glob("*.mid"), tree))
     output = tmp_path / "out" / "x.tfrecord"
     assert main(["preprocess", str(tree), str(output), *flags]) == 0
@@ -137,10 +135,10 @@ def contents(folder: Path) -> dict[str, bytes]:
 
 
 @pytest.mark.parametrize("kilobytes", [16, 40])
-def test_a_small_disk_keeps_the_old_output(
+def test_small_disk_keeps_old_output(
     tree: Path, tmp_path: Path, command: Command, kilobytes: int
 ) -> None:
-    """The records of one copy of the file take 17 kB; not even root can write past the end."""
+    """The records of one copy of the file take 17 kB."""
     disk = tmp_path / "disk"
     disk.mkdir()
     mount = ["mount", "-t", "tmpfs", "-o", f"size={kilobytes}k", "tmpfs", str(disk)]
@@ -156,8 +154,8 @@ def test_a_small_disk_keeps_the_old_output(
         subprocess.run(["umount", str(disk)], check=True)
 
 
-def test_ctrl_c_stops_the_run(tree: Path, old: Path) -> None:
-    """In the midst of a file that takes seconds, as a terminal sends it: to all processes."""
+def test_ctrl_c_stops_and_keeps_old_output(tree: Path, old: Path) -> None:
+    """Send it to all processes, as a terminal does, during a file that takes seconds."""
     write_track(tree / "a.mid", b"\x10\x99\x24\x40\x10\x99\x24\x00" * 200_000)
     with subprocess.Popen(
         [sys.executable, "-m", "groovae", "preprocess", str(tree), str(old)],
@@ -171,13 +169,13 @@ def test_ctrl_c_stops_the_run(tree: Path, old: Path) -> None:
             time.sleep(0.05)
         time.sleep(0.3)
         os.killpg(process.pid, signal.SIGINT)
-        _, told = process.communicate(timeout=60)
-    assert_one_line(subprocess.CompletedProcess([], process.returncode, "", told), 130, "Ctrl-C")
+        _, stderr = process.communicate(timeout=60)
+    assert_one_line(subprocess.CompletedProcess([], process.returncode, "", stderr), 130, "Ctrl-C")
     assert_untouched(old)
 
 
 def run(root: Path, output: Path, kind: str, alive: Connection | None = None) -> None:
-    """`alive` is open as long as this process, or a worker of it, is there."""
+    """Convert; `alive` stays open as long as this process or one of its workers runs."""
     convert: Callable[..., Any] = convert_splits if kind == "splits" else convert_directory
     convert(
         root, output, options=PreprocessOptions(shards=3 if kind == "shards" else None, workers=2)
@@ -185,8 +183,8 @@ def run(root: Path, output: Path, kind: str, alive: Connection | None = None) ->
 
 
 @pytest.mark.parametrize("kind", ["one file", "shards", "splits"])
-def test_kill_9_leaves_the_old_output_or_the_new_one(tmp_path: Path, kind: str) -> None:
-    """Each run is forked from a process that holds the imports, and killed a moment later."""
+def test_kill_9_leaves_old_or_new_output(tmp_path: Path, kind: str) -> None:
+    """Fork each run from a process with the imports, and kill it after a random time."""
     root, output = tmp_path / "in", tmp_path / "out" / "music.tfrecord"
     for seed in range(2):
         write_dataset(root / str(seed), seed=seed)
@@ -210,11 +208,11 @@ def test_kill_9_leaves_the_old_output_or_the_new_one(tmp_path: Path, kind: str) 
         time.sleep(rng.uniform(0, 1.2 * seconds) if i else 0)
         process.kill()
         process.join()
-        assert reader.poll(60), "its workers are still there"
+        assert reader.poll(60), "workers are still running"
         finish_interrupted(output.parent)
         now = {name: (output.parent / name).read_bytes() for name in new}
         assert now in (old, new)
         seen.append(now == new)
-    assert seen[0] is False, "killed before it began"
+    assert seen[0] is False, "killed at once"
     run(root, output, kind)
-    assert contents(output.parent) == new, "and nothing is left of those that were killed"
+    assert contents(output.parent) == new, "nothing is left of the killed runs"

@@ -1,4 +1,4 @@
-"""TFRecord files: read in order, whole or not at all, as NoteSequences or from TFDS."""
+"""Tests of groovae.data.records: finding and reading TFRecords."""
 
 import hashlib
 import io
@@ -24,7 +24,7 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> bytes:
     return write_records(path, *(a_groove(bars) for bars in (1, 2, 1))).read_bytes()
 
 
-def test_a_truncated_file_is_named(small: bytes, tmp_path: Path) -> None:
+def test_truncated_file_raises(small: bytes, tmp_path: Path) -> None:
     sizes = [len(a_groove(bars).SerializeToString()) + 16 for bars in (1, 2, 1)]
     whole_until = [0, sizes[0], sizes[0] + sizes[1]]
     path = tmp_path / "cut.tfrecord"
@@ -40,7 +40,7 @@ def test_a_truncated_file_is_named(small: bytes, tmp_path: Path) -> None:
 
 @settings(deadline=None)
 @given(st.integers(0), st.integers(1, 255))
-def test_a_changed_byte_is_found(
+def test_changed_byte_raises(
     small: bytes, tmp_path_factory: pytest.TempPathFactory, place: int, change: int
 ) -> None:
     changed = bytearray(small)
@@ -68,25 +68,25 @@ def an_example(**features: bytes) -> bytes:
         b"\0",
     ],
 )
-def test_records_of_something_else_are_named(tmp_path: Path, record: bytes) -> None:
+def test_other_records_raise(tmp_path: Path, record: bytes) -> None:
     path = write_records(tmp_path / "else.tfrecord", a_groove(), record)
     with pytest.raises(GroovaeError, match=r"else\.tfrecord: damaged after record 1, or not"):
         list(records.find(str(path)))
 
 
 @pytest.mark.parametrize("content", [b"a line of text\n", b"short", b"MThd" * 40, b"\0" * 99])
-def test_files_of_something_else_are_named(tmp_path: Path, content: bytes) -> None:
+def test_other_files_raise(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "else.mid").write_bytes(content)
     with pytest.raises(GroovaeError, match=r"else\.mid: damaged after record 0, or"):
         list(records.find(str(tmp_path / "else.mid")))
 
 
-def test_an_empty_tfrecord_gives_nothing(tmp_path: Path) -> None:
+def test_empty_file_has_no_records(tmp_path: Path) -> None:
     assert list(records.find(write_records(tmp_path / "empty.tfrecord"))) == []
 
 
 @pytest.mark.parametrize("name", ["missing.tfrecord", "*.tfrecord", "in/a/missing/folder", "[a"])
-def test_a_missing_file_is_named(tmp_path: Path, name: str) -> None:
+def test_missing_file_raises(tmp_path: Path, name: str) -> None:
     with pytest.raises(
         GroovaeError, match="no such file; make it with `groovae preprocess"
     ) as error:
@@ -94,12 +94,12 @@ def test_a_missing_file_is_named(tmp_path: Path, name: str) -> None:
     assert str(tmp_path / name) in str(error.value)
 
 
-def test_a_folder_is_named(tmp_path: Path) -> None:
+def test_folder_raises(tmp_path: Path) -> None:
     with pytest.raises(GroovaeError, match=str(tmp_path)):
         list(records.find(str(tmp_path)))
 
 
-def test_a_glob_is_read_in_sorted_order(tmp_path: Path) -> None:
+def test_glob_is_read_in_sorted_order(tmp_path: Path) -> None:
     for name in ("b", "c", "a"):
         write_records(
             tmp_path / f"{name}.tfrecord",
@@ -109,12 +109,12 @@ def test_a_glob_is_read_in_sorted_order(tmp_path: Path) -> None:
     assert found == ["a", "b", "c"]
 
 
-def test_a_file_may_be_called_like_a_glob(tmp_path: Path) -> None:
+def test_file_name_may_look_like_a_glob(tmp_path: Path) -> None:
     path = write_records(tmp_path / "take[1]*.tfrecord", a_groove())
     assert len(list(records.find(str(path)))) == 1
 
 
-# Shards, and what lies beside them
+# Shards, and files beside them
 
 
 def shards(folder: Path, count: int, missing: int | None = None) -> None:
@@ -124,7 +124,7 @@ def shards(folder: Path, count: int, missing: int | None = None) -> None:
             write_records(path, a_groove(name=f"{i}"))
 
 
-def test_shards_are_read_as_one(tmp_path: Path) -> None:
+def test_shards_are_read_in_order(tmp_path: Path) -> None:
     shards(tmp_path, 3)
     (tmp_path / "music.tfrecord-00000-of-00003.windows-0123abcd.npy").touch()
     (tmp_path / "music.tfrecord-x.report.json").touch()
@@ -133,14 +133,14 @@ def test_shards_are_read_as_one(tmp_path: Path) -> None:
     assert found == ["0", "1", "2"]
 
 
-def test_a_missing_shard_is_an_error(tmp_path: Path) -> None:
+def test_missing_shard_raises(tmp_path: Path) -> None:
     shards(tmp_path, 3, missing=1)
     with pytest.raises(GroovaeError, match="2 of 3 shards"):
         records.find(f"{tmp_path}/music.tfrecord-*")
     assert len(records.find(f"{tmp_path}/music.tfrecord-00002-of-00003").files) == 1
 
 
-def test_two_sets_of_shards_are_an_error(tmp_path: Path) -> None:
+def test_two_sets_of_shards_raise(tmp_path: Path) -> None:
     shards(tmp_path, 3)
     shards(tmp_path, 2)
     with pytest.raises(
@@ -150,7 +150,7 @@ def test_two_sets_of_shards_are_an_error(tmp_path: Path) -> None:
     assert len(records.find(f"{tmp_path}/music.tfrecord-*-of-00003").files) == 3
 
 
-def test_shards_beside_the_whole_are_an_error(tmp_path: Path) -> None:
+def test_shards_beside_single_file_raise(tmp_path: Path) -> None:
     shards(tmp_path, 2)
     write_records(tmp_path / "music.tfrecord", a_groove())
     (tmp_path / "music.folder").mkdir()
@@ -159,21 +159,21 @@ def test_shards_beside_the_whole_are_an_error(tmp_path: Path) -> None:
     assert len(records.find(f"{tmp_path}/music*-of-00002").files) == 2
 
 
-def test_a_place_that_tensorflow_cannot_open_is_one_error() -> None:
+def test_unknown_url_scheme_raises() -> None:
     with pytest.raises(GroovaeError, match="cannot read s9://bucket/x: "):
         records.find("s9://bucket/x")
 
 
-def test_the_name_without_its_shards_says_what_to_take(tmp_path: Path) -> None:
+def test_error_suggests_glob_of_shards(tmp_path: Path) -> None:
     shards(tmp_path, 2)
-    with pytest.raises(GroovaeError, match=r"take '.*music\.tfrecord-\*'"):
+    with pytest.raises(GroovaeError, match=r"'.*music\.tfrecord-\*'"):
         records.find(f"{tmp_path}/music.tfrecord")
 
 
-# All cores
+# Several processes
 
 
-def test_a_map_keeps_the_order(tmp_path: Path) -> None:
+def test_map_keeps_the_order(tmp_path: Path) -> None:
     names = [str(i) for i in range(1000)]
     path = write_records(tmp_path / "many.tfrecord", *(a_groove(0, name=name) for name in names))
     examples = records.find(path)
@@ -181,14 +181,14 @@ def test_a_map_keeps_the_order(tmp_path: Path) -> None:
         assert list(examples.map(lambda sequence: sequence.filename, workers)) == names
 
 
-def test_a_map_names_the_damaged_record(tmp_path: Path) -> None:
+def test_map_raises_with_number_of_damaged_record(tmp_path: Path) -> None:
     grooves = [a_groove(0, name=str(i)) for i in range(200)]
     path = write_records(tmp_path / "some.tfrecord", *grooves, b"else", *grooves)
     with pytest.raises(GroovaeError, match=r"some\.tfrecord: damaged after record 200"):
         list(records.find(path).map(lambda sequence: sequence.filename))
 
 
-def test_the_digest_follows_the_content(tmp_path: Path) -> None:
+def test_digest_depends_on_content(tmp_path: Path) -> None:
     def digest(*contents: bytes) -> str:
         for i, content in enumerate(contents):
             (tmp_path / f"{i}.tfrecord").write_bytes(content)
@@ -203,7 +203,7 @@ def test_the_digest_follows_the_content(tmp_path: Path) -> None:
 
 
 def a_midi_file(number: int) -> bytes:
-    """Four bars of eighths whose first velocity tells them apart."""
+    """Return four bars of eighths, with `number` in the first velocity."""
     notes = [Note(i / 4, i / 4 + 0.05, 36, 100 if i else 1 + number) for i in range(32)]
     file = io.BytesIO()
     to_midi(notes)[0].save(file=file)
@@ -212,7 +212,7 @@ def a_midi_file(number: int) -> bytes:
 
 @pytest.fixture(scope="module")
 def tfds_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A set in the format of TFDS: 20 clips to train on, 5 for validation."""
+    """A set in the format of TFDS: 20 clips for training, 5 for validation."""
     folder = tmp_path_factory.mktemp("tfds")
 
     builder: Any = tfds.core.GeneratorBasedBuilder
@@ -239,7 +239,7 @@ def tfds_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def test_a_tfds_set_gives_the_sequences_that_magenta_reads(tfds_dir: Path) -> None:
+def test_tfds_sequences_equal_magentas(tfds_dir: Path) -> None:
     examples = records.from_tfds("groove/4bar-midionly", str(tfds_dir))
     found = {sequence.id: sequence for sequence in examples}
     assert len(found) == 20
@@ -250,7 +250,7 @@ def test_a_tfds_set_gives_the_sequences_that_magenta_reads(tfds_dir: Path) -> No
     assert len(list(records.from_tfds("groove/4bar-midionly", str(tfds_dir), "validation"))) == 5
 
 
-def test_training_on_a_tfds_set(tfds_dir: Path, groovae: Groovae, tmp_path: Path) -> None:
+def test_train_on_tfds_set(tfds_dir: Path, groovae: Groovae, tmp_path: Path) -> None:
     flags = ["--tfds_name=groove/4bar-midionly", f"--tfds_data_dir={tfds_dir}"]
     flags += [f"--hparams={TINY_HPARAMS}", "--num_steps=2"]
     result = groovae("train", *flags)
@@ -263,11 +263,11 @@ def test_training_on_a_tfds_set(tfds_dir: Path, groovae: Groovae, tmp_path: Path
 
 
 @pytest.mark.parametrize(("name", "word"), [("nonsense/x", "nonsense"), ("mnist", "'midi'")])
-def test_a_tfds_set_that_cannot_serve_is_an_error(tmp_path: Path, name: str, word: str) -> None:
+def test_unusable_tfds_set_raises(tmp_path: Path, name: str, word: str) -> None:
     with pytest.raises(UsageError, match=word):
         records.from_tfds(name, str(tmp_path))
 
 
-def test_a_tfds_set_without_such_a_split_is_an_error(tfds_dir: Path) -> None:
+def test_unknown_tfds_split_raises(tfds_dir: Path) -> None:
     with pytest.raises(UsageError, match="split 'night'"):
         records.from_tfds("groove/4bar-midionly", str(tfds_dir), "night")

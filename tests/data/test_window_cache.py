@@ -1,4 +1,4 @@
-"""The cache of windows: right, verified, replaced whole, and shared by whoever comes."""
+"""Tests of groovae.data.window_cache: contents, validation, atomic writes and sharing."""
 
 import json
 import multiprocessing
@@ -31,11 +31,11 @@ _fork = multiprocessing.get_context("fork")
 
 
 def load(path: Path, layout: Layout = FOUR_BARS, **options: Any) -> tuple[CachedWindows, list[str]]:
-    said: list[str] = []
+    lines: list[str] = []
     windows = window_cache.load(
-        records.find(path), layout, path.parent / "train", said.append, **options
+        records.find(path), layout, path.parent / "train", lines.append, **options
     )
-    return windows, said
+    return windows, lines
 
 
 def caches(folder: Path) -> list[Path]:
@@ -44,7 +44,7 @@ def caches(folder: Path) -> list[Path]:
 
 @pytest.fixture
 def some(tmp_path: Path) -> Path:
-    """Grooves of 0 to 11 bars, and others that give no window."""
+    """A TFRecord of grooves of 0 to 11 bars, and others without windows."""
     grooves = [a_groove(bars, name=f"{bars}.mid") for bars in range(12)]
     others = [a_groove(meters=[(0, 3, 4)]), a_groove(is_drum=False), a_groove(pitch=39)]
     return write_records(tmp_path / "some.tfrecord", *grooves, *others)
@@ -53,11 +53,9 @@ def some(tmp_path: Path) -> Path:
 @pytest.mark.parametrize(
     "layout", [FOUR_BARS, EVERY_BAR, config_map.layout("groovae_2bar_humanize")]
 )
-def test_the_windows_and_their_sources_are_those_of_the_sequences(
-    some: Path, layout: Layout
-) -> None:
+def test_windows_and_sources_equal_those_of_sequences(some: Path, layout: Layout) -> None:
     expected = [to_windows(sequence, layout) for sequence in records.find(some)]
-    for _ in range(2):  # made, then found
+    for _ in range(2):  # made, then cached
         windows, _ = load(some, layout)
         outputs = windows.outputs(np.arange(len(windows)))
         np.testing.assert_array_equal(outputs, np.concatenate([w.outputs for w in expected]))
@@ -67,23 +65,23 @@ def test_the_windows_and_their_sources_are_those_of_the_sequences(
     np.testing.assert_array_equal(windows.outputs(shuffled), outputs[shuffled])
 
 
-def test_the_second_start_converts_nothing(some: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    first, said = load(some)
-    assert len(said) == 1
+def test_cache_is_used(some: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    first, lines = load(some)
+    assert len(lines) == 1
     assert len(caches(some.parent)) == 1
-    monkeypatch.delattr(records, "ordered_map")  # without which nothing can be converted
-    second, said = load(some)
-    assert not said
+    monkeypatch.delattr(records, "ordered_map")  # needed to convert
+    second, lines = load(some)
+    assert not lines
     assert second.report == first.report
 
 
-def test_numpy_opens_the_file(some: Path) -> None:
+def test_numpy_loads_the_file(some: Path) -> None:
     windows, _ = load(some, EVERY_BAR)
     grids = np.load(caches(some.parent)[0])
     np.testing.assert_array_equal(grids[:64], windows.outputs(np.array([0]))[0])
 
 
-def test_any_number_of_workers_makes_the_same_file(tmp_path: Path) -> None:
+def test_number_of_workers_does_not_matter(tmp_path: Path) -> None:
     path = write_records(
         tmp_path / "a.tfrecord", *(a_groove(i % 9, name=f"{i}") for i in range(300))
     )
@@ -96,7 +94,7 @@ def test_any_number_of_workers_makes_the_same_file(tmp_path: Path) -> None:
     assert len(found) == 1
 
 
-def test_each_layout_has_a_file_and_configs_that_cut_alike_share_one(some: Path) -> None:
+def test_layouts_with_the_same_grid_share_a_file(some: Path) -> None:
     for name in ("humanize", "tap_fixed_velocity", "add_closed_hh"):
         load(some, config_map.layout(f"groovae_2bar_{name}"))
     assert len(caches(some.parent)) == 1
@@ -110,30 +108,30 @@ def test_each_layout_has_a_file_and_configs_that_cut_alike_share_one(some: Path)
     assert len(caches(some.parent)) == 5
 
 
-def test_the_policies_reach_the_windows(some: Path) -> None:
+def test_unmapped_pitches_are_applied(some: Path) -> None:
     nearest = config_map.layout("groovae_4bar", unmapped_pitches="nearest")
     assert len(load(some, nearest)[0]) == len(load(some)[0]) + 1
     with pytest.raises(GroovaeError, match="39"):
         load(some, config_map.layout("groovae_4bar", unmapped_pitches="error"))
 
 
-def test_other_records_replace_the_file(some: Path) -> None:
+def test_changed_records_replace_the_file(some: Path) -> None:
     load(some)
     write_records(some, a_groove(8))
-    windows, said = load(some)
+    windows, lines = load(some)
     assert len(windows) == 2
-    assert "making the windows" in said[0]
+    assert len(lines) == 1
     assert len(caches(some.parent)) == 1
 
 
-def test_another_version_replaces_the_file(some: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_other_version_replaces_the_file(some: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     load(some)
     monkeypatch.setattr(window_cache, "__version__", "99")
     assert len(load(some)[1]) == 1
     assert load(some)[1] == []
 
 
-def test_a_damaged_file_is_made_anew(some: Path) -> None:
+def test_damaged_file_is_replaced(some: Path) -> None:
     windows, _ = load(some)
     everything = np.arange(len(windows))
     expected = windows.outputs(everything)
@@ -145,14 +143,14 @@ def test_a_damaged_file_is_made_anew(some: Path) -> None:
     damaged += [whole[:at] + bytes([whole[at] ^ 1]) + whole[at + 1 :] for at in places]
     for content in damaged:
         file.write_bytes(content)
-        windows, said = load(some)
-        assert "damaged" in said[0]
+        windows, lines = load(some)
+        assert "damaged" in lines[0]
         assert file.read_bytes() == whole
         np.testing.assert_array_equal(windows.outputs(everything), expected)
         del windows
 
 
-def test_without_a_window_there_is_a_report(tmp_path: Path) -> None:
+def test_records_without_windows_have_a_report(tmp_path: Path) -> None:
     path = write_records(tmp_path / "none.tfrecord", a_groove(1), a_groove(is_drum=False))
     for _ in range(2):
         windows, _ = load(path)
@@ -162,7 +160,7 @@ def test_without_a_window_there_is_a_report(tmp_path: Path) -> None:
     assert load(empty)[0].report.sequences == 0
 
 
-def test_hours_of_silence_are_no_burden(tmp_path: Path) -> None:
+def test_hours_of_silence(tmp_path: Path) -> None:
     grooves = []
     for i in range(64):
         sequence = a_groove(1, name=f"{i}.mid")
@@ -176,7 +174,7 @@ def test_hours_of_silence_are_no_burden(tmp_path: Path) -> None:
         np.testing.assert_array_equal(found, expected)
 
 
-def test_not_kept_it_leaves_nothing(some: Path) -> None:
+def test_keep_false_leaves_no_file(some: Path) -> None:
     expected, _ = load(some)
     caches(some.parent)[0].unlink()
     windows, _ = load(some, keep=False)
@@ -186,17 +184,15 @@ def test_not_kept_it_leaves_nothing(some: Path) -> None:
     np.testing.assert_array_equal(windows.outputs(everything), expected.outputs(everything))
 
 
-def test_beside_records_that_only_can_be_read_it_goes_elsewhere(
-    some: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    # Root may write everywhere, so ask what the system would say to a user.
+def test_read_only_folder_uses_fallback_dir(some: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # Root may write everywhere.
     monkeypatch.setattr(window_cache.os, "access", lambda path, mode: False)
     assert len(load(some)[1]) == 1
     assert [path.parent.name for path in caches(some.parent)] == ["train"]
     assert load(some)[1] == []
 
 
-def test_a_full_disk_is_one_error_and_leaves_nothing(some: Path) -> None:
+def test_full_disk_raises_and_leaves_nothing(some: Path) -> None:
     limit = resource.getrlimit(resource.RLIMIT_FSIZE)
     before = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, limit[1]))
@@ -210,7 +206,7 @@ def test_a_full_disk_is_one_error_and_leaves_nothing(some: Path) -> None:
 
 
 def many(folder: Path) -> tuple[Path, Path]:
-    """Records whose windows take a while to make, and what then is right."""
+    """Return records whose windows take a while to make, and the expected file."""
     grooves = [a_groove(50, name=f"{i}.mid") for i in range(200)]
     whole = folder / "whole"
     whole.mkdir()
@@ -226,7 +222,7 @@ def start(path: Path) -> Any:
     return process
 
 
-def test_kill_9_leaves_no_file_or_a_whole_one(tmp_path: Path) -> None:
+def test_kill_9_leaves_no_file_or_a_complete_one(tmp_path: Path) -> None:
     path, right = many(tmp_path)
     began = time.monotonic()
     start(path).join()
@@ -246,13 +242,13 @@ def test_kill_9_leaves_no_file_or_a_whole_one(tmp_path: Path) -> None:
     assert True in outcomes
     assert False in outcomes
     deadline = time.monotonic() + 60
-    while set(os.listdir(tmp_path)) != before:  # the last workers may still hold what they had
-        assert time.monotonic() < deadline, "a temporary file is never removed"
+    while set(os.listdir(tmp_path)) != before:  # workers may still be ending
+        assert time.monotonic() < deadline, "a temporary file is left"
         file.unlink()
         load(path)
 
 
-def test_kill_9_leaves_the_old_file_or_the_new_one(tmp_path: Path) -> None:
+def test_kill_9_leaves_old_or_new_file(tmp_path: Path) -> None:
     path, right = many(tmp_path)
     old_records = write_records(tmp_path / "old.tfrecord", a_groove(8)).read_bytes()
     new_records, chance = path.read_bytes(), random.Random(2)
@@ -269,23 +265,23 @@ def test_kill_9_leaves_the_old_file_or_the_new_one(tmp_path: Path) -> None:
         assert file.read_bytes() in (old, right.read_bytes())
 
 
-def test_workers_end_with_a_killed_parent(tmp_path: Path) -> None:
+def test_workers_end_with_killed_parent(tmp_path: Path) -> None:
     path, _ = many(tmp_path)
     process = start(path)
     children: list[int] = []
     while not children and process.is_alive():
-        listed = Path(f"/proc/{process.pid}/task/{process.pid}/children")
-        children = [int(child) for child in listed.read_text().split()]
+        children_file = Path(f"/proc/{process.pid}/task/{process.pid}/children")
+        children = [int(child) for child in children_file.read_text().split()]
     process.kill()
     process.join()
     assert children
     deadline = time.monotonic() + 30
     while any(map(_is_running, children)):
-        assert time.monotonic() < deadline, "a worker lives on"
+        assert time.monotonic() < deadline, "a worker is still running"
         time.sleep(0.05)
 
 
-def test_many_processes_may_make_it_at_once(tmp_path: Path) -> None:
+def test_concurrent_processes(tmp_path: Path) -> None:
     path, right = many(tmp_path)
     processes = [start(path) for _ in range(6)]
     for process in processes:
@@ -295,7 +291,7 @@ def test_many_processes_may_make_it_at_once(tmp_path: Path) -> None:
     assert not list(tmp_path.glob(".*.tmp"))
 
 
-def test_two_trainings_at_once_share_it(records: Path, tmp_path: Path) -> None:
+def test_concurrent_trainings(records: Path, tmp_path: Path) -> None:
     path = tmp_path / "music.tfrecord"
     path.write_bytes(records.read_bytes())
     flags = [f"--examples_path={path}", f"--hparams={TINY_HPARAMS}", "--num_steps=2"]
@@ -316,7 +312,7 @@ def test_two_trainings_at_once_share_it(records: Path, tmp_path: Path) -> None:
     assert load(path)[1] == []
 
 
-def test_info_shows_the_account_from_the_records(groovae: Groovae, some: Path) -> None:
+def test_info_shows_window_report(groovae: Groovae, some: Path) -> None:
     result = groovae("info", some, "--json", "--unmapped_pitches=nearest")
     assert result.returncode == 0, result.stderr
     about = json.loads(result.stdout)

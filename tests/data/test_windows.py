@@ -1,4 +1,4 @@
-"""NoteSequence to windows: Magenta's windows bit for bit, and an account of the rest."""
+"""Tests of groovae.data.windows: windows equal Magenta's bit for bit, and losses are counted."""
 
 import csv
 import hashlib
@@ -35,9 +35,9 @@ def windows_of(sequence: Any, **policy: Any) -> tuple[SequenceWindows, WindowRep
 
 
 def assert_magentas(sequence: Any, converter: Any, layout: Layout, seed: int) -> int:
-    """Compares all arrays bit for bit, and returns the number of windows."""
+    """Compare all arrays bit for bit, and return the number of windows."""
     converter.set_mode("train")
-    np.random.seed(seed)  # whose numbers Magenta draws
+    np.random.seed(seed)  # used by Magenta
     theirs = converter.to_tensors(sequence)
     ours = to_windows(sequence, layout, rng=np.random.RandomState(seed))
     assert len(ours.inputs) == len(theirs.inputs)
@@ -50,11 +50,11 @@ def assert_magentas(sequence: Any, converter: Any, layout: Layout, seed: int) ->
     return len(ours.inputs)
 
 
-# The same as Magenta's
+# Equal to Magenta's
 
 
 @pytest.mark.slow
-def test_gmd_gives_the_windows_of_native_magenta(gmd_records: Path, native: Path) -> None:
+def test_windows_of_gmd_equal_magentas(gmd_records: Path, native: Path) -> None:
     with open(native / "groove_windows.tsv", newline="") as file:
         expected = [tuple(row.values()) for row in csv.DictReader(file, delimiter="\t")]
     report, found = WindowReport(), []
@@ -70,7 +70,7 @@ def test_gmd_gives_the_windows_of_native_magenta(gmd_records: Path, native: Path
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", sorted(CONFIG_MAP))
-def test_gmd_gives_the_windows_of_every_config(gmd_records: Path, name: str) -> None:
+def test_windows_of_gmd_equal_magentas_for_every_config(gmd_records: Path, name: str) -> None:
     config = config_map.get_config(name)
     windows = sum(
         assert_magentas(sequence, config.data_converter, config_map.layout(config), seed)
@@ -84,16 +84,14 @@ def test_gmd_gives_the_windows_of_every_config(gmd_records: Path, name: str) -> 
     ("name", "hop_bars", "count"),
     [("groovae_4bar", 1, 19552), ("groovae_4bar", 4, 5108), ("groovae_2bar_humanize", 1, 20676)],
 )
-def test_gmd_gives_as_many_windows_as_it_should(
-    gmd_records: Path, name: str, hop_bars: int, count: int
-) -> None:
+def test_number_of_windows_of_gmd(gmd_records: Path, name: str, hop_bars: int, count: int) -> None:
     layout = config_map.layout(name, hop_bars)
     reports = records.find(gmd_records).map(lambda sequence: count_windows(sequence, layout))
     assert sum(report.windows for report in reports) == count
 
 
 def pitch_classes() -> Any:
-    """Any pitches in any three to five classes."""
+    """Return random pitches in three to five classes."""
     return st.lists(st.integers(30, 60), min_size=5, max_size=12, unique=True).flatmap(
         lambda pitches: st.integers(4, 5).map(
             lambda n: [pitches[i::n] for i in range(n) if pitches[i::n]]
@@ -115,7 +113,7 @@ CONVERTERS = st.builds(
     fixed_velocities=st.booleans(),
     max_note_dropout_probability=st.one_of(st.none(), st.floats(0, 1)),
 )
-# A few values many notes share: equal times, equal velocities, steps half way between two.
+# With values that many notes share: equal times, equal velocities, times between two steps.
 TIMES = st.one_of(st.floats(0, 20), st.integers(0, 64).map(lambda i: i / 16))
 VELOCITIES = st.one_of(st.integers(1, 127), st.sampled_from([0, 64, 65]))
 
@@ -145,7 +143,7 @@ VELOCITIES = st.one_of(st.integers(1, 127), st.sampled_from([0, 64, 65]))
     control_changes=st.sampled_from([[], [], [3.0], [-0.01], [-3.0]]),
     seed=st.integers(0, 2**32 - 1),
 )
-def test_any_sequence_and_any_converter_give_magentas_windows(
+def test_windows_equal_magentas_for_any_sequence_and_converter(
     converter: Any,
     meters: list[Any] | None,
     tempos: list[Any],
@@ -173,7 +171,7 @@ def test_any_sequence_and_any_converter_give_magentas_windows(
     event("windows" if windows else "none")
 
 
-# Why there are none
+# Sequences without windows
 
 
 @pytest.mark.parametrize(
@@ -202,7 +200,7 @@ def test_any_sequence_and_any_converter_give_magentas_windows(
         ({"first_at": 1e300}, "longer than 1,000,000 steps"),
     ],
 )
-def test_a_sequence_without_windows_has_a_reason(groove: dict[str, Any], reason: str) -> None:
+def test_sequence_without_windows_has_a_reason(groove: dict[str, Any], reason: str) -> None:
     windows, report = windows_of(a_groove(**groove))
     shapes = [array.shape for array in windows[:3]]
     assert (shapes, windows.sources) == ([(0, 64, 27), (0, 64, 27), (0, 64, 0)], [])
@@ -221,13 +219,13 @@ def test_a_sequence_without_windows_has_a_reason(groove: dict[str, Any], reason:
         {"first_at": -0.01},
     ],
 )
-def test_a_sequence_in_one_tempo_and_4_4_gives_windows(groove: dict[str, Any]) -> None:
+def test_sequence_in_one_tempo_and_4_4_has_windows(groove: dict[str, Any]) -> None:
     windows, report = windows_of(a_groove(**groove))
     assert [array.shape for array in windows[:3]] == [(1, 64, 27), (1, 64, 27), (1, 64, 0)]
     assert (report.sequences, report.used, report.windows, report.unused) == (1, 1, 1, {})
 
 
-def test_notes_of_no_drum_class_are_counted() -> None:
+def test_notes_without_drum_class_are_counted() -> None:
     sequence = a_groove()
     sequence.notes.add(pitch=39, is_drum=True)
     sequence.notes.add(pitch=56, is_drum=True, start_time=30, end_time=31)
@@ -260,7 +258,7 @@ def notes(pitches: Iterable[int], is_drum: bool, times: Any) -> Any:
     ),
     st.randoms(use_true_random=False),
 )
-def test_notes_of_no_drum_class_never_change_the_windows(
+def test_notes_without_drum_class_do_not_change_windows(
     bars: int, extra: list[Any], random: Any
 ) -> None:
     expected, _ = windows_of(a_groove(bars))
@@ -271,7 +269,7 @@ def test_notes_of_no_drum_class_never_change_the_windows(
     for found, wanted in zip(windows[:3], expected[:3], strict=True):
         np.testing.assert_array_equal(found, wanted)
     assert report.not_drums + report.unmapped_pitches.total() == len(extra)
-    assert len(sequence.notes) == bars * 8 + len(extra)  # the caller's sequence is as it was
+    assert len(sequence.notes) == bars * 8 + len(extra)  # the sequence is unchanged
 
 
 @given(
@@ -279,7 +277,7 @@ def test_notes_of_no_drum_class_never_change_the_windows(
     st.lists(st.tuples(st.floats(0, 9), st.integers(-1, 9), st.integers(-1, 9)), max_size=2),
     st.lists(notes(range(128), True, st.floats(-1, 40)), max_size=8),
 )
-def test_every_sequence_gives_windows_or_a_reason(
+def test_any_sequence_gives_windows_or_a_reason(
     tempos: list[Any], meters: list[Any], drums: list[Any]
 ) -> None:
     sequence = a_groove(0, tempos, meters)
@@ -289,9 +287,9 @@ def test_every_sequence_gives_windows_or_a_reason(
     assert report.windows == len(windows.inputs) == len(windows.outputs)
 
 
-def test_what_is_lost_is_counted() -> None:
+def test_losses_are_counted() -> None:
     sequence = a_groove(10)
-    # Another note of the class of the first one, and in its step; one of another class is no loss.
+    # A second note in the step and class of the first one; one of another class is kept.
     for pitch in (KNOWN_PITCHES[0], 36):
         sequence.notes.add(start_time=0.01, end_time=0.1, pitch=pitch, velocity=1, is_drum=True)
     _, report = windows_of(sequence)
@@ -317,12 +315,12 @@ def test_hops(hop_bars: int | None, first_bars: list[int], bars_lost: int) -> No
 
 
 @pytest.mark.parametrize("hop_bars", [0, -1])
-def test_a_hop_of_no_bars_is_an_error(hop_bars: int) -> None:
+def test_hop_under_one_bar_raises(hop_bars: int) -> None:
     with pytest.raises(UsageError, match="hop_bars must be 1 or more"):
         config_map.layout("groovae_4bar", hop_bars=hop_bars)
 
 
-def test_reports_add_up_and_survive_json() -> None:
+def test_reports_add_up_and_round_trip_json() -> None:
     total = WindowReport()
     for groove in ({"bars": 9}, {"pitch": 39}, {"is_drum": False}, {"meters": [(0, 3, 4)]}):
         total.add(count_windows(a_groove(**groove), FOUR_BARS))
@@ -331,10 +329,10 @@ def test_reports_add_up_and_survive_json() -> None:
     assert WindowReport.from_dict(total.as_dict()) == total
 
 
-# Notes that no class holds
+# Notes without a class
 
 
-def test_unmapped_pitches_may_move_to_the_nearest_class() -> None:
+def test_unmapped_pitches_nearest() -> None:
     sequence = a_groove(pitch=39)
     sequence.notes.add(start_time=0.5, end_time=1, pitch=71, velocity=9, is_drum=True)  # a whistle
     windows, report = windows_of(sequence, unmapped_pitches="nearest")
@@ -344,7 +342,7 @@ def test_unmapped_pitches_may_move_to_the_nearest_class() -> None:
     assert "32 of 33 notes moved to the nearest drum class: pitch 39 (hand clap)" in str(report)
 
 
-def test_unmapped_pitches_may_be_an_error() -> None:
+def test_unmapped_pitches_error() -> None:
     sequence = a_groove()
     sequence.notes.add(pitch=56, is_drum=True)
     with pytest.raises(
@@ -355,23 +353,23 @@ def test_unmapped_pitches_may_be_an_error() -> None:
 
 
 @pytest.mark.parametrize("pitch", range(128))
-def test_a_pitch_with_a_class_keeps_it(pitch: int) -> None:
+def test_pitch_with_a_class_keeps_it(pitch: int) -> None:
     layout = config_map.layout("groovae_4bar", unmapped_pitches="nearest")
     has_own, has_nearest = pitch in layout.class_of, pitch in layout.nearest_class_of
     assert has_own == (pitch in KNOWN_PITCHES)
     assert has_nearest == (pitch in NEAREST and not has_own)
 
 
-def test_notes_of_all_tracks_may_be_taken() -> None:
+def test_all_notes() -> None:
     windows, report = windows_of(a_groove(is_drum=False), all_notes=True)
     np.testing.assert_array_equal(windows.outputs, windows_of(a_groove())[0].outputs)
     assert report.not_drums == 0
 
 
-# What the model sees
+# Inputs
 
 
-def test_note_dropout_takes_notes_from_the_inputs_only() -> None:
+def test_note_dropout_removes_notes_from_inputs_only() -> None:
     layout = config_map.layout("groovae_2bar_tap_fixed_velocity_note_dropout")
     taps = config_map.layout("groovae_2bar_tap_fixed_velocity")
     outputs = to_windows(a_groove(40), layout).outputs
@@ -381,7 +379,7 @@ def test_note_dropout_takes_notes_from_the_inputs_only() -> None:
     np.testing.assert_array_equal(outputs, before)
     assert all((draw[..., :9] <= whole[..., :9]).all() for draw in draws)
     shares = [draw[..., :9].sum(axis=(1, 2)) / whole[..., :9].sum(axis=(1, 2)) for draw in draws]
-    assert 0.5 < np.mean(shares) < 0.95  # soft notes go with a chance of up to 0.8, loud ones less
+    assert 0.5 < np.mean(shares) < 0.95  # probability: up to 0.8 for soft notes
     assert len({draw.tobytes() for draw in draws}) == 20
 
 
@@ -395,5 +393,5 @@ def test_note_dropout_takes_notes_from_the_inputs_only() -> None:
         ("groovae_2bar_hits_control_tfds", []),
     ],
 )
-def test_whose_hits_a_model_has_to_find(config: str, drums: list[int]) -> None:
+def test_predicted_drums(config: str, drums: list[int]) -> None:
     assert np.flatnonzero(predicted_drums(config_map.layout(config))).tolist() == drums
