@@ -1,9 +1,12 @@
 """Conditions on results, so that an evaluation can stop a pipeline: `timing_mae_ms<20`.
 
-A condition is a name, one of < <= > >=, and a number. A name is that of a metric, or of a loss, or
-the way to a number in what `groovae evaluate --metrics --json` prints, its keys joined by dots:
-`hit_f1`, `hit_f1.low` (the lower end of its interval), `losses/kl_bits`, `samples.copies`,
+A condition is a name, one of < <= > >=, and a number. The name is a metric, a loss, or the path to
+a number in the output of `groovae evaluate --metrics --json`, its keys joined by dots: `hit_f1`,
+`hit_f1.low` (the lower end of the interval), `losses/kl_bits`, `samples.copies`,
 `latent.active_dimensions`, `by_drum.snare.hit_f1`.
+
+>>> parse("hit_f1 > 0.7").check({"scores": {"hit_f1": {"value": 0.65}}})
+'hit_f1>0.7 is not met: the value is 0.65'
 """
 
 import dataclasses
@@ -23,19 +26,19 @@ COMPARISONS: dict[str, Callable[[float, float], bool]] = {
     ">": operator.gt,
 }
 CONDITION = re.compile(r"\s*(?P<name>[\w./ -]*\w)\s*(?P<comparison><=|>=|<|>)\s*(?P<bound>\S+)\s*")
-SHORT = re.compile(r"^(scores|losses)\.|\.value$")
+OPTIONAL = re.compile(r"^(scores|losses)\.|\.value$")  # parts of a path
 
 
 @dataclasses.dataclass(frozen=True)
 class Condition:
-    """A name, how it is compared, and what with."""
+    """A name, a comparison, and a number to compare with."""
 
     name: str
     comparison: str
     bound: float
 
     def check(self, results: dict[str, Any]) -> str | None:
-        """Why it does not hold, or None if it does; a number that is none meets no condition.
+        """Return why the condition is not met, or None; a non-finite value meets no condition.
 
         Raises:
           UsageError: nothing in the results has that name.
@@ -45,26 +48,26 @@ class Condition:
         value = numbers[self.name]
         if COMPARISONS[self.comparison](value, self.bound):
             return None
-        return f"{self} does not hold: it is {value:.6g}"
+        return f"{self} is not met: the value is {value:.6g}"
 
     def check_name(self, known: Iterable[str]) -> None:
-        """Raises a UsageError where the name is not among those that are known."""
+        """Raise a UsageError that suggests similar names if the name is unknown."""
         known = set(known)
         if self.name not in known:
-            short = {SHORT.sub("", name) for name in known}
-            near = difflib.get_close_matches(self.name, short, n=3, cutoff=0.4)
-            hint = f"; did you mean {' or '.join(near)}?" if near else ""
-            raise UsageError(f"--require={self}: no result is called {self.name!r}{hint}")
+            short = {OPTIONAL.sub("", name) for name in known}
+            similar = difflib.get_close_matches(self.name, short, n=3, cutoff=0.4)
+            hint = f"; did you mean {' or '.join(similar)}?" if similar else ""
+            raise UsageError(f"--require={self}: unknown result {self.name!r}{hint}")
 
     def __str__(self) -> str:
         return f"{self.name}{self.comparison}{self.bound:g}"
 
 
 def parse(text: str) -> Condition:
-    """Reads a condition such as `timing_mae_ms<20`.
+    """Parse a condition such as `timing_mae_ms<20`.
 
     Raises:
-      UsageError: it is none.
+      UsageError: not a valid condition.
     """
     found = CONDITION.fullmatch(text)
     try:
@@ -73,16 +76,16 @@ def parse(text: str) -> Condition:
     except ValueError:
         pass
     raise UsageError(
-        f"--require={text}: write a condition as NAME<NUMBER, with one of < <= > >=, such as "
-        "'timing_mae_ms<20' (in quotes, or the shell takes < for a file)"
+        f"--require={text}: not a valid condition; write NAME<NUMBER with < <= > or >=, such as "
+        "'timing_mae_ms<20' (in quotes, or the shell reads < as a redirection)"
     )
 
 
-def _numbers(results: Any, way: str = "") -> Iterator[tuple[str, float]]:
-    """All numbers in the results by the way to them, and by the short one where there is one."""
+def _numbers(results: Any, path: str = "") -> Iterator[tuple[str, float]]:
+    """Yield all numbers by their path, and by the path without its optional parts."""
     if isinstance(results, dict | list):
         items = results.items() if isinstance(results, dict) else enumerate(results)
         for key, value in items:
-            yield from _numbers(value, f"{way}.{key}" if way else str(key))
+            yield from _numbers(value, f"{path}.{key}" if path else str(key))
     elif isinstance(results, int | float):
-        yield from ((name, float(results)) for name in (SHORT.sub("", way), way))
+        yield from ((name, float(results)) for name in (OPTIONAL.sub("", path), path))

@@ -1,15 +1,15 @@
-"""How good a model is, for a musician: what it makes of windows, beside what costs nothing to make.
+"""Evaluation of a checkpoint: musical scores beside baselines, samples and latent usage.
 
-    study = appraise(".train", Data("data_dir/music-test.tfrecord"),
-                     Data("data_dir/music-train.tfrecord"))
+    study = evaluate_model(".train", DataSource("data_dir/music-test.tfrecord"),
+                           DataSource("data_dir/music-train.tfrecord"))
     study.results["scores"]["hit_f1"]    # {"value": 0.73, "low": 0.71, "high": 0.75}
 
-A model is judged at what it was trained for, with nothing left to chance: one of whole grooves
-reconstructs the windows from `mu`; one for a task is shown what it saw in training (a stiff beat,
-taps, a beat without hi-hat) and plays its part, and only what it had to find by itself is scored.
-Each score stands beside baselines that are fitted on other windows (see baselines.py), with
-intervals of 95 % (see judge.py). A model that draws grooves is judged by these as well: how they
-differ from the windows as a set, and whether it knows them by heart (see features.py).
+A model is evaluated on the task that it was trained for, deterministically (z = mu, temperature 0).
+A model of whole grooves reconstructs the windows; a model for a task gets the input of its training
+(a quantized beat, taps, a beat without hi-hat), and only its own predictions are scored. Each score
+has a 95 % interval (see intervals.py) and baselines fitted on other windows (see baselines.py). A
+model that can sample is also evaluated by its samples: their features beside those of the windows,
+and the share of them that copy a training window (see features.py).
 """
 
 import contextlib
@@ -40,7 +40,7 @@ from groovae.model import latent
 from groovae.model.checkpoints import need_checkpoint
 from groovae.system.log import Log, no_log
 from groovae.training.losses import Evaluation, Evaluator
-from groovae.training.metrics_csv import FILE as CURVE_FILE
+from groovae.training.metrics_csv import FILE as METRICS_FILE
 from groovae.training.metrics_csv import MetricsLog, Row
 from groovae.training.validation import EVAL_FOLDER
 
@@ -50,37 +50,38 @@ BATCH_SIZE = 128
 
 @dataclasses.dataclass
 class Study:
-    """All that there is to show of a checkpoint.
+    """The evaluation of a checkpoint.
 
     Attributes:
-      checkpoint: Its prefix.
-      step: Its global step.
-      config_name: The key of `CONFIG_MAP`.
-      layout: How windows are cut, and what the encoder gets to see.
-      about: What `config.json` says, or empty.
-      examples: What the user calls the windows' records.
+      checkpoint: Prefix of the checkpoint.
+      step: Global step.
+      config_name: Key of `CONFIG_MAP`.
+      layout: How windows are cut, and what the encoder receives.
+      training_config: Content of `config.json`, or empty.
+      examples: Name of the records.
       reference: The windows, float32 [n, steps, depth].
-      estimate: What the model makes of each, likewise.
-      tempo_qpm: Their tempos, [n].
-      sources: The recording that each is from.
+      predictions: What the model outputs for each, float32 [n, steps, depth].
+      tempo_qpm: Of each window, [n].
+      sources: Recording and place of each window.
       mu, sigma: float32 [n, z_size].
-      samples: Grooves that it draws, float32 [m, steps, depth]; m is 0 where it is given hits.
-      interpolation_ends: Two windows, by number.
-      interpolation: Grooves on the way from one to the other, float32 [k, steps, depth]; k is 0
-        where its latents cannot be played without being given hits.
-      as_hits: Whether velocities and offsets are those of hits; see `GrooveModel`.
-      training, validation: The rows of both curves, by TensorBoard's names.
-      results: What `groovae evaluate --metrics --json` prints.
+      samples: float32 [m, steps, depth]; m is 0 for a model that is given hits.
+      interpolation_ends: Indices of two windows.
+      interpolation: Grooves between the two, float32 [k, steps, depth]; k is 0 for a model that is
+        given hits.
+      as_hits: Whether velocities and offsets are conditioned on a hit; see `GrooveModel`.
+      training, validation: Rows of the metrics logs, by TensorBoard's names.
+      baselines_share_windows: Whether the baselines are fitted on `reference` itself.
+      results: The output of `groovae evaluate --metrics --json`.
     """
 
     checkpoint: str
     step: int
     config_name: str
     layout: Layout
-    about: dict[str, Any]
+    training_config: dict[str, Any]
     examples: str
     reference: np.ndarray
-    estimate: np.ndarray
+    predictions: np.ndarray
     tempo_qpm: np.ndarray
     sources: list[WindowSource]
     mu: np.ndarray
@@ -91,7 +92,14 @@ class Study:
     training: list[Row]
     validation: list[Row]
     as_hits: bool = False
+    baselines_share_windows: bool = False
     results: dict[str, Any] = dataclasses.field(default_factory=dict)
+
+    @property
+    def recordings(self) -> np.ndarray:
+        """Number of the recording of each window, int [n]."""
+        numbers = {source.id: number for number, source in enumerate(self.sources)}
+        return np.array([numbers[source.id] for source in self.sources])
 
 
 def evaluate_model(
@@ -106,22 +114,22 @@ def evaluate_model(
     log: Log = no_log,
     as_hits: bool = False,
 ) -> Study:
-    """Evaluates one checkpoint in every way there is.
+    """Evaluate a checkpoint.
 
     Args:
-      checkpoint: A training folder, whose newest checkpoint is taken, a prefix, or a `.tar`.
-      data: What to judge it by: windows that it was not trained on.
-      baseline_data: What the baselines are fitted on: the windows that it was trained on.
-      config: A key of `CONFIG_MAP`; needed only where `config.json` does not lie beside it.
+      checkpoint: Training directory (its latest checkpoint), checkpoint prefix, or `.tar`.
+      data: Windows to evaluate on, which the model was not trained on.
+      baseline_data: Windows to fit the baselines on, which the model was trained on.
+      config: Key of `CONFIG_MAP`; needed only without a `config.json` beside the checkpoint.
       hparams: `name=value,...`; likewise.
-      num_samples: How many grooves to draw; as many as there are windows where it is None.
-      temperature: Of the draws.
-      seed: Of the draws.
-      log: Gets each line that tells what is about to happen, or what says little.
+      num_samples: Number of grooves to sample, by default the number of windows.
+      temperature: Temperature of the samples.
+      seed: Seed of the samples.
+      log: Receives progress and warnings.
       as_hits: See `GrooveModel`.
 
     Raises:
-      GroovaeError: no checkpoint there, or it is damaged or another model's; no windows.
+      GroovaeError: the checkpoint is missing, damaged or of another model, or there are no windows.
       UsageError: unknown config or hparams, or they contradict `config.json`.
     """
     prefix = need_checkpoint(checkpoint)
@@ -129,26 +137,27 @@ def evaluate_model(
     name, full_config = config_map.resolve_config(folder, config, hparams)
     data = data or DataSource()
     baseline_data = baseline_data or DataSource("data_dir/music-train.tfrecord")
-    train_windows = baseline_data.load(full_config, folder, log)
-    train = trained_on = _all_of(train_windows)
+    baseline_windows = baseline_data.load(full_config, folder, log)
+    train = trained_on = _outputs(baseline_windows)
     as_trained = _as_trained(baseline_data, folder)
     if as_trained != baseline_data:
-        trained_on = _all_of(as_trained.load(full_config, folder, log))
+        trained_on = _outputs(as_trained.load(full_config, folder, log))
     windows = data.load(full_config, folder, log)
     with contextlib.closing(Evaluator(name, full_config, windows)) as evaluator:
         evaluation = evaluator.evaluate(prefix)
-    as_hits = as_hits or task_of(name) is not None  # as the commands for tasks play
+    as_hits = as_hits or task_of(name) is not None  # as the commands for tasks do
     model = load_model(prefix, config, hparams, seed, BATCH_SIZE, log=log, as_hits=as_hits)
     num_samples = len(windows) if num_samples is None else num_samples
-    study = _study(model, evaluation, data.examples().name, windows, num_samples, temperature)
-    judge = ReferenceWindows(study.reference, study.tempo_qpm, _recordings(study))
-    lines = [*_doubts(judge, windows.key == train_windows.key)]
-    with _caught(lines):
+    study = _run(model, evaluation, data.examples().name, windows, num_samples, temperature)
+    study.baselines_share_windows = windows.key == baseline_windows.key
+    reference = ReferenceWindows(study.reference, study.tempo_qpm, study.recordings)
+    lines = [*_caveats(study, reference)]
+    with _collect_warnings(lines):
         study.results = {
-            **_about(study, baseline_data.examples().name),
+            **_overview(study, baseline_data.examples().name),
             "losses": evaluation.losses,
-            **score_with_baselines(judge, study.estimate, train, model.layout),
-            "samples": _judged_samples(study, trained_on, temperature, seed),
+            **score_with_baselines(reference, study.predictions, train, model.layout),
+            "samples": _compare_samples(study, trained_on, temperature, seed),
             "latent": usage(study.mu, study.sigma, full_config.hparams.free_bits),
             "warnings": lines,
         }
@@ -158,20 +167,20 @@ def evaluate_model(
 
 
 def _as_trained(data: DataSource, folder: Path) -> DataSource:
-    """The same records, cut as the training did, as far as `config.json` says."""
+    """Return the same records with the hop of the training, as far as `config.json` has it."""
     hop_bars = (config_map.read_config(folder) or {}).get("hop_bars", data.hop_bars)
     return dataclasses.replace(data, hop_bars=hop_bars)
 
 
-def _doubts(windows: ReferenceWindows, are_those_fitted_on: bool) -> Iterator[str]:
-    """Why the scores may say less than they seem to."""
-    if are_those_fitted_on:
-        yield "the baselines are fitted on the windows they are judged by, and so look too good"
-    if not windows.has_intervals:
-        yield f"fewer than {MIN_RECORDINGS} recordings: there are no intervals"
+def _caveats(study: Study, reference: ReferenceWindows) -> Iterator[str]:
+    """Yield the reasons why the scores are less reliable than they look."""
+    if study.baselines_share_windows:
+        yield "the baselines are fitted on the evaluated windows, so their scores are too good"
+    if not reference.has_intervals:
+        yield f"fewer than {MIN_RECORDINGS} recordings: no intervals"
 
 
-def _study(
+def _run(
     model: GrooveModel,
     evaluation: Evaluation,
     examples: str,
@@ -179,68 +188,57 @@ def _study(
     num_samples: int,
     temperature: float,
 ) -> Study:
-    """All but the results."""
-    folder, reference = Path(model.checkpoint).parent, _all_of(windows)
-    estimate, mu, sigma = model.predict_windows(reference)
+    """Run the model on the windows, and return a study without results."""
+    folder, reference = Path(model.checkpoint).parent, _outputs(windows)
+    predictions, mu, sigma = model.predict_windows(reference)
     sources = [windows.source(number) for number in range(len(windows))]
-    training, validation = _curves(folder)
-    ends = _far_apart(mu)
+    training, validation = _metrics_logs(folder)
+    ends = 0, int(np.argmax(np.linalg.norm(mu - mu[0], axis=1)))  # the most distant window
+    can_sample = bool(predicted_drums(model.layout).all())
     return Study(
         checkpoint=model.checkpoint,
         step=evaluation.step,
         config_name=model.config_name,
         layout=model.layout,
-        about=config_map.read_config(folder) or {},
+        training_config=config_map.read_config(folder) or {},
         examples=examples,
         reference=reference,
-        estimate=estimate,
+        predictions=predictions,
         tempo_qpm=np.array([source.tempo_qpm for source in sources]),
         sources=sources,
         mu=mu,
         sigma=sigma,
-        samples=_samples(model, num_samples, temperature),
+        samples=(
+            model.sample_tensors(num_samples, model.layout.split_bars, temperature)
+            if can_sample and num_samples
+            else reference[:0]
+        ),
         interpolation_ends=ends,
-        interpolation=_between(model, mu, ends),
+        interpolation=_interpolate(model, *mu[[*ends]]) if can_sample else reference[:0],
         training=training,
         validation=validation,
         as_hits=model.as_hits,
     )
 
 
-def _all_of(windows: CachedWindows) -> np.ndarray:
+def _outputs(windows: CachedWindows) -> np.ndarray:
     return windows.outputs(np.arange(len(windows)))
 
 
-def _samples(model: GrooveModel, number: int, temperature: float) -> np.ndarray:
-    layout = model.layout
-    if not number or not predicted_drums(layout).all():
-        return np.zeros((0, layout.window_steps, layout.depth), np.float32)
-    return model.sample_tensors(number, layout.split_bars, temperature)
-
-
-def _far_apart(mu: np.ndarray) -> tuple[int, int]:
-    """The first window, and the one that is farthest from it."""
-    return 0, int(np.argmax(np.linalg.norm(mu - mu[0], axis=1)))
-
-
-def _between(model: GrooveModel, mu: np.ndarray, ends: tuple[int, int]) -> np.ndarray:
-    """Grooves on the way from a window to another, the likeliest of each."""
-    layout = model.layout
-    if not predicted_drums(layout).all():
-        return np.zeros((0, layout.window_steps, layout.depth), np.float32)
-    first, last = (mu[end][np.newaxis] for end in ends)
+def _interpolate(model: GrooveModel, first: np.ndarray, last: np.ndarray) -> np.ndarray:
+    """Decode points between two latents, deterministically."""
     shares = np.linspace(0, 1, INTERPOLATION_STEPS)
-    z = np.concatenate([latent.slerp(first, last, share) for share in shares])
-    return model.decode_to_tensors(z, layout.split_bars, temperature=0)
+    z = [latent.slerp(first[np.newaxis], last[np.newaxis], share) for share in shares]
+    return model.decode_to_tensors(np.concatenate(z), model.layout.split_bars, temperature=0)
 
 
-def _curves(folder: Path) -> tuple[list[Row], list[Row]]:
-    """Of the training that a checkpoint is from; the best one lies in a folder of its own."""
-    home = next((f for f in (folder, folder.parent) if (f / CURVE_FILE).is_file()), folder)
-    return MetricsLog(home / CURVE_FILE).rows, MetricsLog(home / EVAL_FOLDER / CURVE_FILE).rows
+def _metrics_logs(folder: Path) -> tuple[list[Row], list[Row]]:
+    """Read the logs of the training; the best checkpoint is in a subfolder of its own."""
+    home = next((f for f in (folder, folder.parent) if (f / METRICS_FILE).is_file()), folder)
+    return MetricsLog(home / METRICS_FILE).rows, MetricsLog(home / EVAL_FOLDER / METRICS_FILE).rows
 
 
-def _about(study: Study, baseline_examples: str) -> dict[str, Any]:
+def _overview(study: Study, baseline_examples: str) -> dict[str, Any]:
     hits = mask_to_predicted(study.reference, study.layout)[..., : study.layout.num_drums] > 0.5
     return {
         "checkpoint": study.checkpoint,
@@ -249,22 +247,16 @@ def _about(study: Study, baseline_examples: str) -> dict[str, Any]:
         "examples": study.examples,
         "baseline_examples": baseline_examples,
         "windows": len(study.reference),
-        "recordings": len(set(_recordings(study).tolist())),
+        "recordings": len(set(study.recordings.tolist())),
         "hits": int(hits.sum()),
         "as_hits": study.as_hits,
     }
 
 
-def _recordings(study: Study) -> np.ndarray:
-    """A number for each window's recording."""
-    ids = {source.id: number for number, source in enumerate(study.sources)}
-    return np.array([ids[source.id] for source in study.sources])
-
-
-def _judged_samples(
+def _compare_samples(
     study: Study, trained_on: np.ndarray, temperature: float, seed: int
 ) -> dict[str, Any] | None:
-    """What sets grooves that were drawn apart from the windows, and from those trained on."""
+    """Compare the samples with the windows, and with those that the model was trained on."""
     if not len(study.samples):
         return None
     samples, data = study.samples, study.reference
@@ -280,8 +272,8 @@ def _judged_samples(
 
 
 @contextlib.contextmanager
-def _caught(lines: list[str]) -> Iterator[None]:
-    """Adds what the metrics warn of, each thing once."""
+def _collect_warnings(lines: list[str]) -> Iterator[None]:
+    """Append the warnings of the metrics, each one once."""
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         yield

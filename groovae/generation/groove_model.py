@@ -202,7 +202,7 @@ class GrooveModel:
         first, second = (np.pad(x, [(0, steps - len(x)), (0, 0)])[np.newaxis] for x in tensors)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # on grooves without hits
-            return scores.scores(scores.tally(first, second, tempo_of(reference)))
+            return scores.summarize(scores.tally(first, second, tempo_of(reference)))
 
     def predict_windows(self, windows: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Return the most likely output for windows in the task that the model was trained for.

@@ -1,34 +1,32 @@
-"""What a metric must beat to mean anything: guesses that need no model. Pure NumPy.
+"""Baselines: predictions without a model, which a metric must beat to mean anything. Pure NumPy.
 
-Windows are [n, steps, 3 * drums] as in grid.py. All that a baseline knows is fitted on training
-windows:
+Windows are [n, steps, 3 * drums] as in data/grid.py. Baselines are fitted on training windows:
 
-    for baseline in fit(train).estimates(reference):
-        tally(reference, baseline.estimate, tempo_qpm)     # of metrics.py
+    for baseline in fit(train).predict(reference):
+        tally(reference, baseline.estimate, tempo_qpm)     # of scores.py
 
-Those that speak for timing or velocity have the reference's own hits, and say only how these are
-played:
+Baselines of timing and velocity have the hits of the reference:
 
-    on_grid      exactly on the grid, with the mean velocity; speaks for timing only
-    mean         with the mean offset and the mean velocity of all hits
-    bar_mean     with those of their drum and 16th of the bar
-    window_mean  with those of their drum and step of the window
-    bar_median   with the medians of their drum and 16th of the bar: what has the smallest mean
+    on_grid      on the grid, with the mean velocity; a baseline of timing only
+    mean         with the mean offset and velocity of all hits
+    bar_mean     with the means of the drum at the 16th of the bar
+    window_mean  with the means of the drum at the step of the window
+    bar_median   with the medians of the drum at the 16th of the bar, which minimise the mean
                  absolute error
 
-A drum that is nowhere hit there has the mean (median) of all hits. Those that speak for hits play
-them with the mean offset and velocity:
+A drum without hits at a place has the mean (median) of all hits. Baselines of hits have the mean
+offset and velocity:
 
-    most_common  the pattern of hits that most training windows have
-    frequency    each drum in every 16th of the bar where more than a certain share of the training
-                 bars have it; the share that has the highest F1 on the training windows
+    most_common  the most common pattern of hits of the training windows
+    frequency    each drum at each 16th of the bar at which more than a certain share of the
+                 training bars have it, the share with the highest F1 on the training windows
 
-And the last speaks for all three, for timing and velocity where it has the reference's hits:
+A baseline of all three:
 
-    nearest      the training window with the highest F1 of its hits; for a model that does not
-                 get to see all of a window, of the hits that it sees
+    nearest      the training window with the highest F1 of the hits, or of those hits that the
+                 model's encoder receives
 
-A number that is none (NaN or infinite) is no hit, and as a velocity or an offset it is left out.
+Non-finite values are not hits, and are left out of means and medians of velocities and offsets.
 """
 
 import warnings
@@ -41,27 +39,34 @@ import numpy as np
 from groovae.metrics.features import STEPS_PER_BAR, Parts, nearest, parts
 
 THRESHOLDS = np.arange(1, 100) / 100
-ALL = ("hits", "timing", "velocity")
+LABELS = {
+    "on_grid": "on the grid",
+    "mean": "mean",
+    "bar_mean": "mean by drum and 16th",
+    "window_mean": "mean by drum and step",
+    "bar_median": "median by drum and 16th",
+    "most_common": "most common pattern",
+    "frequency": "frequent hits",
+    "nearest": "nearest training window",
+}
 
 
 class Baseline(NamedTuple):
-    """A guess at each window of a reference.
+    """The predictions of one baseline.
 
     Attributes:
-      name: As the module lists them.
-      label: For people.
-      speaks_for: Of "hits", "timing" and "velocity" what it is a guess at.
-      estimate: Windows like the reference's.
+      name: Key of LABELS.
+      aspects: What it predicts, of "hits", "timing" and "velocity".
+      estimate: Windows of the shape of the reference, float32.
     """
 
     name: str
-    label: str
-    speaks_for: tuple[str, ...]
+    aspects: tuple[str, ...]
     estimate: np.ndarray
 
 
-class Feel(NamedTuple):
-    """How hits are played: velocities and offsets that can be broadcast to [n, steps, drums]."""
+class Performance(NamedTuple):
+    """Velocities and offsets of hits, which broadcast to [n, steps, drums]."""
 
     velocities: np.ndarray
     offsets: np.ndarray
@@ -69,127 +74,111 @@ class Feel(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class Baselines:
-    """What `fit` found in training windows.
+    """Baselines fitted on training windows.
 
     Attributes:
-      train: The windows themselves.
-      train_seen: What a model gets to see of them.
-      mean: Of all hits, [1, 1].
-      bar_mean: By drum and 16th of the bar, like `bar_median` repeated to [steps, drums].
-      window_mean: By drum and step, [steps, drums].
-      bar_median: Like `bar_mean`.
-      most_common: The pattern, bool [steps, drums].
-      most_common_count: In how many windows it is.
-      threshold: The share of bars over which `frequency` has a hit.
-      frequency: bool [steps, drums].
+      train: The windows.
+      train_inputs: What a model receives of them.
+      performances: By name, for the hits of the reference.
+      patterns: By name, bool [steps, drums].
+      most_common_count: How many windows have the most common pattern.
+      threshold: The share of bars above which `frequency` has a hit.
     """
 
     train: np.ndarray
-    train_seen: np.ndarray
-    mean: Feel
-    bar_mean: Feel
-    window_mean: Feel
-    bar_median: Feel
-    most_common: np.ndarray
+    train_inputs: np.ndarray
+    performances: dict[str, Performance]
+    patterns: dict[str, np.ndarray]
     most_common_count: int
     threshold: float
-    frequency: np.ndarray
 
-    def estimates(self, reference: np.ndarray, seen: np.ndarray | None = None) -> list[Baseline]:
-        """What each baseline makes of each window.
+    def predict(self, reference: np.ndarray, inputs: np.ndarray | None = None) -> list[Baseline]:
+        """Return the predictions of all baselines.
 
         Args:
-          reference: [n, steps, 3 * drums], steps and drums those of the training windows.
-          seen: What a model gets to see of it; all of it where it is None.
+          reference: [n, steps, 3 * drums], with the steps and drums of the training windows.
+          inputs: What a model receives of them, by default all.
 
         Raises:
-          ValueError: its shape is another.
+          ValueError: the shape is another one.
         """
         if np.shape(reference)[1:] != self.train.shape[1:]:
             raise ValueError(f"shapes differ: {np.shape(reference)} and {self.train.shape}")
-        hits, felt = parts(reference).hits, ("timing", "velocity")
-        on_grid = Feel(self.mean.velocities, np.zeros((1, 1)))
-        return [
-            Baseline("on_grid", "on the grid", ("timing",), _play(hits, on_grid)),
-            Baseline("mean", "mean", felt, _play(hits, self.mean)),
-            Baseline("bar_mean", "mean by drum and 16th", felt, _play(hits, self.bar_mean)),
-            Baseline("window_mean", "mean by drum and step", felt, _play(hits, self.window_mean)),
-            Baseline("bar_median", "median by drum and 16th", felt, _play(hits, self.bar_median)),
-            self._same_for_all("most_common", "most common pattern", hits),
-            self._same_for_all("frequency", "frequent hits", hits),
+        hits = parts(reference).hits
+        found = [
             Baseline(
-                "nearest",
-                "nearest training window",
-                ALL,
-                self._nearest(reference if seen is None else seen),
-            ),
+                name, ("timing",) if name == "on_grid" else ("timing", "velocity"), _play(hits, how)
+            )
+            for name, how in self.performances.items()
         ]
+        for name, pattern in self.patterns.items():
+            played = _play(np.broadcast_to(pattern, hits.shape), self.performances["mean"])
+            found.append(Baseline(name, ("hits",), played))
+        index, _ = nearest(reference if inputs is None else inputs, self.train_inputs)
+        copied = self.train[index].astype(np.float32)
+        return [*found, Baseline("nearest", ("hits", "timing", "velocity"), copied)]
 
-    def _same_for_all(self, name: str, label: str, hits: np.ndarray) -> Baseline:
-        pattern = np.broadcast_to(getattr(self, name), hits.shape)
-        return Baseline(name, label, ("hits",), _play(pattern, self.mean))
 
-    def _nearest(self, seen: np.ndarray) -> np.ndarray:
-        return self.train[nearest(seen, self.train_seen)[0]].astype(np.float32)
-
-
-def fit(train: np.ndarray, train_seen: np.ndarray | None = None) -> Baselines:
-    """Fits all baselines, and warns where there is not a single hit to fit them on.
+def fit(train: np.ndarray, train_inputs: np.ndarray | None = None) -> Baselines:
+    """Fit all baselines, and warn if there are no hits to fit them on.
 
     Args:
-      train: [n, steps, 3 * drums], at least one window; it is kept, not copied.
-      train_seen: What a model gets to see of it; all of it where it is None.
+      train: [n, steps, 3 * drums], at least one window; kept without a copy.
+      train_inputs: What a model receives of them, by default all.
 
     Raises:
-      ValueError: the shape is another, or there is no window.
+      ValueError: the shape is wrong, or there is no window.
     """
     played = parts(train)
     if not len(train):
-        raise ValueError("there is no window to fit baselines on")
+        raise ValueError("there are no windows to fit baselines on")
     if not played.hits.any():
         warnings.warn("the training windows have no hits: baselines are silent", stacklevel=2)
     steps, num_drums = played.hits.shape[1:]
-    bars = _cut(played, STEPS_PER_BAR, num_drums)
-    num_bars = steps // STEPS_PER_BAR
+    bars, num_bars = _cut(played, STEPS_PER_BAR, num_drums), steps // STEPS_PER_BAR
+    mean = _average(_cut(played, 1, 1), _means)
+    performances = {
+        "on_grid": Performance(mean.velocities, np.zeros((1, 1))),
+        "mean": mean,
+        "bar_mean": _repeat(_average(bars, _means), num_bars),
+        "window_mean": _average(played, _means),
+        "bar_median": _repeat(_average(bars, _medians), num_bars),
+    }
     pattern, count = _most_common(played.hits)
-    threshold, frequency = _frequency(bars.hits)
+    threshold, frequent = _frequent(bars.hits)
     return Baselines(
         train=train,
-        train_seen=train if train_seen is None else train_seen,
-        mean=_feel(_cut(played, 1, 1), _means),
-        bar_mean=_repeat(_feel(bars, _means), num_bars),
-        window_mean=_feel(played, _means),
-        bar_median=_repeat(_feel(bars, _medians), num_bars),
-        most_common=pattern,
+        train_inputs=train if train_inputs is None else train_inputs,
+        performances=performances,
+        patterns={"most_common": pattern, "frequency": np.tile(frequent, (num_bars, 1))},
         most_common_count=count,
         threshold=threshold,
-        frequency=np.tile(frequency, (num_bars, 1)),
     )
 
 
-def _play(hits: np.ndarray, feel: Feel) -> np.ndarray:
-    """Windows of these hits, float32; velocity and offset are 0 where there is none."""
-    felt = [np.where(hits, values, 0) for values in feel]
-    return np.concatenate([hits, *felt], axis=-1, dtype=np.float32)
+def _play(hits: np.ndarray, performance: Performance) -> np.ndarray:
+    """Return float32 windows of these hits; velocities and offsets are 0 elsewhere."""
+    played = [np.where(hits, values, 0) for values in performance]
+    return np.concatenate([hits, *played], axis=-1, dtype=np.float32)
 
 
 def _cut(played: Parts, steps: int, num_drums: int) -> Parts:
-    """The same steps and drums as shorter windows."""
+    """Cut windows into shorter ones."""
     return Parts(*(part.reshape(-1, steps, num_drums) for part in played))
 
 
-def _repeat(feel: Feel, num_bars: int) -> Feel:
-    return Feel(*(np.tile(values, (num_bars, 1)) for values in feel))
+def _repeat(performance: Performance, num_bars: int) -> Performance:
+    return Performance(*(np.tile(values, (num_bars, 1)) for values in performance))
 
 
-def _feel(played: Parts, average: Callable[[np.ndarray, np.ndarray], np.ndarray]) -> Feel:
-    """The average velocities and offsets of the hits, [steps, drums]."""
+def _average(played: Parts, average: Callable[[np.ndarray, np.ndarray], np.ndarray]) -> Performance:
+    """Average the velocities and offsets of the hits over the windows, to [steps, drums]."""
     both = (played.velocities, played.offsets)
-    return Feel(*(average(values, played.hits & np.isfinite(values)) for values in both))
+    return Performance(*(average(values, played.hits & np.isfinite(values)) for values in both))
 
 
 def _means(values: np.ndarray, where: np.ndarray) -> np.ndarray:
-    """Over the windows; where there is nothing the mean of all, and 0 if that is nothing too."""
+    """Return the mean of each cell; of all values for an empty cell, or 0 without values."""
     sums = np.where(where, values, 0).sum(axis=0, dtype=np.float64)
     counts = where.sum(axis=0)
     overall = sums.sum() / max(counts.sum(), 1)
@@ -197,7 +186,7 @@ def _means(values: np.ndarray, where: np.ndarray) -> np.ndarray:
 
 
 def _medians(values: np.ndarray, where: np.ndarray) -> np.ndarray:
-    """As `_means`, of medians."""
+    """Return the median of each cell, otherwise as `_means`."""
     overall = np.median(values[where]) if where.any() else 0.0
     found = np.full(values.shape[1:], overall, np.float64)
     for step, drum in zip(*np.nonzero(where.any(axis=0)), strict=True):
@@ -206,17 +195,14 @@ def _medians(values: np.ndarray, where: np.ndarray) -> np.ndarray:
 
 
 def _most_common(hits: np.ndarray) -> tuple[np.ndarray, int]:
-    """The pattern that most windows have, and how many do; of equals the first when sorted."""
+    """Return the most common pattern and its count; of equally common ones the first in order."""
     packed = np.packbits(hits.reshape(len(hits), -1), axis=1)
     _, index, counts = np.unique(packed, axis=0, return_index=True, return_counts=True)
     return hits[index[counts.argmax()]], int(counts.max())
 
 
-def _frequency(bars: np.ndarray) -> tuple[float, np.ndarray]:
-    """The best of THRESHOLDS, of equals the highest, and the cells over it.
-
-    F1 follows from how often each cell is hit.
-    """
+def _frequent(bars: np.ndarray) -> tuple[float, np.ndarray]:
+    """Return the best of THRESHOLDS, the highest of equal ones, and the cells above it."""
     counts = bars.sum(axis=0)
     patterns = [counts > threshold * len(bars) for threshold in THRESHOLDS]
     f1 = np.array(

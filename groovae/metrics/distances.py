@@ -1,26 +1,31 @@
-"""Distances within and between sets, and how alike these are: after Yang and Lerch, in pure NumPy.
+"""Distances within and between sets, and the similarity of their densities: pure NumPy.
 
-Yang and Lerch, "On the evaluation of generative models in music", Neural Computing and Applications
-32, 2020, and their program mgeval: how far the members of a set are from each other (intra), and
-from those of another set (inter), each as a density, tells whether the sets are alike in what the
-distance is of. Taken as it is there:
+After Yang and Lerch, "On the evaluation of generative models in music", Neural Computing and
+Applications 32, 2020, and their program mgeval. Two sets are similar in a feature if the distances
+within a set (intra) are distributed like those between the sets (inter). As in mgeval:
 
-- Euclidean distances of each member to every other one of its set, so each pair counts twice, and
-  to every one of the other set;
-- densities by Gaussian kernels of Scott's width (the standard deviation times the number of
+- Euclidean distances from each member to every other one of its set, so that each pair counts
+  twice, and to every one of the other set;
+- Gaussian kernel densities with Scott's bandwidth (the standard deviation times the number of
   distances to the power of -1/5);
-- of an intra and an inter density the area that both cover, and the KL divergence of the intra
-  density from the inter one, in nats.
+- the overlapping area of an intra and an inter density, and the KL divergence of the intra from
+  the inter density, in nats.
 
-What differs:
+Unlike mgeval:
 
-- Both densities are taken at the same GRID_POINTS points and scaled to sum to 1. The points reach
-  beyond the smallest and largest distance by four kernel widths, where mgeval cuts the area; for
-  the divergence, it pairs the points of two grids that lie in different places.
-- Distances are counted in BINS bins, at whose middles the kernels stand, so that millions of them
-  take a second. A kernel is at least as wide as two points are apart, so that there is a density
-  even where all distances are the same, and no density is below MIN_DENSITY, so that the divergence
-  is finite.
+- Both densities are evaluated at the same GRID_POINTS points, which reach four bandwidths beyond
+  the smallest and the largest distance, and are scaled to sum to 1. (mgeval cuts the area off, and
+  pairs points of two different grids for the divergence.)
+- Distances are counted in BINS bins, with the kernels at their centres, so that millions of them
+  take a second. A kernel is at least as wide as the spacing of the points, so that equal distances
+  have a density, and no density is below MIN_DENSITY, so that the divergence is finite.
+
+A set has the same density of distances as its copy:
+
+>>> a = np.random.RandomState(0).normal(size=(100, 1))
+>>> largest = max_distance(a, a)
+>>> round(overlapped_area(within(a, largest), between(a, a, largest)), 2)
+0.99
 """
 
 import math
@@ -35,13 +40,13 @@ CHUNK = 256  # rows of the matrix of all distances
 
 
 class Distances(NamedTuple):
-    """Euclidean distances, counted.
+    """A histogram of Euclidean distances.
 
     Attributes:
       counts: float64 [BINS]; counts[i] distances are about i * bin_width.
-      bin_width: How wide a bin is.
-      mean: Of the distances; NaN if there are none, and so is `std`.
-      std: Their standard deviation, with n - 1.
+      bin_width: Width of a bin.
+      mean: Mean distance, NaN without distances.
+      std: Sample standard deviation, likewise.
     """
 
     counts: np.ndarray
@@ -50,36 +55,36 @@ class Distances(NamedTuple):
     std: float
 
     @property
-    def scott_width(self) -> float:
-        """The standard deviation of a kernel."""
+    def bandwidth(self) -> float:
+        """Standard deviation of a kernel by Scott's rule."""
         return self.std * float(self.counts.sum()) ** -0.2
 
 
-def limit(a: np.ndarray, b: np.ndarray) -> float:
-    """What no distance within or between sets [n, k] and [m, k] is over; 0 where there is none."""
+def max_distance(a: np.ndarray, b: np.ndarray) -> float:
+    """Return an upper bound of all distances within and between sets [n, k] and [m, k]."""
     values = np.concatenate([a, b])
     return float(np.linalg.norm(np.ptp(values, axis=0))) if len(values) else 0.0
 
 
 def within(a: np.ndarray, largest: float) -> Distances:
-    """Of each member of a set to every other one.
+    """Measure the distances from each member of a set to every other one.
 
     Args:
       a: float64 [n, k].
-      largest: See `limit`; distances that are compared must be counted up to the same.
+      largest: Of `max_distance`; the same for all distances that are compared.
     """
-    return _count(a, a, largest, len(a))
+    return _measure(a, a, largest, num_self=len(a))
 
 
 def between(a: np.ndarray, b: np.ndarray, largest: float) -> Distances:
-    """Of each member of a set [n, k] to every one of another, [m, k]; see `within`."""
-    return _count(a, b, largest, 0)
+    """Measure the distances from each member of `a` [n, k] to every one of `b` [m, k]."""
+    return _measure(a, b, largest, num_self=0)
 
 
 def kl_divergence(intra: Distances, inter: Distances) -> float:
-    """Of the density of the first from that of the second, in nats, 0 or more.
+    """Return the KL divergence of the first density from the second, in nats.
 
-    NaN where there are no distances, as in `overlapped_area`.
+    NaN if either has no distances, as in `overlapped_area`.
     """
     points = _points(intra, inter)
     if points is None:
@@ -89,7 +94,7 @@ def kl_divergence(intra: Distances, inter: Distances) -> float:
 
 
 def overlapped_area(intra: Distances, inter: Distances) -> float:
-    """The area that both densities cover, 0 to 1."""
+    """Return the overlapping area of the densities, 0 to 1."""
     points = _points(intra, inter)
     if points is None:
         return math.nan
@@ -97,8 +102,8 @@ def overlapped_area(intra: Distances, inter: Distances) -> float:
 
 
 def density(distances: Distances, points: np.ndarray) -> np.ndarray:
-    """The kernel density at points [num] of equal spacing, scaled to sum to 1."""
-    width = max(distances.scott_width, points[1] - points[0])
+    """Return the kernel density at equally spaced points [num], scaled to sum to 1."""
+    width = max(distances.bandwidth, points[1] - points[0])
     used = np.flatnonzero(distances.counts)
     from_kernels = (points[:, np.newaxis] - used * distances.bin_width) / width
     found = np.exp(-0.5 * from_kernels**2) @ distances.counts[used]
@@ -106,8 +111,8 @@ def density(distances: Distances, points: np.ndarray) -> np.ndarray:
     return found / found.sum()
 
 
-def _count(a: np.ndarray, b: np.ndarray, largest: float, num_own: int) -> Distances:
-    """Counts the distances but for `num_own` of a member to itself, which are 0."""
+def _measure(a: np.ndarray, b: np.ndarray, largest: float, num_self: int) -> Distances:
+    """Count all distances but `num_self` of a member to itself, which are 0."""
     counts, bin_width = np.zeros(BINS), (largest or 1.0) / (BINS - 1)
     total = squares = 0.0
     for start in range(0, len(a), CHUNK):
@@ -118,7 +123,7 @@ def _count(a: np.ndarray, b: np.ndarray, largest: float, num_own: int) -> Distan
         distances = np.sqrt(square).ravel()
         counts += np.bincount(np.rint(distances / bin_width).astype(int), minlength=BINS)
         total, squares = total + float(distances.sum()), squares + float(square.sum())
-    counts[0] -= num_own
+    counts[0] -= num_self
     num = float(counts.sum())
     if not num:
         return Distances(counts, bin_width, math.nan, math.nan)
@@ -127,9 +132,9 @@ def _count(a: np.ndarray, b: np.ndarray, largest: float, num_own: int) -> Distan
 
 
 def _points(*both: Distances) -> np.ndarray | None:
-    """Where densities are compared; None where one has no distances."""
+    """Return the points at which densities are compared, None if either has no distances."""
     if not all(distances.counts.any() for distances in both):
         return None
     used = np.flatnonzero(sum(distances.counts for distances in both)) * both[0].bin_width
-    margin = max(both[0].bin_width, *(4 * distances.scott_width for distances in both))
+    margin = max(both[0].bin_width, *(4 * distances.bandwidth for distances in both))
     return np.linspace(used[0] - margin, used[-1] + margin, GRID_POINTS)

@@ -1,25 +1,24 @@
-"""Charts for a web page: matplotlib's SVG, in colours that the page's style sheet decides.
+"""Charts for a web page: matplotlib's SVG with colours from the page's style sheet.
 
-A chart is drawn in stand-in colours, one for each name in COLOURS, which then become CSS variables
-(`var(--ink)`): one image serves a light page, a dark one and paper. Text stays text, in the page's
-own font. The same data give the same bytes: ids come from the chart's name, there is no date.
-
-Charts are narrow (360 units wide, letters 12 high), as they stand side by side on a wide page
-and one below the other on a phone.
+Charts are drawn in placeholder colours, one for each name in COLOURS, which are then replaced by
+CSS variables (`var(--ink)`), so that one image serves light and dark pages and print. Text stays
+text, in the page's font. The same data give the same bytes: ids derive from the chart's name, and
+there is no date. Charts are narrow (360 units, text 12 units high) for several in a row on a wide
+page and one below the other on a phone.
 """
 
 import html
 import io
 import re
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
 from groovae.errors import GroovaeError
 from groovae.music.picture import BAR_STEPS, BEAT_STEPS, quiet_matplotlib
 
-STYLE_COLOURS = 8  # style-0 to style-7; the last one is for the rest
+STYLE_COLOURS = 8  # style-0 to style-7; the last one is for all other styles
 COLOURS = {
     name: f"#{0x010000 + number:06x}"
     for number, name in enumerate(
@@ -27,23 +26,22 @@ COLOURS = {
         + [f"style-{i}" for i in range(STYLE_COLOURS)]
     )
 }
-INK, MUTED, LINE, PAPER, MODEL, DATA, BASELINE = list(COLOURS.values())[:7]
+INK, MUTED, LINE, PAPER, MODEL, DATA, BASELINE = [*COLOURS.values()][:7]
 UNITS_PER_INCH = 72
 TEXT_UNITS = 12
 WIDTH, HEIGHT = 360, 220
 DENSITY_POINTS = 160
 
 Points = Sequence[tuple[float, float]]
+Series = tuple[str, str, np.ndarray]  # label, colour, values
 
 
 class Chart:
-    """A figure with one pair of axes; `svg` ends it.
+    """A figure with one pair of matplotlib `axes`."""
 
-    Attributes:
-      axes: matplotlib's.
-    """
-
-    def __init__(self, width: float = WIDTH, height: float = HEIGHT):
+    def __init__(
+        self, width: float = WIDTH, height: float = HEIGHT, grid: Literal["x", "y"] | None = None
+    ):
         with quiet_matplotlib():
             from matplotlib import rc_context
             from matplotlib.figure import Figure
@@ -69,36 +67,35 @@ class Chart:
             self.axes: Any = self._figure.add_subplot(frameon=False)
         self.axes.tick_params(which="both", length=0, pad=5)
         self.axes.set_axisbelow(True)
-
-    def lines_across(self, axis: str = "y") -> None:
-        self.axes.grid(axis=axis, color=LINE, linewidth=0.8)
+        if grid:
+            self.axes.grid(axis=grid, color=LINE, linewidth=0.8)
 
     def svg(self, name: str, description: str) -> str:
-        """The chart as an `svg` element.
+        """Return the chart as an `svg` element.
 
         Args:
-          name: Its id, and how all ids in it begin; letters, digits and `-`.
-          description: What it shows, for those who do not see it.
+          name: Its id, and the prefix of all ids in it; letters, digits and `-`.
+          description: Text alternative.
         """
         from matplotlib import rc_context
 
         file = io.StringIO()
         with rc_context({**self._rc, "svg.hashsalt": name}):
             self._figure.savefig(file, format="svg", transparent=True, metadata={"Date": None})
-        return _for_a_page(file.getvalue(), name, description)
+        return _to_inline_svg(file.getvalue(), name, description)
 
 
-def _for_a_page(svg: str, name: str, description: str) -> str:
-    """Without what only a file needs, with ids that are the chart's own, and with variables."""
+def _to_inline_svg(svg: str, name: str, description: str) -> str:
+    """Remove what only a file needs, prefix the ids, and replace colours by variables."""
     svg = svg[svg.index("<svg") :].rstrip()
     svg = re.sub(r"<metadata>.*?</metadata>|<style.*?</style>|<!--.*?-->", "", svg, flags=re.S)
     svg = re.sub(r'(\bid="|href="#|url\(#)', rf"\g<1>{name}-", svg)
     svg = re.sub(r"font: (\S+) [^;\"]*", r"font-size: \1", svg)
     svg = re.sub(r"; font-family: [^;\"]*", "", svg)
-    for colour, stand_in in COLOURS.items():
-        svg = svg.replace(stand_in, f"var(--{colour})")
+    for colour, placeholder in COLOURS.items():
+        svg = svg.replace(placeholder, f"var(--{colour})")
     view = re.search(r'viewBox="[^"]*"', svg)
-    if view is None:  # matplotlib changed
+    if view is None:
         raise GroovaeError("matplotlib's SVG has no viewBox; install matplotlib 3.9 or 3.10")
     label = html.escape(description)
     head = f'<svg class="chart" id="{name}" {view[0]} role="img" aria-label="{label}"'
@@ -106,28 +103,28 @@ def _for_a_page(svg: str, name: str, description: str) -> str:
     return re.sub(r"\n\s*", " ", f"{head} {names}>{svg[svg.index('>') + 1 :]}")
 
 
-def estimates(
-    name: str, description: str, rows: Sequence[tuple[str, float, float, float]], unit: str
+def intervals(
+    name: str, description: str, rows: Sequence[tuple[str, float, float, float, float]], unit: str
 ) -> str:
-    """Values with their intervals, one below the other, of which the first is the model's.
+    """Draw values with their intervals, one row each, the first one for the model.
 
     Args:
       name: See `Chart.svg`; likewise `description`.
-      rows: Label, value, low, high.
-      unit: For the axis.
+      rows: Label, value, low, high, and a number that is not drawn.
+      unit: Label of the axis.
     """
-    chart = Chart(height=36 + 22 * len(rows))
+    chart = Chart(height=36 + 22 * len(rows), grid="x")
     axes = chart.axes
-    chart.lines_across("x")
-    for row, (label, value, low, high) in enumerate(rows):
-        colour, weight = (MODEL, 3) if row == 0 else (BASELINE, 2)
-        axes.plot([low, high], [row, row], color=colour, linewidth=weight, alpha=0.55)
-        axes.plot([value], [row], "o", color=colour, markersize=7 if row == 0 else 5.5)
+    for row, (label, value, low, high, _) in enumerate(rows):
+        is_model = row == 0
+        colour = MODEL if is_model else BASELINE
+        axes.plot([low, high], [row, row], color=colour, linewidth=3 if is_model else 2, alpha=0.55)
+        axes.plot([value], [row], "o", color=colour, markersize=7 if is_model else 5.5)
         text = axes.annotate(
             label, (0, row), (-8, 0), axes.get_yaxis_transform(), textcoords="offset points"
         )
-        text.set(fontsize=TEXT_UNITS, va="center", ha="right", color=INK if row == 0 else MUTED)
-        if row == 0:
+        text.set(fontsize=TEXT_UNITS, va="center", ha="right", color=INK if is_model else MUTED)
+        if is_model:
             axes.axvline(value, color=MODEL, linewidth=0.8, linestyle=(0, (2, 3)), zorder=0)
     axes.set(ylim=(len(rows) - 0.4, -0.6), yticks=[], xlabel=unit)
     axes.margins(x=0.08)
@@ -137,10 +134,9 @@ def estimates(
 def curve(
     name: str, description: str, training: Points, validation: Points, marked: Points = ()
 ) -> str:
-    """A number by training step, on the records trained on and on those held back."""
-    chart = Chart()
+    """Draw training and validation values by step; `marked` ones are of the checkpoint."""
+    chart = Chart(grid="y")
     axes = chart.axes
-    chart.lines_across()
     for points, colour, label in ((training, DATA, "training"), (validation, MODEL, "validation")):
         if points:
             steps, values = zip(*points, strict=True)
@@ -150,25 +146,16 @@ def curve(
         axes.plot([step], [value], "o", color=PAPER, markeredgecolor=INK, markersize=7, zorder=4)
         text = axes.annotate("this checkpoint", (step, value), (6, 9), textcoords="offset points")
         text.set(fontsize=TEXT_UNITS, ha="right", color=INK)
-    _whole_numbers(axes)
+    _integer_steps(axes)
     axes.set_xlabel("step")
     _legend(axes)
     return chart.svg(name, description)
 
 
-def by_sixteenth(
-    name: str, description: str, series: Sequence[tuple[str, str, np.ndarray]], unit: str
-) -> str:
-    """Numbers by 16th of the bar.
-
-    Args:
-      name: See `Chart.svg`; likewise `description`.
-      series: Label, colour (a value of COLOURS) and 16 values, NaN where there is none.
-      unit: For the axis.
-    """
-    chart = Chart()
+def by_sixteenth(name: str, description: str, series: Sequence[Series], unit: str) -> str:
+    """Draw 16 values by 16th of the bar, NaN for a gap; see `dots`."""
+    chart = Chart(grid="y")
     axes = chart.axes
-    chart.lines_across()
     for label, colour, values in series:
         axes.plot(values, color=colour, linewidth=1.8, marker="o", markersize=4, label=label)
     low, high = axes.get_ylim()
@@ -182,18 +169,18 @@ def by_sixteenth(
 
 
 def densities(name: str, description: str, data: np.ndarray, samples: np.ndarray, unit: str) -> str:
-    """How two sets of numbers are distributed: kernel densities, of the same area.
+    """Draw the distributions of two sets of numbers as kernel densities of equal area.
 
     Args:
       name: See `Chart.svg`; likewise `description`.
       data: [n], without NaN.
-      samples: [m]; likewise.
-      unit: For the axis.
+      samples: [m], likewise.
+      unit: Label of the axis.
     """
-    chart = Chart(height=170)
+    chart = Chart(height=170, grid="x")
     low, high = np.quantile(np.concatenate([data, samples]), [0.002, 0.998])
-    spare = 0.08 * (high - low) or 1.0
-    x = np.linspace(low - spare, high + spare, DENSITY_POINTS)
+    margin = 0.08 * (high - low) or 1.0
+    x = np.linspace(low - margin, high + margin, DENSITY_POINTS)
     for values, colour, label in ((data, DATA, "data"), (samples, MODEL, "samples")):
         if len(values):
             y = _density(values, x)
@@ -201,36 +188,30 @@ def densities(name: str, description: str, data: np.ndarray, samples: np.ndarray
             chart.axes.plot(x, y, color=colour, linewidth=1.8, label=label)
     chart.axes.set(xlabel=unit, yticks=[], xlim=(x[0], x[-1]))
     chart.axes.set_ylim(bottom=0)
-    chart.lines_across("x")
     _legend(chart.axes)
     return chart.svg(name, description)
 
 
 def dots(
-    name: str,
-    description: str,
-    labels: Sequence[str],
-    series: Sequence[tuple[str, str, np.ndarray]],
-    unit: str,
+    name: str, description: str, labels: Sequence[str], series: Sequence[Series], unit: str
 ) -> str:
-    """Numbers by name, one line each; several in a line are joined, as they are to be compared.
+    """Draw values by name, one row each; the values of several series are joined by a line.
 
     Args:
       name: See `Chart.svg`; likewise `description`.
       labels: From top to bottom.
-      series: Label, colour (a value of COLOURS) and a value for each name, NaN where there is none.
-      unit: For the axis.
+      series: Label, colour (a value of COLOURS) and a value for each name, NaN for a gap.
+      unit: Label of the axis.
     """
-    chart = Chart(height=52 + 20 * len(labels))
+    chart = Chart(height=52 + 20 * len(labels), grid="x")
     axes = chart.axes
-    chart.lines_across("x")
-    places = np.arange(len(labels))
+    rows = np.arange(len(labels))
     values = np.array([each for _, _, each in series], float)
     if len(series) > 1:
-        axes.hlines(places, values.min(0), values.max(0), LINE, linewidth=4)
+        axes.hlines(rows, values.min(0), values.max(0), LINE, linewidth=4)
     for (label, colour, _), numbers in zip(series, values, strict=True):
-        axes.plot(numbers, places, "o", color=colour, markersize=6.5, label=label)
-    axes.set_yticks(places, labels)
+        axes.plot(numbers, rows, "o", color=colour, markersize=6.5, label=label)
+    axes.set_yticks(rows, labels)
     axes.set(ylim=(len(labels) - 0.4, -0.6), xlabel=unit)
     axes.margins(x=0.08)
     if len(series) > 1:
@@ -241,10 +222,13 @@ def dots(
 def scatter(
     name: str, description: str, points: np.ndarray, colours: Sequence[int], labels: Sequence[str]
 ) -> str:
-    """A map of points [n, 2]; the `use` elements in its group `NAME-points` are in their order."""
+    """Draw points [n, 2] as `use` elements, in their order, in a group with the id `NAME-points`.
+
+    `colours` are numbers of the style colours, `labels` those of the axes.
+    """
     chart = Chart(width=520, height=440)
-    stand_ins = [COLOURS[f"style-{colour}"] for colour in colours]
-    chart.axes.scatter(*points.T, s=26, c=stand_ins, linewidths=0).set_gid("points")
+    placeholders = [COLOURS[f"style-{colour}"] for colour in colours]
+    chart.axes.scatter(*points.T, s=26, c=placeholders, linewidths=0).set_gid("points")
     chart.axes.set(xticks=[], yticks=[], xlabel=labels[0], ylabel=labels[1])
     chart.axes.axhline(0, color=LINE, linewidth=0.8, zorder=0)
     chart.axes.axvline(0, color=LINE, linewidth=0.8, zorder=0)
@@ -252,13 +236,13 @@ def scatter(
 
 
 def _density(values: np.ndarray, x: np.ndarray) -> np.ndarray:
-    """Gaussian kernels, as wide as Scott's rule has it."""
+    """Return a Gaussian kernel density with Scott's bandwidth."""
     width = max(values.std() * len(values) ** -0.2, (x[-1] - x[0]) / 100)
     kernels = np.exp(-0.5 * ((x[:, None] - values) / width) ** 2)
     return kernels.mean(axis=1) / (width * np.sqrt(2 * np.pi))
 
 
-def _whole_numbers(axes: Any) -> None:
+def _integer_steps(axes: Any) -> None:
     from matplotlib.ticker import MaxNLocator, StrMethodFormatter
 
     axes.xaxis.set_major_locator(MaxNLocator(4, integer=True))
@@ -267,7 +251,7 @@ def _whole_numbers(axes: Any) -> None:
 
 
 def _legend(axes: Any) -> None:
-    """Above the chart, in a row."""
+    """Draw a legend above the chart, in a row."""
     handles, labels = axes.get_legend_handles_labels()
     if handles:
         axes.legend(

@@ -1,9 +1,8 @@
-"""Grooves as MP3 in data URIs, small enough for a web page to carry them.
+"""Grooves as MP3 in data URIs.
 
-MP3 is what every browser plays. The files are mono, 44.1 kHz, of a variable bit rate of about 50
-kbit/s, and say in their header how many samples the encoder added, so that they last as long as
-the groove to the sample. Sounds are rendered by `music.sound`, whose synthesizer is a process of
-its own for each, so that as many work at once as there are cores.
+The files are mono, 44.1 kHz, with a variable bit rate of about 50 kbit/s, and have the encoder's
+padding in their header, so that players play exactly the length of the groove. `music.sound` runs a
+synthesizer process for each groove; as many run in parallel as there are cores.
 """
 
 import base64
@@ -26,20 +25,19 @@ from groovae.report.rolls import Groove
 INSTALL = "pip install soundfile"
 MP3_QUALITY = 0.7  # of libsndfile, from 0 for the best to 1 for the smallest
 
-# One-shots: a drum class at these velocities; a player takes the nearest, and makes it louder or
-# softer. Cymbals get longer to ring.
+# Velocities of the one-shots; a player scales the nearest one. Cymbals ring longer.
 VELOCITIES = (40, 80, 120)
 RINGING = (OPEN_HIHAT, CRASH, RIDE)
 RING_SECONDS = 0.8
 
 
 class Sound(NamedTuple):
-    """A groove to hear.
+    """An encoded groove.
 
     Attributes:
       uri: `data:audio/mpeg;base64,...`.
-      seconds: How long it is.
-      lead_seconds: Where in it the groove's first bar begins, later than 0 if a hit is ahead of it.
+      seconds: Duration.
+      lead_seconds: Start of the first bar in it, above 0 if a hit precedes the bar.
     """
 
     uri: str
@@ -48,21 +46,18 @@ class Sound(NamedTuple):
 
 
 def check_sound(soundfont: FilePath | None = None) -> None:
-    """Raises a GroovaeError that says what to install where grooves cannot be heard here."""
+    """Raise a GroovaeError that names the missing package or file if sound is unavailable."""
     check_ready(soundfont)
     if importlib.util.find_spec("soundfile") is None:
-        raise GroovaeError(f"sound in a page needs the package soundfile: run `{INSTALL}`")
+        raise GroovaeError(f"sound in a page requires the package soundfile: run `{INSTALL}`")
 
 
-def sounds(
-    grooves: Sequence[Groove],
-    soundfont: FilePath | None = None,
-) -> list[Sound]:
-    """Renders and encodes grooves.
+def sounds(grooves: Sequence[Groove], soundfont: FilePath | None = None) -> list[Sound]:
+    """Render and encode grooves.
 
     Args:
       grooves: With General MIDI pitches.
-      soundfont: An .sf2 file; None takes the one built in.
+      soundfont: An .sf2 file, by default the bundled one.
 
     Raises:
       GroovaeError: as `sound.render`, or there is no MP3 encoder.
@@ -82,15 +77,15 @@ def sounds(
 
 
 def one_shots(soundfont: FilePath | None = None) -> list[list[str]]:
-    """A hit of each drum class at each of VELOCITIES, as data URIs [drums][velocities]."""
+    """Return a hit of each drum class at each of VELOCITIES, as data URIs [drums][velocities]."""
     return _one_shots(None if soundfont is None else os.fspath(soundfont))
 
 
 def mp3(samples: np.ndarray) -> bytes:
-    """Encodes int16 [n, channels] at SAMPLE_RATE as mono MP3.
+    """Encode int16 [n, channels] at SAMPLE_RATE as mono MP3.
 
     Raises:
-      GroovaeError: the library that soundfile found cannot encode MP3.
+      GroovaeError: soundfile's libsndfile cannot encode MP3.
     """
     soundfile: Any = importlib.import_module("soundfile")
     file = io.BytesIO()
@@ -106,7 +101,7 @@ def mp3(samples: np.ndarray) -> bytes:
         )
     except (ValueError, TypeError, soundfile.LibsndfileError) as error:
         raise GroovaeError(
-            f"cannot encode MP3 ({first_line(error)}); soundfile needs libsndfile 1.1 or newer"
+            f"cannot encode MP3 ({first_line(error)}); soundfile requires libsndfile 1.1 or newer"
         ) from error
     return file.getvalue()
 

@@ -1,4 +1,4 @@
-"""Which charts a report shows of a study: their data, titles and captions."""
+"""The charts of a report: their data, titles and captions."""
 
 import math
 from collections.abc import Sequence
@@ -6,30 +6,35 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from groovae.evaluation.tables import HEADLINES
 from groovae.metrics import features
 from groovae.metrics.scores import METRICS
 from groovae.music.drums import CLASS_NAMES
-from groovae.report import charts, scores
+from groovae.report import charts, summary
 
 if TYPE_CHECKING:
     from groovae.evaluation.study import Study
 
-# What a curve shows, by TensorBoard's names.
+# Columns of the metrics logs with their titles and captions.
 CURVES = {
-    "loss": ("Loss", "What training makes smaller: reconstruction and the weighted KL cost."),
-    "losses/r_loss": ("Reconstruction loss", "Of a window: hits, velocities and offsets."),
-    "losses/kl_bits": ("KL divergence, bits", "How much z says of a window."),
+    "loss": ("Loss", "Reconstruction loss and weighted KL cost."),
+    "losses/r_loss": ("Reconstruction loss", "Of hits, velocities and offsets, per window."),
+    "losses/kl_bits": ("KL divergence, bits", "Information in z, per window."),
 }
-NUMBERS = ("density", "syncopation", "swing")  # the features that are one number a window
-CAPTIONS = {
+PROFILES = (
+    ("lateness", "Timing", "16ths late", "Above 0 is behind the beat, below 0 ahead of it."),
+    ("velocity", "Velocity", "of 127", "Mean over all drums."),
+    ("hits", "Hits", "a bar", "Of all drums, at this 16th."),
+)
+FEATURES = {  # those with one number per window
     "density": "Hits a bar, of all drums.",
-    "syncopation": "How much is struck on weak 16ths and held over strong ones.",
-    "swing": "How much later the second and fourth 16th of a beat come than the first and third.",
+    "syncopation": "Hits on weak 16ths that are held over stronger ones.",
+    "swing": "Lateness of the second and fourth 16th of a beat against the first and third.",
 }
 
 
 class Figure(NamedTuple):
-    """A chart with what stands above and below it."""
+    """A chart with its title and caption."""
 
     title: str
     svg: str
@@ -37,25 +42,23 @@ class Figure(NamedTuple):
 
 
 def score_figures(results: dict[str, Any]) -> list[Figure]:
-    """The model beside the baselines, for each metric of the headlines."""
+    """Draw the main scores of the model beside those of the baselines."""
     figures = []
-    for metric in scores.HEADLINES:
-        rows = scores.estimates(metric, results)
-        about = METRICS[metric]
-        if len(rows) > 1 and scores.is_number(rows[0].value):
-            told = "; ".join(f"{row.label} {scores.text(metric, row.value)}" for row in rows)
-            title = f"{_title(about.label)}: {about.better} is better"
-            name = f"estimates-{metric.replace('_', '-')}"
-            plain = [row[:4] for row in rows]
-            svg = charts.estimates(name, f"{about.label}: {told}", plain, about.unit)
-            has_intervals = any(scores.is_number(row.low) for row in rows)
-            caption = "Lines are 95 % intervals, over recordings." if has_intervals else ""
-            figures.append(Figure(title, svg, caption))
+    for metric in HEADLINES:
+        rows, about = summary.ranked_scores(metric, results), METRICS[metric]
+        if len(rows) > 1 and summary.is_number(rows[0].value):
+            values = "; ".join(f"{row.label} {summary.text(metric, row.value)}" for row in rows)
+            svg = charts.intervals(
+                _chart_id("scores", metric), f"{about.label}: {values}", rows, about.unit
+            )
+            has_intervals = any(summary.is_number(row.low) for row in rows)
+            caption = "Lines are 95% intervals over recordings." if has_intervals else ""
+            figures.append(Figure(f"{_title(about.label)}: {about.better} is better", svg, caption))
     return figures
 
 
 def curve_figures(study: "Study") -> list[Figure]:
-    """The training and validation curves, of what either has."""
+    """Draw the training and validation curves, if logged."""
     figures = []
     for number, (column, (title, caption)) in enumerate(CURVES.items()):
         training, validation = (
@@ -64,90 +67,89 @@ def curve_figures(study: "Study") -> list[Figure]:
         if training or validation:
             marked = [(step, value) for step, value in validation if step == study.step]
             lines = {"training": training, "validation": validation}
-            told = [f"{name} ends at {line[-1][1]:.4g}" for name, line in lines.items() if line]
-            description = f"{title}: {', '.join(told)}"
+            ends = [f"{name} ends at {line[-1][1]:.4g}" for name, line in lines.items() if line]
+            description = f"{title}: {', '.join(ends)}"
             svg = charts.curve(f"curve-{number}", description, training, validation, marked)
             figures.append(Figure(title, svg, caption))
     return figures
 
 
 def profile_figures(study: "Study") -> list[Figure]:
-    """Velocity, timing and density of each 16th of the bar, in the data and in the samples."""
-    sets = [("data", charts.DATA, features.profile(study.reference))]
-    if len(study.samples):
-        sets.append(("samples", charts.MODEL, features.profile(study.samples)))
-    wanted = [
-        ("lateness", "Timing", "16ths late", "Above 0 is behind the beat, below 0 ahead of it."),
-        ("velocity", "Velocity", "of 127", "Mean over all drums."),
-        ("hits", "Hits", "a bar", "Of all drums, at this 16th."),
-    ]
+    """Draw timing, velocity and density by 16th of the bar, of the data and of the samples."""
+    profiles = [(name, colour, features.profile(windows)) for name, colour, windows in _sets(study)]
     figures = []
-    for name, title, unit, caption in wanted:
-        series = [(label, colour, getattr(each, name)) for label, colour, each in sets]
-        told = "; ".join(f"{label} {_listed(values)}" for label, _, values in series)
-        description = f"{title} by 16th of the bar, {unit}: {told}"
+    for name, title, unit, caption in PROFILES:
+        series = [(label, colour, getattr(each, name)) for label, colour, each in profiles]
+        title = f"{title} by 16th of the bar"
+        description = f"{title}, {unit}: {_describe(series)}"
         svg = charts.by_sixteenth(f"profile-{name}", description, series, unit)
-        figures.append(Figure(f"{title} by 16th of the bar", svg, caption))
+        figures.append(Figure(title, svg, caption))
     return figures
 
 
 def feature_figures(study: "Study") -> list[Figure]:
-    """How features are distributed in the data and in the samples, and how alike they are."""
+    """Draw the distributions of features in the data and in the samples, if there are any."""
     if not len(study.samples):
         return []
     compared = (study.results.get("samples") or {}).get("features") or {}
     figures = []
-    for name in NUMBERS:
+    for name, caption in FEATURES.items():
         feature = features.FEATURES[name]
         data, samples = feature(study.reference), feature(study.samples)
         description = f"{name}: mean {data.mean():.3g} in data, {samples.mean():.3g} in samples"
         svg = charts.densities(f"feature-{name}", description, data, samples, feature.unit)
-        caption = CAPTIONS[name] + _likeness(compared.get(name) or {})
+        caption += _similarity(compared.get(name) or {})
         figures.append(Figure(_title(feature.label), svg, caption))
-    usage = features.FEATURES["drums"]
     drums = CLASS_NAMES[: study.reference.shape[-1] // 3]
-    shares = [
-        (label, colour, 100 * usage(windows).mean(axis=0))
-        for label, colour, windows in (
-            ("data", charts.DATA, study.reference),
-            ("samples", charts.MODEL, study.samples),
-        )
+    series = [
+        (label, colour, 100 * features.drums(windows).mean(axis=0))
+        for label, colour, windows in _sets(study)
     ]
-    told = "; ".join(f"{label} {_listed(values)}" for label, _, values in shares)
-    description = f"% of the hits by drum ({', '.join(drums)}): {told}"
-    svg = charts.dots("feature-drums", description, drums, shares, "% of the hits")
-    caption = "Mean over windows." + _likeness(compared.get("drums") or {})
+    description = f"% of the hits by drum ({', '.join(drums)}): {_describe(series)}"
+    svg = charts.dots("feature-drums", description, drums, series, "% of the hits")
+    caption = "Mean over windows." + _similarity(compared.get("drums") or {})
     return [*figures, Figure("Drums", svg, caption)]
 
 
 def detail_figures(results: dict[str, Any]) -> list[Figure]:
-    """The metrics of the headlines by drum and by position in the bar."""
-    figures = []
+    """Draw the main scores by drum and by position in the bar."""
     by_drum, by_position = results.get("by_drum") or {}, results.get("by_position") or []
-    for metric in scores.HEADLINES:
+    drum_figures, position_figures = [], []
+    for metric in HEADLINES:
         about = METRICS[metric]
-        values = _values(by_drum.values(), metric)
-        known = np.isfinite(values)
-        if known.any():
-            drums = [drum for drum, some in zip(by_drum, known, strict=True) if some]
-            values = values[known]
-            name = f"drums-{metric.replace('_', '-')}"
-            pairs = zip(drums, values, strict=True)
-            description = ", ".join(f"{drum} {scores.text(metric, value)}" for drum, value in pairs)
-            series = [(about.label, charts.MODEL, values)]
-            svg = charts.dots(name, f"{about.label}: {description}", drums, series, about.unit)
-            figures.append(Figure(f"{_title(about.label)} by drum", svg, ""))
-    for metric in scores.HEADLINES:
-        about = METRICS[metric]
-        values = _values(by_position, metric)
-        if np.isfinite(values).any():
-            name = f"positions-{metric.replace('_', '-')}"
-            series = [("", charts.MODEL, values)]
-            told = ", ".join(scores.text(metric, value) for value in values)
-            description = f"{about.label} by 16th of the bar: {told}"
-            svg = charts.by_sixteenth(name, description, series, about.unit)
-            figures.append(Figure(f"{_title(about.label)} by 16th", svg, ""))
-    return figures
+        drums = [name for name, row in by_drum.items() if summary.is_number(row.get(metric))]
+        if drums:
+            values = [by_drum[name][metric] for name in drums]
+            texts = [f"{d} {summary.text(metric, v)}" for d, v in zip(drums, values, strict=True)]
+            svg = charts.dots(
+                _chart_id("drums", metric),
+                f"{about.label}: {', '.join(texts)}",
+                drums,
+                [(about.label, charts.MODEL, np.array(values, float))],
+                about.unit,
+            )
+            drum_figures.append(Figure(f"{_title(about.label)} by drum", svg, ""))
+        values = [row.get(metric) for row in by_position]
+        if any(map(summary.is_number, values)):
+            texts = [summary.text(metric, value) for value in values]
+            svg = charts.by_sixteenth(
+                _chart_id("positions", metric),
+                f"{about.label} by 16th of the bar: {', '.join(texts)}",
+                [("", charts.MODEL, np.array(values, float))],
+                about.unit,
+            )
+            position_figures.append(Figure(f"{_title(about.label)} by 16th", svg, ""))
+    return drum_figures + position_figures
+
+
+def _sets(study: "Study") -> list[tuple[str, str, np.ndarray]]:
+    """Return label, colour and windows of the data and, if there are any, of the samples."""
+    sets = [("data", charts.DATA, study.reference), ("samples", charts.MODEL, study.samples)]
+    return [each for each in sets if len(each[2])]
+
+
+def _chart_id(kind: str, metric: str) -> str:
+    return f"{kind}-{metric.replace('_', '-')}"
 
 
 def _title(label: str) -> str:
@@ -159,17 +161,18 @@ def _points(rows: Sequence[dict[str, float]], column: str) -> list[tuple[float, 
     return [(step, value) for step, value in found if math.isfinite(value)]
 
 
-def _values(rows: Any, metric: str) -> np.ndarray:
-    values = [row.get(metric) for row in rows]
-    return np.array([value if scores.is_number(value) else np.nan for value in values], float)
+def _describe(series: Sequence[tuple[str, str, np.ndarray]]) -> str:
+    return "; ".join(
+        f"{label} {', '.join(_number(value) for value in values)}" for label, _, values in series
+    )
 
 
-def _listed(values: np.ndarray) -> str:
-    return ", ".join(f"{value:.3g}" if math.isfinite(value) else scores.NOTHING for value in values)
+def _number(value: float) -> str:
+    return f"{value:.3g}" if math.isfinite(value) else summary.NOT_AVAILABLE
 
 
-def _likeness(compared: dict[str, Any]) -> str:
+def _similarity(compared: dict[str, Any]) -> str:
     area, divergence = compared.get("overlapped_area"), compared.get("kl_divergence")
-    if not (scores.is_number(area) and scores.is_number(divergence)):
+    if not (summary.is_number(area) and summary.is_number(divergence)):
         return ""
     return f" Overlapped area {area:.2f}, KL divergence {divergence:.3f}."

@@ -1,7 +1,7 @@
-"""The latent space as a map: a point for each window, and what the page's script plays of it.
+"""A map of the latent space, with a point for each window, and the data for the page's script.
 
-The map is the plane of the first two principal components of `mu`. Styles that have the most points
-get a colour of their own, all others share the last one.
+The map is the plane of the first two principal components of `mu`. The most common styles have a
+colour of their own, all others share the last one.
 """
 
 import base64
@@ -17,12 +17,12 @@ from groovae.report import charts, rolls
 if TYPE_CHECKING:
     from groovae.evaluation.study import Study
 
-MAX_POINTS = 1500  # evenly chosen where there are more: a page of 15 MB holds some ten times that
-REST = "others"
+MAX_POINTS = 1500  # evenly chosen from more; about 10,000 would make a page of 15 MB
+OTHERS = "others"
 
 
 class Style(NamedTuple):
-    """An entry of the legend: its colour is the variable `--style-NUMBER`."""
+    """An entry of the legend, with the colour `--style-NUMBER`."""
 
     name: str
     number: int
@@ -30,7 +30,7 @@ class Style(NamedTuple):
 
 
 class Map(NamedTuple):
-    """What the page shows and what its script needs of it."""
+    """The chart, its legend, the data for the script, and the share of variance it explains."""
 
     svg: str
     legend: list[Style]
@@ -39,32 +39,27 @@ class Map(NamedTuple):
 
 
 def latent_map(study: "Study", styles: Sequence[str]) -> Map:
-    """The map of a study.
-
-    Args:
-      study: With at least one window.
-      styles: Of each window.
-    """
+    """Draw the map of a study with at least one window; `styles` are those of the windows."""
     count = len(study.mu)
     chosen = np.unique(np.linspace(0, count - 1, min(count, MAX_POINTS)).round().astype(int))
     plane, shares = principal_plane(study.mu)
     legend = _legend([styles[i] for i in chosen])
     number_of = {style.name: style.number for style in legend}
     colours = [number_of.get(styles[i], charts.STYLE_COLOURS - 1) for i in chosen]
-    axes = [f"component {i + 1}: {100 * shares[i]:.0f} % of the variance" for i in range(2)]
-    told = ", ".join(f"{style.name} {style.windows}" for style in legend)
+    axes = [f"component {i + 1}: {shares[i]:.0%} of the variance" for i in range(2)]
+    counts = ", ".join(f"{style.name} {style.windows}" for style in legend)
     svg = charts.scatter(
-        "map", f"Map of {len(chosen)} windows by style: {told}", plane[chosen], colours, axes
+        "map", f"Map of {len(chosen)} windows by style: {counts}", plane[chosen], colours, axes
     )
     return Map(svg, legend, _data(study, styles, chosen, colours), float(sum(shares)))
 
 
 def principal_plane(mu: np.ndarray) -> tuple[np.ndarray, tuple[float, float]]:
-    """Points [n, z_size] on their first two principal components.
+    """Project points [n, z_size] on their first two principal components.
 
     Returns:
-      float64 [n, 2], and the shares of the variance that the two have. Their signs are such that
-      the largest weight of each component is positive, so that the same data give the same map.
+      float64 [n, 2], and the shares of the variance of the two. The largest weight of each
+      component is positive, so that the same data give the same map.
     """
     centred = mu.astype(np.float64) - mu.mean(axis=0, dtype=np.float64)
     _, lengths, components = np.linalg.svd(centred, full_matrices=False)
@@ -78,13 +73,13 @@ def principal_plane(mu: np.ndarray) -> tuple[np.ndarray, tuple[float, float]]:
 
 
 def _legend(styles: Sequence[str]) -> list[Style]:
-    """The most common styles, and what is left of them."""
+    """Return the most common styles, and the total of the others."""
     counts = collections.Counter(styles)
     common = sorted(counts, key=lambda name: (-counts[name], name))
     own = common if len(common) <= charts.STYLE_COLOURS else common[: charts.STYLE_COLOURS - 1]
     legend = [Style(name, number, counts[name]) for number, name in enumerate(own)]
     rest = sum(counts[name] for name in common[len(own) :])
-    return [*legend, Style(REST, charts.STYLE_COLOURS - 1, rest)] if rest else legend
+    return [*legend, Style(OTHERS, charts.STYLE_COLOURS - 1, rest)] if rest else legend
 
 
 def _data(
@@ -105,18 +100,18 @@ def _data(
     return {
         "files": files,
         "points": points,
-        "original": _packed(study.reference[chosen]),
-        "reconstruction": _packed(study.estimate[chosen]),
+        "original": _encode(study.reference[chosen]),
+        "reconstruction": _encode(study.predictions[chosen]),
         "steps": study.reference.shape[1],
         "lanes": [rolls.LANE_OF[drum] for drum in range(study.reference.shape[2] // 3)],
         "drums": CLASS_NAMES,
-        "feels": [[limit if np.isfinite(limit) else 1, name] for limit, name in rolls.FEELS],
+        "lateness": [[min(limit, 1), name] for limit, name in rolls.LATENESS_CLASSES],
         "heights": [rolls.SOFTEST, rolls.LOUDEST],
         "closedHihat": CLOSED_HIHAT,
         "openHihat": OPEN_HIHAT,
     }
 
 
-def _packed(windows: np.ndarray) -> dict[str, Any]:
-    content, counts = rolls.packed(list(windows))
+def _encode(windows: np.ndarray) -> dict[str, Any]:
+    content, counts = rolls.pack(list(windows))
     return {"hits": base64.b64encode(content).decode(), "counts": counts}

@@ -2,25 +2,25 @@
 (() => {
   const data = JSON.parse(document.getElementById("data").textContent);
   const $ = (id) => document.getElementById(id);
-  const calm = matchMedia("(prefers-reduced-motion: reduce)");
-  const idle = () => {};
-  let stop = idle; // ends what is playing
+  const reducedMotion = matchMedia("(prefers-reduced-motion: reduce)");
+  const noop = () => {};
+  let stop = noop; // stops the current playback
 
-  function tell(text) {
+  function showStatus(text) {
     $("status").textContent = text;
     $("status").hidden = !text;
   }
 
-  // Marks a groove as playing and moves its playhead until the returned function is called.
-  // `share` says how much of the groove has gone by.
-  function follow(field, button, share) {
-    const draw = () => field.style.setProperty("--at", Math.min(Math.max(share(), 0), 1));
+  // Marks a groove as playing and moves its playhead to `progress()` (0 to 1). Returns a function
+  // that ends this.
+  function showPlayhead(field, button, progress) {
+    const draw = () => field.style.setProperty("--at", Math.min(Math.max(progress(), 0), 1));
     let frame = 0;
     const loop = () => {
       draw();
       frame = requestAnimationFrame(loop);
     };
-    const timer = calm.matches ? setInterval(draw, 250) : 0;
+    const timer = reducedMotion.matches ? setInterval(draw, 250) : 0;
     if (!timer) loop();
     field.classList.add("playing");
     button.setAttribute("aria-pressed", "true");
@@ -32,6 +32,8 @@
     };
   }
 
+  const isPlaying = (button) => button.getAttribute("aria-pressed") === "true";
+
   // Cards: rendered sound in <audio> elements.
 
   function playCard(card, button) {
@@ -39,66 +41,64 @@
     const audio = card.querySelector("audio");
     const { lead, seconds } = card.dataset;
     audio.currentTime = 0;
-    const unfollow = follow(
+    const hidePlayhead = showPlayhead(
       card.querySelector(".field"), button, () => (audio.currentTime - lead) / seconds);
     const end = () => {
-      stop = idle;
+      stop = noop;
       audio.pause();
       audio.onended = null;
-      unfollow();
+      hidePlayhead();
     };
-    stop = end;
-    audio.onended = end;
+    stop = audio.onended = end;
     audio.play().catch((error) => {
-      if (error.name === "AbortError") return; // stopped before it began
+      if (error.name === "AbortError") return; // stopped before it started
       end();
-      tell(`This browser cannot play the sound: ${error.message}`);
+      showStatus(`This browser cannot play the sound: ${error.message}`);
     });
   }
 
   document.addEventListener("click", (event) => {
     const button = event.target.closest(".card .play");
     if (!button) return;
-    const isPlaying = button.getAttribute("aria-pressed") === "true";
-    if (isPlaying) stop();
+    if (isPlaying(button)) stop();
     else playCard(button.closest(".card"), button);
   });
 
   for (const details of document.querySelectorAll("details")) {
     details.addEventListener("toggle", () => {
       const template = details.querySelector("template");
-      // A copy, since an <audio> that was in a template has already failed to load there.
+      // A copy: an <audio> inside a template has already failed to load there.
       if (template) template.replaceWith(document.importNode(template.content, true));
     });
   }
 
-  // The map: hits played by Web Audio, from a sound for each drum.
+  // The map: hits played by Web Audio from one-shots of each drum.
 
-  const bytes = (base64) => Uint8Array.from(atob(base64), (letter) => letter.charCodeAt(0));
-  const versions = {};
+  const decodeBase64 = (base64) => Uint8Array.from(atob(base64), (char) => char.charCodeAt(0));
+  const versions = {}; // of each, the hits of each window
   for (const name of ["original", "reconstruction"]) {
     let first = 0;
-    const hits = bytes(data[name].hits);
+    const bytes = decodeBase64(data[name].hits);
     versions[name] = data[name].counts.map((count) => {
-      const some = [];
+      const hits = [];
       for (const end = first + count; first < end; first++) {
-        const [step, drum, velocity, late] = hits.subarray(4 * first, 4 * first + 4);
-        some.push({ step, drum, velocity, late: (late - 128) / 127 / 2 });
+        const [step, drum, velocity, late] = bytes.subarray(4 * first, 4 * first + 4);
+        hits.push({ step, drum, velocity, late: (late - 128) / 127 / 2 });
       }
-      return some;
+      return hits;
     });
   }
 
   const plane = document.querySelector(".plane svg");
   const points = [...document.querySelectorAll("#map-points use")];
-  const places = points.map((point) => [point.x.baseVal.value, point.y.baseVal.value]);
-  const chosenRing = ring("chosen-point", 6);
-  const focusRing = ring("focused-point", 9); // for those who use the keyboard
-  let current = 0; // the one that Tab reaches
-  let chosen = 0;
+  const positions = points.map((point) => [point.x.baseVal.value, point.y.baseVal.value]);
+  const selectionRing = addRing("selected-point", 6);
+  const focusRing = addRing("focused-point", 9); // for keyboard users
+  let focused = 0; // the point in the tab order
+  let selected = 0;
   let context, shots;
 
-  function ring(id, radius) {
+  function addRing(id, radius) {
     const circle = document.createElementNS(plane.namespaceURI, "circle");
     circle.id = id;
     circle.setAttribute("r", radius);
@@ -107,21 +107,17 @@
     return circle;
   }
 
-  function put(circle, number) {
-    circle.setAttribute("cx", places[number][0]);
-    circle.setAttribute("cy", places[number][1]);
-    circle.removeAttribute("visibility");
+  function moveRing(ring, number) {
+    ring.setAttribute("cx", positions[number][0]);
+    ring.setAttribute("cy", positions[number][1]);
+    ring.removeAttribute("visibility");
   }
 
   const version = () => document.querySelector("input[name=version]:checked").value;
 
-  function hitsOf(number) {
-    return versions[version()][number];
-  }
-
-  function decoded() {
+  function loadShots() {
     shots ||= Promise.all(data.shots.map((uris) => Promise.all(
-      uris.map((uri) => context.decodeAudioData(bytes(uri.split(",")[1]).buffer)))));
+      uris.map((uri) => context.decodeAudioData(decodeBase64(uri.split(",")[1]).buffer)))));
     return shots;
   }
 
@@ -130,18 +126,18 @@
     return data.shotVelocities.reduce((best, _, i) => (distance(i) < distance(best) ? i : best), 0);
   }
 
-  // Schedules all hits; a closed hi-hat ends what the open one left ringing.
+  // Schedules all hits; any later hi-hat hit damps an open hi-hat.
   function schedule(hits, sounds, begin, stepSeconds, output) {
     let open = null;
-    const at = (hit) => begin + (hit.step + hit.late) * stepSeconds;
-    for (const hit of [...hits].sort((a, b) => at(a) - at(b))) {
+    const time = (hit) => begin + (hit.step + hit.late) * stepSeconds;
+    for (const hit of [...hits].sort((a, b) => time(a) - time(b))) {
       const shot = nearestShot(hit.velocity);
       const source = new AudioBufferSourceNode(context, { buffer: sounds[hit.drum][shot] });
       const gain = new GainNode(context, { gain: hit.velocity / data.shotVelocities[shot] });
       source.connect(gain).connect(output);
-      source.start(at(hit));
+      source.start(time(hit));
       if (open && (hit.drum === data.closedHihat || hit.drum === data.openHihat)) {
-        open.gain.setTargetAtTime(0, at(hit), 0.02);
+        open.gain.setTargetAtTime(0, time(hit), 0.02);
         open = null;
       }
       if (hit.drum === data.openHihat) open = gain;
@@ -151,59 +147,61 @@
   async function playPoint(number) {
     stop();
     if (!data.shots.length) return;
-    let wanted = true;
+    let isCancelled = false;
     stop = () => {
-      stop = idle;
-      wanted = false;
+      stop = noop;
+      isCancelled = true;
     };
     context ||= new AudioContext();
     try {
       await context.resume();
-      const sounds = await decoded();
-      if (wanted) playHits(hitsOf(number), sounds, 60 / data.points[number].qpm / 4);
+      const sounds = await loadShots();
+      const hits = versions[version()][number];
+      if (!isCancelled) playHits(hits, sounds, 60 / data.points[number].qpm / 4);
     } catch (error) {
-      if (wanted) stop();
-      tell(`This browser cannot play the sound: ${error.message}`);
+      if (!isCancelled) stop();
+      showStatus(`This browser cannot play the sound: ${error.message}`);
     }
   }
 
   function playHits(hits, sounds, stepSeconds) {
     const output = new GainNode(context);
     output.connect(context.destination);
-    const begin = context.currentTime + 0.05 + stepSeconds / 2; // the first may be half a step early
+    const begin = context.currentTime + 0.05 + stepSeconds / 2; // a hit may be half a step early
     schedule(hits, sounds, begin, stepSeconds, output);
     const seconds = data.steps * stepSeconds;
-    const share = () => (context.currentTime - begin) / seconds;
-    const unfollow = follow(document.querySelector("#point .field"), $("point-play"), share);
+    const progress = () => (context.currentTime - begin) / seconds;
+    const field = document.querySelector("#point .field");
+    const hidePlayhead = showPlayhead(field, $("point-play"), progress);
     const timer = setTimeout(() => stop(), (begin + seconds + 1 - context.currentTime) * 1000);
     stop = () => {
-      stop = idle;
+      stop = noop;
       clearTimeout(timer);
       output.disconnect();
-      unfollow();
+      hidePlayhead();
     };
   }
 
-  // As rolls.py has it; `original` is null for the original itself.
+  // As `describe` in rolls.py; `original` is null for the original itself.
   function describe(hits, original) {
     const counts = data.drums
       .map((name, drum) => [name, hits.filter((hit) => hit.drum === drum).length])
       .filter(([, count]) => count)
       .map(([name, count]) => `${name} ${count}`);
-    const told = `${hits.length} hits in ${data.steps / 16} bars` +
+    const text = `${hits.length} hits in ${data.steps / 16} bars` +
       `${counts.length ? ": " : ""}${counts.join(", ")}`;
-    if (!original) return told;
-    const without = (some, others) => some.filter((one) =>
-      !others.some(({ step, drum }) => step === one.step && drum === one.drum)).length;
-    return `${told}; missed ${without(original, hits)}, added ${without(hits, original)}`;
+    if (!original) return text;
+    const countMissing = (from, others) => from.filter((hit) =>
+      !others.some(({ step, drum }) => step === hit.step && drum === hit.drum)).length;
+    return `${text}; missed ${countMissing(original, hits)}, added ${countMissing(hits, original)}`;
   }
 
-  // As rolls.py draws it.
+  // As `roll` in rolls.py.
   function drawRoll(hits, original) {
     const [softest, loudest] = data.heights;
-    const paths = new Map(data.feels.map(([, name]) => [name, ""]));
+    const paths = new Map(data.lateness.map(([, name]) => [name, ""]));
     for (const { step, drum, velocity, late } of hits) {
-      const [, name] = data.feels.find(([limit]) => late < limit);
+      const [, name] = data.lateness.find(([limit]) => late < limit);
       const height = softest + ((loudest - softest) * velocity) / 127;
       const stem = `M${step + late} ${data.lanes[drum] + 0.94}v${-height}`;
       paths.set(name, paths.get(name) + stem);
@@ -215,43 +213,44 @@
       [...paths].map(([name, d]) => `<path class="${name}" d="${d}"/>`).join("");
   }
 
-  function focusOn(number) {
-    points[current].setAttribute("tabindex", "-1");
-    current = number;
-    points[current].setAttribute("tabindex", "0");
+  function setFocused(number) {
+    points[focused].setAttribute("tabindex", "-1");
+    focused = number;
+    points[focused].setAttribute("tabindex", "0");
   }
 
-  function choose(number) {
+  function select(number) {
     const point = data.points[number];
-    focusOn(number);
-    chosen = number;
-    put(chosenRing, number);
+    setFocused(number);
+    selected = number;
+    moveRing(selectionRing, number);
     points.forEach((each, i) => each.setAttribute("aria-pressed", String(i === number)));
     $("hint").hidden = true;
-    $("chosen").hidden = false;
+    $("selected").hidden = false;
     $("point-style").textContent = point.style;
     $("point-file").textContent = data.files[point.file];
     $("point-bar").textContent = point.bar;
     $("point-tempo").textContent = `${Number(point.qpm.toFixed(1))} bpm`;
-    drawRoll(hitsOf(number), version() === "original" ? null : versions.original[number]);
+    const original = versions.original[number];
+    drawRoll(versions[version()][number], version() === "original" ? null : original);
     playPoint(number);
   }
 
-  // The nearest point within `reach`, by what `distance` makes of the way to it in x and y.
-  function nearest(x, y, reach, distance) {
+  // Returns the point with the least `distance(dx, dy)` from (x, y) below `limit`, or -1.
+  function nearest(x, y, limit, distance) {
     let found = -1;
-    places.forEach(([px, py], i) => {
-      const away = distance(px - x, py - y);
-      if (away < reach) [found, reach] = [i, away];
+    positions.forEach(([px, py], i) => {
+      const value = distance(px - x, py - y);
+      if (value < limit) [found, limit] = [i, value];
     });
     return found;
   }
 
   const ARROWS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
 
-  // What lies ahead counts; what lies to the side is twice as far.
+  // The next point in a direction; sideways distance counts twice.
   function neighbour([dx, dy]) {
-    const [x, y] = places[current];
+    const [x, y] = positions[focused];
     return nearest(x, y, Infinity, (px, py) => {
       const ahead = px * dx + py * dy;
       const aside = Math.abs(px * dy) + Math.abs(py * dx);
@@ -261,11 +260,11 @@
 
   function onKey(event) {
     if (event.key === "Enter" || event.key === " ") {
-      choose(current);
+      select(focused);
     } else if (ARROWS[event.key]) {
       const next = neighbour(ARROWS[event.key]);
       if (next < 0) return;
-      focusOn(next);
+      setFocused(next);
       points[next].focus();
     } else {
       return;
@@ -277,7 +276,7 @@
     const matrix = plane.getScreenCTM();
     const { x, y } = new DOMPoint(event.clientX, event.clientY).matrixTransform(matrix.inverse());
     const number = nearest(x, y, 24 / matrix.a, Math.hypot);
-    if (number >= 0) choose(number);
+    if (number >= 0) select(number);
   }
 
   points.forEach((point, i) => {
@@ -286,8 +285,8 @@
     point.setAttribute("tabindex", i ? "-1" : "0");
     point.setAttribute("aria-label", `${style}, ${data.files[file]}, bar ${bar}`);
     point.addEventListener("focus", () => {
-      focusOn(i);
-      if (point.matches(":focus-visible")) put(focusRing, i);
+      setFocused(i);
+      if (point.matches(":focus-visible")) moveRing(focusRing, i);
     });
     point.addEventListener("blur", () => focusRing.setAttribute("visibility", "hidden"));
   });
@@ -298,20 +297,20 @@
   const styles = [...document.querySelectorAll(".styles button")];
   for (const button of styles) {
     button.addEventListener("click", () => {
-      const pressed = button.getAttribute("aria-pressed") === "true";
+      const wasPressed = button.getAttribute("aria-pressed") === "true";
       styles.forEach((each) => each.setAttribute("aria-pressed", "false"));
-      button.setAttribute("aria-pressed", String(!pressed));
-      const colour = pressed ? null : Number(button.dataset.colour);
+      button.setAttribute("aria-pressed", String(!wasPressed));
+      const colour = wasPressed ? null : Number(button.dataset.colour);
       points.forEach((point, i) =>
-        point.classList.toggle("away", colour !== null && data.points[i].colour !== colour));
+        point.classList.toggle("dimmed", colour !== null && data.points[i].colour !== colour));
     });
   }
 
   for (const input of document.querySelectorAll("input[name=version]")) {
-    input.addEventListener("change", () => choose(chosen));
+    input.addEventListener("change", () => select(selected));
   }
-  $("point-play")?.addEventListener("click", () => {
-    if ($("point-play").getAttribute("aria-pressed") === "true") stop();
-    else playPoint(chosen);
+  $("point-play")?.addEventListener("click", (event) => {
+    if (isPlaying(event.currentTarget)) stop();
+    else playPoint(selected);
   });
 })();

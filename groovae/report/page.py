@@ -1,4 +1,4 @@
-"""The page of a report: what a study holds, laid out by page.html, page.css and page.js."""
+"""The page of a report: the contents of a study, laid out by page.html, page.css and page.js."""
 
 import base64
 import hashlib
@@ -6,7 +6,7 @@ import importlib.resources
 import json
 import os
 import tempfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -16,7 +16,7 @@ from groovae import __version__
 from groovae.errors import GroovaeError
 from groovae.metrics.scores import METRICS
 from groovae.music.sound import FilePath
-from groovae.report import encoding, figures, latent_map, pairs, rolls, scores
+from groovae.report import encoding, figures, latent_map, pairs, rolls, summary
 from groovae.report.encoding import Sound
 from groovae.report.styles import styles_of
 from groovae.system.atomic_files import atomic_write
@@ -25,18 +25,17 @@ from groovae.system.log import Log, no_log
 if TYPE_CHECKING:
     from groovae.evaluation.study import Study
 
-SHOWN_PAIRS, SHOWN_SAMPLES = 3, 6  # what is not folded away
+SHOWN_PAIRS, SHOWN_SAMPLES = 3, 6  # the others are folded
 SAMPLE_QPM = 120.0
 
 
 class ReportOptions(NamedTuple):
-    """What of a study is shown.
+    """What a page shows of a study.
 
     Attributes:
-      num_pairs: How many windows are shown beside what the model made of them, evenly spread from
-        the best to the worst.
-      num_samples: How many of the samples are shown, the first ones.
-      soundfont: An .sf2 file for the sound; None takes the one built in.
+      num_pairs: Number of windows with predictions, evenly spaced from the best to the worst.
+      num_samples: Number of samples, the first ones.
+      soundfont: An .sf2 file, by default the bundled one.
     """
 
     num_pairs: int = 8
@@ -44,8 +43,18 @@ class ReportOptions(NamedTuple):
     soundfont: FilePath | None = None
 
 
+class CardSpec(NamedTuple):
+    """A groove to draw and to render."""
+
+    title: str
+    name: str
+    window: np.ndarray
+    qpm: float
+    original: np.ndarray | None = None
+
+
 class Card(NamedTuple):
-    """A groove to see and to hear."""
+    """A groove as a piano roll with sound."""
 
     title: str
     name: str
@@ -56,22 +65,12 @@ class Card(NamedTuple):
 
 
 class Pair(NamedTuple):
-    """A window beside what the model made of it."""
+    """A window beside the prediction of the model."""
 
     title: str
     scores: str
     original: Card
-    reconstruction: Card
-
-
-class Wanted(NamedTuple):
-    """A card to be, whose sound is not there yet."""
-
-    title: str
-    name: str
-    window: np.ndarray
-    qpm: float
-    original: np.ndarray | None = None
+    prediction: Card
 
 
 def write(
@@ -81,103 +80,86 @@ def write(
     options: ReportOptions | None = None,
     log: Log = no_log,
 ) -> None:
-    """Writes the page of a study, atomically.
+    """Write the page of a study, atomically.
 
     Args:
-      path: Of the HTML file.
-      study: What there is to show; at least one window.
-      styles: The musical style of each window; told from the file names where it is None.
-      options: What of it is shown.
-      log: Gets each line that tells what is about to happen, or what is missing.
+      path: HTML file to write.
+      study: With at least one window.
+      styles: Musical style of each window, by default from the file names.
+      options: What the page shows.
+      log: Receives progress, and why the page has no sound.
 
     Raises:
-      GroovaeError: there is no window, the soundfont cannot be played, or the file cannot be
+      GroovaeError: there are no windows, the soundfont cannot be used, or the file cannot be
         written.
     """
-    html = page(study, styles, options or ReportOptions(), log)
+    html = render(study, styles, options or ReportOptions(), log)
     with atomic_write(path) as temporary:
         temporary.write_text(html, "utf-8")
 
 
 def check(path: str | os.PathLike[str], options: ReportOptions) -> None:
-    """Checks what `write` needs beside a study.
+    """Check the arguments of `write` before the study is made.
 
     Raises:
-      GroovaeError: the soundfont cannot be played, or `path` cannot be written.
+      GroovaeError: the soundfont cannot be used, or `path` cannot be written.
     """
     _check_writable(path)
     if options.soundfont is not None:
         encoding.check_sound(options.soundfont)
 
 
-def _check_writable(path: str | os.PathLike[str]) -> None:
-    """Tries it in the folder itself, or in the nearest one above it that is there."""
-    target = Path(os.path.realpath(os.path.expanduser(path)))
-    if target.exists() and not target.is_file():
-        raise GroovaeError(f"cannot write {path}: it is not a file")
-    folder = next(parent for parent in target.parents if os.path.lexists(parent))
-    try:
-        with tempfile.NamedTemporaryFile(dir=folder):
-            pass
-    except OSError as error:
-        raise GroovaeError(f"cannot write {path}: {folder}: {error.strerror or error}") from error
-
-
-def page(study: "Study", styles: Sequence[str] | None, options: ReportOptions, log: Log) -> str:
-    """The page as text; see `write`."""
+def render(study: "Study", styles: Sequence[str] | None, options: ReportOptions, log: Log) -> str:
+    """Return the page as text; see `write`."""
     if not len(study.reference):
-        raise GroovaeError(f"{study.examples}: no window to report on")
+        raise GroovaeError(f"{study.examples}: no windows to report on")
     if styles is None:
         styles = styles_of([source.filename for source in study.sources])
     no_sound = _why_silent(options, log)
-    chosen = pairs.spread(study, options.num_pairs)
-    wanted = [
-        *_wanted_pairs(study, chosen),
-        *_wanted_samples(study, options.num_samples),
-        *_wanted_steps(study),
+    chosen = pairs.choose_windows(study, options.num_pairs)
+    specs = [
+        *_pair_specs(study, chosen),
+        *_sample_specs(study, options.num_samples),
+        *_interpolation_specs(study),
     ]
-    cards = _cards(wanted, options, bool(no_sound), log)
-    first, steps = 2 * len(chosen), len(study.interpolation)
+    cards = _cards(specs, options, bool(no_sound), log)
+    end_of_pairs, end_of_samples = 2 * len(chosen), len(cards) - len(study.interpolation)
     log("drawing the charts")
     the_map = latent_map.latent_map(study, styles)
-    data = {**the_map.data, "shots": [], "shotVelocities": encoding.VELOCITIES}
-    if not no_sound:
-        data["shots"] = encoding.one_shots(options.soundfont)
-    warned = study.results.get("warnings") or []
-    return _filled(
+    shots = [] if no_sound else encoding.one_shots(options.soundfont)
+    results = study.results
+    return _fill_template(
         study=study,
-        results=study.results,
+        results=results,
         version=__version__,
         no_sound=no_sound,
-        unseen=not any("baseline" in line for line in warned),
-        intervals=any(
-            scores.is_number((score or {}).get("low")) for score in study.results["scores"].values()
+        has_intervals=any(
+            summary.is_number((score or {}).get("low")) for score in results["scores"].values()
         ),
-        warnings=warned,
-        words=pairs.words(study),
-        spread_by=METRICS[pairs.spread_by(study)].label,
-        headlines=scores.headlines(study.results),
-        estimates=figures.score_figures(study.results),
-        table=scores.table(study.results),
+        captions=pairs.captions(study),
+        ranked_by=METRICS[pairs.ranking_metric(study)].label,
+        headlines=summary.headlines(results),
+        scores=figures.score_figures(results),
+        table=summary.table(results),
         pairs=[
             Pair(
-                f"{styles[number]}: {_place(study, number)}",
-                pairs.told(study, number),
+                f"{styles[number]}: {_window_name(study, number)}",
+                pairs.format_scores(study, number),
                 *cards[2 * i : 2 * i + 2],
             )
             for i, number in enumerate(chosen)
         ],
-        samples=cards[first : len(cards) - steps],
-        interpolation=cards[len(cards) - steps :],
+        samples=cards[end_of_pairs:end_of_samples],
+        interpolation=cards[end_of_samples:],
         shown_pairs=SHOWN_PAIRS,
         shown_samples=SHOWN_SAMPLES,
         sample_qpm=f"{SAMPLE_QPM:g}",
         map=the_map,
-        data=_json(data),
+        data=_json({**the_map.data, "shots": shots, "shotVelocities": encoding.VELOCITIES}),
         profiles=figures.profile_figures(study),
         features=figures.feature_figures(study),
-        originality=scores.originality(study.results),
-        details=figures.detail_figures(study.results),
+        originality=summary.originality(results),
+        details=figures.detail_figures(results),
         curves=figures.curve_figures(study),
         configuration=_configuration(study),
         lanes=rolls.LANES,
@@ -186,92 +168,105 @@ def page(study: "Study", styles: Sequence[str] | None, options: ReportOptions, l
     )
 
 
+def _check_writable(path: str | os.PathLike[str]) -> None:
+    """Try to write in the folder of the file, or in its nearest existing parent."""
+    target = Path(os.path.realpath(os.path.expanduser(path)))
+    if target.exists() and not target.is_file():
+        raise GroovaeError(f"cannot write {path}: not a file")
+    folder = next(parent for parent in target.parents if os.path.lexists(parent))
+    try:
+        with tempfile.NamedTemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise GroovaeError(f"cannot write {path}: {folder}: {error.strerror or error}") from error
+
+
 def _why_silent(options: ReportOptions, log: Log) -> str:
-    """Why the page cannot have sound; empty where it can. A soundfont that was named must do."""
+    """Return why there can be no sound, or an empty string; a given soundfont must work."""
     try:
         encoding.check_sound(options.soundfont)
     except GroovaeError as error:
         if options.soundfont is not None:
             raise
-        log(f"the page is made without sound: {error}")
+        log(f"the page will have no sound: {error}")
         return str(error)
     return ""
 
 
-def _wanted_pairs(study: "Study", chosen: Sequence[int]) -> Iterable[Wanted]:
-    made = pairs.words(study).made
+def _pair_specs(study: "Study", chosen: Sequence[int]) -> Iterator[CardSpec]:
+    label = pairs.captions(study).prediction
     for i in chosen:
-        name, qpm = _place(study, i), float(study.tempo_qpm[i])
-        original, estimate = study.reference[i], study.estimate[i]
-        yield Wanted("Original", f"original of {name}", original, qpm)
-        yield Wanted(made, f"{made.lower()}: {name}", estimate, qpm, original)
+        name, qpm = _window_name(study, i), float(study.tempo_qpm[i])
+        original, prediction = study.reference[i], study.predictions[i]
+        yield CardSpec("Original", f"original of {name}", original, qpm)
+        yield CardSpec(label, f"{label.lower()}: {name}", prediction, qpm, original)
 
 
-def _wanted_samples(study: "Study", count: int) -> Iterable[Wanted]:
-    for i, window in enumerate(study.samples[:count]):
-        yield Wanted(f"Sample {i + 1}", f"sample {i + 1}", window, SAMPLE_QPM)
+def _sample_specs(study: "Study", count: int) -> Iterator[CardSpec]:
+    for i, window in enumerate(study.samples[:count], 1):
+        yield CardSpec(f"Sample {i}", f"sample {i}", window, SAMPLE_QPM)
 
 
-def _wanted_steps(study: "Study") -> Iterable[Wanted]:
-    """The way from one window to another, at a tempo that goes along."""
-    steps, (first, last) = len(study.interpolation), study.interpolation_ends
-    if steps:
-        tempos = np.geomspace(study.tempo_qpm[first], study.tempo_qpm[last], steps)
-        for i, window in enumerate(study.interpolation):
-            title = f"{i + 1} of {steps}"
-            yield Wanted(title, f"step {title}", window, float(tempos[i]))
+def _interpolation_specs(study: "Study") -> Iterator[CardSpec]:
+    """Yield the steps between two windows, with the tempo interpolated too."""
+    first, last = study.tempo_qpm[[*study.interpolation_ends]]
+    tempos = np.geomspace(first, last, len(study.interpolation))
+    for i, (window, qpm) in enumerate(zip(study.interpolation, tempos, strict=True), 1):
+        title = f"{i} of {len(tempos)}"
+        yield CardSpec(title, f"step {title}", window, float(qpm))
 
 
-def _cards(wanted: Sequence[Wanted], options: ReportOptions, silent: bool, log: Log) -> list[Card]:
-    grooves = [rolls.groove_of(each.window, each.qpm) for each in wanted]
-    sounds: Sequence[Sound | None] = [None] * len(wanted)
-    if not silent:
-        log(f"rendering {len(wanted):,} grooves to sound")
+def _cards(
+    specs: Sequence[CardSpec], options: ReportOptions, is_silent: bool, log: Log
+) -> list[Card]:
+    grooves = [rolls.groove_of(spec.window, spec.qpm) for spec in specs]
+    sounds: Sequence[Sound | None] = [None] * len(specs)
+    if not is_silent:
+        log(f"rendering {len(specs):,} grooves to sound")
         sounds = encoding.sounds(grooves, options.soundfont)
     return [
         Card(
-            each.title,
-            each.name,
-            rolls.roll(each.window, each.original),
-            len(each.window) // rolls.BAR_STEPS,
+            spec.title,
+            spec.name,
+            rolls.roll(spec.window, spec.original),
+            len(spec.window) // rolls.BAR_STEPS,
             groove.total_time,
             sound,
         )
-        for each, groove, sound in zip(wanted, grooves, sounds, strict=True)
+        for spec, groove, sound in zip(specs, grooves, sounds, strict=True)
     ]
 
 
-def _place(study: "Study", number: int) -> str:
+def _window_name(study: "Study", number: int) -> str:
     source = study.sources[number]
     return f"{source.filename}, bar {source.first_bar + 1}, {source.tempo_qpm:.4g} bpm"
 
 
 def _configuration(study: "Study") -> dict[str, dict[str, Any]]:
-    """Tables of what the model was trained with, of what config.json says."""
-    about = study.about
-    training = {
-        name.replace("_", " "): value
-        for name, value in about.items()
-        if not isinstance(value, (dict, list)) and value is not None
-    }
+    """Return tables of how the model was evaluated and trained, without empty ones."""
+    config, losses = study.training_config, study.results.get("losses") or {}
     tables = {
         "Evaluation": {
             "checkpoint": study.checkpoint,
             "step": f"{study.step:,}",
             "examples": study.examples,
-            "velocities and timing": "of a hit" if study.as_hits else "mean over hit and no hit",
+            "velocities and timing": "given a hit" if study.as_hits else "mean over hit and no hit",
             "baselines fitted on": study.results.get("baseline_examples") or "nothing",
-            **{name: f"{value:.4f}" for name, value in (study.results.get("losses") or {}).items()},
+            **{name: f"{value:.4f}" for name, value in losses.items()},
         },
-        "Training": training,
-        "Hyperparameters": about.get("hparams") or {},
-        "Versions": about.get("versions") or {},
+        "Training": {
+            name.replace("_", " "): value
+            for name, value in config.items()
+            if not isinstance(value, dict | list) and value is not None
+        },
+        "Hyperparameters": config.get("hparams") or {},
+        "Versions": config.get("versions") or {},
     }
     return {title: rows for title, rows in tables.items() if rows}
 
 
-def _filled(**values: Any) -> str:
-    """The template with its style and its script, which the page's policy knows by its hash."""
+def _fill_template(**values: Any) -> str:
+    """Render page.html with its style and its script, whose hash is in the page's policy."""
     import jinja2
     from markupsafe import Markup
 
@@ -293,5 +288,5 @@ def _filled(**values: Any) -> str:
 
 
 def _json(value: Any) -> str:
-    """JSON that cannot end the element it stands in."""
+    """Return JSON that cannot end the element around it."""
     return json.dumps(value, separators=(",", ":")).replace("<", "\\u003c")

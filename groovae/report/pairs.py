@@ -1,7 +1,6 @@
-"""Windows beside what the model makes of them: which, how good, in what words.
+"""Windows beside the predictions of the model: which ones to show, their scores, and captions.
 
-A model for a task is scored as in judge.py: on the drums that it has to play, by the metrics that
-the results have.
+A model for a task is scored as in evaluation/intervals.py, on the drums that it predicts.
 """
 
 import math
@@ -12,98 +11,96 @@ import numpy as np
 
 from groovae.config.tasks import task_of
 from groovae.evaluation.intervals import mask_to_predicted
-from groovae.metrics import scores as metrics
-from groovae.report import scores
+from groovae.evaluation.tables import HEADLINES
+from groovae.metrics import scores
+from groovae.metrics.scores import METRICS
+from groovae.report import summary
 
 if TYPE_CHECKING:
     from groovae.evaluation.study import Study
 
 
-class Words(NamedTuple):
-    """What the page calls it.
+class Captions(NamedTuple):
+    """Texts of the section.
 
     Attributes:
       heading: Of the section.
-      made: What the model makes of a window.
-      told: What it gets to see, and what it does.
+      prediction: Name of what the model outputs for a window.
+      task: What the model receives and predicts.
     """
 
     heading: str
-    made: str
-    told: str
+    prediction: str
+    task: str
 
 
-WORDS = {
-    None: Words(
-        "Reconstructions", "Reconstruction", "The model hears a window and plays it again."
+CAPTIONS = {
+    None: Captions(
+        "Reconstructions", "Reconstruction", "The model encodes a window and decodes it again."
     ),
-    "humanize": Words(
-        "What it makes of a stiff beat",
+    "humanize": Captions(
+        "Humanized beats",
         "Humanized",
-        "The model is shown the hits on the grid and plays their velocities and timing.",
+        "The model receives the quantized hits and predicts their velocities and timing.",
     ),
-    "tap2drum": Words(
-        "What it makes of taps",
-        "Drums to the taps",
-        "The model is shown when something is struck and plays the drums.",
+    "tap2drum": Captions(
+        "Drums from taps",
+        "Drums",
+        "The model receives the times of the hits without their drums and predicts the drum part.",
     ),
-    "add_hihat": Words(
-        "What it makes of a beat without hi-hat",
-        "With its hi-hat",
-        "The model is shown the window without the hi-hat, plays that, and is scored by it.",
+    "add_hihat": Captions(
+        "Added hi-hats",
+        "With added hi-hat",
+        "The model receives a window without its closed hi-hat and predicts that.",
     ),
-    "transfer": Words(
-        "What it makes of given hits",
-        "The given hits as it plays them",
-        "The model hears the window, is given its hits, and plays their velocities and timing.",
+    "transfer": Captions(
+        "Transferred grooves",
+        "Given hits, predicted groove",
+        "The model encodes a window, is given its hits, and predicts their velocities and timing.",
     ),
 }
 
 
-def words(study: "Study") -> Words:
-    """The words for what its model was trained for."""
-    return WORDS[task_of(study.config_name)]
+def captions(study: "Study") -> Captions:
+    """Return the texts for the task of the model."""
+    return CAPTIONS[task_of(study.config_name)]
 
 
-def spread_by(study: "Study") -> str:
-    """The metric that windows are ordered by: of hits, or of timing where all hits are given."""
+def ranking_metric(study: "Study") -> str:
+    """Return the metric that ranks windows: hit F1, or the timing error if hits are given."""
     return "hit_f1" if "hit_f1" in study.results["scores"] else "timing_mae_ms"
 
 
-def spread(study: "Study", count: int) -> list[int]:
-    """Windows with hits to play, evenly spread from the best by `spread_by` to the worst."""
-    by = spread_by(study)
-    sign = -1 if metrics.METRICS[by].better == "higher" else 1
-    values = [sign * found[by] for found in _scores(study)]
+def choose_windows(study: "Study", count: int) -> list[int]:
+    """Return indices of windows with scores, from the best to the worst, evenly spaced by rank."""
+    metric = ranking_metric(study)
+    sign = -1 if METRICS[metric].better == "higher" else 1
+    values = [sign * found[metric] for found in _window_scores(study)]
     order = [i for i in np.argsort(values, kind="stable").tolist() if math.isfinite(values[i])]
-    places = np.linspace(0, len(order) - 1, min(count, len(order))).round().astype(int)
-    return [order[place] for place in places]
+    ranks = np.linspace(0, len(order) - 1, min(count, len(order))).round().astype(int)
+    return [order[rank] for rank in ranks]
 
 
-def told(study: "Study", number: int) -> str:
-    """The scores of one window in words."""
-    (found,) = _scores(study, slice(number, number + 1))
-    parts = []
-    for name in scores.HEADLINES:
-        if name in study.results["scores"]:
-            about = metrics.METRICS[name]
-            parts.append(f"{about.label} {scores.text(name, found[name])} {about.unit}".strip())
-    return ", ".join(parts)
+def format_scores(study: "Study", index: int) -> str:
+    """Return the main scores of a window as text."""
+    (found,) = _window_scores(study, slice(index, index + 1))
+    return ", ".join(
+        f"{METRICS[name].label} {summary.text(name, found[name])} {METRICS[name].unit}".strip()
+        for name in HEADLINES
+        if name in study.results["scores"]
+    )
 
 
-def _scores(study: "Study", part: slice = slice(None)) -> list[dict[str, float]]:
-    """Of each window; all NaN where nothing is to be played."""
-    reference, estimate = (
+def _window_scores(study: "Study", part: slice = slice(None)) -> list[dict[str, float]]:
+    """Return the scores of each window, all NaN for a window without reference hits."""
+    reference, predictions = (
         mask_to_predicted(windows[part], study.layout)
-        for windows in (study.reference, study.estimate)
+        for windows in (study.reference, study.predictions)
     )
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # A window may have too few hits; its scores say so.
-        tallies = metrics.tally(reference, estimate, study.tempo_qpm[part])
-    found = [
-        metrics.scores({name: sums[i : i + 1] for name, sums in tallies.items()})
-        for i in range(len(reference))
-    ]
-    wanted = tallies["wanted"].sum(axis=(1, 2)) > 0
-    nothing = dict.fromkeys(metrics.METRICS, math.nan)
-    return [one if some else nothing for one, some in zip(found, wanted, strict=True)]
+        warnings.simplefilter("ignore")  # a window may have too few hits
+        tallies = scores.tally(reference, predictions, study.tempo_qpm[part])
+    has_hits = tallies["reference_hits"].sum(axis=(1, 2)) > 0
+    undefined = dict.fromkeys(METRICS, math.nan)
+    found = zip(scores.by_window(tallies), has_hits, strict=True)
+    return [values if is_defined else undefined for values, is_defined in found]

@@ -2,7 +2,7 @@
 
     drummer1/session1/1_funk_80_beat_4-4.mid
 
-A style such as `funk/groove1` counts as its first part, `funk`.
+Of a style such as `funk/groove1` only the first part is used.
 """
 
 import os
@@ -17,30 +17,27 @@ GMD_NAME = re.compile(r"\d+_([^_]+)_\d+_(?:beat|fill)_\d+-\d+\.midi?", re.IGNORE
 
 
 def styles_of(files: Sequence[str], groove: str | os.PathLike[str] | None = None) -> list[str]:
-    """The style of each file.
+    """Return the style of each file, UNKNOWN if it cannot be determined.
 
     Args:
-      files: As records name them.
-      groove: A GMD folder, whose info.csv has the styles; of files that are not in it, and where
-        it is None, the name is asked.
-
-    Returns:
-      One style a file; UNKNOWN where nothing tells it.
+      files: Names as in the records.
+      groove: GMD folder, whose info.csv has precedence over the file names.
 
     Raises:
-      GroovaeError: there is no info.csv in `groove`, or it is none.
+      GroovaeError: `groove` has no info.csv, or it is malformed.
     """
-    told: dict[str, str] = {}
+    listed: dict[str, str] = {}
     if groove is not None:
         info = read_info(groove)
-        told = dict(zip(info["midi_filename"].astype(str), info["style"].astype(str), strict=True))
-    return [_main(told.get(file) or _named(file)) for file in files]
+        columns = (info[name].astype(str) for name in ("midi_filename", "style"))
+        listed = dict(zip(*columns, strict=True))
+    return [_first_part(listed.get(file) or _from_name(file)) for file in files]
 
 
-def _named(file: str) -> str:
+def _from_name(file: str) -> str:
     match = GMD_NAME.fullmatch(PurePosixPath(file).name)
     return match[1] if match else UNKNOWN
 
 
-def _main(style: str) -> str:
+def _first_part(style: str) -> str:
     return re.split("[/-]", style)[0] or UNKNOWN

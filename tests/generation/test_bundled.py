@@ -125,7 +125,7 @@ def test_model_card_has_its_scores(gmd: Path, tmp_path: Path) -> None:
     for column, as_hits in ((1, False), (2, True)):
         model = groovae.load_model(FOLDER, batch_size=128, as_hits=as_hits)
         estimate, _, _ = model.predict_windows(reference)
-        values = scores.scores(scores.tally(reference, estimate, tempo_qpm))
+        values = scores.summarize(scores.tally(reference, estimate, tempo_qpm))
         found = [values[name] for name in ("hit_f1", "timing_mae_ms", "velocity_mae")]
         rounded = [f"{value:.{n}f}" for value, n in zip(found, (3, 1, 1), strict=True)]
         assert rounded == [row[column] for row in card]

@@ -1,45 +1,29 @@
-"""What needs no model: worked by hand, and the figures of the Groove MIDI Dataset."""
+"""Baselines worked out by hand, and their scores on the Groove MIDI Dataset."""
 
 import csv
+import functools
 import math
 from pathlib import Path
 from typing import Any
 
+import make_windows
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from make_windows import random_windows
 
 from groovae.config import config_map
 from groovae.data import records, window_cache
-from groovae.metrics.baselines import Baseline, Baselines, fit
+from groovae.metrics.baselines import LABELS, Baseline, Baselines, fit
 from groovae.music.drums import CLOSED_HIHAT, KICK, RIDE, SNARE
 
-NAMES = [
-    *("on_grid", "mean", "bar_mean", "window_mean", "bar_median"),
-    *("most_common", "frequency", "nearest"),
-]
-Hit = tuple[int, int, float, float]
-
-
-def window(*hits: Hit, bars: int = 2) -> np.ndarray:
-    """One window of hits at (step, drum, velocity, offset): [1, 16 * bars, 27]."""
-    tensor = np.zeros((1, 16 * bars, 27), np.float32)
-    for step, drum, velocity, offset in hits:
-        tensor[0, step, [drum, 9 + drum, 18 + drum]] = 1, velocity, offset
-    return tensor
-
-
-def grooves(n: int, seed: int, share: float = 0.2) -> np.ndarray:
-    """Windows of two bars with hits at random."""
-    rng = np.random.RandomState(seed)
-    hits = rng.random_sample((n, 32, 9)) < share
-    felt = [rng.uniform(0.1, 1, hits.shape), rng.uniform(-1, 1, hits.shape)]
-    return np.concatenate([hits, *(hits * part for part in felt)], axis=-1).astype(np.float32)
+NAMES = list(LABELS)
+window = functools.partial(make_windows.window, bars=2)
 
 
 def by_name(baselines: Baselines, reference: np.ndarray) -> dict[str, Baseline]:
-    return {baseline.name: baseline for baseline in baselines.estimates(reference)}
+    return {baseline.name: baseline for baseline in baselines.predict(reference)}
 
 
 def hit(baseline: Baseline, step: int, drum: int) -> Any:
@@ -58,7 +42,7 @@ TRAIN = np.concatenate(
 REFERENCE = window((0, KICK, 1.0, 0.0), (16, KICK, 1.0, 0.0), (4, SNARE, 1.0, 0.0), (5, RIDE, 1, 0))
 
 
-def test_means_by_hand() -> None:
+def test_means_and_medians_by_hand() -> None:
     """Velocities: 2.4 / 4 of all, 1.8 / 3 of the kicks; offsets: 0.8 / 4 of all, 0.3 / 3."""
     found = by_name(fit(TRAIN), REFERENCE)
     for step, drum in [(0, KICK), (16, KICK), (4, SNARE), (5, RIDE)]:
@@ -72,7 +56,7 @@ def test_means_by_hand() -> None:
     assert hit(found["window_mean"], 16, KICK) == (0.7, 0.3)
 
 
-def test_what_training_never_hits_is_played_as_all_hits_are() -> None:
+def test_cells_without_hits_have_the_overall_average() -> None:
     """The snare drum is at step 20 of the window, but not at 4; there is no ride at all."""
     found = by_name(fit(TRAIN), REFERENCE)
     assert hit(found["window_mean"], 4, SNARE) == (0.6, 0.2)
@@ -80,39 +64,38 @@ def test_what_training_never_hits_is_played_as_all_hits_are() -> None:
     assert hit(found["bar_median"], 5, RIDE) == (0.65, 0.2)  # 0.2, 0.6, 0.7, 0.9 and -0.1 to 0.5
 
 
-def test_those_for_timing_and_velocity_have_the_references_hits() -> None:
-    reference = grooves(5, 1)
-    for name, baseline in by_name(fit(grooves(9, 2)), reference).items():
+def test_performance_baselines_have_the_hits_of_the_reference() -> None:
+    reference = random_windows(5, 1)
+    for name, baseline in by_name(fit(random_windows(9, 2)), reference).items():
         assert baseline.estimate.shape == reference.shape
         assert baseline.estimate.dtype == np.float32
-        assert baseline.label
         hits, velocities, offsets = np.split(baseline.estimate, 3, axis=-1)
-        if "hits" not in baseline.speaks_for:
+        if "hits" not in baseline.aspects:
             np.testing.assert_array_equal(hits, reference[..., :9], name)
         assert not velocities[hits == 0].any(), name
         assert not offsets[hits == 0].any(), name
 
 
-def test_each_speaks_for_what_it_is_a_guess_at() -> None:
-    spoken = {name: b.speaks_for for name, b in by_name(fit(TRAIN), REFERENCE).items()}
-    assert list(spoken) == NAMES
-    assert spoken["on_grid"] == ("timing",)
-    assert {spoken[name] for name in NAMES[1:5]} == {("timing", "velocity")}
-    assert spoken["most_common"] == spoken["frequency"] == ("hits",)
-    assert spoken["nearest"] == ("hits", "timing", "velocity")
+def test_aspects() -> None:
+    aspects = {name: b.aspects for name, b in by_name(fit(TRAIN), REFERENCE).items()}
+    assert list(aspects) == NAMES
+    assert aspects["on_grid"] == ("timing",)
+    assert {aspects[name] for name in NAMES[1:5]} == {("timing", "velocity")}
+    assert aspects["most_common"] == aspects["frequency"] == ("hits",)
+    assert aspects["nearest"] == ("hits", "timing", "velocity")
 
 
-def test_the_most_common_pattern_whatever_its_velocities() -> None:
+def test_most_common_pattern_ignores_velocities() -> None:
     common = [window((3, KICK, v, -v)) for v in (0.2, 0.5, 0.8)]
     train = np.concatenate([*(2 * [TRAIN[:1]]), *common])
     fitted = fit(train)
     assert fitted.most_common_count == 3
-    assert np.argwhere(fitted.most_common).tolist() == [[3, KICK]]
-    estimate = by_name(fitted, grooves(4, 1))["most_common"].estimate
-    assert (estimate[..., :9] == fitted.most_common).all()
+    assert np.argwhere(fitted.patterns["most_common"]).tolist() == [[3, KICK]]
+    estimate = by_name(fitted, random_windows(4, 1))["most_common"].estimate
+    assert (estimate[..., :9] == fitted.patterns["most_common"]).all()
 
 
-def test_the_threshold_of_frequency_by_hand() -> None:
+def test_frequency_threshold_by_hand() -> None:
     """Of ten bars the kick has nine, the snare drum five, the ride one: 15 hits.
 
     F1 is 18 / (10 + 15) with the kick alone, 28 / (20 + 15) = 0.8 with the snare drum, and 30 /
@@ -122,16 +105,16 @@ def test_the_threshold_of_frequency_by_hand() -> None:
     bars[9].append((8, RIDE, 0.5, 0.0))
     fitted = fit(np.concatenate([window(*hits, bars=1) for hits in bars]))
     assert fitted.threshold == 0.49
-    assert np.argwhere(fitted.frequency).tolist() == [[0, KICK], [4, SNARE]]
+    assert np.argwhere(fitted.patterns["frequency"]).tolist() == [[0, KICK], [4, SNARE]]
 
 
-def test_frequent_hits_are_those_of_every_bar() -> None:
+def test_frequent_hits_repeat_in_every_bar() -> None:
     estimate = by_name(fit(TRAIN), REFERENCE)["frequency"].estimate
     kick = np.flatnonzero(estimate[0, :, KICK])
     np.testing.assert_array_equal(kick, [0, 16])
 
 
-def test_the_nearest_is_a_whole_training_window() -> None:
+def test_nearest_training_window() -> None:
     close = window((0, KICK, 0.4, 0.0), (4, SNARE, 0.3, 0.9), (6, CLOSED_HIHAT, 0.2, 0.0))
     train = np.concatenate([TRAIN, close])
     estimate = by_name(fit(train), REFERENCE)["nearest"].estimate
@@ -140,32 +123,32 @@ def test_the_nearest_is_a_whole_training_window() -> None:
     np.testing.assert_array_equal(by_name(fit(train), train)["nearest"].estimate, train)
 
 
-def test_the_nearest_is_found_by_what_is_seen() -> None:
+def test_nearest_is_found_by_the_inputs() -> None:
     """By all drums it is the first window, by the kick alone the second."""
     kick, hat = (0, KICK, 0.5, 0.0), (4, CLOSED_HIHAT, 0.5, 0.0)
     train = np.concatenate([window((8, KICK, 0.5, 0.0), hat), window(kick)])
     reference = window((8, KICK, 0.5, 0.0), hat, kick)
-    all_seen = by_name(fit(train), reference)["nearest"].estimate
-    np.testing.assert_array_equal(all_seen, train[:1])
-    only_kick = window(kick)
-    estimates = fit(train, np.concatenate([window(hat), only_kick])).estimates(reference, only_kick)
+    by_all = by_name(fit(train), reference)["nearest"].estimate
+    np.testing.assert_array_equal(by_all, train[:1])
+    kick_only = window(kick)
+    estimates = fit(train, np.concatenate([window(hat), kick_only])).predict(reference, kick_only)
     np.testing.assert_array_equal(estimates[-1].estimate, train[1:])
 
 
 @given(st.integers(0, 2**31), st.integers(1, 8))
 @settings(max_examples=25)
-def test_the_order_of_the_training_windows_says_nothing(seed: int, n: int) -> None:
-    train, reference = grooves(n, seed, 0.05), grooves(3, seed + 1, 0.05)
+def test_order_of_training_windows_is_irrelevant(seed: int, n: int) -> None:
+    train, reference = random_windows(n, seed, 0.05), random_windows(3, seed + 1, 0.05)
     order = np.random.RandomState(seed).permutation(n)
     one, other = by_name(fit(train), reference), by_name(fit(train[order]), reference)
-    for name in NAMES[:-1]:  # of windows that are equally near, the first one is the nearest
+    for name in NAMES[:-1]:  # the nearest is the first of equals
         np.testing.assert_allclose(one[name].estimate, other[name].estimate, atol=1e-6)
 
 
 @given(st.integers(0, 2**31))
 @settings(max_examples=10)
-def test_on_what_they_were_fitted_to_finer_means_and_medians_are_nearer(seed: int) -> None:
-    train = grooves(6, seed)
+def test_finer_averages_fit_training_data_better(seed: int) -> None:
+    train = random_windows(6, seed)
     hits, velocities = train[..., :9] > 0, train[..., 9:18]
     found = {name: b.estimate[..., 9:18] for name, b in by_name(fit(train), train).items()}
     squares = {name: np.sum(((found[name] - velocities) ** 2)[hits]) for name in NAMES[:5]}
@@ -175,56 +158,55 @@ def test_on_what_they_were_fitted_to_finer_means_and_medians_are_nearer(seed: in
     assert errors["bar_median"] <= errors["bar_mean"] + 1e-4
 
 
-def test_silence_is_learned_as_silence() -> None:
+def test_silent_training_windows_warn() -> None:
     with pytest.warns(UserWarning, match="have no hits"):
         fitted = fit(np.zeros((3, 32, 27), np.float32))
     for name, baseline in by_name(fitted, REFERENCE).items():
         assert np.isfinite(baseline.estimate).all()
-        own = "hits" not in baseline.speaks_for
+        own = "hits" not in baseline.aspects
         np.testing.assert_array_equal(baseline.estimate[..., :9], own * REFERENCE[..., :9], name)
         assert not baseline.estimate[..., 9:].any()
 
 
-def test_one_window_and_all_hits_are_enough() -> None:
+def test_single_training_window() -> None:
     train = np.ones((1, 16, 27), np.float32)
-    for baseline in fit(train).estimates(train):
+    for baseline in fit(train).predict(train):
         expected = train.copy()
         if baseline.name == "on_grid":
             expected[..., 18:] = 0
         np.testing.assert_array_equal(baseline.estimate, expected)
-    for baseline in fit(train).estimates(train[:0]):
+    for baseline in fit(train).predict(train[:0]):
         assert baseline.estimate.shape == (0, 16, 27)
 
 
-def test_what_is_no_number_is_left_out_of_the_fit() -> None:
-    spoilt = np.concatenate([TRAIN, window((0, KICK, math.nan, math.inf))])
-    spoilt[2, 7, RIDE] = math.nan
-    fitted, whole = fit(spoilt), fit(TRAIN)
+def test_non_finite_values_are_left_out() -> None:
+    damaged = np.concatenate([TRAIN, window((0, KICK, math.nan, math.inf))])
+    damaged[2, 7, RIDE] = math.nan
+    fitted, whole = fit(damaged), fit(TRAIN)
     for name in ("mean", "bar_mean", "window_mean", "bar_median"):
-        for one, other in zip(getattr(fitted, name), getattr(whole, name), strict=True):
-            np.testing.assert_allclose(one, other)
+        np.testing.assert_allclose(fitted.performances[name], whole.performances[name])
     reference = REFERENCE + np.where(np.arange(27) == RIDE, math.nan, 0).astype(np.float32)
     for name, baseline in by_name(whole, reference).items():
         assert np.isfinite(baseline.estimate).all(), name
         assert not baseline.estimate[..., RIDE].any(), name
 
 
-def test_other_shapes_and_no_windows_are_refused() -> None:
-    with pytest.raises(ValueError, match="no window to fit"):
+def test_invalid_shapes_raise() -> None:
+    with pytest.raises(ValueError, match="no windows to fit"):
         fit(np.zeros((0, 32, 27)))
     with pytest.raises(ValueError, match="windows must be"):
         fit(np.zeros((32, 27)))
     with pytest.raises(ValueError, match="shapes differ"):
-        fit(TRAIN).estimates(np.zeros((1, 16, 27)))
+        fit(TRAIN).predict(np.zeros((1, 16, 27)))
 
 
-# The Groove MIDI Dataset, as DESIGN.md has it
+# The Groove MIDI Dataset
 
 
 def gmd_windows(
     gmd: Path, gmd_records: Path, folder: Path
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Windows of the train and of the test split, and the tempos of the latter."""
+    """Windows of the train and test splits, and the tempos of the latter."""
     with open(gmd / "info.csv", newline="") as file:
         split_of = {row["midi_filename"]: row["split"] for row in csv.DictReader(file)}
     windows = window_cache.load(
@@ -240,7 +222,7 @@ def gmd_windows(
 def errors(
     reference: np.ndarray, estimate: np.ndarray, tempo_qpm: np.ndarray
 ) -> tuple[float, float, float]:
-    """F1 of all hits, and of the shared ones the errors in ms and in 127ths, each a plain mean."""
+    """Hit F1, and over the matching hits the mean errors in ms and in 127ths."""
     hits, found = reference[..., :9] > 0.5, estimate[..., :9] > 0.5
     shared = hits & found
     off = np.abs(reference.astype(np.float64) - estimate)
@@ -250,11 +232,13 @@ def errors(
 
 
 @pytest.mark.slow
-def test_gmd_gives_the_figures_of_the_design(gmd: Path, gmd_records: Path, tmp_path: Path) -> None:
+def test_scores_on_gmd(gmd: Path, gmd_records: Path, tmp_path: Path) -> None:
     train, test, tempos = gmd_windows(gmd, gmd_records, tmp_path)
     assert (len(train), len(test), int(test[..., :9].sum())) == (4078, 526, 39561)
     fitted = fit(train)
-    assert 127 * float(fitted.mean.velocities[0, 0]) == pytest.approx(70.6, abs=0.05)
+    assert 127 * float(fitted.performances["mean"].velocities[0, 0]) == pytest.approx(
+        70.6, abs=0.05
+    )
     assert fitted.most_common_count == 7
     assert fitted.threshold == 0.24
     found = {

@@ -1,4 +1,4 @@
-"""What windows are like, worked by hand, and how alike sets of them are."""
+"""Features worked out by hand, and comparisons of sets of windows."""
 
 import itertools
 import json
@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from make_windows import random_windows, window
 
 from groovae.metrics import features
 from groovae.metrics.features import FEATURES, compare_sets, copies, diversity, nearest, profile
@@ -24,16 +25,7 @@ from groovae.music.drums import (
     SNARE,
 )
 
-Hit = tuple[int, int, float, float]
 SEEDS = st.integers(0, 2**32 - 2)
-
-
-def window(*hits: Hit, bars: int = 1) -> np.ndarray:
-    """One window of hits at (step, drum, velocity, offset): [1, 16 * bars, 27]."""
-    tensor = np.zeros((1, 16 * bars, 27), np.float32)
-    for step, drum, velocity, offset in hits:
-        tensor[0, step, [drum, 9 + drum, 18 + drum]] = 1, velocity, offset
-    return tensor
 
 
 def pattern(bars: int = 1, **steps: list[int]) -> np.ndarray:
@@ -42,16 +34,8 @@ def pattern(bars: int = 1, **steps: list[int]) -> np.ndarray:
     return window(*[(s, named[d], 0.5, 0.0) for d in steps for s in steps[d]], bars=bars)
 
 
-def grooves(n: int, seed: int, share: float = 0.2, bars: int = 2) -> np.ndarray:
-    """Windows of hits at random."""
-    rng = np.random.RandomState(seed)
-    hits = rng.random_sample((n, 16 * bars, 9)) < share
-    felt = [rng.uniform(0.1, 1, hits.shape), rng.uniform(-1, 1, hits.shape)]
-    return np.concatenate([hits, *(hits * part for part in felt)], axis=-1).astype(np.float32)
-
-
 def f1(one: np.ndarray, other: np.ndarray) -> float:
-    """Of the hits of two windows, in plain words."""
+    """F1 of the hits of two windows."""
     hits, others = one[:, :9] > 0.5, other[:, :9] > 0.5
     found = hits.sum() + others.sum()
     return float(2 * (hits & others).sum() / found) if found else 1.0
@@ -64,7 +48,7 @@ def silence(n: int = 1, bars: int = 2) -> np.ndarray:
 # Features, window by window
 
 
-def test_density_is_the_hits_in_a_bar() -> None:
+def test_density_is_hits_per_bar() -> None:
     two_bars = pattern(kick=[0, 8, 16, 24], snare=[4], hihat=[0, 4], bars=2)
     np.testing.assert_array_equal(features.density(two_bars), [7 / 2])
 
@@ -87,28 +71,28 @@ def test_syncopation_of_two_bars_by_hand() -> None:
     np.testing.assert_array_equal(features.syncopation(bars), [4])
 
 
-def test_a_note_before_the_beat_is_syncopated_only_if_nothing_follows() -> None:
+def test_syncopation_needs_a_rest_on_the_stronger_position() -> None:
     held = pattern(kick=[14], hihat=[16], bars=2)  # -3 is held over 0
     np.testing.assert_array_equal(features.syncopation(held), [3 / 2])
     followed = pattern(kick=[14, 16], hihat=[16], bars=2)
     np.testing.assert_array_equal(features.syncopation(followed), [0])
 
 
-def test_a_backbeat_is_syncopated_by_ten_in_four_bars() -> None:
+def test_syncopation_of_a_backbeat() -> None:
     snare = [step for bar in range(4) for step in (16 * bar + 4, 16 * bar + 12)]
     np.testing.assert_array_equal(features.syncopation(pattern(snare=snare, bars=4)), [10 / 4])
 
 
 def test_drums_of_one_stream_are_one_rhythm() -> None:
-    """The tom plays where the snare drum would be missed, the kick is another rhythm."""
+    """The tom fills the gap after the snare drum; the kick is a separate rhythm."""
     np.testing.assert_array_equal(features.syncopation(pattern(snare=[4], tom=[8])), [0])
     np.testing.assert_array_equal(features.syncopation(pattern(snare=[4], kick=[8])), [1])
 
 
 @given(SEEDS)
 @settings(max_examples=30)
-def test_syncopation_is_that_of_a_plain_loop(seed: int) -> None:
-    (groove,) = grooves(1, seed)
+def test_syncopation_matches_plain_loop(seed: int) -> None:
+    (groove,) = random_windows(1, seed)
     weights = 2 * [0, -4, -3, -4, -2, -4, -3, -4, -1, -4, -3, -4, -2, -4, -3, -4]
     total = 0
     for stream in ([0], [1, 4, 5, 6], [2, 3, 7, 8]):
@@ -118,29 +102,29 @@ def test_syncopation_is_that_of_a_plain_loop(seed: int) -> None:
     np.testing.assert_allclose(features.syncopation(groove[np.newaxis]), [total / 2])
 
 
-def test_swing_is_how_late_the_even_16ths_are() -> None:
+def test_swing_by_hand() -> None:
     """On 1 and 3 of a beat 0.1 late in the mean, on 2 and 4 0.4: an offset of 1 is half a step."""
     hits = [(0, RIDE, 1.0, 0.0), (2, RIDE, 1.0, -0.4), (1, KICK, 1.0, -0.8), (7, RIDE, 1.0, -0.8)]
     np.testing.assert_allclose(features.swing(window(*hits)), [0.3], rtol=1e-6)
 
 
-def test_triplets_swing_by_a_third_of_a_16th() -> None:
+def test_swing_of_triplets() -> None:
     hits = [(s, RIDE, 0.8, -2 / 3 if s % 2 else 0.0) for s in range(16)]
     ratio = (1 + 1 / 3) / (1 - 1 / 3)  # long to short
     assert features.swing(window(*hits))[0] == pytest.approx(2 * ratio / (1 + ratio) - 1, rel=1e-6)
 
 
-def test_dragging_is_not_swing() -> None:
+def test_swing_ignores_common_lateness() -> None:
     dragged = [(s, RIDE, 0.8, -0.5) for s in range(16)]
     np.testing.assert_allclose(features.swing(window(*dragged)), [0], atol=1e-12)
 
 
-def test_hits_on_one_side_only_do_not_swing() -> None:
+def test_swing_needs_both_16ths() -> None:
     np.testing.assert_array_equal(features.swing(window((1, KICK, 1.0, -0.9))), [0])
     np.testing.assert_array_equal(features.swing(window((2, KICK, 1.0, -0.9))), [0])
 
 
-def test_microtiming_is_the_mean_lateness_at_each_16th() -> None:
+def test_microtiming_by_hand() -> None:
     hits = [(3, KICK, 1.0, -0.5), (3, RIDE, 1.0, 0.1), (19, RIDE, 1.0, -0.8), (4, SNARE, 1.0, 0.6)]
     expected = np.zeros(16)
     expected[3] = (0.5 - 0.1 + 0.8) / 3 / 2
@@ -148,25 +132,25 @@ def test_microtiming_is_the_mean_lateness_at_each_16th() -> None:
     np.testing.assert_allclose(features.microtiming(window(*hits, bars=2)), [expected], rtol=1e-6)
 
 
-def test_velocity_is_the_mean_at_each_16th_of_127() -> None:
+def test_velocity_by_hand() -> None:
     hits = [(0, KICK, 1.0, 0.0), (0, CRASH, 0.5, 0.0), (16, KICK, 0.6, 0.0), (31, SNARE, 0.2, 0.0)]
     expected = np.zeros(16)
     expected[0], expected[15] = 127 * 2.1 / 3, 127 * 0.2
     np.testing.assert_allclose(features.velocity(window(*hits, bars=2)), [expected], rtol=1e-6)
 
 
-def test_drums_are_shares_of_the_hits() -> None:
+def test_drum_shares_by_hand() -> None:
     shares = features.drums(pattern(kick=[0, 8], snare=[4], hihat=[0, 2, 4, 6, 8]))
     np.testing.assert_array_equal(shares, [[2 / 8, 1 / 8, 5 / 8, 0, 0, 0, 0, 0, 0]])
 
 
-def test_a_window_without_hits_is_zero_in_all() -> None:
+def test_features_of_silence_are_zero() -> None:
     for name, feature in FEATURES.items():
         assert not feature(silence()).any(), name
         assert len(feature(silence(0))) == 0, name
 
 
-def test_all_hits_are_defined_as_well() -> None:
+def test_features_of_windows_full_of_hits() -> None:
     windows = np.ones((2, 32, 27), np.float32)
     assert features.density(windows).tolist() == [16 * 9] * 2
     assert features.syncopation(windows).tolist() == [0] * 2
@@ -176,22 +160,22 @@ def test_all_hits_are_defined_as_well() -> None:
     np.testing.assert_allclose(features.drums(windows), 1 / 9)
 
 
-def test_what_is_no_number_is_left_out() -> None:
+def test_non_finite_values_are_left_out() -> None:
     whole = [(0, KICK, 0.5, 0.2), (5, SNARE, 0.7, -0.2)]
-    spoilt = window(*whole, (0, RIDE, 0.0, 0.0), (5, CRASH, 0.0, 0.0), (9, HIGH_TOM, 0.0, 0.0))
-    spoilt[0, 0, [9 + RIDE, 18 + RIDE]] = np.nan, np.inf
-    spoilt[0, 5, [9 + CRASH, 18 + CRASH]] = -np.inf, np.nan
-    spoilt[0, 9, HIGH_TOM], spoilt[0, 10, OPEN_HIHAT] = np.nan, np.inf
+    damaged = window(*whole, (0, RIDE, 0.0, 0.0), (5, CRASH, 0.0, 0.0), (9, HIGH_TOM, 0.0, 0.0))
+    damaged[0, 0, [9 + RIDE, 18 + RIDE]] = np.nan, np.inf
+    damaged[0, 5, [9 + CRASH, 18 + CRASH]] = -np.inf, np.nan
+    damaged[0, 9, HIGH_TOM], damaged[0, 10, OPEN_HIHAT] = np.nan, np.inf
     for name in ("microtiming", "velocity", "swing"):
-        np.testing.assert_allclose(FEATURES[name](spoilt), FEATURES[name](window(*whole)))
-    assert features.density(spoilt).tolist() == [4]
-    assert all(np.isfinite(feature(spoilt)).all() for feature in FEATURES.values())
+        np.testing.assert_allclose(FEATURES[name](damaged), FEATURES[name](window(*whole)))
+    assert features.density(damaged).tolist() == [4]
+    assert all(np.isfinite(feature(damaged)).all() for feature in FEATURES.values())
 
 
 @given(SEEDS)
 @settings(max_examples=20)
-def test_features_are_of_each_window_and_nothing_else(seed: int) -> None:
-    windows = grooves(6, seed)
+def test_features_are_computed_per_window(seed: int) -> None:
+    windows = random_windows(6, seed)
     order = np.random.RandomState(seed).permutation(6)
     for feature in FEATURES.values():
         np.testing.assert_array_equal(feature(windows[order]), feature(windows)[order])
@@ -201,12 +185,12 @@ def test_features_are_of_each_window_and_nothing_else(seed: int) -> None:
 
 
 @pytest.mark.parametrize("shape", [(16, 27), (2, 15, 27), (2, 16, 26), (2, 0, 27), (2, 16, 30)])
-def test_what_are_no_windows_is_refused(shape: tuple[int, ...]) -> None:
+def test_invalid_shapes_raise(shape: tuple[int, ...]) -> None:
     with pytest.raises(ValueError, match="windows must be"):
         features.density(np.zeros(shape, np.float32))
 
 
-def test_a_profile_counts_all_hits_alike() -> None:
+def test_profile_by_hand() -> None:
     """Four bars in two windows; the first 16th has three hits, the second one."""
     windows = np.concatenate(
         [
@@ -226,11 +210,11 @@ def test_a_profile_counts_all_hits_alike() -> None:
 # Sets of windows
 
 
-def test_two_small_sets_by_hand() -> None:
+def test_compare_sets_by_hand() -> None:
     """Samples of 1 and 3 hits a bar are 2 apart, data of 2 each 0, and both 1 from each other."""
     samples = np.concatenate([pattern(kick=[0]), pattern(kick=[0, 4, 8])])
     data = np.concatenate([pattern(kick=[0, 8]), pattern(snare=[4, 12])])
-    with pytest.warns(UserWarning, match="the same in (swing|microtiming)"):
+    with pytest.warns(UserWarning, match="the same (swing|microtiming)"):
         found = compare_sets(samples, data)["density"]
     assert (found["label"], found["unit"]) == ("density", "hits a bar")
     assert found["samples"] == {"mean": 2, "std": 1}
@@ -242,26 +226,26 @@ def test_two_small_sets_by_hand() -> None:
     assert found["overlapped_area_data"] < 1e-6
 
 
-def test_a_vector_has_its_mean_in_each_component() -> None:
-    found = compare_sets(grooves(20, 1), grooves(30, 2))
+def test_vector_features_have_a_mean_per_component() -> None:
+    found = compare_sets(random_windows(20, 1), random_windows(30, 2))
     assert list(found) == list(FEATURES)
     np.testing.assert_allclose(
-        found["velocity"]["data"]["mean"], features.velocity(grooves(30, 2)).mean(axis=0)
+        found["velocity"]["data"]["mean"], features.velocity(random_windows(30, 2)).mean(axis=0)
     )
     assert len(found["drums"]["samples"]["std"]) == len(CLASS_NAMES)
     assert json.loads(json.dumps(found)) == found
 
 
-def test_a_set_is_like_itself() -> None:
-    windows = grooves(150, 3)
+def test_set_is_similar_to_itself() -> None:
+    windows = random_windows(150, 3)
     for name, found in compare_sets(windows, windows.copy()).items():
         assert found["overlapped_area"] > 0.97, name
         assert found["kl_divergence"] < 0.05, name
         assert found["overlapped_area"] == pytest.approx(found["overlapped_area_data"]), name
 
 
-def test_a_set_of_another_kind_shares_less_in_just_what_differs() -> None:
-    data, other = grooves(150, 3), grooves(150, 4)
+def test_only_the_changed_feature_differs() -> None:
+    data, other = random_windows(150, 3), random_windows(150, 4)
     softer = other.copy()
     softer[..., 9:18] *= 0.1
     before, after = compare_sets(other, data), compare_sets(softer, data)
@@ -272,8 +256,12 @@ def test_a_set_of_another_kind_shares_less_in_just_what_differs() -> None:
 
 @given(SEEDS, st.integers(2, 8), st.integers(2, 8))
 @settings(max_examples=25)
-def test_the_order_of_the_windows_says_nothing(seed: int, n: int, m: int) -> None:
-    rng, samples, data = np.random.RandomState(seed), grooves(n, seed), grooves(m, seed + 1)
+def test_order_of_windows_is_irrelevant(seed: int, n: int, m: int) -> None:
+    rng, samples, data = (
+        np.random.RandomState(seed),
+        random_windows(n, seed),
+        random_windows(m, seed + 1),
+    )
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         found = compare_sets(samples, data)
@@ -291,36 +279,36 @@ def test_the_order_of_the_windows_says_nothing(seed: int, n: int, m: int) -> Non
                 )
 
 
-def test_one_window_has_no_distance_and_that_is_told() -> None:
+def test_single_window_warns_and_gives_nan() -> None:
     with pytest.warns(UserWarning, match="fewer than two windows in the samples"):
-        found = compare_sets(grooves(1, 1), grooves(5, 2))
-    for about in found.values():
-        assert math.isnan(about["overlapped_area"])
-        assert math.isnan(about["kl_divergence"])
-        assert not math.isnan(about["overlapped_area_data"])
-        assert not math.isnan(about["inter"]["mean"])
+        found = compare_sets(random_windows(1, 1), random_windows(5, 2))
+    for entry in found.values():
+        assert math.isnan(entry["overlapped_area"])
+        assert math.isnan(entry["kl_divergence"])
+        assert not math.isnan(entry["overlapped_area_data"])
+        assert not math.isnan(entry["inter"]["mean"])
 
 
-def test_sets_without_a_window_are_told_and_no_crash() -> None:
-    with pytest.warns(UserWarning, match="fewer than two windows") as told:
+def test_empty_sets_warn_and_give_nan() -> None:
+    with pytest.warns(UserWarning, match="fewer than two windows") as caught:
         found = compare_sets(silence(0), silence(0))
-    assert len(told) == 2
+    assert len(caught) == 2
     assert math.isnan(found["density"]["samples"]["mean"])
     assert all(map(math.isnan, found["velocity"]["samples"]["mean"]))
     assert math.isnan(found["drums"]["inter"]["mean"])
 
 
 @pytest.mark.parametrize("windows", [silence(4), silence(4) + 1, silence(4) + np.nan])
-def test_windows_that_are_all_the_same_share_all_and_that_is_told(windows: np.ndarray) -> None:
-    with pytest.warns(UserWarning, match="all windows are the same in") as told:
+def test_identical_windows_warn_and_overlap(windows: np.ndarray) -> None:
+    with pytest.warns(UserWarning, match="all windows have the same") as caught:
         found = compare_sets(windows, windows[:3])
-    assert len(told) == len(FEATURES)
-    for about in found.values():
-        assert about["overlapped_area"] == pytest.approx(1)
-        assert about["kl_divergence"] == pytest.approx(0, abs=1e-12)
+    assert len(caught) == len(FEATURES)
+    for entry in found.values():
+        assert entry["overlapped_area"] == pytest.approx(1)
+        assert entry["kl_divergence"] == pytest.approx(0, abs=1e-12)
 
 
-def test_sets_of_other_drums_are_refused() -> None:
+def test_sets_of_different_drums_raise() -> None:
     with pytest.raises(ValueError, match="shapes differ"):
         compare_sets(np.zeros((2, 16, 9)), np.zeros((2, 16, 27)))
 
@@ -330,8 +318,8 @@ def test_sets_of_other_drums_are_refused() -> None:
 
 @given(SEEDS)
 @settings(max_examples=20)
-def test_the_nearest_is_that_of_plain_loops(seed: int) -> None:
-    windows, others = grooves(5, seed, 0.1), grooves(7, seed + 1, 0.1)
+def test_nearest_matches_plain_loops(seed: int) -> None:
+    windows, others = random_windows(5, seed, 0.1), random_windows(7, seed + 1, 0.1)
     index, best = nearest(windows, others)
     for row, window_ in enumerate(windows):
         expected = [f1(window_, other) for other in others]
@@ -341,15 +329,15 @@ def test_the_nearest_is_that_of_plain_loops(seed: int) -> None:
 
 @given(SEEDS)
 @settings(max_examples=20)
-def test_in_a_set_that_holds_it_the_nearest_is_the_window_itself(seed: int) -> None:
-    others = np.concatenate([grooves(600, seed), silence(1)])  # more than a chunk
+def test_nearest_is_the_window_itself_if_present(seed: int) -> None:
+    others = np.concatenate([random_windows(600, seed), silence(1)])  # more than a chunk
     order = np.random.RandomState(seed).permutation(len(others))
     index, best = nearest(others[order], others)
     np.testing.assert_array_equal(index, order)
     np.testing.assert_array_equal(best, 1)
 
 
-def test_the_first_of_equals_is_taken_and_velocities_say_nothing() -> None:
+def test_nearest_takes_the_first_and_ignores_velocities() -> None:
     kick = pattern(kick=[0, 4])
     soft = kick.copy()
     soft[..., 9:] /= 2
@@ -357,28 +345,28 @@ def test_the_first_of_equals_is_taken_and_velocities_say_nothing() -> None:
     assert (index.tolist(), best.tolist()) == ([1], [1])
 
 
-def test_half_of_the_hits_give_two_thirds() -> None:
+def test_nearest_f1_by_hand() -> None:
     _, best = nearest(pattern(kick=[0, 4]), pattern(kick=[0]))
     assert best[0] == pytest.approx(2 * 1 / (2 + 1), rel=1e-6)
 
 
-def test_silence_is_nearest_to_silence_and_far_from_all_else() -> None:
+def test_nearest_of_silence() -> None:
     one, other = pattern(kick=[0]), silence(bars=1)
     assert [found.tolist() for found in nearest(other, np.concatenate([one, other]))] == [[1], [1]]
     assert nearest(other, one)[1].tolist() == [0]
-    spoilt = other + np.nan
-    assert nearest(spoilt, other)[1].tolist() == [1]
+    damaged = other + np.nan
+    assert nearest(damaged, other)[1].tolist() == [1]
     assert nearest(silence(0, 1), one)[0].tolist() == []
 
 
-def test_without_others_nothing_is_nearest() -> None:
+def test_nearest_raises_without_others() -> None:
     with pytest.raises(ValueError, match="no other windows"):
         nearest(silence(), silence(0))
     with pytest.raises(ValueError, match="shapes differ"):
         nearest(silence(bars=1), silence(bars=2))
 
 
-def test_copies_are_counted_over_the_limit_only() -> None:
+def test_copies_by_hand() -> None:
     """Of 20 hits 1 is missing: F1 is 38 / 39; of 10, 18 / 19, which is under 0.95."""
     first_ten, first_nine = list(range(10)), list(range(9))
     whole, ten = pattern(kick=first_ten, snare=first_ten), pattern(kick=first_ten)
@@ -389,7 +377,7 @@ def test_copies_are_counted_over_the_limit_only() -> None:
     assert copies(whole, train, over=1.0) == 0
 
 
-def test_copies_of_nothing_are_told() -> None:
+def test_copies_of_empty_sets_warn() -> None:
     with pytest.warns(UserWarning, match="no samples"):
         assert copies(silence(2), silence(0)) == 0
     with pytest.warns(UserWarning, match="no samples"):
@@ -405,8 +393,8 @@ def test_diversity_by_hand() -> None:
     }
 
 
-def test_diversity_is_that_of_plain_loops_beyond_a_chunk() -> None:
-    windows = grooves(300, 5, 0.05, bars=1)
+def test_diversity_matches_plain_loops_beyond_a_chunk() -> None:
+    windows = random_windows(300, 5, 0.05, bars=1)
     shared = np.array([[f1(one, other) for other in windows] for one in windows])
     np.fill_diagonal(shared, 0)
     assert diversity(windows) == {
@@ -415,7 +403,7 @@ def test_diversity_is_that_of_plain_loops_beyond_a_chunk() -> None:
     }
 
 
-def test_samples_that_are_all_the_same_have_no_diversity() -> None:
+def test_diversity_of_identical_samples_is_zero() -> None:
     same = np.repeat(pattern(kick=[0, 3]), 4, axis=0)
     assert diversity(same) == {"all_pairs": 0, "nearest_other": 0}
     with pytest.warns(UserWarning, match="fewer than two samples"):

@@ -1,4 +1,4 @@
-"""The report page in a real browser: headless Chromium, which must be there for these tests."""
+"""The report page in headless Chromium."""
 
 import os
 import shutil
@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from browser import BROWSERS, CONTRASTS, MIN_CONTRAST, PHONE
-from make_study import page_of_a_hundred, small, study_of, with_file
+from make_study import large_page, shared_study, small, with_file
 
 from groovae.errors import GroovaeError
 from groovae.evaluation.study import Study
@@ -19,7 +19,7 @@ playwright = pytest.importorskip("playwright.sync_api", reason="playwright is no
 
 HOSTILE = "<img src=x onerror=alert(1)>.mid"
 
-# Keeps the page's AudioContexts where a test finds them.
+# Lets tests find the page's AudioContexts.
 SPY = """
 window.contexts = [];
 window.AudioContext = class extends AudioContext {
@@ -29,8 +29,8 @@ window.AudioContext = class extends AudioContext {
 
 
 @pytest.fixture(scope="module")
-def study(trained: Path, records: Path) -> Study:
-    return study_of(trained, records)
+def study(request: pytest.FixtureRequest) -> Study:
+    return shared_study(request)
 
 
 @pytest.fixture(scope="module")
@@ -41,8 +41,8 @@ def few(study: Study, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def many(study: Study, shared_folder: Path) -> Path:
-    return page_of_a_hundred(study, shared_folder)
+def large(study: Study, shared_folder: Path) -> Path:
+    return large_page(study, shared_folder)
 
 
 @pytest.fixture(scope="module")
@@ -59,22 +59,22 @@ def browser() -> Iterator[Any]:
 
 @pytest.fixture
 def open_page(browser: Any) -> Iterator[Callable[..., Any]]:
-    """Opens a page; at the end, it must have said nothing and asked for nothing but itself."""
-    pages, told = [], []
+    """Opens a page; checks at the end that it logged nothing and requested nothing else."""
+    pages, unexpected = [], []
 
     def open_it(path: Path, **options: Any) -> Any:
         page = browser.new_page(**options)
         pages.append(page)
         page.add_init_script(SPY)
-        page.on("console", lambda message: told.append(message.text))
-        page.on("pageerror", lambda error: told.append(str(error)))
-        page.on("dialog", lambda dialog: told.append(dialog.message))
+        page.on("console", lambda message: unexpected.append(message.text))
+        page.on("pageerror", lambda error: unexpected.append(str(error)))
+        page.on("dialog", lambda dialog: unexpected.append(dialog.message))
         page.on(
             "request",
             lambda request: (
                 None
                 if request.url == path.as_uri() or request.url.startswith("data:")
-                else told.append(request.url)
+                else unexpected.append(request.url)
             ),
         )
         page.goto(path.as_uri())
@@ -83,11 +83,11 @@ def open_page(browser: Any) -> Iterator[Callable[..., Any]]:
     yield open_it
     for page in pages:
         page.close()
-    assert told == []
+    assert unexpected == []
 
 
 def wait_for(page: Any, condition: str) -> None:
-    """Waits until an expression is true; playwright's own way needs what the page's policy bans."""
+    """Polls an expression; the page's policy forbids playwright's wait_for_function."""
     for _ in range(600):
         if page.evaluate(condition):
             return
@@ -100,7 +100,7 @@ def width_of(page: Any) -> int:
 
 
 def unfold(page: Any) -> None:
-    # By the keyboard: what unfolds moves what lies below, away from a mouse on its way.
+    # By keyboard: unfolding moves the content below away from the mouse.
     for summary in page.locator("summary").all():
         summary.press("Enter")
     wait_for(page, "!document.querySelector('details template')")
@@ -110,7 +110,7 @@ def is_playing(page: Any, card: int) -> bool:
     return page.locator(".card audio").nth(card).evaluate("audio => !audio.paused")
 
 
-def chosen_file(page: Any) -> str:
+def selected_file(page: Any) -> str:
     return page.locator("#point-file").inner_text()
 
 
@@ -121,7 +121,7 @@ def click_point(page: Any, number: int) -> None:
     page.mouse.click(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
 
 
-def wait_until_it_sounds(page: Any) -> None:
+def wait_for_sound(page: Any) -> None:
     wait_for(
         page,
         "contexts.length === 1 && contexts[0].state === 'running' && contexts[0].currentTime > 0",
@@ -129,7 +129,7 @@ def wait_until_it_sounds(page: Any) -> None:
     page.wait_for_selector("#point .playing")
 
 
-def assert_as_long_as_their_grooves(page: Any, count: int) -> None:
+def assert_durations_match(page: Any, count: int) -> None:
     wait_for(page, "[...document.querySelectorAll('audio')].every(audio => audio.readyState > 0)")
     lengths = page.eval_on_selector_all(
         ".card",
@@ -143,13 +143,11 @@ def assert_as_long_as_their_grooves(page: Any, count: int) -> None:
         assert duration == pytest.approx(seconds + RING_SECONDS, abs=0.01)
 
 
-def test_every_sound_is_as_long_as_its_groove(few: Path, open_page: Callable[..., Any]) -> None:
-    assert_as_long_as_their_grooves(open_page(few), 4 + 3 + 3)
+def test_sound_durations(few: Path, open_page: Callable[..., Any]) -> None:
+    assert_durations_match(open_page(few), 4 + 3 + 3)
 
 
-def test_a_click_plays_and_another_one_plays_that_instead(
-    few: Path, open_page: Callable[..., Any]
-) -> None:
+def test_clicks_start_switch_and_stop_playback(few: Path, open_page: Callable[..., Any]) -> None:
     page = open_page(few)
     buttons = page.locator(".card .play")
     buttons.nth(0).click()
@@ -165,19 +163,17 @@ def test_a_click_plays_and_another_one_plays_that_instead(
     assert page.locator(".playing").count() == 0
 
 
-def test_what_was_folded_away_plays(many: Path, open_page: Callable[..., Any]) -> None:
-    page = open_page(many)
+def test_unfolded_samples_play(large: Path, open_page: Callable[..., Any]) -> None:
+    page = open_page(large)
     assert page.locator("#samples .card").count() < 10
     unfold(page)
     assert page.locator("#samples .card").count() == 100
-    assert_as_long_as_their_grooves(page, 10 + 100 + 3)
+    assert_durations_match(page, 10 + 100 + 3)
     page.locator("#samples .play").nth(99).click()
     wait_for(page, "document.querySelectorAll('#samples audio')[99].currentTime > 0.1")
 
 
-def test_a_sound_that_has_ended_leaves_the_page_at_rest(
-    few: Path, open_page: Callable[..., Any]
-) -> None:
+def test_playback_ends_with_the_sound(few: Path, open_page: Callable[..., Any]) -> None:
     page = open_page(few)
     page.locator(".card .play").nth(0).click()
     page.wait_for_selector(".playing")
@@ -187,7 +183,7 @@ def test_a_sound_that_has_ended_leaves_the_page_at_rest(
     assert not is_playing(page, 0)
 
 
-def test_a_click_on_the_map_shows_and_plays_the_window(
+def test_clicking_a_point_shows_and_plays_its_window(
     study: Study, few: Path, open_page: Callable[..., Any]
 ) -> None:
     page = open_page(few)
@@ -205,24 +201,22 @@ def test_a_click_on_the_map_shows_and_plays_the_window(
     page.locator(".card .play").nth(0).click()
     page.wait_for_selector(".card .playing")
     click_point(page, alone)
-    wait_until_it_sounds(page)
+    wait_for_sound(page)
     assert not is_playing(page, 0)
     source = study.sources[alone]
-    assert chosen_file(page) == source.filename
+    assert selected_file(page) == source.filename
     assert page.locator("#point-bar").inner_text() == str(source.first_bar + 1)
     assert page.locator("#point-tempo").inner_text() == f"{source.tempo_qpm:.4g} bpm"
     page.locator("#point-play").click()
     assert page.locator(".playing").count() == 0
 
 
-def test_the_map_is_played_by_keys_alone(
-    study: Study, few: Path, open_page: Callable[..., Any]
-) -> None:
+def test_map_by_keyboard(study: Study, few: Path, open_page: Callable[..., Any]) -> None:
     page = open_page(few)
     page.locator("#map-points use").nth(0).focus()
     page.keyboard.press("Enter")
-    wait_until_it_sounds(page)
-    assert chosen_file(page) == study.sources[0].filename
+    wait_for_sound(page)
+    assert selected_file(page) == study.sources[0].filename
     tabbable = "document.querySelectorAll('#map-points [tabindex=\"0\"]').length"
     label = "document.activeElement.getAttribute('aria-label')"
     before = page.evaluate(label)
@@ -230,65 +224,65 @@ def test_the_map_is_played_by_keys_alone(
         page.keyboard.press(key)
     page.keyboard.press("Space")
     assert page.evaluate(tabbable) == 1
-    assert chosen_file(page) in page.evaluate(label)
+    assert selected_file(page) in page.evaluate(label)
     assert study.sources[0].filename in before
     page.wait_for_selector("#point .playing")
 
 
-def test_the_point_in_focus_is_not_the_chosen_one(few: Path, open_page: Callable[..., Any]) -> None:
+def test_focus_and_selection_are_separate(few: Path, open_page: Callable[..., Any]) -> None:
     page = open_page(few)
     place = "['cx', 'cy'].map(name => document.getElementById('{}').getAttribute(name)).join()"
-    chosen, focused = (place.format(name) for name in ("chosen-point", "focused-point"))
+    selected, focused = (place.format(name) for name in ("selected-point", "focused-point"))
     hidden = "document.getElementById('focused-point').hasAttribute('visibility')"
     page.locator("#map-points use").nth(0).focus()
     page.keyboard.press("Enter")
-    before = page.evaluate(chosen)
+    before = page.evaluate(selected)
     assert page.evaluate(focused) == before
     for key in ("ArrowLeft", "ArrowRight"):
         if page.evaluate(focused) == before:
             page.keyboard.press(key)
-    assert page.evaluate(chosen) == before != page.evaluate(focused)
+    assert page.evaluate(selected) == before != page.evaluate(focused)
     assert not page.evaluate(hidden)
     click_point(page, 5)
-    assert page.evaluate(chosen) != before
+    assert page.evaluate(selected) != before
     assert page.evaluate(hidden)
 
 
-def test_the_rolls_of_the_map_are_those_of_the_page(
+def test_script_draws_rolls_like_python(
     study: Study, few: Path, open_page: Callable[..., Any]
 ) -> None:
     page = open_page(few)
     page.locator("#map-points use").nth(4).focus()
     page.keyboard.press("Enter")
-    for name, windows in (("original", study.reference), ("reconstruction", study.estimate)):
+    for name, windows in (("original", study.reference), ("reconstruction", study.predictions)):
         page.get_by_label(name, exact=True).check()
         drawn = page.evaluate(
             """() => Object.fromEntries([...document.querySelectorAll("#point-roll path")]
               .map(path => [path.getAttribute("class"), path.getAttribute("d")]))"""
         )
         expected = rolls.roll(windows[4])
-        for _, feel in rolls.FEELS:
-            wanted = expected.partition(f'class="{feel}" d="')[2].partition('"')[0]
-            assert drawn[feel].count("M") == wanted.count("M")
+        for _, lateness in rolls.LATENESS_CLASSES:
+            wanted = expected.partition(f'class="{lateness}" d="')[2].partition('"')[0]
+            assert drawn[lateness].count("M") == wanted.count("M")
         label = page.locator("#point-roll").get_attribute("aria-label")
         original = study.reference[4] if name == "reconstruction" else None
         assert label == rolls.describe(windows[4], original)
-    assert sum(d.count("M") for d in drawn.values()) == (study.estimate[4, :, :9] > 0.5).sum()
+    assert sum(d.count("M") for d in drawn.values()) == (study.predictions[4, :, :9] > 0.5).sum()
 
 
-def test_a_style_can_be_brought_out(few: Path, open_page: Callable[..., Any]) -> None:
+def test_style_can_be_highlighted(few: Path, open_page: Callable[..., Any]) -> None:
     page = open_page(few)
     button = page.locator(".styles button").nth(0)
     count = int(button.locator("small").inner_text())
     total = page.locator("#map-points use").count()
     button.click()
-    assert page.locator("#map-points .away").count() == total - count
+    assert page.locator("#map-points .dimmed").count() == total - count
     button.click()
-    assert page.locator("#map-points .away").count() == 0
+    assert page.locator("#map-points .dimmed").count() == 0
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_all_text_can_be_read(scheme: str, few: Path, open_page: Callable[..., Any]) -> None:
+def test_text_contrast(scheme: str, few: Path, open_page: Callable[..., Any]) -> None:
     page = open_page(few, color_scheme=scheme)
     page.locator("#map-points use").nth(0).focus()
     page.keyboard.press("Enter")
@@ -299,12 +293,12 @@ def test_all_text_can_be_read(scheme: str, few: Path, open_page: Callable[..., A
     assert (sum(map(int, is_dark[4:-1].split(","))) < 384) == (scheme == "dark")
 
 
-@pytest.mark.parametrize("name", ["few", "many"])
-def test_a_phone_need_not_scroll_sideways(
+@pytest.mark.parametrize("name", ["few", "large"])
+def test_page_fits_a_phone(
     name: str, open_page: Callable[..., Any], request: pytest.FixtureRequest
 ) -> None:
     page = open_page(request.getfixturevalue(name), viewport=PHONE)
-    if name == "many":
+    if name == "large":
         unfold(page)
     page.locator("#map-points use").nth(0).focus()
     page.keyboard.press("Enter")
@@ -314,13 +308,13 @@ def test_a_phone_need_not_scroll_sideways(
         assert min(box["width"], box["height"]) >= 44
 
 
-def test_who_wants_no_motion_hears_the_same(few: Path, open_page: Callable[..., Any]) -> None:
+def test_playhead_with_reduced_motion(few: Path, open_page: Callable[..., Any]) -> None:
     page = open_page(few, reduced_motion="reduce")
     page.locator(".card .play").nth(0).click()
     wait_for(page, "Number(document.querySelector('.playing')?.style.getPropertyValue('--at')) > 0")
 
 
-def test_every_button_and_picture_has_a_name(few: Path, open_page: Callable[..., Any]) -> None:
+def test_buttons_and_images_are_labelled(few: Path, open_page: Callable[..., Any]) -> None:
     page = open_page(few)
     names = page.eval_on_selector_all(
         "button, [role=img], [role=region], [role=group], audio + span",
@@ -332,29 +326,19 @@ def test_every_button_and_picture_has_a_name(few: Path, open_page: Callable[...,
     assert len(labels) == len(set(labels))
 
 
-def test_a_file_name_is_shown_as_it_is(
-    study: Study, tmp_path: Path, open_page: Callable[..., Any]
-) -> None:
-    hostile = with_file(small(study, 3), HOSTILE)
-    write(tmp_path / "report.html", hostile, options=ReportOptions(num_pairs=1))
-    page = open_page(tmp_path / "report.html")
-    page.locator("#map-points use").nth(0).focus()
-    page.keyboard.press("Enter")
-    assert chosen_file(page) == HOSTILE
-    assert page.locator("img").count() == 0
-
-
-def test_a_page_without_sound_still_shows_the_windows(
+def test_page_without_sound_shows_windows_and_escapes_names(
     study: Study, tmp_path: Path, open_page: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def missing(soundfont: Any = None) -> str:
         raise GroovaeError("no synthesizer here")
 
     monkeypatch.setattr(encoding, "check_ready", missing)
-    write(tmp_path / "report.html", small(study, 3), options=ReportOptions(num_pairs=1))
+    hostile = with_file(small(study, 3), HOSTILE)
+    write(tmp_path / "report.html", hostile, options=ReportOptions(num_pairs=1))
     page = open_page(tmp_path / "report.html")
     assert page.locator(".play").count() == 0
     page.locator("#map-points use").nth(0).focus()
     page.keyboard.press("Enter")
-    assert chosen_file(page) == study.sources[0].filename
+    assert selected_file(page) == HOSTILE
+    assert page.locator("img").count() == 0
     assert page.evaluate("contexts.length") == 0
