@@ -29,17 +29,14 @@ def check_same_model(saved: dict[str, Any], asked: dict[str, Any], where: str) -
     Raises:
       UsageError: they differ; the message names each hparam with both values.
     """
-    differences = []
-    if saved["config"] != asked["config"]:
-        differences.append(f"config is {saved['config']} there, {asked['config']} here")
-    for key in sorted(set(saved["hparams"]) | set(asked["hparams"])):
-        there, here = saved["hparams"].get(key), asked["hparams"].get(key)
-        if key not in TRAINING_HPARAMS and there != here:
-            differences.append(f"{key} is {there} there, {here} here")
+    compared = [("config", saved["config"], asked["config"])]
+    for key in sorted({*saved["hparams"], *asked["hparams"]} - TRAINING_HPARAMS):
+        compared.append((key, saved["hparams"].get(key), asked["hparams"].get(key)))
     for key, here in asked["data_converter"].items():
-        there = saved["data_converter"].get(key)
-        if there != here:
-            differences.append(f"the converter's {key} is {there} there, {here} here")
+        compared.append((f"the converter's {key}", saved["data_converter"].get(key), here))
+    differences = [
+        f"{name} is {there} there, {here} here" for name, there, here in compared if there != here
+    ]
     if differences:
         raise UsageError(
             f"{where} holds another model: {'; '.join(differences)}. "

@@ -8,10 +8,9 @@ LLC, CC BY 4.0, https://magenta.tensorflow.org/datasets/groove.
 """
 
 import os
-import shutil
 import stat
 import zipfile
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any, BinaryIO
 
 import pandas as pd
@@ -123,25 +122,20 @@ def _table(info: pd.DataFrame, by: str) -> dict[str, dict[str, Any]]:
 def _unzip(file: BinaryIO, url: str, into: Path) -> None:
     """Unpack the members below `FOLDER`; reject members that lie outside, and links."""
     try:
-        with zipfile.ZipFile(file) as members:
-            if sum(member.file_size for member in members.infolist()) > MAX_UNPACKED_BYTES:
+        with zipfile.ZipFile(file) as archive:
+            if sum(member.file_size for member in archive.infolist()) > MAX_UNPACKED_BYTES:
                 raise GroovaeError(f"{url}: the archive is too large to unpack")
-            for member in members.infolist():
-                _unzip_member(members, member, url, into)
+            for member in archive.infolist():
+                _check_member(member, url)
+                member.filename = "." + member.filename.removeprefix(FOLDER)
+                archive.extract(member, into)
     except zipfile.BadZipFile as error:
         raise GroovaeError(f"{url}: this is not a zip file ({error})") from error
 
 
-def _unzip_member(members: zipfile.ZipFile, member: zipfile.ZipInfo, url: str, into: Path) -> None:
-    name = PurePosixPath(member.filename)
-    if name.parts[:1] != (FOLDER,) or ".." in name.parts or "\\" in member.filename:
-        raise GroovaeError(f"{url}: a member lies outside the folder: {member.filename}")
+def _check_member(member: zipfile.ZipInfo, url: str) -> None:
+    name = member.filename
+    if not name.startswith(f"{FOLDER}/") or ".." in name.split("/") or "\\" in name:
+        raise GroovaeError(f"{url}: a member lies outside the folder: {name}")
     if stat.S_ISLNK(member.external_attr >> 16):
-        raise GroovaeError(f"{url}: a member is a link: {member.filename}")
-    target = into.joinpath(*name.parts[1:])
-    if member.is_dir():
-        target.mkdir(parents=True, exist_ok=True)
-        return
-    target.parent.mkdir(parents=True, exist_ok=True)
-    with members.open(member) as source, open(target, "wb") as sink:
-        shutil.copyfileobj(source, sink)
+        raise GroovaeError(f"{url}: a member is a link: {name}")

@@ -98,16 +98,15 @@ def _identity(path: str) -> tuple[int, int]:
 def _walk(root: str, contents: Contents) -> Iterator[str]:
     """Yield real files in sorted order, then those that only links lead to."""
     seen: set[tuple[int, int]] = set()
-    links: list[str] = []
-    yield from sorted(_walk_real(root, seen, links, contents))
-    while links:
-        more: list[str] = []
-        for link in sorted(links):
-            if os.path.isdir(link):
-                yield from sorted(_walk_real(link, seen, more, contents))
+    paths = [root]
+    while paths:
+        links: list[str] = []
+        for path in sorted(paths):
+            if os.path.isdir(path):
+                yield from sorted(_walk_real(path, seen, links, contents))
             else:
-                yield link
-        links = more
+                yield path
+        paths = links
 
 
 def _walk_real(
