@@ -25,21 +25,23 @@ from absl import flags
 from groovae import __version__
 from groovae.errors import GroovaeError, UsageError, missing_package
 
+FOLDER = Path(__file__).with_name("commands")
+ORDER = (  # of the overview, in which other commands follow
+    *("demo", "download", "info", "preprocess", "train", "evaluate", "report", "sample"),
+    *("reconstruct", "interpolate", "vary", "humanize", "tap2drum", "add_hihat", "transfer"),
+    *("export", "serve"),
+)
+
 
 def _summary(name: str) -> str:
     """Read a command's summary from its source: importing all commands would take 0.4 s."""
-    source = Path(__file__).with_name("commands") / f"{name}.py"
-    with source.open(encoding="utf-8") as file:
+    with (FOLDER / f"{name}.py").open(encoding="utf-8") as file:
         return file.readline().partition(": ")[2].strip().removesuffix(".")
 
 
 COMMANDS = {
     name: _summary(name)
-    for name in (
-        *("demo", "download", "info", "preprocess", "train", "evaluate", "report", "sample"),
-        *("reconstruct", "interpolate", "vary", "humanize", "tap2drum", "add_hihat", "transfer"),
-        *("export", "serve"),
-    )
+    for name in [*ORDER, *sorted({file.stem for file in FOLDER.glob("[!_]*.py")}.difference(ORDER))]
 }
 
 # Names of files, flags and checkpoints are not broken.

@@ -5,7 +5,7 @@ from groovae.errors import UsageError
 
 WHOLE_GROOVES = "groovae_4bar"
 
-# What is hidden from the encoder defines the task. Google has trained the first config of each.
+# What is hidden from the encoder defines the task. The first config of each is the default.
 CONFIGS = {
     "humanize": ["groovae_2bar_humanize"],
     "tap2drum": ["groovae_2bar_tap_fixed_velocity", "groovae_2bar_tap_fixed_velocity_note_dropout"],
@@ -55,8 +55,7 @@ def check_task(task: str, config_name: str, checkpoint: str) -> None:
 def how_to_get(task: str) -> str:
     """Return the commands that train or download a model for a task, for messages."""
     config = config_for(task)
-    google = next(name for name, one in CHECKPOINTS.items() if one.config == config)
-    return (
-        f"train one with `groovae train --flagfile=configs/{PRESETS[config]}.flags`, or fetch "
-        f"Google's with `groovae download --checkpoint={google}`, and name it by --checkpoint"
-    )
+    train = f"train one with `groovae train --flagfile=configs/{PRESETS[config]}.flags`, "
+    google = next((name for name, one in CHECKPOINTS.items() if one.config == config), None)
+    fetch = f"or fetch Google's with `groovae download --checkpoint={google}`, " if google else ""
+    return f"{train}{fetch}and name it by --checkpoint"
