@@ -1,15 +1,18 @@
-"""What the browser tests share."""
+"""What the tests of web pages share: headless Chromium, and measures of a page."""
+
+import contextlib
+import os
+import shutil
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
-
-
 PHONE = {"width": 390, "height": 844}
-
-
 MIN_CONTRAST = 4.5  # WCAG 2, level AA
 
-
-# The contrast of each text with what lies behind it, as [ratio, text], lowest first.
+# Returns the contrast of each text with its background, as [ratio, text], lowest first.
 CONTRASTS = """() => {
   const rgb = (colour) => colour.match(/[\\d.]+/g).map(Number);
   const luminance = ([r, g, b]) => {
@@ -17,12 +20,12 @@ CONTRASTS = """() => {
       .map((v) => (v <= 0.03928 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4));
     return 0.2126 * x + 0.7152 * y + 0.0722 * z;
   };
-  const behind = (element) => {
+  const background = (element) => {
     for (let e = element; e; e = e.parentElement) {
       const colour = rgb(getComputedStyle(e).backgroundColor);
       if (colour.length < 4 || colour[3] > 0) return colour;
     }
-    throw new Error("nothing behind");
+    throw new Error("no background");
   };
   const found = [];
   const walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
@@ -31,8 +34,22 @@ CONTRASTS = """() => {
     if (!textContent.trim() || !element.getClientRects().length) continue;
     const style = getComputedStyle(element);
     const colour = rgb(element instanceof SVGElement ? style.fill : style.color);
-    const [a, b] = [luminance(colour), luminance(behind(element))].sort((x, y) => y - x);
+    const [a, b] = [luminance(colour), luminance(background(element))].sort((x, y) => y - x);
     found.push([(a + 0.05) / (b + 0.05), textContent.trim()]);
   }
   return found.sort((x, y) => x[0] - y[0]);
 }"""
+
+
+@contextlib.contextmanager
+def chromium() -> Iterator[Any]:
+    """Launch the browser; skip the test where it or playwright is not installed."""
+    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+    program = next((path for name in BROWSERS if (path := shutil.which(name))), None)
+    if program is None:
+        pytest.skip(f"no browser found ({', '.join(BROWSERS)})")
+    options = ["--no-sandbox"] if os.geteuid() == 0 else []
+    with playwright.sync_playwright() as driver:
+        browser = driver.chromium.launch(executable_path=program, args=options)
+        yield browser
+        browser.close()

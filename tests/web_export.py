@@ -1,8 +1,8 @@
-"""For tests of exported models: JavaScript's players of them, their weights, models to export.
+"""What the tests of exported models share: models to export, and JavaScript to run them in.
 
-The players are npm's @magenta/music and onnxruntime-node. They lie in the folder that the
-environment variable GROOVAE_NODE_MODULES names, by default `node_modules` at the top of the
-repository, which `.ci/run` fills, with both at once, as npm removes what it is not told of:
+The JavaScript packages are @magenta/music and onnxruntime-node, in the folder named by the
+environment variable GROOVAE_NODE_MODULES, by default `node_modules` at the top of the repository.
+`.ci/run` fills that one, in one call, as npm removes packages that are not named:
 
     npm install --no-save --ignore-scripts @magenta/music@1.23.1 onnxruntime-node@1.30.0
 """
@@ -16,33 +16,39 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from threading import Thread
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
 from conftest import ROOT
 
 from groovae.config import config_map
+from groovae.config.config_file import CONFIG_FILE
+from groovae.export import onnx, onnx_check, onnx_nodes
 from groovae.export.server import Server
 from groovae.export.tfjs_weights import MANIFEST
+from groovae.model.checkpoints import model_tensors
+from groovae.model.checksums import checksums_of
+from groovae.model.formats import ONNX_FILES
+from groovae.model.tensorflow_network import TensorFlowNetwork
 from groovae.system.log import Log, no_log
 from groovae.upstream import tf
 
 NODE_MODULES = Path(os.environ.get("GROOVAE_NODE_MODULES", ROOT / "node_modules"))
 
-# Runs the `main` of the script before it: JSON in and out.
+# Runs the `main` of the script before it with JSON arguments, and prints its result as JSON.
 _RUN_MAIN = """
 console.log = () => {};
 (async () => {
-  const given = JSON.parse(require("fs").readFileSync(0, "utf8"));
-  process.stdout.write(JSON.stringify(await main(...given)));
+  const args = JSON.parse(require("fs").readFileSync(0, "utf8"));
+  process.stdout.write(JSON.stringify(await main(...args)));
 })().catch((error) => {
   process.stderr.write(String(error));
   process.exit(1);
 });
 """
 
-# Loads the model at a URL and calls its methods with arrays, as [name, arguments] says.
+# Loads the model at a URL and runs calls on it, each [name, ...arguments].
 _MAGENTA_JS = """
 const { MusicVAE } = require("@magenta/music/node/music_vae");
 const tf = require("@tensorflow/tfjs");
@@ -50,7 +56,7 @@ const tensor = (value) => tf.tensor(value);
 const methods = {
   decode: async (model, z, hits) => model.decodeTensors(tensor(z), undefined, controls(hits)),
   encode: async (model, inputs, hits) => model.encodeTensors(tensor(inputs), controls(hits)),
-  hear: async (model, sequence) => model.dataConverter.toTensor(sequence),
+  convert: async (model, sequence) => model.dataConverter.toTensor(sequence),
 };
 const controls = (hits) => hits && { extraControls: { hits: tensor(hits) } };
 const main = async (url, calls) => {
@@ -64,7 +70,7 @@ const main = async (url, calls) => {
 };
 """
 
-# Opens the models of a folder and feeds them arrays, as [name, arrays by input] says.
+# Loads the models of a folder and runs calls on them, each [name, arrays by input].
 _ONNXRUNTIME = """
 const ort = require("onnxruntime-node");
 const dims = (value) => (Array.isArray(value) ? [value.length, ...dims(value[0])] : []);
@@ -105,22 +111,22 @@ const main = async (folder, calls) => {
 
 
 def npm_package(name: str) -> Path:
-    """The folder of a package; skips the test where it is missing."""
+    """Return the folder of a package; skip the test if it is missing."""
     folder = NODE_MODULES / name
     if not folder.is_dir():
-        pytest.skip(f"{folder} is not there; see tests/web_export.py")
+        pytest.skip(f"{folder} is missing; see tests/web_export.py")
     return folder
 
 
-def magenta_music() -> Path:
-    """The folder of magenta.js; skips the test where it is missing."""
-    return npm_package("@magenta/music")
+def magenta_js_file() -> Path:
+    """Return the path of magenta.js for browsers; skip the test if it is missing."""
+    return npm_package("@magenta/music") / "dist" / "magentamusic.js"
 
 
 def random_checkpoint(folder: Path, config_name: str, hparams: str) -> str:
-    """A model after 7 steps, whose weights are as large as a trained one's.
+    """Write a model after 7 steps with weights as large as trained ones; return its prefix.
 
-    Those of a fresh one hide what goes wrong.
+    The weights of a fresh model are close to 0 and hide errors.
     """
     random, values = np.random.RandomState(3), {"global_step": np.array(7)}
     for name, shape in _kernels(config_map.get_config(config_name, hparams)).items():
@@ -136,31 +142,77 @@ def random_checkpoint(folder: Path, config_name: str, hparams: str) -> str:
         return tf.train.Saver().save(session, str(folder / "model.ckpt"), 7)
 
 
+def random_train_dir(folder: Path, config_name: str, hparams: str) -> str:
+    """Write a random model with its config.json; return the prefix of the checkpoint."""
+    description = config_map.config_json(config_name, config_map.get_config(config_name, hparams))
+    config_map.save_config(folder, description)
+    return random_checkpoint(folder, config_name, hparams)
+
+
 def _kernels(config: Any) -> dict[str, tuple[int, int]]:
-    """The shapes of the kernels by layer; a bias is as long as its kernel is wide."""
+    """Return the shape of each layer's kernel; the bias has the size of the last axis."""
     hparams, converter = config.hparams, config.data_converter
     depth, controls, z_size = converter.output_depth, converter.control_depth, hparams.z_size
     kernels = {
         f"encoder/{name}": (2 * hparams.enc_rnn_size[-1], z_size) for name in ("mu", "sigma")
     }
-    below = depth + controls
+    inputs = depth + controls
     for i, units in enumerate(hparams.enc_rnn_size):
-        for way in ("fw", "bw"):
-            cell = f"encoder/cell_{i}/bidirectional_rnn/{way}/multi_rnn_cell/cell_0/lstm_cell"
-            kernels[cell] = (below + units, 4 * units)
-        below = 2 * units
-    below = depth + z_size + controls
+        for direction in ("fw", "bw"):
+            cell = f"encoder/cell_{i}/bidirectional_rnn/{direction}/multi_rnn_cell/cell_0/lstm_cell"
+            kernels[cell] = (inputs + units, 4 * units)
+        inputs = 2 * units
+    inputs = depth + z_size + controls
     for i, units in enumerate(hparams.dec_rnn_size):
-        kernels[f"decoder/multi_rnn_cell/cell_{i}/lstm_cell"] = (below + units, 4 * units)
-        below = units
+        kernels[f"decoder/multi_rnn_cell/cell_{i}/lstm_cell"] = (inputs + units, 4 * units)
+        inputs = units
     kernels["decoder/z_to_initial_state"] = (z_size, 2 * sum(hparams.dec_rnn_size))
-    kernels["decoder/output_projection"] = (below, depth)
+    kernels["decoder/output_projection"] = (inputs, depth)
     return kernels
+
+
+class OnnxExport(NamedTuple):
+    """A checkpoint, its network in TensorFlow, its ONNX export, and inputs to compare both on."""
+
+    checkpoint: str
+    network: TensorFlowNetwork
+    folder: Path
+    inputs: onnx_check.ComparisonInputs
+
+
+def export_random_onnx(folder: Path, config_name: str, hparams: str) -> OnnxExport:
+    """Write a random model as a training folder, and export it to drums.onnx in that folder."""
+    config = config_map.get_config(config_name, hparams)
+    prefix = random_train_dir(folder, config_name, hparams)
+    network = TensorFlowNetwork(prefix, config_name, config, 4)
+    windows = onnx_check.synthetic_windows(network)[::16]
+    inputs = onnx_check.comparison_inputs(windows, network.layout)
+    description = onnx.build_config(prefix, config_name, config)
+    out = folder / "drums.onnx"
+    onnx.write_verified(out, description, model_tensors(prefix), network, inputs)
+    return OnnxExport(prefix, network, out, inputs)
+
+
+def change_bias(path: Path, name: str, change: float) -> None:
+    """Add a value to a bias of an ONNX file, and update its checksum in config.json."""
+    model = onnx_nodes.onnx.load(path)
+    bias = next(w for w in model.graph.initializer if w.name.endswith(name))
+    changed = onnx_nodes.onnx.numpy_helper.to_array(bias) + np.float32(change)
+    bias.CopyFrom(onnx_nodes.onnx.numpy_helper.from_array(changed, bias.name))
+    path.write_bytes(model.SerializeToString())
+    change_config(path.parent)
+
+
+def change_config(folder: Path, **changes: Any) -> None:
+    """Change keys of the config.json of an ONNX export, and update the checksums in it."""
+    path = folder / CONFIG_FILE
+    config = json.loads(path.read_text()) | {"files": checksums_of(folder, ONNX_FILES)} | changes
+    path.write_text(json.dumps(config))
 
 
 @contextmanager
 def served(folder: Path, log: Log = no_log) -> Iterator[str]:
-    """The URL of a folder that is served, without the slash at its end."""
+    """Serve a folder and yield its URL, without the slash at the end."""
     with Server(folder, port=0, log=log) as server:
         thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
         thread.start()
@@ -171,61 +223,60 @@ def served(folder: Path, log: Log = no_log) -> Iterator[str]:
             thread.join()
 
 
-def in_magenta_js(folder: Path, *calls: list[Any]) -> list[np.ndarray]:
-    """What the model of an exported folder answers in magenta.js.
+def run_magenta_js(folder: Path, *calls: list[Any]) -> list[np.ndarray]:
+    """Load an exported folder in magenta.js and return the results of calls.
 
     Args:
-      folder: What `magentajs.export` wrote.
+      folder: Written by `magentajs.export`.
       *calls: Each a name and its arguments: `decode` z or `encode` inputs, then the hits for a
-        model that takes them as controls; or `hear` a NoteSequence as JSON.
+        model that takes them as controls; or `convert` a NoteSequence as JSON.
 
     Raises:
-      RuntimeError: magenta.js cannot do it; the message is its own.
+      RuntimeError: With the message of magenta.js.
     """
-    magenta_music()
+    npm_package("@magenta/music")
     with served(folder) as url:
-        return [np.array(each, np.float32) for each in _in_node(_MAGENTA_JS, url, calls)]
+        return [np.array(each, np.float32) for each in _run_node(_MAGENTA_JS, url, calls)]
 
 
-def tensors_in(folder: Path) -> dict[str, np.ndarray]:
-    """The weights that `magentajs.export` wrote, float32, as TensorFlow.js gets them."""
+def read_weights(folder: Path) -> dict[str, np.ndarray]:
+    """Return the weights that `magentajs.export` wrote as float32, as TensorFlow.js reads them."""
     tensors = {}
     (group,) = json.loads((folder / MANIFEST).read_text())
-    whole = b"".join((folder / path).read_bytes() for path in group["paths"])
-    place = 0
+    data = b"".join((folder / path).read_bytes() for path in group["paths"])
+    offset = 0
     for entry in group["weights"]:
         stored = entry.get("quantization", entry)
         count = int(np.prod(entry["shape"]))
-        values = np.frombuffer(whole, np.dtype(stored["dtype"]).newbyteorder("<"), count, place)
-        place += values.nbytes
+        values = np.frombuffer(data, np.dtype(stored["dtype"]).newbyteorder("<"), count, offset)
+        offset += values.nbytes
         restored = values.astype(np.float32).reshape(entry["shape"])
         tensors[entry["name"]] = restored * stored.get("scale", 1) + stored.get("min", 0)
-    assert place == len(whole)
+    assert offset == len(data)
     return tensors
 
 
-def in_onnxruntime(folder: Path, *calls: tuple[str, dict[str, Any]]) -> list[dict[str, np.ndarray]]:
-    """What the models of an exported folder answer in onnxruntime-node.
+def run_onnxruntime_node(
+    folder: Path, *calls: tuple[str, dict[str, Any]]
+) -> list[dict[str, np.ndarray]]:
+    """Run the models of an exported folder in onnxruntime-node and return their outputs by name.
 
     Args:
-      folder: What `onnx.export` wrote.
+      folder: Written by `onnx.export`.
       *calls: Each `encode`, `decode` or, to decode step by step, `step`; and the inputs of
         encoder.onnx or decoder.onnx by name.
 
-    Returns:
-      The outputs of these by name, for each call.
-
     Raises:
-      RuntimeError: onnxruntime cannot do it; the message is its own.
+      RuntimeError: With the message of onnxruntime.
     """
     npm_package("onnxruntime-node")
-    return [_arrays(answer) for answer in _in_node(_ONNXRUNTIME, str(folder), calls)]
+    return [_to_arrays(outputs) for outputs in _run_node(_ONNXRUNTIME, str(folder), calls)]
 
 
-def _arrays(outputs: Any) -> dict[str, np.ndarray]:
-    """Outputs by name, or a list of those of each step."""
+def _to_arrays(outputs: Any) -> dict[str, np.ndarray]:
+    """Convert outputs by name, or a list of them by step."""
     if isinstance(outputs, list):
-        steps = [_arrays(step) for step in outputs]
+        steps = [_to_arrays(step) for step in outputs]
         return {name: np.stack([step[name] for step in steps], axis=1) for name in steps[0]}
     return {
         name: np.array(value["data"], np.float32).reshape(value["dims"])
@@ -233,8 +284,8 @@ def _arrays(outputs: Any) -> dict[str, np.ndarray]:
     }
 
 
-def _in_node(script: str, *arguments: Any) -> Any:
-    """What the `main` of a script returns in Node; arrays become lists on the way."""
+def _run_node(script: str, *arguments: Any) -> Any:
+    """Return the result of a script's `main` in Node; arrays are passed as lists."""
     node = shutil.which("node")
     if node is None:
         pytest.skip("node is not installed")
@@ -252,33 +303,33 @@ def _in_node(script: str, *arguments: Any) -> Any:
     return json.loads(result.stdout)
 
 
-# Copies of the page's modules, as Node takes only what lies in a package of modules for modules.
-_WEB_MODULES = """
+_PAGE_MODULES = """
 const plain = (value) => {
   if (value instanceof Map) return plain([...value]);
   if (Array.isArray(value) || ArrayBuffer.isView(value)) return Array.from(value, plain);
   if (typeof value !== "object" || value === null) return value;
   return Object.fromEntries(Object.entries(value).map(([name, each]) => [name, plain(each)]));
 };
-const main = async (folder, ...given) => {
+const main = async (folder, ...args) => {
   const names = ["groove", "midi", "model"];
   const modules = await Promise.all(names.map((name) => import(`${folder}/${name}.js`)));
-  return plain(await run(...modules, ...given));
+  return plain(await run(...modules, ...args));
 };
 """
 
 
-def in_web_modules(run: str, *arguments: Any) -> Any:
-    """What a function in JavaScript returns that gets groove.js, midi.js and model.js of the page.
+def run_page_modules(run: str, *arguments: Any) -> Any:
+    """Return the result of a JavaScript function that uses the modules of the page in Node.
 
     Args:
       run: The function: `(groove, midi, model, ...arguments) => ...`.
-      *arguments: What it gets beside the modules; arrays become lists on the way, both ways.
+      *arguments: Its other arguments; arrays are passed and returned as lists.
     """
     web = ROOT / "groovae" / "export" / "web"
+    # Node reads .js files as modules only below a package.json that says so.
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         (folder / "package.json").write_text('{"type": "module"}')
         for module in ("groove.js", "midi.js", "model.js"):
             shutil.copy(web / module, folder)
-        return _in_node(f"const run = {run};{_WEB_MODULES}", folder.as_uri(), *arguments)
+        return _run_node(f"const run = {run};{_PAGE_MODULES}", folder.as_uri(), *arguments)

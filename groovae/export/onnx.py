@@ -1,15 +1,15 @@
-"""A trained model as ONNX, which plays in many languages and on many machines.
+"""Export a trained model as ONNX, for onnxruntime and other runtimes.
 
     groovae export --format=onnx --out=drums.onnx
 
-The folder holds the files that `graphs` tells of, and `config.json`: what a training folder's says,
-and all that a program needs that has neither TensorFlow nor Magenta. `layout` is how a groove
-becomes a window (see `grid.Layout`), `files` has the SHA-256 of each file, `loss` what a dtype
-other than float32 costs, as it was measured.
+The folder holds the models described in `onnx_graphs`, and `config.json`: that of the training
+folder, and all that a program without TensorFlow and Magenta needs. `layout` defines how a groove
+is cut into windows (see `Layout`), `files` has the SHA-256 of each file, `loss` the measured error
+of a dtype other than float32.
 
-A float32 model is written first in any case and compared with TensorFlow: what differs there is a
-mistake, and nothing is kept. float16 and int8 are of the weights alone, biases excepted: they are
-stored so, and computed with in float32, so that they save space and no time.
+A float32 model is always written first and compared with TensorFlow; if it differs, nothing is
+kept. float16 and int8 apply to the weights without the biases, which are stored so and computed
+with in float32: this saves space, not time.
 """
 
 import dataclasses
@@ -25,18 +25,11 @@ from groovae import __version__
 from groovae.config import config_map
 from groovae.config.config_file import CONFIG_FILE
 from groovae.data.source import DataSource
-from groovae.errors import GroovaeError, UsageError
-from groovae.export import DTYPES, LICENCE
-from groovae.export.onnx_check import (
-    NUM_WINDOWS,
-    ComparisonInputs,
-    check_same,
-    hear,
-    measure_loss,
-    windows_of,
-)
-from groovae.export.onnx_graphs import Graphs
-from groovae.export.output_folder import check_place, replacing_export
+from groovae.errors import GroovaeError
+from groovae.export import onnx_check
+from groovae.export.formats import LICENCE, check_dtype
+from groovae.export.onnx_graphs import ModelGraphs
+from groovae.export.output_folder import check_output_folder, replace_export
 from groovae.model.checkpoints import model_tensors, need_checkpoint, training_step
 from groovae.model.checksums import checksums_of
 from groovae.model.formats import ONNX_FILES
@@ -59,82 +52,84 @@ def export(
     log: Log = no_log,
     examples_path: str | None = None,
 ) -> None:
-    """Writes a checkpoint as a folder of ONNX models that were compared with it: all, or nothing.
+    """Write a checkpoint as a folder of ONNX models verified against TensorFlow, atomically.
 
     Args:
-      checkpoint: A training folder, a checkpoint's prefix or a `.tar`.
-      out: The folder to write: a new one, an empty one, or an earlier export, which it replaces.
+      checkpoint: A training folder, a checkpoint prefix or a `.tar`.
+      out: The folder to write: new, empty, or an earlier export, which is replaced.
       config: A key of `CONFIG_MAP`, for a checkpoint without a `config.json`.
-      hparams: Likewise.
-      dtype: How weights are stored, one of `DTYPES["onnx"]`.
-      log: Gets a line on how the models compare, and on what was written.
-      examples_path: Records of windows to compare on; without them random ones and such as the
-        model draws.
+      hparams: Hyperparameters, for a checkpoint without a `config.json`.
+      dtype: Storage type of the weights, one of `DTYPES["onnx"]`.
+      log: Receives lines about the comparison and about what was written.
+      examples_path: A TFRecord of windows to compare on; by default random windows and samples of
+        the model.
 
     Raises:
-      UsageError: no such dtype, or config and hparams contradict the checkpoint's.
-      GroovaeError: no checkpoint, a damaged one, or one that cannot be exported; no records; `out`
-        is another thing's folder or cannot be written; the model differs from the checkpoint.
+      UsageError: If `dtype` is unknown, or config or hparams contradict those of the checkpoint.
+      GroovaeError: If the checkpoint is missing, damaged or not supported, there are no records,
+        `out` cannot be replaced or written, or the model differs from the checkpoint.
     """
-    if dtype not in DTYPES["onnx"]:
-        raise UsageError(f"ONNX has no dtype {dtype!r}; take one of {', '.join(DTYPES['onnx'])}")
-    check_place(out, is_replaceable)
+    check_dtype("onnx", dtype)
+    check_output_folder(out, is_replaceable)
     prefix = need_checkpoint(checkpoint)
-    name, full_config = config_map.resolve_config(Path(prefix).parent, config, hparams)
+    folder = Path(prefix).parent
+    name, full_config = config_map.resolve_config(folder, config, hparams)
     _check_supported(prefix, full_config)
-    about, tensors = describe(prefix, name, full_config), model_tensors(prefix)
+    description, tensors = build_config(prefix, name, full_config), model_tensors(prefix)
     if examples_path is not None:
-        windows = _some_windows(examples_path, full_config, Path(prefix).parent, log)
+        windows = _read_windows(examples_path, full_config, folder, log)
     network = TensorFlowNetwork(prefix, name, full_config, BATCH_SIZE)
     if examples_path is None:
-        windows = windows_of(network)
-    write(out, about, tensors, network, hear(windows, network.layout), dtype, log)
+        windows = onnx_check.synthetic_windows(network)
+    inputs = onnx_check.comparison_inputs(windows, network.layout)
+    write_verified(out, description, tensors, network, inputs, dtype, log)
 
 
-def write(
+def write_verified(
     out: FilePath,
-    about: dict[str, Any],
+    description: dict[str, Any],
     tensors: dict[str, np.ndarray],
     network: TensorFlowNetwork,
-    heard: ComparisonInputs,
+    inputs: onnx_check.ComparisonInputs,
     dtype: str = "float32",
     log: Log = no_log,
 ) -> None:
-    """Writes weights as a folder of ONNX models, unless they differ from a checkpoint's.
+    """Write weights as a folder of ONNX models if these compute the same as a checkpoint.
 
-    Models of float32 are made and compared in any case; where `dtype` is another one, they are
-    replaced by its models then.
+    float32 models are always written and compared; models of another `dtype` then replace them.
 
     Args:
-      out: As in `export`.
-      about: From `describe`.
-      tensors: The weights, as from `checkpoints.model_tensors`.
-      network: The checkpoint.
-      heard: What to compare them on.
-      dtype: How to store them.
+      out: See `export`.
+      description: From `build_config`.
+      tensors: The weights, from `checkpoints.model_tensors`.
+      network: The checkpoint to compare with.
+      inputs: What to compare on.
+      dtype: Storage type of the weights.
       log: See `export`.
 
     Raises:
-      GroovaeError: as `export`.
+      GroovaeError: If the models differ from the checkpoint, or `out` cannot be written.
     """
-    with replacing_export(out, is_replaceable) as folder:
-        _write_files(folder, about, tensors, "float32")
-        worst = check_same(network, OnnxNetwork(folder, BATCH_SIZE), heard)
+    with replace_export(out, is_replaceable) as folder:
+        _write_models(folder, description, tensors, "float32")
+        exported = OnnxNetwork(folder, BATCH_SIZE)
+        difference = onnx_check.verify_outputs(network, exported, inputs)
         log(
-            f"compared with TensorFlow on {len(heard.windows)} windows: the same hits, all else "
-            f"within {worst:.1e}"
+            f"compared with TensorFlow on {len(inputs.windows)} windows: same hits, other values "
+            f"within {difference:.1e}"
         )
         if dtype != "float32":
-            _write_files(folder, about, tensors, dtype)
-            loss = measure_loss(network, OnnxNetwork(folder, BATCH_SIZE), heard)
-            _write_config(folder, about, dtype, loss=dataclasses.asdict(loss))
-            log(f"weights in {dtype}: {loss}")
+            _write_models(folder, description, tensors, dtype)
+            exported = OnnxNetwork(folder, BATCH_SIZE)
+            loss = onnx_check.measure_precision_loss(network, exported, inputs)
+            _write_config(folder, description, dtype, loss=loss)
+            log(f"weights in {dtype}: {onnx_check.format_precision_loss(loss)}")
         size = sum(file.stat().st_size for file in folder.iterdir())
     log(f"{size / 1e6:.1f} MB in {out}: {', '.join(ONNX_FILES)}, {CONFIG_FILE}")
 
 
-def describe(prefix: str, name: str, config: Any) -> dict[str, Any]:
-    """What `config.json` says of a model, whatever it is stored as."""
+def build_config(prefix: str, name: str, config: Any) -> dict[str, Any]:
+    """Return `config.json` of a model without what depends on its files: dtype and checksums."""
     return {
         **config_map.config_json(name, config),
         "layout": json.loads(json.dumps(dataclasses.asdict(config_map.layout(config)))),
@@ -146,11 +141,11 @@ def describe(prefix: str, name: str, config: Any) -> dict[str, Any]:
 
 
 def is_replaceable(folder: Path) -> bool:
-    """Whether nothing is lost with a folder: it holds what `export` wrote, and nothing else."""
+    """Return whether a folder is an ONNX export and holds no other files."""
     try:
-        about = json.loads((folder / CONFIG_FILE).read_text("utf-8"))
+        description = json.loads((folder / CONFIG_FILE).read_text("utf-8"))
         names = {file.name for file in folder.iterdir()}
-        return about["format"] == "onnx" and names <= {*ONNX_FILES, CONFIG_FILE}
+        return description["format"] == "onnx" and names <= {*ONNX_FILES, CONFIG_FILE}
     except (OSError, ValueError, KeyError, TypeError):
         return False
 
@@ -158,28 +153,30 @@ def is_replaceable(folder: Path) -> bool:
 def _check_supported(prefix: str, config: Any) -> None:
     if config.hparams.residual_encoder or config.hparams.residual_decoder:
         raise GroovaeError(
-            f"{prefix}: models with residual_encoder or residual_decoder cannot be exported to "
-            "ONNX; train one without"
+            f"{prefix}: export to ONNX does not support residual_encoder and residual_decoder; "
+            "train a model without them"
         )
 
 
-def _some_windows(examples_path: str, config: Any, folder: Path, log: Log) -> np.ndarray:
-    """Windows from all over the records."""
+def _read_windows(examples_path: str, config: Any, folder: Path, log: Log) -> np.ndarray:
+    """Return up to NUM_WINDOWS windows, evenly spread over the records."""
     windows = DataSource(examples_path).load(config, folder, log)
-    return windows.outputs(np.unique(np.linspace(0, len(windows) - 1, NUM_WINDOWS).astype(int)))
+    spread = np.linspace(0, len(windows) - 1, onnx_check.NUM_WINDOWS)
+    return windows.outputs(np.unique(spread.astype(int)))
 
 
-def _write_files(
-    folder: Path, about: dict[str, Any], tensors: dict[str, np.ndarray], dtype: str
+def _write_models(
+    folder: Path, description: dict[str, Any], tensors: dict[str, np.ndarray], dtype: str
 ) -> None:
-    controls = len(about["layout"]["pitch_classes"]) if about["layout"]["hits_as_controls"] else 0
-    said = {key: value for key, value in about.items() if key != "format"} | {"dtype": dtype}
-    metadata = {key: metadata_value(value) for key, value in said.items()}
-    for name, model in Graphs(tensors, controls, dtype).models(metadata).items():
+    layout = description["layout"]
+    controls = len(layout["pitch_classes"]) if layout["hits_as_controls"] else 0
+    metadata = {key: metadata_value(value) for key, value in description.items() if key != "format"}
+    metadata["dtype"] = dtype
+    for name, model in ModelGraphs(tensors, controls, dtype).models(metadata).items():
         (folder / name).write_bytes(model.SerializeToString())
-    _write_config(folder, about, dtype)
+    _write_config(folder, description, dtype)
 
 
-def _write_config(folder: Path, about: dict[str, Any], dtype: str, **more: Any) -> None:
-    description = {**about, "dtype": dtype, **more, "files": checksums_of(folder, ONNX_FILES)}
-    (folder / CONFIG_FILE).write_text(json_text(description), "utf-8")
+def _write_config(folder: Path, description: dict[str, Any], dtype: str, **more: Any) -> None:
+    config = {**description, "dtype": dtype, **more, "files": checksums_of(folder, ONNX_FILES)}
+    (folder / CONFIG_FILE).write_text(json_text(config), "utf-8")

@@ -1,14 +1,13 @@
-"""Whether an exported model plays what TensorFlow plays, and how far it is off where it does not.
+"""Compare an exported ONNX model with TensorFlow, and measure the error of smaller storage types.
 
-Both get the same windows, the same latents and the same thresholds. Of a model in float32 all hits
-must be the same, and all else within TOLERANCE. But a trained model may amplify the rounding of
-each step until TensorFlow itself is further than that from what float64 would give. So it will also
-do to be within ten times of what TensorFlow's numbers move by when its inputs are rounded
-otherwise, up to MAX_TOLERANCE. In a coarser model a hit may fall that did not, and what follows
-hears it; how much of that happens is measured.
+Both networks get the same windows, latents and thresholds. A float32 model must give the same hits,
+and all other values within TOLERANCE. But a trained model may amplify the rounding of each step
+until TensorFlow itself differs by more than that from a float64 result. So a difference of ten
+times the change that rounding the inputs causes in TensorFlow passes as well, up to MAX_TOLERANCE.
+With float16 or int8 weights a hit may change, and with it all later steps, which depend on it; the
+size of that effect is measured.
 """
 
-import dataclasses
 import functools
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
@@ -23,198 +22,173 @@ from groovae.model.network import Decoded, Network
 from groovae.model.onnx_network import OnnxNetwork
 
 TOLERANCE, MAX_TOLERANCE = 1e-5, 1e-4
-# Two ways to add up the same numbers may round a logit to both sides of its threshold, in a model
-# that is exported well. So the thresholds are moved away from all logits by this.
+# Summation order may move a logit that is close to its threshold to the other side. So thresholds
+# are moved away from the logits by this much.
 MARGIN = 1e-3
 NUM_WINDOWS = 64
 MAX_VELOCITY = 127
 HALF_STEP_MS = 62.5  # of a 16th at 120 qpm
-TINY = np.finfo(np.float32).tiny
+MIN_SIGMA = np.finfo(np.float32).tiny
 
 
 class ComparisonInputs(NamedTuple):
-    """Windows [n, steps, depth], and what the encoder and the decoder get to see of them."""
+    """Windows [n, steps, depth], and the encoder inputs and the controls made from them."""
 
     windows: np.ndarray
     inputs: np.ndarray
     controls: np.ndarray
 
 
-@dataclasses.dataclass(frozen=True)
-class Loss:
-    """How far a model is off.
-
-    Attributes:
-      windows: How many windows it was measured on, each with the likeliest and with drawn hits.
-      hits: Hits that at least one of both played.
-      differing_hits: Those that only one of both played.
-      velocity_mean: The mean difference of the velocities of hits that both played, 0 to 127.
-      velocity_max: The largest one.
-      timing_mean_ms: Likewise of their times, in milliseconds at 120 qpm.
-      timing_max_ms: The largest one.
-      sigma_mean_percent: The mean difference of sigma, which says how far a feel may vary, as a
-        share of it.
-      sigma_max_percent: The largest one.
-    """
-
-    windows: int
-    hits: int
-    differing_hits: int
-    velocity_mean: float
-    velocity_max: float
-    timing_mean_ms: float
-    timing_max_ms: float
-    sigma_mean_percent: float
-    sigma_max_percent: float
-
-    def __str__(self) -> str:
-        share = 100 * self.differing_hits / max(self.hits, 1)
-        return (
-            f"of {self.hits:,} hits in {self.windows} windows {self.differing_hits:,} differ "
-            f"({share:.2f} %), the others' velocities by {self.velocity_mean:.3f} of 127 (at most "
-            f"{self.velocity_max:.2f}), their times by {self.timing_mean_ms:.3f} ms (at most "
-            f"{self.timing_max_ms:.2f} ms); sigma by {self.sigma_mean_percent:.3f} % (at most "
-            f"{self.sigma_max_percent:.2f} %)"
-        )
-
-
-def hear(windows: np.ndarray, layout: Layout) -> ComparisonInputs:
+def comparison_inputs(windows: np.ndarray, layout: Layout) -> ComparisonInputs:
+    """Return windows with the encoder inputs and controls that the layout derives from them."""
     inputs = to_inputs(windows, layout, np.random.RandomState(0))
     return ComparisonInputs(windows, inputs, to_controls(windows, layout))
 
 
-def windows_of(network: Network) -> np.ndarray:
-    """Windows where there are no records: random ones, and as many that the model draws.
-
-    Returns:
-      float32 [NUM_WINDOWS, steps, depth].
-    """
+def synthetic_windows(network: Network) -> np.ndarray:
+    """Return float32 [NUM_WINDOWS, steps, depth]: half random windows, half model samples."""
     layout, rng = network.layout, np.random.RandomState(0)
     shape = (NUM_WINDOWS // 2, layout.window_steps, layout.num_drums)
     hits = rng.random_sample(shape) < 0.15
     values = [np.ones(shape), rng.random_sample(shape), rng.uniform(-1, 1, shape)]
-    scattered = np.concatenate([hits * value for value in values], axis=-1).astype(np.float32)
-    z = rng.standard_normal((len(scattered), network.z_size))
+    random = np.concatenate([hits * value for value in values], axis=-1).astype(np.float32)
+    z = rng.standard_normal((len(random), network.z_size))
     thresholds = latent.thresholds(shape, 1.0, rng)
-    drawn, _ = network.decode(z, thresholds, to_controls(scattered, layout))
-    velocities_and_offsets = drawn * np.tile(drawn[..., : layout.num_drums], 3)
-    return np.concatenate([scattered, velocities_and_offsets])
+    decoded, _ = network.decode(z, thresholds, to_controls(random, layout))
+    return np.concatenate([random, decoded * np.tile(decoded[..., : layout.num_drums], 3)])
 
 
-def check_same(network: Network, exported: OnnxNetwork, heard: ComparisonInputs) -> float:
-    """Checks that an exported model plays what TensorFlow plays.
+def verify_outputs(network: Network, exported: OnnxNetwork, inputs: ComparisonInputs) -> float:
+    """Check that an exported model computes the same as TensorFlow.
 
     Args:
       network: The checkpoint in TensorFlow.
-      exported: The model.
-      heard: What to compare them on.
+      exported: The exported model.
+      inputs: What to compare on.
 
     Returns:
-      The largest difference of any number but the hits, which are the same.
+      The largest difference of all values except the hits, which are the same.
 
     Raises:
-      GroovaeError: they differ.
+      GroovaeError: If they differ.
     """
-    inputs, controls = heard.inputs, heard.controls
-    worst = _compare(
-        "encoder.onnx",
-        lambda inputs: network.encode(inputs, controls),
-        lambda inputs: exported.encode(inputs, controls),
-        inputs,
-    )
-    mu, _ = network.encode(inputs, controls)
-    for z, thresholds in _passes(mu, heard.windows):
+    controls = inputs.controls
+    encode = functools.partial(network.encode, controls=controls)
+    exported_encode = functools.partial(exported.encode, controls=controls)
+    differences = [_check_outputs("encoder.onnx", encode, exported_encode, inputs.inputs)]
+    mu, _ = encode(inputs.inputs)
+    for z, thresholds in _decoder_cases(mu, inputs.windows):
         num_drums = thresholds.shape[-1]
         hits = network.decode(z, thresholds, controls)[0][..., :num_drums]
-        firm = (thresholds + np.where(hits > 0.5, -MARGIN, MARGIN)).astype(np.float32)
-        for name, decode in (
-            ("decoder.onnx", exported.decode),
-            ("decoder_step.onnx", exported.decode_by_steps),
-        ):
-            apart = _compare(
-                name,
-                functools.partial(network.decode, thresholds=firm, controls=controls),
-                functools.partial(decode, thresholds=firm, controls=controls),
-                z,
-                num_drums,
-            )
-            worst = max(worst, apart)
-    return worst
+        moved = (thresholds + np.where(hits > 0.5, -MARGIN, MARGIN)).astype(np.float32)
+        expected, *found = (
+            functools.partial(decode, thresholds=moved, controls=controls)
+            for decode in (network.decode, exported.decode, exported.decode_by_steps)
+        )
+        for name, decode in zip(("decoder.onnx", "decoder_step.onnx"), found, strict=True):
+            differences.append(_check_outputs(name, expected, decode, z, num_drums))
+    return max(differences)
 
 
-def measure_loss(network: Network, exported: OnnxNetwork, heard: ComparisonInputs) -> Loss:
-    """How far an exported model is off, from the window to what is played of it."""
-    z, sigma = network.encode(heard.inputs, heard.controls)
-    own_z, own_sigma = exported.encode(heard.inputs, heard.controls)
+def measure_precision_loss(
+    network: Network, exported: OnnxNetwork, inputs: ComparisonInputs
+) -> dict[str, float]:
+    """Encode and decode windows with both networks, and measure the differences.
+
+    Returns:
+      windows: Number of windows, each decoded at temperature 0 and 1.
+      hits, differing_hits: Number of hits in either output, and in only one of them.
+      velocity_mean, velocity_max: Velocity differences of the hits in both outputs, 0 to 127.
+      timing_mean_ms, timing_max_ms: Time differences of these hits, at 120 qpm.
+      sigma_mean_percent, sigma_max_percent: Relative differences of sigma.
+    """
+    z, sigma = network.encode(inputs.inputs, inputs.controls)
+    exported_z, exported_sigma = exported.encode(inputs.inputs, inputs.controls)
     pairs = [
         (
-            network.decode(z, thresholds, heard.controls)[0],
-            exported.decode(own_z, thresholds, heard.controls)[0],
+            network.decode(z, thresholds, inputs.controls)[0],
+            exported.decode(exported_z, thresholds, inputs.controls)[0],
         )
-        for thresholds in _thresholds(heard.windows)
+        for thresholds in _sample_thresholds(inputs.windows)
     ]
-    there, here = (np.concatenate(both) for both in zip(*pairs, strict=True))
-    hits, velocities, offsets = np.split(np.abs(there - here), 3, axis=-1)
-    sounding = np.maximum(there, here)[..., : hits.shape[-1]] > 0.5
-    both = sounding & (hits < 0.5)
-    return Loss(
-        len(heard.windows),
-        int(sounding.sum()),
-        int(hits.sum()),
-        *_mean_and_max(velocities[both] * MAX_VELOCITY),
-        *_mean_and_max(offsets[both] * HALF_STEP_MS),
-        *_mean_and_max(np.abs(own_sigma / np.maximum(sigma, TINY) - 1) * 100),
-    )
+    expected, found = (np.concatenate(tensors) for tensors in zip(*pairs, strict=True))
+    hits, velocities, offsets = np.split(np.abs(expected - found), 3, axis=-1)
+    in_either = np.maximum(expected, found)[..., : hits.shape[-1]] > 0.5
+    in_both = in_either & (hits < 0.5)
+    loss: dict[str, float] = {
+        "windows": len(inputs.windows),
+        "hits": int(in_either.sum()),
+        "differing_hits": int(hits.sum()),
+    }
+    for name, unit, differences in (
+        ("velocity", "", velocities[in_both] * MAX_VELOCITY),
+        ("timing", "_ms", offsets[in_both] * HALF_STEP_MS),
+        ("sigma", "_percent", np.abs(exported_sigma / np.maximum(sigma, MIN_SIGMA) - 1) * 100),
+    ):
+        loss[f"{name}_mean{unit}"] = float(differences.mean()) if differences.size else 0.0
+        loss[f"{name}_max{unit}"] = float(differences.max(initial=0))
+    return loss
 
 
-def _passes(mu: np.ndarray, windows: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Latents and thresholds: from `mu` and from the prior, likeliest, drawn and given hits."""
-    likeliest, drawn = _thresholds(windows)
-    yield mu, likeliest
-    yield np.random.RandomState(2).standard_normal(mu.shape), drawn
-    yield mu, latent.forced_hit_thresholds(windows[..., : drawn.shape[-1]])
+def format_precision_loss(loss: dict[str, float]) -> str:
+    percent = 100 * loss["differing_hits"] / max(loss["hits"], 1)
+    return (
+        "{differing_hits:,} of {hits:,} hits in {windows} windows differ ({percent:.2f} %); mean "
+        "(largest) difference of velocity {velocity_mean:.3f} ({velocity_max:.2f}) of 127, "
+        "timing {timing_mean_ms:.3f} ms ({timing_max_ms:.2f} ms), "
+        "sigma {sigma_mean_percent:.3f} % ({sigma_max_percent:.2f} %)"
+    ).format(percent=percent, **loss)
 
 
-def _thresholds(windows: np.ndarray) -> list[np.ndarray]:
-    """At temperature 0 and 1."""
+def _decoder_cases(mu: np.ndarray, windows: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Yield latents and thresholds: `mu` at temperature 0, prior samples at 1, `mu` forced."""
+    most_likely, sampled = _sample_thresholds(windows)
+    yield mu, most_likely
+    yield np.random.RandomState(2).standard_normal(mu.shape), sampled
+    yield mu, latent.forced_hit_thresholds(windows[..., : sampled.shape[-1]])
+
+
+def _sample_thresholds(windows: np.ndarray) -> list[np.ndarray]:
+    """Return thresholds at temperatures 0 and 1, from the same noise."""
     shape = (*windows.shape[:-1], windows.shape[-1] // 3)
-    return [latent.thresholds(shape, at, np.random.RandomState(1)) for at in (0.0, 1.0)]
+    return [
+        latent.thresholds(shape, temperature, np.random.RandomState(1))
+        for temperature in (0.0, 1.0)
+    ]
 
 
-def _compare(
+def _check_outputs(
     name: str,
     in_tensorflow: Callable[[np.ndarray], Decoded],
     in_onnx: Callable[[np.ndarray], Decoded],
     inputs: np.ndarray,
     num_hits: int = 0,
 ) -> float:
-    """The largest difference; raises where it, or any of the first `num_hits` values, is wrong."""
+    """Return the largest difference of two networks' outputs.
+
+    Raises:
+      GroovaeError: If it is too large, or any of the first `num_hits` values of a step differs.
+    """
     expected, found = in_tensorflow(inputs), in_onnx(inputs)
     hits = expected[0][..., :num_hits] != found[0][..., :num_hits]
-    worst, allowed = _apart(expected, found), TOLERANCE
-    if worst > TOLERANCE:
+    difference, tolerance = _max_difference(expected, found), TOLERANCE
+    if difference > TOLERANCE:
         rounded = inputs * (1 + np.finfo(np.float32).eps)
-        allowed = min(10 * _apart(expected, in_tensorflow(rounded)), MAX_TOLERANCE)
-        allowed = max(allowed, TOLERANCE)
-    if hits.any() or not worst <= allowed:
+        by_rounding = _max_difference(expected, in_tensorflow(rounded))
+        tolerance = float(np.clip(10 * by_rounding, TOLERANCE, MAX_TOLERANCE))
+    if hits.any() or not difference <= tolerance:  # `not <=` includes NaN
         raise GroovaeError(
-            f"{name} does not play what the checkpoint does: {int(hits.sum()):,} of {hits.size:,} "
-            f"hits differ, and the largest difference is {worst:.1e}, more than {allowed:.1e}; "
-            "nothing was written"
+            f"{name} differs from the checkpoint: {int(hits.sum()):,} of {hits.size:,} hits "
+            f"differ, and the largest difference is {difference:.1e} (tolerance "
+            f"{tolerance:.1e}); nothing was written"
         )
-    return worst
+    return difference
 
 
-def _apart(expected: Decoded, found: Decoded) -> float:
-    """The largest difference; of a number over 1, whose float32 has fewer decimals, its share."""
+def _max_difference(expected: Decoded, found: Decoded) -> float:
+    """Return the largest absolute difference, relative for values over 1."""
     differences = [
-        np.max(np.abs(there - here) / np.maximum(1, np.abs(there)))
-        for there, here in zip(expected, found, strict=True)
+        np.max(np.abs(a - b) / np.maximum(1, np.abs(a)))
+        for a, b in zip(expected, found, strict=True)
     ]
     return float(np.max(differences))
-
-
-def _mean_and_max(differences: np.ndarray) -> tuple[float, float]:
-    if not differences.size:
-        return 0.0, 0.0
-    return float(differences.mean()), float(differences.max())

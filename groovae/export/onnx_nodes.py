@@ -1,4 +1,4 @@
-"""ONNX graphs in the making: nodes, weights as they are to be stored, and the model around them."""
+"""Build ONNX graphs node by node, with weights in a storage type of choice."""
 
 import itertools
 from collections.abc import Mapping, Sequence
@@ -12,45 +12,45 @@ from groovae.system.packages import need_package
 
 onnx: Any = need_package("onnx")
 
-OPSET, IR_VERSION = 14, 8  # which runtimes of 2021 know
+OPSET, IR_VERSION = 14, 8  # supported by runtimes since 2021
 FLOAT = onnx.TensorProto.FLOAT
 
 Tensors = dict[str, np.ndarray]
 Shape = Sequence[int | str]
 Shapes = Mapping[str, Shape]
-Layer = tuple[str, str]  # the names of what is multiplied with, and of what is added
+Layer = tuple[str, str]  # the names of the kernel and of the bias
 
 
-class Graph:
-    """Nodes and weights in the making.
+class GraphBuilder:
+    """A graph under construction. Values are referred to by name.
 
     Attributes:
-      nodes: What was added by `node`.
-      initializers: The weights as they are stored.
+      nodes: The nodes added so far.
+      initializers: The weights, as they are stored.
     """
 
-    def __init__(self, dtype: str = "float32", outer: "Graph | None" = None):
-        """An empty graph with weights of a dtype, or the body of a loop in the graph `outer`."""
+    def __init__(self, dtype: str = "float32", outer: "GraphBuilder | None" = None):
+        """Start an empty graph with weights of a dtype, or the body of a loop in `outer`."""
         self._dtype = dtype
         self._numbers: Any = outer._numbers if outer else itertools.count()
         self.nodes: list[Any] = []
         self.initializers: list[Any] = []
 
     def node(self, op: str, *inputs: str, **attributes: Any) -> str:
-        """Adds a node and returns its output."""
-        return self.nodes_of(op, inputs, 1, **attributes)[0]
+        """Add a node with one output and return the output."""
+        return self.node_outputs(op, inputs, 1, **attributes)[0]
 
-    def nodes_of(
-        self, op: str, inputs: Sequence[str], outputs: int, **attributes: Any
+    def node_outputs(
+        self, op: str, inputs: Sequence[str], count: int, **attributes: Any
     ) -> list[str]:
-        """Adds a node and returns its outputs."""
+        """Add a node and return its `count` outputs."""
         number = next(self._numbers)
-        names = [f"{op}_{number}_{i}" for i in range(outputs)]
+        names = [f"{op}_{number}_{i}" for i in range(count)]
         self.nodes.append(onnx.helper.make_node(op, list(inputs), names, **attributes))
         return names
 
-    def named(self, name: str, value: str) -> None:
-        """Gives an output of the graph its name."""
+    def set_output(self, name: str, value: str) -> None:
+        """Make a value the graph output `name`."""
         self.nodes.append(onnx.helper.make_node("Identity", [value], [name]))
 
     def constant(self, name: str, array: np.ndarray) -> str:
@@ -58,20 +58,20 @@ class Graph:
         return name
 
     def weight(self, name: str, array: np.ndarray, input_axis: int = 0) -> str:
-        """Adds a matrix, stored as the graph's dtype, and returns it in float32.
+        """Add a matrix, stored in the dtype of the graph, and return it as float32.
 
-        int8 has a scale for each output, so that all but `input_axis` have their own. A runtime
-        does the conversion once, when it loads the file.
+        int8 has one scale per output, that is for each index of all axes but `input_axis`. Runtimes
+        convert the matrix once, when they load the file.
 
         Raises:
-          GroovaeError: a value is too large for float16.
+          GroovaeError: If a value is too large for float16.
         """
         if self._dtype == "float32":
             return self.constant(name, array)
         if self._dtype == "float16":
             if np.abs(array).max() > np.finfo(np.float16).max:
                 raise GroovaeError(
-                    f"{name} has values beyond 65,504; take another --dtype than float16"
+                    f"{name} has values beyond 65,504, the largest in float16; use another --dtype"
                 )
             stored = self.constant(f"{name}/float16", array.astype(np.float16))
             return self.node("Cast", stored, to=FLOAT)
@@ -82,21 +82,21 @@ class Graph:
         return self.node("Mul", as_float, self.constant(f"{name}/scale", scale))
 
     def dense(self, x: str, tensors: Tensors, name: str) -> str:
-        """A layer of Magenta's, by the name of its variables, without its activation."""
-        kernel, bias = self.parameters(tensors, name)
+        """Add a dense layer of a checkpoint, by its variable scope, without activation."""
+        kernel, bias = self.dense_parameters(tensors, name)
         return self.node("Add", self.node("MatMul", x, kernel), bias)
 
-    def parameters(self, tensors: Tensors, name: str) -> Layer:
+    def dense_parameters(self, tensors: Tensors, name: str) -> Layer:
         kernel = self.weight(f"{name}/kernel", tensors[f"{name}/kernel"])
         return kernel, self.constant(f"{name}/bias", tensors[f"{name}/bias"])
 
     def split(self, x: str, sizes: Sequence[int]) -> list[str]:
-        """Parts of the last of two axes."""
-        name = f"sizes_{next(self._numbers)}"
-        self.constant(name, np.array(sizes, np.int64))
-        return self.nodes_of("Split", [x, name], len(sizes), axis=1)
+        """Split the last of two axes."""
+        name = self.constant(f"sizes_{next(self._numbers)}", np.array(sizes, np.int64))
+        return self.node_outputs("Split", [x, name], len(sizes), axis=1)
 
-    def proto(self, name: str, inputs: Shapes, outputs: Shapes) -> Any:
+    def build(self, name: str, inputs: Shapes, outputs: Shapes) -> Any:
+        """Return the finished graph as a GraphProto."""
         values = [
             [
                 onnx.helper.make_tensor_value_info(key, FLOAT, list(shape))
@@ -107,14 +107,14 @@ class Graph:
         return onnx.helper.make_graph(self.nodes, name, *values, self.initializers)
 
 
-def model_of(name: str, proto: Any, metadata: dict[str, str]) -> Any:
-    """The model of a graph, for a file of this name.
+def build_model(name: str, graph: Any, metadata: dict[str, str]) -> Any:
+    """Return the ModelProto of a graph, for a file called `name`.
 
     Raises:
-      GroovaeError: ONNX's checker finds fault with it.
+      GroovaeError: If the checker of the onnx package rejects it.
     """
     model = onnx.helper.make_model(
-        proto,
+        graph,
         opset_imports=[onnx.helper.make_opsetid("", OPSET)],
         ir_version=IR_VERSION,
         producer_name="groovae",
@@ -125,6 +125,6 @@ def model_of(name: str, proto: Any, metadata: dict[str, str]) -> Any:
         onnx.checker.check_model(model, full_check=True)
     except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
         raise GroovaeError(
-            f"{name} is no valid ONNX model ({first_line(error)}); this is a mistake in groovae"
+            f"{name} is not a valid ONNX model ({first_line(error)}); this is a bug in groovae"
         ) from error
     return model

@@ -1,7 +1,7 @@
-"""The folder that an export goes to: a new one whole, or an earlier export in its stead.
+"""Write an export folder as a whole, replacing an earlier export only when the new one is complete.
 
-A kill -9 at any time leaves the one or the other: in its place, or hidden beside it, from where the
-next export puts it back.
+A process killed at any time leaves the earlier export intact: in place, or in a hidden folder
+beside it from which the next export restores it.
 """
 
 import contextlib
@@ -16,56 +16,56 @@ from groovae.system.atomic_files import atomic_directory
 IsReplaceable = Callable[[Path], bool]
 
 
-def check_place(out: str | os.PathLike[str], is_replaceable: IsReplaceable) -> None:
-    """Checks that `out` is missing, empty, or an earlier export.
+def check_output_folder(out: str | os.PathLike[str], is_replaceable: IsReplaceable) -> None:
+    """Check that `out` is missing, empty or an earlier export.
 
     Raises:
-      GroovaeError: it is something else, which stays as it is, or the current folder.
+      GroovaeError: If it is anything else, or the current directory.
     """
     path = Path(out).expanduser()
     if os.path.lexists(path) and not path.is_dir():
         raise GroovaeError(f"cannot write {out}: it is not a folder")
     if os.path.realpath(path) == os.getcwd():
-        raise GroovaeError(f"cannot write {out}: it would be replaced while one stands in it")
-    if _is_filled(path) and not is_replaceable(path):
+        raise GroovaeError(f"cannot write {out}: it is the current directory; choose another one")
+    if _has_files(path) and not is_replaceable(path):
         raise GroovaeError(
-            f"{out}: this folder holds something else than an earlier export; name another one, "
-            "or empty it"
+            f"cannot write {out}: it holds files that are not from an export; choose another "
+            "folder, or empty it"
         )
 
 
 @contextlib.contextmanager
-def replacing_export(out: str | os.PathLike[str], is_replaceable: IsReplaceable) -> Iterator[Path]:
-    """Yields a temporary folder, which becomes `out` when the block ends well.
+def replace_export(out: str | os.PathLike[str], is_replaceable: IsReplaceable) -> Iterator[Path]:
+    """Yield a temporary folder that becomes `out` when the block succeeds.
 
-    If the block raises, `out` is as it was. An earlier export is moved aside for the moment in
-    which the new one takes its place, and removed then.
+    If the block raises, `out` is unchanged. An earlier export is renamed to a hidden folder while
+    the new one is moved into place, then removed.
 
     Raises:
-      GroovaeError: as `check_place`, or the place cannot be written to.
+      GroovaeError: As `check_output_folder`, or if `out` cannot be written.
     """
-    check_place(out, is_replaceable)
+    check_output_folder(out, is_replaceable)
     path = Path(os.path.realpath(os.path.expanduser(out)))
-    aside = path.with_name(f".{path.name}.groovae-old")
-    _settle(aside, path, is_replaceable)
+    backup = path.with_name(f".{path.name}.groovae-old")
+    _restore_or_remove(backup, path, is_replaceable)
     try:
         with atomic_directory(path) as folder:
             yield folder
-            check_place(path, is_replaceable)
-            if _is_filled(path):
-                os.replace(path, aside)
+            check_output_folder(path, is_replaceable)
+            if _has_files(path):
+                os.replace(path, backup)
     finally:
-        _settle(aside, path, is_replaceable)
+        _restore_or_remove(backup, path, is_replaceable)
 
 
-def _settle(aside: Path, path: Path, is_replaceable: IsReplaceable) -> None:
-    """Puts back what was moved aside where nothing has taken its place; else removes it."""
-    if os.path.isdir(aside) and not path.exists() and is_replaceable(aside):
-        with contextlib.suppress(OSError):  # It stays aside, and whole.
-            os.replace(aside, path)
+def _restore_or_remove(backup: Path, path: Path, is_replaceable: IsReplaceable) -> None:
+    """Rename the backup to `path` if nothing is there, else remove it."""
+    if os.path.isdir(backup) and not path.exists() and is_replaceable(backup):
+        with contextlib.suppress(OSError):  # the backup stays as it is
+            os.replace(backup, path)
     else:
-        shutil.rmtree(aside, ignore_errors=True)
+        shutil.rmtree(backup, ignore_errors=True)
 
 
-def _is_filled(path: Path) -> bool:
+def _has_files(path: Path) -> bool:
     return path.is_dir() and any(path.iterdir())

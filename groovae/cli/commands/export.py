@@ -28,7 +28,7 @@ from absl import flags
 from groovae.cli.flags import check_arguments, define_checkpoint
 from groovae.cli.output import log
 from groovae.errors import UsageError
-from groovae.export import DTYPES
+from groovae.export.formats import DTYPES
 
 FORMAT_OF_FLAG = {"examples_path": "onnx", "magenta_js": "magentajs"}
 

@@ -34,7 +34,7 @@ def run(values: Any, positional: list[str]) -> None:
     from groovae.export import magentajs
     from groovae.export.server import Server
 
-    config = magentajs.check(folder)["groovae"]
+    config = magentajs.read_verified_config(folder)["groovae"]
     with Server(folder, values.port, log) as server:
         print(server.url, flush=True)
         log(f"{config['config']}, step {config['step']:,}; press Ctrl-C to stop")

@@ -1,60 +1,60 @@
-// The user's own MIDI: a file is dropped or chosen, cut into windows, and one of them played.
+// The user's MIDI file: dropped or chosen, cut into windows, one of which the model processes.
 
-import { BAR_STEPS, describeLosses, windowsOf } from "./groove.js";
+import { BAR_STEPS, cutWindows, describeSkipped } from "./groove.js";
 import { readMidi } from "./midi.js";
 import { reason } from "./model.js";
 
-// How a file is called that the model has played, and what the model does, by its task.
+// By task: the name of a groove made from a file, before the file name, and what the model does.
 const TASKS = {
-  humanize: ["Humanized", "The hits stay; timing and dynamics are the model's."],
-  tap2drum: ["Played from", "Any drum is a tap: the model hears when it comes, and plays the kit."],
-  add_hihat: ["With a hi-hat", "The model plays a closed hi-hat to it; all else stays as it is."],
-  transfer: ["With the feel of", "The hits stay; timing and dynamics are the model's. New grooves are new ways to play them."],
-  null: ["Reconstruction of", "The model boils it down to a point in latent space, and plays what it makes of that."],
+  humanize: ["Humanized", "Keeps the hits of your file and generates their timing and velocity."],
+  tap2drum: ["Drums for", "Uses only the timing of your notes, and generates drums that fit it."],
+  add_hihat: ["Hi-hat added to", "Adds a closed hi-hat and leaves all other drums unchanged."],
+  transfer: ["New feel for", "Keeps the hits of your file and generates their timing and velocity. New grooves play the same hits with another feel."],
+  null: ["Reconstruction of", "Encodes your file as a point in latent space and decodes it again."],
 };
-const NO_DRUMS = "No note of the file says that it is a drum, so all are taken for drums.";
+const NOT_DRUMS = "No note is on the drum channel, so all notes are read as drums.";
 
 const $ = (id) => document.getElementById(id);
 const versions = document.querySelectorAll("input[name=version]");
 
 export class FilePanel {
-  #file = null; // { name, windows, version, groove }: hits by window, and what was last played
+  #file = null; // { name, windows, version, groove }: windows of hits, and the groove shown last
 
-  // Hands over a file's tempo by `takeTempo(qpm)`, and each groove by `play(groove, hits)`, with
-  // the hits of the file that it was made from.
-  constructor(model, takeTempo, play) {
-    Object.assign(this, { model, takeTempo, play });
+  // Calls `setTempo(qpm)` for a file, and `show(groove, hits)` for each groove made from its hits.
+  constructor(model, setTempo, show) {
+    Object.assign(this, { model, setTempo, show });
     [this.title, $("midi-note").textContent] = TASKS[model.task] ?? TASKS.null;
     this.#listen();
     this.#receiveDrops();
   }
 
-  // Says which version of the file the groove on the stage is: it may be neither.
-  follow(groove) {
+  // Marks which version of the file, if any, is the groove shown.
+  markVersion(groove) {
     const version = groove === this.#file?.groove ? this.#file.version : "";
     for (const input of versions) input.checked = input.value === version;
-    refuse("");
+    showError("");
   }
 
-  async #take(dropped) {
-    refuse("");
+  async #open(dropped) {
+    showError("");
     try {
       const { notes, qpm, areDrums } = await readMidi(dropped);
       const { steps, task, arguments: { pitchClasses } } = this.model;
-      const { windows, ...lost } = windowsOf(notes, qpm, steps, pitchClasses, task === "tap2drum");
-      if (!windows.size) throw new Error("it has no drums that the model knows");
+      const { windows, ...skipped } =
+        cutWindows(notes, qpm, steps, pitchClasses, task === "tap2drum");
+      if (!windows.size) throw new Error("no note is a drum that the model knows");
       this.#file = { name: dropped.name, windows, version: "model", groove: null };
-      $("lost").textContent = `${areDrums ? "" : NO_DRUMS} ${describeLosses(lost)}`.trim();
-      this.takeTempo(qpm);
+      $("skipped").textContent = `${areDrums ? "" : NOT_DRUMS} ${describeSkipped(skipped)}`.trim();
+      this.setTempo(qpm);
     } catch (error) {
-      refuse(`${dropped.name}: ${reason(error)}.`);
+      showError(`${dropped.name}: ${reason(error)}.`);
       return;
     }
-    this.#offerWindows();
-    await this.#play();
+    this.#listWindows();
+    await this.#showVersion();
   }
 
-  #offerWindows() {
+  #listWindows() {
     const { name, windows } = this.#file;
     const bars = this.model.steps / BAR_STEPS;
     const numbers = [...windows.keys()].sort((a, b) => a - b);
@@ -64,33 +64,33 @@ export class FilePanel {
     $("dropped").hidden = false;
   }
 
-  async #play() {
+  async #showVersion() {
     const file = this.#file;
     const hits = file.windows.get(Number($("window").value));
     try {
-      const answer = await this.model.answer(hits);
+      const processed = await this.model.process(hits);
       file.groove = file.version === "model"
-        ? { ...answer, name: `${this.title} ${file.name}` }
-        : { ...answer, name: file.name, hits };
+        ? { ...processed, name: `${this.title} ${file.name}` }
+        : { ...processed, name: file.name, hits };
     } catch (error) {
-      refuse(`The model failed: ${reason(error)}.`);
+      showError(`The model failed: ${reason(error)}.`);
       return;
     }
-    this.play(file.groove, hits);
+    this.show(file.groove, hits);
   }
 
   #listen() {
     const input = $("file");
-    // Else the same file, chosen again, would be no change.
+    // Without this, choosing the same file again would not fire a change event.
     input.addEventListener("click", () => { input.value = ""; });
     input.addEventListener("change", () => {
-      if (input.files.length) this.#take(input.files[0]);
+      if (input.files.length) this.#open(input.files[0]);
     });
-    $("window").addEventListener("change", () => this.#play());
+    $("window").addEventListener("change", () => this.#showVersion());
     for (const version of versions) {
       version.addEventListener("change", () => {
         this.#file.version = version.value;
-        this.#play();
+        this.#showVersion();
       });
     }
   }
@@ -108,12 +108,13 @@ export class FilePanel {
       event.preventDefault();
       classList.remove("over");
       const [dropped] = event.dataTransfer.files;
-      if (dropped) this.#take(dropped);
+      if (dropped) this.#open(dropped);
     });
   }
 }
 
-function refuse(text) {
-  $("refused").textContent = text;
-  if (text) $("refused").scrollIntoView({ block: "nearest" }); // a drop may be far from the panel
+function showError(text) {
+  $("file-error").textContent = text;
+  // A file may be dropped while the panel is out of view.
+  if (text) $("file-error").scrollIntoView({ block: "nearest" });
 }

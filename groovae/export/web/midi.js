@@ -1,31 +1,32 @@
-// MIDI files: written by the rules of groovae's midi.py, read by magenta.js.
+// MIDI files: written by the rules of groovae/music/midi_writer.py, read by magenta.js.
 //
-// Times are computed in groovae's own order, as their last digit may say to which tick or 16th a
-// hit in the middle between two goes.
+// Times are computed in the same order of operations as in groovae, as the last digit can decide
+// which tick or 16th a hit halfway between two of them is rounded to.
 
 import { BAR_STEPS } from "./groove.js";
 
 const TICKS_PER_QUARTER = 1920; // at the usual tempos
 const MAX_TICK_SECONDS = 0.6e-3;
-const [SLOWEST_QPM, FASTEST_QPM] = [4, 1000];
-const DEFAULT_QPM = 120; // what MIDI takes where no tempo is given
-const MAX_BYTES = 192 << 10; // magenta.js takes time with the square of the notes
+const [MIN_QPM, MAX_QPM] = [4, 1000];
+const DEFAULT_QPM = 120; // of a MIDI file without a tempo
+const MAX_BYTES = 192 << 10; // magenta.js takes time quadratic in the number of notes
 const MAX_MINUTES = 180;
 const MTHD = 0x4d546864;
+const NOT_MIDI = "not a readable MIDI file";
 
-// A drum file of one track, as long as the window; hits are sorted by time.
+// Returns a drum file with one track as long as the window. Hits are sorted by time.
 export function writeMidi(hits, steps, qpm, pitches) {
   const ticksPerQuarter = resolution(qpm);
   const ticksPerSecond = (ticksPerQuarter * qpm) / 60;
   const endTick = round(((steps * 15) / qpm) * ticksPerSecond);
-  const spans = spansOf(hits, qpm, ticksPerSecond, pitches);
+  const spans = noteSpans(hits, qpm, ticksPerSecond, pitches);
   const microseconds = round(60e6 / qpm);
   const bytes = [
     0, 0xff, 0x51, 3, microseconds >> 16, (microseconds >> 8) & 255, microseconds & 255,
     0, 0xff, 0x58, 4, 4, 2, 24, 8,
   ];
   let now = 0;
-  for (const [tick, ...data] of eventsOf(spans, endTick)) {
+  for (const [tick, ...data] of noteEvents(spans, endTick)) {
     bytes.push(...variableLength(tick - now), ...data);
     now = tick;
   }
@@ -35,20 +36,20 @@ export function writeMidi(hits, steps, qpm, pitches) {
     ...text("MTrk"), ...uint32(bytes.length), ...bytes]);
 }
 
-// Ticks a quarter, so many that a tick is short at a slow tempo too.
+// Returns the ticks per quarter, doubled at slow tempos until a tick is short enough.
 function resolution(qpm) {
   let ticks = TICKS_PER_QUARTER;
   while (60 / (ticks * qpm) > MAX_TICK_SECONDS) ticks *= 2;
   return ticks;
 }
 
-// Where each hit starts and ends, in ticks. A first hit ahead of the beat moves all of it later, as
-// little as it takes; a hit ends where the next one of its pitch begins, a tick later at least.
-function spansOf(hits, qpm, ticksPerSecond, pitches) {
+// Returns the start and end of each hit in ticks. If a hit is before the start of the file, all are
+// moved later by as much. A hit lasts at least a tick, and ends where the next of its pitch starts.
+function noteSpans(hits, qpm, ticksPerSecond, pitches) {
   const seconds = (step) => step * 0.125 * (DEFAULT_QPM / qpm);
   const early = hits.map(({ step, late }) => -seconds(step + late) * ticksPerSecond);
-  const moved = Math.max(0, ...early);
-  const tick = (step) => round(seconds(step) * ticksPerSecond + moved);
+  const shift = Math.max(0, ...early);
+  const tick = (step) => round(seconds(step) * ticksPerSecond + shift);
   const latest = new Map(); // by pitch
   return hits.map(({ step, drum, velocity, late }) => {
     const pitch = pitches[drum];
@@ -61,39 +62,39 @@ function spansOf(hits, qpm, ticksPerSecond, pitches) {
   });
 }
 
-// [tick, ...bytes] of each note on and off; one that begins in the window rings no longer than it.
-function eventsOf(spans, endTick) {
+// Returns [tick, ...bytes] of all note-ons and note-offs, cut at the end of the window.
+function noteEvents(spans, endTick) {
   const events = spans.flatMap(({ start, end, pitch, velocity }) => [
     [start, 0x99, pitch, velocity],
     [Math.max(start + 1, Math.min(end, endTick)), 0x89, pitch, 0],
   ]);
-  // At one tick ends, which are 0x89, come before starts.
+  // At the same tick, note-offs (0x89) come before note-ons.
   return events.sort((a, b) => a[0] - b[0] || a[1] - b[1] || a[2] - b[2]);
 }
 
-// The drum notes of a file, { time, pitch, velocity } each, and its tempo in qpm; all notes where
-// `areDrums` is false, as none says that it is one. They are those that groovae reads, in its
-// order: as they end, and none that ends as it starts. Throws an Error with what is wrong.
+// Returns the drum notes { time, pitch, velocity } of a file and its tempo. If no note is a drum,
+// returns all notes, and `areDrums` is false. As in groovae, notes are sorted by their end, and
+// those without length are left out. Throws an Error that says why a file cannot be used.
 export async function readMidi(file) {
-  if (file.size > MAX_BYTES) throw new Error(`it is larger than ${MAX_BYTES >> 10} KB`);
+  if (file.size > MAX_BYTES) throw new Error(`the file is larger than ${MAX_BYTES >> 10} KB`);
   const bytes = new Uint8Array(await file.arrayBuffer());
   checkChunks(new DataView(bytes.buffer));
   let sequence;
   try {
     sequence = globalThis.mm.midiToSequenceProto(bytes);
   } catch {
-    throw new Error("it cannot be read as MIDI");
+    throw new Error(NOT_MIDI);
   }
   checkMeter(sequence.timeSignatures);
-  const { tickSeconds, qpm } = clockOf(sequence);
-  const played = sequence.notes.filter((note) => note.endTime > note.startTime);
-  played.sort((a, b) => a.endTime - b.endTime);
-  if (!played.length) throw new Error("it has no notes");
-  if (played.at(-1).endTime > 60 * MAX_MINUTES) {
-    throw new Error(`it is longer than ${MAX_MINUTES} minutes`);
+  const { tickSeconds, qpm } = readTempo(sequence);
+  const sounding = sequence.notes.filter((note) => note.endTime > note.startTime);
+  sounding.sort((a, b) => a.endTime - b.endTime);
+  if (!sounding.length) throw new Error("the file has no notes");
+  if (sounding.at(-1).endTime > 60 * MAX_MINUTES) {
+    throw new Error(`the music is longer than ${MAX_MINUTES} minutes`);
   }
-  const drums = played.filter((note) => note.isDrum);
-  const notes = (drums.length ? drums : played).map(({ startTime, pitch, velocity }) => ({
+  const drums = sounding.filter((note) => note.isDrum);
+  const notes = (drums.length ? drums : sounding).map(({ startTime, pitch, velocity }) => ({
     time: Math.round(startTime / tickSeconds) * tickSeconds,
     pitch,
     velocity: Math.min(velocity, 127),
@@ -101,44 +102,46 @@ export async function readMidi(file) {
   return { notes, qpm, areDrums: drums.length > 0 };
 }
 
-// What magenta.js would take for music: times that are no ticks, and a file that is cut.
+// Rejects files that magenta.js would misread: SMPTE times, and truncated ones.
 function checkChunks(file) {
   const size = file.byteLength;
-  if (size < 14 || file.getUint32(0) !== MTHD) throw new Error("it cannot be read as MIDI");
+  if (size < 14 || file.getUint32(0) !== MTHD) throw new Error(NOT_MIDI);
   if (file.getUint16(12) & 0x8000) {
-    throw new Error("its times are SMPTE frames; write it with ticks per quarter note");
+    throw new Error("SMPTE timing is not supported; save the file with ticks per quarter note");
   }
   const endOf = (start) => (start + 8 > size ? Infinity : start + 8 + file.getUint32(start + 4));
   let end = endOf(0);
   for (let track = 0; track < file.getUint16(10); track++) end = endOf(end);
-  if (end > size) throw new Error("it ends too early");
+  if (end > size) throw new Error("the file is truncated");
 }
 
-// 4/4, or another way to write it, such as 2/2, throughout.
+// Accepts 4/4 throughout, or an equivalent such as 2/2.
 function checkMeter(meters) {
   const [first] = meters;
   const name = ({ numerator, denominator }) => `${numerator}/${denominator}`;
   if (meters.some((meter) => name(meter) !== (first.time ? "4/4" : name(first)))) {
-    throw new Error("its meter changes");
+    throw new Error("meter changes are not supported");
   }
   if ((4 * first.numerator) / first.denominator !== BAR_STEPS / 4) {
-    throw new Error("it is not in 4/4");
+    throw new Error(`the meter is ${name(first)}, not 4/4`);
   }
 }
 
-// The tempo in qpm, and how long a tick takes at it.
-function clockOf({ tempos, ticksPerQuarter }) {
+// Returns the tempo in qpm and the length of a tick.
+function readTempo({ tempos, ticksPerQuarter }) {
   const given = tempos.filter(({ time }) => !time).at(-1)?.qpm ?? DEFAULT_QPM;
-  if (tempos.some(({ time, qpm }) => time && qpm !== given)) throw new Error("its tempo changes");
+  if (tempos.some(({ time, qpm }) => time && qpm !== given)) {
+    throw new Error("tempo changes are not supported");
+  }
   const tickSeconds = 60 / (given * ticksPerQuarter);
   const qpm = 60 / (tickSeconds * ticksPerQuarter);
-  if (qpm < SLOWEST_QPM || qpm > FASTEST_QPM) {
-    throw new Error(`its ${Math.round(qpm)} bpm are not between ${SLOWEST_QPM} and ${FASTEST_QPM}`);
+  if (qpm < MIN_QPM || qpm > MAX_QPM) {
+    throw new Error(`the tempo is ${Math.round(qpm)} bpm, not ${MIN_QPM} to ${MAX_QPM}`);
   }
   return { tickSeconds, qpm };
 }
 
-// Rounds as Python does: what lies in the middle, to the even one.
+// Rounds half to even, as Python does.
 function round(value) {
   const up = Math.round(value);
   return up - value === 0.5 && up % 2 ? up - 1 : up;

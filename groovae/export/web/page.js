@@ -1,99 +1,99 @@
-// The page: a groove on the stage, and what the controls make of it.
+// The page: shows and plays a groove, and connects the controls to the model.
 //
-// A groove is what the model needs to play it again (see model.js), and its name. One that is shown
-// as in a file has `hits`, which are shown as they are.
+// A groove is what the model needs to decode it (see model.js), and its name. One that is shown as
+// in its file also has `hits`, which are shown instead.
 
 import { FilePanel } from "./files.js";
-import { BAR_STEPS, DRUMS, LANES, SHORT_NAMES, describe } from "./groove.js";
+import { BAR_STEPS, DRUMS, LANES, SHORT_NAMES, describeHits } from "./groove.js";
 import { writeMidi } from "./midi.js";
-import { Model, between, neighbour, reason } from "./model.js";
+import { Model, interpolate, reason, varied } from "./model.js";
 import { Player } from "./player.js";
 
 const $ = (id) => document.getElementById(id);
-const calm = matchMedia("(prefers-reduced-motion: reduce)");
+const reducedMotion = matchMedia("(prefers-reduced-motion: reduce)");
 const percent = (share) => `${Math.round(100 * share)} %`;
 
-// In 16ths late; the colours are those of groovae's reports.
-const FEELS = [
+// Upper limits in 16ths late, and the colour class; as in groovae's reports.
+const TIMINGS = [
   [-1 / 6, "early"], [-1 / 16, "a-bit-early"], [1 / 16, "on-grid"], [1 / 6, "a-bit-late"],
   [Infinity, "late"],
 ];
-const [SOFTEST, LOUDEST] = [0.12, 0.88]; // the heights of stems, in lanes
+const [MIN_STEM, MAX_STEM] = [0.12, 0.88]; // in lanes, for velocities 0 and 127
 
-// What the temperature does, by the model's task.
+// The effect of the temperature, by the model's task.
 const TEMPERATURES = {
-  null: "What is left to chance",
-  humanize: "What is left to chance: the hits of a new groove, the feel of a file",
-  transfer: "What is left to chance in the feel of a file",
+  null: "Randomness of the hits",
+  humanize: "Randomness of the hits of a new groove, and of the feel of a file",
+  transfer: "Randomness of the feel of a file",
 };
 
 let model, player, files;
-let shown = []; // the hits on the stage
-let current, home; // grooves: on the stage, and the one that variations start from
+let shown = []; // the hits on display
+let current, home; // grooves: on display, and the one that variations start from
 let [count, variation] = [0, 0];
-const ends = {};
-let mix; // for each step and drum, how far from A to B it changes sides
-let beat = []; // hits to play, for a model that needs some
+const ends = {}; // the grooves A and B
+let switchPoints; // by step and drum, the share at which a cell switches from A to B
+let controlHits = []; // for a model with hits as controls
 
-// The stage
+// Display
 
-let wanted = null; // what is to be shown next, as only the last of many changes counts
+let pending = null; // set while a redraw is scheduled, which shows the latest groove only
 
-function show(groove, settled = true) {
-  const isFirst = wanted === null;
+function show(groove, isFinal = true) {
+  const isScheduled = pending !== null;
   current = groove;
-  wanted = { settled: settled || (wanted?.settled ?? false) };
-  if (isFirst) requestAnimationFrame(draw);
+  pending = { isFinal: isFinal || (pending?.isFinal ?? false) };
+  if (!isScheduled) requestAnimationFrame(draw);
 }
 
 async function draw() {
-  const [groove, { settled }] = [current, wanted];
-  wanted = null;
+  const [groove, { isFinal }] = [current, pending];
+  pending = null;
   let hits;
   try {
     hits = groove.hits ?? await model.decode(groove, Number($("temperature").value));
   } catch (error) {
-    tell(`The model failed: ${reason(error)}.`);
+    showStatus(`The model failed: ${reason(error)}.`);
     return;
   }
-  if (groove !== current) return; // another one has come meanwhile
+  if (groove !== current) return; // replaced while the model was decoding
   player.hits = shown = hits;
   $("name").textContent = groove.name;
-  const text = describe(shown, model.steps);
+  const text = describeHits(shown, model.steps);
   $("summary").textContent = text;
   drawRoll($("roll"), shown);
   $("roll").setAttribute("aria-label", text);
   $("locked").textContent = home === groove ? "this groove" : home.name;
   $("back").setAttribute("aria-disabled", String(groove === home));
   $("temperature-note").textContent = groove.hits
-    ? "Of no effect while a groove is shown as in its file"
+    ? "No effect while the original file is shown"
     : TEMPERATURES[model.task] ?? TEMPERATURES.null;
-  files.follow(groove);
-  tell("");
-  if (settled) $("live").textContent = `${groove.name}. ${text}`;
+  files.markVersion(groove);
+  showStatus("");
+  if (isFinal) $("live").textContent = `${groove.name}. ${text}`;
 }
 
-// Shows a groove that variations start from.
-function stage(groove, settled = true) {
+// Shows a groove and starts variations from it.
+function showAsHome(groove, isFinal = true) {
   home = groove;
   variation = 0;
-  show(groove, settled);
+  show(groove, isFinal);
 }
 
 function drawRoll(roll, hits) {
-  const paths = new Map(FEELS.map(([, name]) => [name, ""]));
+  const paths = new Map(TIMINGS.map(([, name]) => [name, ""]));
   for (const { step, drum, velocity, late } of hits) {
-    const [, name] = FEELS.find(([limit]) => late < limit);
-    const height = SOFTEST + ((LOUDEST - SOFTEST) * velocity) / 127;
+    const [, name] = TIMINGS.find(([limit]) => late < limit);
+    const height = MIN_STEM + ((MAX_STEM - MIN_STEM) * velocity) / 127;
     const bottom = LANES.indexOf(drum) + 0.94;
     paths.set(name, `${paths.get(name)}M${step + late} ${bottom}v${-height}`);
   }
   roll.setAttribute("viewBox", `0 0 ${model.steps} ${DRUMS}`);
-  const drawn = [...paths].map(([name, d]) => `<path class="${name}" d="${d}"/>`).join("");
-  roll.innerHTML = grid(model.steps) + drawn;
+  const stems = [...paths].map(([name, d]) => `<path class="${name}" d="${d}"/>`).join("");
+  roll.innerHTML = gridLines(model.steps) + stems;
 }
 
-function grid(steps) {
+function gridLines(steps) {
   const each = (count, path) => Array.from({ length: count }, (_, i) => path(i)).join("");
   const lanes = each(DRUMS + 1, (lane) => `M0 ${lane}h${steps}`);
   const beats = each(steps / 4, (beat) => `M${4 * beat} 0v${DRUMS}`);
@@ -102,19 +102,19 @@ function grid(steps) {
     `<path class="bar" d="${bars}"/>`;
 }
 
-// Playing
+// Playback
 
-function togglePlaying() {
+function togglePlayback() {
   if (player.isPlaying) player.stop();
-  else player.start().catch((error) => tell(`This browser cannot play: ${error.message}`));
+  else player.start().catch((error) => showStatus(`Playback failed: ${error.message}`));
   const { isPlaying } = player;
   $("play").setAttribute("aria-pressed", String(isPlaying));
   $("field").classList.toggle("playing", isPlaying);
-  if (isPlaying) follow();
+  if (isPlaying) animate();
 }
 
-// Moves the playhead, keeps it in view, and lights up what is being struck.
-function follow() {
+// Moves the playhead, keeps it in view and highlights the drums being hit.
+function animate() {
   const { position } = player;
   $("field").style.setProperty("--at", position / model.steps);
   [...$("lanes").children].forEach((lane, i) => {
@@ -126,30 +126,30 @@ function follow() {
   });
   keepInView(position);
   if (!player.isPlaying) return;
-  if (calm.matches) setTimeout(follow, 250);
-  else requestAnimationFrame(follow);
+  if (reducedMotion.matches) setTimeout(animate, 250);
+  else requestAnimationFrame(animate);
 }
 
 function keepInView(position) {
   const { scrollWidth, clientWidth, scrollLeft } = $("viewport");
   if (scrollWidth <= clientWidth || !player.isPlaying) return;
   const x = (position / model.steps) * scrollWidth;
-  if (calm.matches) {
+  if (reducedMotion.matches) {
     if (x < scrollLeft || x > scrollLeft + clientWidth) $("viewport").scrollLeft = x;
   } else {
     $("viewport").scrollLeft = x - clientWidth / 3;
   }
 }
 
-// What the buttons do
+// Controls
 
-const drawn = () => ({ ...model.sample(beat), name: `Groove ${++count}` });
+const newGroove = () => ({ ...model.sample(controlHits), name: `Groove ${++count}` });
 
 function vary() {
   const from = $("lock").checked ? home : current;
   variation++;
   show({
-    ...neighbour(from, model.randomZ(), Number($("amount").value)),
+    ...varied(from, model.randomZ(), Number($("amount").value)),
     name: `Variation ${variation} of ${home.name}`,
   });
 }
@@ -160,9 +160,9 @@ function keep(side, groove, hits) {
   $(`about-${side}`).textContent = groove.name;
 }
 
-function onTheWay(share) {
+function showBetween(share, isFinal) {
   const name = { 0: "A", 1: "B" }[share] ?? `${percent(share)} of the way from A to B`;
-  return { ...between(ends.a, ends.b, share, mix), name };
+  showAsHome({ ...interpolate(ends.a, ends.b, share, switchPoints), name }, isFinal);
 }
 
 function download() {
@@ -175,15 +175,13 @@ function download() {
   setTimeout(() => URL.revokeObjectURL(link.href), 10_000);
 }
 
-// Setting up
-
-function tell(text) {
+function showStatus(text) {
   $("status").textContent = text;
   $("status").hidden = !text;
 }
 
-// A file may be slower or faster than the slider goes; then it goes as far.
-function takeTempo(qpm) {
+// Sets the tempo of a file, which may lie outside the slider's range and then extends it.
+function setFileTempo(qpm) {
   const { min, max } = $("tempo");
   $("tempo").min = Math.min(min, Math.round(qpm));
   $("tempo").max = Math.max(max, Math.round(qpm));
@@ -206,30 +204,33 @@ function onSlider(id, format, change) {
   update();
   $(id).addEventListener("input", () => {
     update();
-    change(false);
+    change(Number($(id).value), false);
   });
-  $(id).addEventListener("change", () => change(true));
+  $(id).addEventListener("change", () => change(Number($(id).value), true));
 }
 
 function listen() {
-  $("play").addEventListener("click", togglePlaying);
-  $("generate").addEventListener("click", () => stage(drawn()));
-  $("download").addEventListener("click", download);
-  $("vary").addEventListener("click", vary);
-  $("back").addEventListener("click", () => show(home));
+  const onClick = (id, action) => $(id).addEventListener("click", action);
+  onClick("play", togglePlayback);
+  onClick("generate", () => showAsHome(newGroove()));
+  onClick("download", download);
+  onClick("vary", vary);
+  onClick("back", () => show(home));
+  onClick("keep-a", () => keep("a", current, shown));
+  onClick("keep-b", () => keep("b", current, shown));
   $("lock").addEventListener("change", () => {
-    if ($("lock").checked) stage(current);
+    if ($("lock").checked) showAsHome(current);
   });
-  $("keep-a").addEventListener("click", () => keep("a", current, shown));
-  $("keep-b").addEventListener("click", () => keep("b", current, shown));
-  onSlider("temperature", (value) => value.toFixed(2), (settled) => show(current, settled));
+  onSlider("temperature", (value) => value.toFixed(2), (_, isFinal) => show(current, isFinal));
   onSlider("amount", percent, () => {});
-  onSlider("share", percent, (settled) => stage(onTheWay(Number($("share").value)), settled));
-  onSlider("tempo", (value) => `${value} bpm`, () => setTempo(Number($("tempo").value)));
+  onSlider("share", percent, showBetween);
+  onSlider("tempo", (value) => `${value} bpm`, setTempo);
 }
 
-// Eighths on the hi-hat, for a model that needs a beat, until it gets one.
-function plainBeat(steps) {
+// Set-up
+
+// Returns eighths on the hi-hat with kick and snare, until a file provides other hits.
+function simpleBeat(steps) {
   const hits = [];
   for (let step = 0; step < steps; step += 2) {
     const hit = { step, velocity: 90, late: 0 };
@@ -240,26 +241,26 @@ function plainBeat(steps) {
   return hits;
 }
 
-async function begin() {
+async function start() {
   try {
     model = await Model.load(new URL(".", document.baseURI).href.replace(/\/$/, ""));
-    beat = plainBeat(model.steps);
-    const [first, second] = [drawn(), drawn()];
+    controlHits = simpleBeat(model.steps);
+    const [first, second] = [newGroove(), newGroove()];
     const hits = await model.decode(first, Number($("temperature").value));
     setUp();
-    stage(first);
+    showAsHome(first);
     keep("a", first, hits);
     keep("b", second, await model.decode(second, Number($("temperature").value)));
   } catch (error) {
-    tell(`The model could not be loaded: ${reason(error)}; ${advice()}.`);
+    showStatus(`The model could not be loaded: ${reason(error)}; ${advice()}.`);
   }
 }
 
 function setUp() {
   player = new Player(model.steps);
-  files = new FilePanel(model, takeTempo, (groove, hits) => {
-    beat = hits;
-    stage(groove);
+  files = new FilePanel(model, setFileTempo, (groove, hits) => {
+    controlHits = hits;
+    showAsHome(groove);
   });
   const { about } = model;
   if (about.step) {
@@ -270,8 +271,8 @@ function setUp() {
   $("lanes").innerHTML = LANES.map((drum) => `<span>${SHORT_NAMES[drum]}</span>`).join("");
   $("bars").innerHTML = Array.from(
     { length: model.steps / BAR_STEPS }, (_, bar) => `<span>${bar + 1}</span>`).join("");
-  mix = Float32Array.from({ length: model.steps * DRUMS }, Math.random);
-  tell("");
+  switchPoints = Float32Array.from({ length: model.steps * DRUMS }, Math.random);
+  showStatus("");
   $("app").hidden = false;
   listen();
 }
@@ -279,7 +280,7 @@ function setUp() {
 function advice() {
   if (globalThis.mm) return "export it again";
   const { src } = document.querySelector("script[src]");
-  return `it comes from ${src}; export with --magenta_js=PATH for a copy of your own`;
+  return `it comes from ${src}; export with --magenta_js=PATH to use a local copy`;
 }
 
-begin();
+start();

@@ -1,9 +1,9 @@
-// Plays a groove in a loop by Web Audio, with drums that are synthesized here.
+// Plays a groove in a loop with Web Audio and synthesized drums.
 
 import { CLOSED_HIHAT, OPEN_HIHAT } from "./groove.js";
 
 const AHEAD_SECONDS = 0.15;
-const AHEAD_SECONDS_HIDDEN = 1.5; // browsers wake a page that is not seen once a second
+const AHEAD_SECONDS_HIDDEN = 1.5; // browsers run timers of hidden pages once per second
 
 export class Player {
   constructor(steps) {
@@ -17,14 +17,14 @@ export class Player {
     return this.output !== null;
   }
 
-  // Begins half a 16th before the first bar, which is as early as a hit can be.
+  // Starts half a 16th before the first bar, the earliest that a hit can be.
   async start() {
     this.context ??= new AudioContext();
     this.output = new GainNode(this.context);
     this.output.connect(new DynamicsCompressorNode(this.context)).connect(this.context.destination);
     const { output } = this;
     await this.context.resume();
-    if (this.output !== output) return; // stopped meanwhile
+    if (this.output !== output) return; // stopped in the meantime
     this.anchor = { time: this.context.currentTime + 0.05, step: -0.5 };
     this.scheduled = -0.5;
     this.openHihat = null;
@@ -48,7 +48,7 @@ export class Player {
     this.qpm = qpm;
   }
 
-  // How many 16ths of the loop have gone by.
+  // The position in the loop, in 16ths.
   get position() {
     if (!this.anchor) return 0;
     const step = this.#stepAt(this.context.currentTime);
@@ -63,29 +63,30 @@ export class Player {
     return this.anchor.step + (time - this.anchor.time) / this.#stepSeconds;
   }
 
-  // Hands the hits of the next moment to the sound card.
+  // Schedules the hits of the next AHEAD_SECONDS.
   #schedule() {
     const ahead = document.hidden ? AHEAD_SECONDS_HIDDEN : AHEAD_SECONDS;
     const until = this.#stepAt(this.context.currentTime + ahead);
     if (until <= this.scheduled) return;
     const due = [];
-    for (let loop = Math.floor(this.scheduled / this.steps); loop * this.steps <= until + 1; loop++) {
+    const { steps, scheduled } = this;
+    for (let loop = Math.floor(scheduled / steps); loop * steps <= until + 1; loop++) {
       for (const hit of this.hits) {
-        const step = loop * this.steps + hit.step + hit.late;
-        if (step >= this.scheduled && step < until) due.push([step, hit]);
+        const step = loop * steps + hit.step + hit.late;
+        if (step >= scheduled && step < until) due.push([step, hit]);
       }
     }
     for (const [step, hit] of due.sort((a, b) => a[0] - b[0])) {
       const time = this.anchor.time + (step - this.anchor.step) * this.#stepSeconds;
-      this.#strike(hit, Math.max(time, this.context.currentTime));
+      this.#playHit(hit, Math.max(time, this.context.currentTime));
     }
     this.scheduled = until;
   }
 
-  #strike({ drum, velocity }, time) {
+  #playHit({ drum, velocity }, time) {
     const gain = new GainNode(this.context, { gain: (velocity / 127) ** 1.4 });
     gain.connect(this.output);
-    SOUNDS[drum](this.context, time, gain);
+    for (const play of SOUNDS[drum]) play(this.context, time, gain);
     if (drum !== CLOSED_HIHAT && drum !== OPEN_HIHAT) return;
     this.openHihat?.gain.setTargetAtTime(0, time, 0.015);
     this.openHihat = drum === OPEN_HIHAT ? gain : null;
@@ -94,55 +95,44 @@ export class Player {
 
 // By drum class: kick, snare, closed and open hi-hat, low, mid and high tom, crash, ride.
 const SOUNDS = [
-  (context, time, output) => {
-    sweep(context, time, output, { from: 170, to: 46, seconds: 0.38, level: 1.1 });
-    noise(context, time, output, { above: 1200, seconds: 0.012, level: 0.35 });
-  },
-  (context, time, output) => {
-    noise(context, time, output, { above: 1500, seconds: 0.19, level: 0.75 });
-    sweep(context, time, output, { from: 260, to: 180, seconds: 0.12, level: 0.55 });
-  },
-  (context, time, output) => noise(context, time, output, { above: 7500, seconds: 0.06, level: 0.5 }),
-  (context, time, output) => noise(context, time, output, { above: 6800, seconds: 0.5, level: 0.45 }),
-  (context, time, output) => tom(context, time, output, 95),
-  (context, time, output) => tom(context, time, output, 130),
-  (context, time, output) => tom(context, time, output, 175),
-  (context, time, output) => {
-    noise(context, time, output, { above: 3800, seconds: 1.5, level: 0.5 });
-    noise(context, time, output, { above: 800, seconds: 0.08, level: 0.3 });
-  },
-  (context, time, output) => {
-    noise(context, time, output, { above: 8500, seconds: 0.55, level: 0.28 });
-    for (const pitch of [3170, 4330, 5210]) {
-      sweep(context, time, output, { from: pitch, to: pitch, seconds: 0.35, level: 0.05 });
-    }
-  },
+  [sweep(170, 46, 0.38, 1.1), noise(1200, 0.012, 0.35)],
+  [noise(1500, 0.19, 0.75), sweep(260, 180, 0.12, 0.55)],
+  [noise(7500, 0.06, 0.5)],
+  [noise(6800, 0.5, 0.45)],
+  tom(95),
+  tom(130),
+  tom(175),
+  [noise(3800, 1.5, 0.5), noise(800, 0.08, 0.3)],
+  [noise(8500, 0.55, 0.28), ...[3170, 4330, 5210].map((hertz) => sweep(hertz, hertz, 0.35, 0.05))],
 ];
 
-function tom(context, time, output, pitch) {
-  sweep(context, time, output, { from: pitch * 1.6, to: pitch, seconds: 0.38, level: 0.8 });
-  noise(context, time, output, { above: 900, seconds: 0.03, level: 0.15 });
+function tom(hertz) {
+  return [sweep(hertz * 1.6, hertz, 0.38, 0.8), noise(900, 0.03, 0.15)];
 }
 
-// A sine that falls from one pitch to another and dies away.
-function sweep(context, time, output, { from, to, seconds, level }) {
-  const source = new OscillatorNode(context, { frequency: from });
-  source.frequency.setValueAtTime(from, time);
-  source.frequency.exponentialRampToValueAtTime(to, time + seconds * 0.35);
-  source.connect(fading(context, time, output, seconds, level));
-  source.start(time);
-  source.stop(time + seconds);
+// A decaying sine that falls from one frequency to another.
+function sweep(fromHertz, toHertz, seconds, level) {
+  return (context, time, output) => {
+    const source = new OscillatorNode(context, { frequency: fromHertz });
+    source.frequency.setValueAtTime(fromHertz, time);
+    source.frequency.exponentialRampToValueAtTime(toHertz, time + seconds * 0.35);
+    source.connect(decay(context, time, output, seconds, level));
+    source.start(time);
+    source.stop(time + seconds);
+  };
 }
 
-// White noise above a pitch, which dies away.
-function noise(context, time, output, { above, seconds, level }) {
-  const source = new AudioBufferSourceNode(context, { buffer: whiteNoise(context) });
-  const filter = new BiquadFilterNode(context, { type: "highpass", frequency: above });
-  source.connect(filter).connect(fading(context, time, output, seconds, level));
-  source.start(time, Math.random() * 0.3, seconds);
+// Decaying white noise above a frequency.
+function noise(hertz, seconds, level) {
+  return (context, time, output) => {
+    const source = new AudioBufferSourceNode(context, { buffer: whiteNoise(context) });
+    const filter = new BiquadFilterNode(context, { type: "highpass", frequency: hertz });
+    source.connect(filter).connect(decay(context, time, output, seconds, level));
+    source.start(time, Math.random() * 0.3, seconds);
+  };
 }
 
-function fading(context, time, output, seconds, level) {
+function decay(context, time, output, seconds, level) {
   const gain = new GainNode(context, { gain: 0 });
   gain.gain.setValueAtTime(level, time);
   gain.gain.exponentialRampToValueAtTime(0.001, time + seconds);
