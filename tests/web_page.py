@@ -29,12 +29,12 @@ Math.random = () => {
 };
 """
 
-# Adds `loudness()`, the peak of the last 46 ms of audio output.
+# Adds `loudness()`, the peak of the last 0.7 s of audio output.
 LOUDNESS_METER = """
 const { connect } = AudioNode.prototype;
 AudioNode.prototype.connect = function (target, ...rest) {
   if (target instanceof AudioDestinationNode) {
-    const analyser = new AnalyserNode(this.context);
+    const analyser = new AnalyserNode(this.context, { fftSize: 32768 });
     const samples = new Float32Array(analyser.fftSize);
     connect.call(this, analyser);
     window.loudness = () => {

@@ -299,7 +299,7 @@ def change_layout(folder: Path, **changes: Any) -> None:
         (lambda out: (out / "config.json").unlink(), "config.json"),
         (lambda out: (out / "config.json").write_text("{"), "config.json"),
         (lambda out: (out / "config.json").write_text("[]"), "config.json"),
-        (lambda out: (out / "config.json").write_text('{"format": "tfjs"}'), "ONNX"),
+        (lambda out: (out / "config.json").write_text('{"format": "tfjs"}'), "format"),
         (lambda out: change_config(out, files={"decoder.onnx": "x"}), "onnx: .*SHA-256"),
         (lambda out: change_config(out, files=[]), "config.json.*files"),
         (lambda out: change_config(out, layout=[]), "config.json"),

@@ -47,13 +47,9 @@ PEAKS = """async ([url, hits]) => {
   for (const [drum, velocity] of hits) {
     player.hits = [{ step: 0, drum, velocity, late: 0 }];
     await player.start();
-    let peak = 0;
-    while (player.position < 2) {
-      await new Promise((wake) => setTimeout(wake, 5));
-      peak = Math.max(peak, loudness());
-    }
+    while (player.position < 2) await new Promise((wake) => setTimeout(wake, 5));
+    peaks.push(loudness());
     player.stop();
-    peaks.push(peak);
   }
   return peaks;
 }"""
