@@ -38,21 +38,19 @@ def define_checkpoint(
         default,
         "A training folder, the prefix of a checkpoint such as .train/model.ckpt-400, or a .tar"
         f"{more_help}.",
-        flag_values=values,
+        values,
     )
-    flags.DEFINE_string(
-        "config", None, "Config of a checkpoint that has no config.json.", flag_values=values
-    )
+    flags.DEFINE_string("config", None, "Config of a checkpoint that has no config.json.", values)
     define_hparams(values, "Hparams of a checkpoint that has no config.json: name=value,...")
 
 
 def define_config(values: flags.FlagValues, help_text: str) -> None:
-    flags.DEFINE_string("config", "groovae_4bar", help_text, flag_values=values)
+    flags.DEFINE_string("config", "groovae_4bar", help_text, values)
 
 
 def define_hparams(values: flags.FlagValues, help_text: str) -> None:
     """Define --hparams, which may be repeated: a later one overrides that of a flagfile."""
-    flags.DEFINE_multi_string("hparams", [], help_text, flag_values=values)
+    flags.DEFINE_multi_string("hparams", [], help_text, values)
 
 
 # Data
@@ -61,33 +59,26 @@ def define_hparams(values: flags.FlagValues, help_text: str) -> None:
 def define_examples(values: flags.FlagValues, default: str, verb: str) -> None:
     """Define which records to read; `verb` completes the help, as in "to train on"."""
     flags.DEFINE_string(
-        "examples_path",
-        default,
-        "A TFRecord of NoteSequences, or a quoted glob of them.",
-        flag_values=values,
+        "examples_path", default, "A TFRecord of NoteSequences, or a quoted glob of them.", values
     )
     flags.DEFINE_string(
         "tfds_name",
         None,
         f"A dataset of TensorFlow Datasets to {verb} on instead of --examples_path, such as "
         "groove/4bar-midionly.",
-        flag_values=values,
+        values,
     )
     flags.DEFINE_string(
         "tfds_data_dir",
         None,
         "Folder of TensorFlow Datasets; by default ~/tensorflow_datasets.",
-        flag_values=values,
+        values,
     )
 
 
 def define_split(values: flags.FlagValues) -> None:
     flags.DEFINE_enum(
-        "split",
-        "validation",
-        ["train", "validation", "test"],
-        "Split of --tfds_name.",
-        flag_values=values,
+        "split", "validation", ["train", "validation", "test"], "Split of --tfds_name.", values
     )
 
 
@@ -103,7 +94,7 @@ def define_layout(values: flags.FlagValues) -> None:
         None,
         "Bars from the start of one window to the next; 1 gives the most windows. By default "
         "windows do not overlap.",
-        lower_bound=1,
+        1,
         flag_values=values,
     )
     flags.DEFINE_enum(
@@ -112,7 +103,7 @@ def define_layout(values: flags.FlagValues) -> None:
         ["drop", "nearest", "error"],
         "Drum notes whose pitch has no drum class, such as claps: drop them, move them to the "
         "nearest class that a drummer would use instead, or stop with an error.",
-        flag_values=values,
+        values,
     )
     define_all_notes(values)
 
@@ -122,7 +113,7 @@ def define_all_notes(values: flags.FlagValues) -> None:
         "all_notes",
         False,
         "Read the notes of all channels as drums, not only those of the drum channel.",
-        flag_values=values,
+        values,
     )
 
 
@@ -130,9 +121,7 @@ def define_all_notes(values: flags.FlagValues) -> None:
 
 
 def define_seed(values: flags.FlagValues, default: int | None, help_text: str) -> None:
-    flags.DEFINE_integer(
-        "seed", default, help_text, lower_bound=0, upper_bound=2**31 - 1, flag_values=values
-    )
+    flags.DEFINE_integer("seed", default, help_text, 0, 2**31 - 1, flag_values=values)
 
 
 def define_temperature(values: flags.FlagValues, default: float, help_text: str) -> None:
@@ -154,7 +143,7 @@ def define_expectation(values: flags.FlagValues) -> None:
         "Velocity and timing of a hit. all: their expectation over hit and no hit, as in Magenta, "
         "which makes uncertain hits softer and closer to the grid; hit: their expectation given "
         "the hit.",
-        flag_values=values,
+        values,
     )
     flags.DEFINE_flag(_AsHits(values["expectation"]), values)
 

@@ -15,7 +15,14 @@ from typing import TYPE_CHECKING, Any
 
 from absl import flags
 
-from groovae.cli.flags import define_checkpoint, define_seed
+from groovae.cli.flags import (
+    check_arguments,
+    define_all_notes,
+    define_checkpoint,
+    define_expectation,
+    define_seed,
+    define_temperature,
+)
 from groovae.cli.output import log, print_json
 from groovae.data.music_files import deduplicate, find_music, printable
 from groovae.data.window_report import format_counts
@@ -35,6 +42,10 @@ OUT_HELP = (
 HIT_TEMPERATURE_HELP = (
     "Sampling temperature of the hits: 0 takes the most likely ones, 1 samples as the model has "
     "learned, more is wilder."
+)
+PERFORMANCE_TEMPERATURE_HELP = (
+    "Sampling temperature of timing and velocity: 0 takes the most likely performance, 1 varies it "
+    "as much as the model has learned."
 )
 BATCH_SIZE = 8  # segments of a file that are decoded at once
 
@@ -74,10 +85,21 @@ class GenerationCommand:
 
 
 def define_generation(
-    values: flags.FlagValues, out: str | None = None, out_help: str = OUT_HELP
+    values: flags.FlagValues,
+    temperature: float,
+    temperature_help: str = HIT_TEMPERATURE_HELP,
+    expectation: bool = False,
+    reads_music: bool = True,
+    out: str | None = None,
+    out_help: str = OUT_HELP,
 ) -> None:
-    """Define the flags for the model and for what is written of its grooves."""
-    flags.DEFINE_string("out", out, out_help, flag_values=values)
+    """Define the flags for a model, how it generates, and what is written of its grooves."""
+    define_temperature(values, temperature, temperature_help)
+    if reads_music:
+        define_all_notes(values)
+    if expectation:
+        define_expectation(values)
+    flags.DEFINE_string("out", out, out_help, values)
     define_checkpoint(
         values,
         None,
@@ -91,28 +113,26 @@ def define_generation(
         "gm",
         "MIDI pitches of the drums, read and written: gm, roland, or a JSON file such as "
         '{"kick": 36, "snare": [38, 40]}; the first pitch of a drum is written.',
-        flag_values=values,
+        values,
     )
     flags.DEFINE_bool(
         "pickup",
         False,
         "If the first hit is before the beat, begin with an empty bar, so that the groove stays on "
         "the grid of a sequencer; otherwise the groove starts that much later.",
-        flag_values=values,
+        values,
     )
-    flags.DEFINE_bool("png", False, "Also write a picture, NAME.png.", flag_values=values)
-    flags.DEFINE_bool("wav", False, "Also write the sound, NAME.wav.", flag_values=values)
-    flags.DEFINE_bool("play", False, "Play the groove on this machine.", flag_values=values)
+    flags.DEFINE_bool("png", False, "Also write a picture, NAME.png.", values)
+    flags.DEFINE_bool("wav", False, "Also write the sound, NAME.wav.", values)
+    flags.DEFINE_bool("play", False, "Play the groove on this machine.", values)
     flags.DEFINE_string(
         "soundfont",
         None,
         "Soundfont (.sf2) for --wav and --play; by default a small General MIDI one.",
-        flag_values=values,
+        values,
     )
-    flags.DEFINE_bool("preview", True, "Log the groove as text.", flag_values=values)
-    flags.DEFINE_bool(
-        "json", False, "Print one JSON object instead of file names.", flag_values=values
-    )
+    flags.DEFINE_bool("preview", True, "Log the groove as text.", values)
+    flags.DEFINE_bool("json", False, "Print one JSON object instead of file names.", values)
 
 
 def load_from_flags(values: Any, task: str, batch_size: int = BATCH_SIZE) -> "GrooveModel":
@@ -142,13 +162,13 @@ def read(path: str, log: Log = log) -> Any:
     return read_sequence(path, log=log)
 
 
-def run_on_files(values: Any, source: str, command: GenerationCommand) -> int:
+def run_on_files(values: Any, positional: list[str], command: GenerationCommand) -> int:
     """Generate from a music file, or from each one in a folder.
 
     Returns:
       The exit code: 1 if no file in a folder succeeded.
     """
-    source = os.path.expanduser(source)
+    (source,) = map(os.path.expanduser, check_arguments(positional, "IN.mid"))
     check_sound(values)
     if os.path.isdir(source):
         return _run_on_folder(values, source, command)
@@ -299,10 +319,11 @@ def _targets(source: str, folder: Path, num_outputs: int) -> dict[str, list[Path
 
     Files in `folder`, where an earlier run may have written, are no inputs.
     """
-    root, own = os.path.abspath(source), os.path.realpath(folder)
+    root, own = os.path.abspath(source), Path(os.path.realpath(folder))
     files, _ = deduplicate(root, find_music(root).files)
-    if _is_below(own, os.path.realpath(root)):
-        files = [file for file in files if not _is_below(os.path.join(root, file), own)]
+    if Path(os.path.realpath(root)) in own.parents:
+        real_paths = {file: Path(os.path.realpath(os.path.join(root, file))) for file in files}
+        files = [file for file in files if own not in real_paths[file].parents]
     targets: dict[str, list[Path]] = {}
     taken: set[Path] = set()
     for file in files:
@@ -312,11 +333,6 @@ def _targets(source: str, folder: Path, num_outputs: int) -> dict[str, list[Path
         taken.add(target)
         targets[file] = numbered(target, num_outputs)
     return targets
-
-
-def _is_below(path: str, folder: str) -> bool:
-    real = os.path.realpath(path)
-    return real != folder and os.path.commonpath([real, folder]) == folder
 
 
 def _run_on_file(

@@ -93,9 +93,7 @@ def _run(name: str, arguments: list[str]) -> int:
     values = flags.FlagValues()
     values.set_gnu_getopt(True)  # flags may follow the arguments
     command.define_flags(values)
-    flags.DEFINE_bool(
-        "debug", False, "Show tracebacks and the messages of TensorFlow.", flag_values=values
-    )
+    flags.DEFINE_bool("debug", False, "Show tracebacks and the messages of TensorFlow.", values)
     flags.DEFINE_bool("help", False, "Show this help.", flag_values=values, short_name="h")
     positional = _parse(values, name, arguments)
     if values.help:

@@ -20,13 +20,13 @@ def define_study(values: flags.FlagValues) -> None:
         "data_dir/music-train.tfrecord",
         "The training records: the baselines are fitted on them, and samples are checked for being "
         "copies of them. With --tfds_name, by default its train split.",
-        flag_values=values,
+        values,
     )
     flags.DEFINE_integer(
         "num_samples",
         None,
         "Grooves to sample; by default as many as there are windows.",
-        lower_bound=0,
+        0,
         flag_values=values,
     )
     define_temperature(values, 0.5, "Sampling temperature of these grooves.")

@@ -14,26 +14,15 @@ from typing import Any
 
 from absl import flags
 
-from groovae.cli.flags import check_arguments, define_all_notes, define_temperature
-from groovae.cli.generation import (
-    HIT_TEMPERATURE_HELP,
-    GenerationCommand,
-    Output,
-    define_generation,
-    run_on_files,
-)
+from groovae.cli.generation import GenerationCommand, Output, define_generation, run_on_files
 
 
 def define_flags(values: flags.FlagValues) -> None:
-    define_temperature(values, 0.5, HIT_TEMPERATURE_HELP)
-    define_all_notes(values)
-    define_generation(values)
+    define_generation(values, 0.5)
 
 
 def run(values: Any, positional: list[str]) -> int:
-    (source,) = check_arguments(positional, "IN.mid")
-
     def generate(model: Any, groove: Any) -> Output:
         return Output([model.add_hihat(groove, values.temperature)])
 
-    return run_on_files(values, source, GenerationCommand("add_hihat", generate))
+    return run_on_files(values, positional, GenerationCommand("add_hihat", generate))

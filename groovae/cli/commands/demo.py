@@ -26,10 +26,8 @@ DEFAULT_NUM_STEPS = 400
 
 
 def define_flags(values: flags.FlagValues) -> None:
-    flags.DEFINE_string("dir", "data_dir/demo", "Folder to write.", flag_values=values)
-    flags.DEFINE_integer(
-        "num_steps", DEFAULT_NUM_STEPS, "Training steps.", lower_bound=1, flag_values=values
-    )
+    flags.DEFINE_string("dir", "data_dir/demo", "Folder to write.", values)
+    flags.DEFINE_integer("num_steps", DEFAULT_NUM_STEPS, "Training steps.", 1, flag_values=values)
     define_temperature(values, 0.5, "Sampling temperature of the grooves.")
     define_seed(values, 1, "Random seed of the training and the grooves.")
 

@@ -42,18 +42,16 @@ def define_flags(values: flags.FlagValues) -> None:
         None,
         list(CHECKPOINTS),
         "Checkpoint by Google to download instead of the dataset.",
-        flag_values=values,
+        values,
     )
     flags.DEFINE_string(
         "dest",
         None,
         f"Folder to write, by default {DATASET_DEST}; with --checkpoint the file, by default "
         f"{DEST}/NAME.tar.",
-        flag_values=values,
+        values,
     )
-    flags.DEFINE_string(
-        "url", None, "URL of the same file elsewhere, such as a mirror.", flag_values=values
-    )
+    flags.DEFINE_string("url", None, "URL of the same file elsewhere, such as a mirror.", values)
 
 
 def run(values: Any, positional: list[str]) -> None:

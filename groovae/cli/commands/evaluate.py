@@ -72,31 +72,24 @@ def define_flags(values: flags.FlagValues) -> None:
     define_examples(values, "data_dir/music-validation.tfrecord", "evaluate")
     define_split(values)
     define_layout(values)
-    flags.DEFINE_bool(
-        "watch",
-        False,
-        "Evaluate each new checkpoint of a running training.",
-        flag_values=values,
-    )
+    flags.DEFINE_bool("watch", False, "Evaluate each new checkpoint of a running training.", values)
     flags.DEFINE_integer(
         "early_stop_patience",
         0,
         "With --watch: stop after N evaluations without a lower loss; 0: at the last step.",
-        lower_bound=0,
+        0,
         flag_values=values,
     )
-    flags.DEFINE_bool(
-        "metrics", False, "Add musical metrics, beside baselines.", flag_values=values
-    )
+    flags.DEFINE_bool("metrics", False, "Add musical metrics, beside baselines.", values)
     define_study(values)
     flags.DEFINE_multi_string(
         "require",
         [],
         "A condition such as 'timing_mae_ms<20'; if it does not hold, the exit code is 3.",
-        flag_values=values,
+        values,
     )
-    flags.DEFINE_bool("markdown", False, "Print the metrics as Markdown.", flag_values=values)
-    flags.DEFINE_bool("json", False, "Print one JSON object.", flag_values=values)
+    flags.DEFINE_bool("markdown", False, "Print the metrics as Markdown.", values)
+    flags.DEFINE_bool("json", False, "Print one JSON object.", values)
 
 
 def run(values: Any, positional: list[str]) -> int:

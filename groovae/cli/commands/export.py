@@ -34,28 +34,28 @@ FORMAT_OF_FLAG = {"examples_path": "onnx", "magenta_js": "magentajs"}
 
 
 def define_flags(values: flags.FlagValues) -> None:
-    flags.DEFINE_enum("format", "onnx", list(DTYPES), "Target runtime.", flag_values=values)
-    flags.DEFINE_string("out", None, "Folder to write.", flag_values=values)
+    flags.DEFINE_enum("format", "onnx", list(DTYPES), "Target runtime.", values)
+    flags.DEFINE_string("out", None, "Folder to write.", values)
     flags.DEFINE_enum(
         "dtype",
         "float32",
         sorted({dtype for dtypes in DTYPES.values() for dtype in dtypes}),
         "Data type of the stored weights.",
-        flag_values=values,
+        values,
     )
     define_checkpoint(values)
     flags.DEFINE_string(
         "examples_path",
         None,
         "onnx: a TFRecord of NoteSequences, whose windows the export is verified on.",
-        flag_values=values,
+        values,
     )
     flags.DEFINE_string(
         "magenta_js",
         None,
         "magentajs: a copy of dist/magentamusic.js of @magenta/music, so that the page needs no "
         "network.",
-        flag_values=values,
+        values,
     )
 
 

@@ -15,25 +15,21 @@ from typing import Any
 
 from absl import flags
 
-from groovae.cli.flags import check_arguments, define_all_notes, define_temperature
-from groovae.cli.generation import GenerationCommand, Output, define_generation, run_on_files
+from groovae.cli.generation import (
+    PERFORMANCE_TEMPERATURE_HELP,
+    GenerationCommand,
+    Output,
+    define_generation,
+    run_on_files,
+)
 
 
 def define_flags(values: flags.FlagValues) -> None:
-    define_temperature(
-        values,
-        0.5,
-        "Sampling temperature of timing and velocity: 0 takes the most likely performance, 1 "
-        "varies it as much as the model has learned.",
-    )
-    define_all_notes(values)
-    define_generation(values)
+    define_generation(values, 0.5, PERFORMANCE_TEMPERATURE_HELP)
 
 
 def run(values: Any, positional: list[str]) -> int:
-    (source,) = check_arguments(positional, "IN.mid")
-
     def generate(model: Any, groove: Any) -> Output:
         return Output([model.humanize(groove, values.temperature)])
 
-    return run_on_files(values, source, GenerationCommand("humanize", generate))
+    return run_on_files(values, positional, GenerationCommand("humanize", generate))

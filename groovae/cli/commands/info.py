@@ -24,7 +24,7 @@ from groovae.cli.output import print_json
 def define_flags(values: flags.FlagValues) -> None:
     define_config(values, "Config to count training windows for.")
     define_layout(values)
-    flags.DEFINE_bool("json", False, "Print one JSON object.", flag_values=values)
+    flags.DEFINE_bool("json", False, "Print one JSON object.", values)
 
 
 def run(values: Any, positional: list[str]) -> None:

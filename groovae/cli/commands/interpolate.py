@@ -14,14 +14,8 @@ from typing import Any
 
 from absl import flags
 
-from groovae.cli.flags import (
-    check_arguments,
-    define_all_notes,
-    define_expectation,
-    define_temperature,
-)
+from groovae.cli.flags import check_arguments
 from groovae.cli.generation import (
-    HIT_TEMPERATURE_HELP,
     Output,
     check_outputs,
     check_sound,
@@ -37,18 +31,14 @@ from groovae.music.midi_writer import numbered
 
 def define_flags(values: flags.FlagValues) -> None:
     flags.DEFINE_integer(
-        "num_steps", 5, "Number of grooves, including both ends.", flag_values=values, lower_bound=2
+        "num_steps", 5, "Number of grooves, including both ends.", 2, flag_values=values
     )
     flags.DEFINE_bool(
-        "separate",
-        False,
-        "Write each groove to a numbered file, as out-01.mid.",
-        flag_values=values,
+        "separate", False, "Write each groove to a numbered file, as out-01.mid.", values
     )
-    define_temperature(values, 0.0, HIT_TEMPERATURE_HELP)
-    define_all_notes(values)
-    define_expectation(values)
-    define_generation(values, "interpolate.mid", "MIDI file to write.")
+    define_generation(
+        values, 0.0, expectation=True, out="interpolate.mid", out_help="MIDI file to write."
+    )
 
 
 def run(values: Any, positional: list[str]) -> None:

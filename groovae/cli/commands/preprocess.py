@@ -42,7 +42,7 @@ def define_flags(values: flags.FlagValues) -> None:
     _define_limits(values)
     define_config(values, "Config to count training windows for.")
     define_layout(values)
-    flags.DEFINE_bool("json", False, "Print the report as JSON.", flag_values=values)
+    flags.DEFINE_bool("json", False, "Print the report as JSON.", values)
 
 
 def _define_outputs(values: flags.FlagValues) -> None:
@@ -50,7 +50,7 @@ def _define_outputs(values: flags.FlagValues) -> None:
         "workers",
         None,
         "Worker processes, by default one for each core. The output does not depend on it.",
-        lower_bound=1,
+        1,
         flag_values=values,
     )
     flags.DEFINE_integer(
@@ -61,11 +61,9 @@ def _define_outputs(values: flags.FlagValues) -> None:
         None,
         "Convert only the files of one split in DIR/info.csv, which has the columns of the Groove "
         "MIDI Dataset: train, validation or test.",
-        flag_values=values,
+        values,
     )
-    flags.DEFINE_bool(
-        "splits", False, "Write one file for each split in DIR/info.csv.", flag_values=values
-    )
+    flags.DEFINE_bool("splits", False, "Write one file for each split in DIR/info.csv.", values)
 
 
 def _define_limits(values: flags.FlagValues) -> None:

@@ -16,31 +16,14 @@ from typing import Any
 
 from absl import flags
 
-from groovae.cli.flags import (
-    check_arguments,
-    define_all_notes,
-    define_expectation,
-    define_temperature,
-)
-from groovae.cli.generation import (
-    HIT_TEMPERATURE_HELP,
-    GenerationCommand,
-    Output,
-    define_generation,
-    run_on_files,
-)
+from groovae.cli.generation import GenerationCommand, Output, define_generation, run_on_files
 
 
 def define_flags(values: flags.FlagValues) -> None:
-    define_temperature(values, 0.0, HIT_TEMPERATURE_HELP)
-    define_all_notes(values)
-    define_expectation(values)
-    define_generation(values)
+    define_generation(values, 0.0, expectation=True)
 
 
 def run(values: Any, positional: list[str]) -> int:
-    (source,) = check_arguments(positional, "IN.mid")
-
     def generate(model: Any, groove: Any) -> Output:
         reconstruction = model.reconstruct(groove, values.temperature)
         scores = model.compare(groove, reconstruction)
@@ -48,7 +31,7 @@ def run(values: Any, positional: list[str]) -> int:
         finite = {name: None if math.isnan(score) else score for name, score in scores.items()}
         return Output([reconstruction], [_format(scores)], {"scores": finite})
 
-    return run_on_files(values, source, GenerationCommand("reconstruct", generate))
+    return run_on_files(values, positional, GenerationCommand("reconstruct", generate))
 
 
 def _format(scores: dict[str, float]) -> str:

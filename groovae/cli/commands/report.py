@@ -40,28 +40,26 @@ def define_flags(values: flags.FlagValues) -> None:
     define_split(values)
     define_layout(values)
     define_study(values)
-    flags.DEFINE_string("out", "report.html", "HTML file to write.", flag_values=values)
+    flags.DEFINE_string("out", "report.html", "HTML file to write.", values)
     flags.DEFINE_integer(
         "num_pairs",
         8,
         "Windows to show beside their reconstructions, from the best to the worst score.",
-        lower_bound=0,
+        0,
         flag_values=values,
     )
-    flags.DEFINE_integer(
-        "num_shown", 12, "Sampled grooves to show.", lower_bound=0, flag_values=values
-    )
+    flags.DEFINE_integer("num_shown", 12, "Sampled grooves to show.", 0, flag_values=values)
     flags.DEFINE_string(
         "groove",
         None,
         "Folder of the Groove MIDI Dataset, whose info.csv has the style of each recording.",
-        flag_values=values,
+        values,
     )
     flags.DEFINE_string(
         "soundfont",
         None,
         "Soundfont (.sf2) of the sound; by default a small General MIDI one.",
-        flag_values=values,
+        values,
     )
 
 

@@ -19,9 +19,8 @@ from typing import Any
 
 from absl import flags
 
-from groovae.cli.flags import check_arguments, define_expectation, define_temperature
+from groovae.cli.flags import check_arguments
 from groovae.cli.generation import (
-    HIT_TEMPERATURE_HELP,
     Output,
     check_sound,
     define_generation,
@@ -36,36 +35,27 @@ MAX_BARS_IN_MEMORY = 8192  # of all grooves that are sampled before they are wri
 
 
 def define_flags(values: flags.FlagValues) -> None:
-    define_temperature(values, 0.5, HIT_TEMPERATURE_HELP)
-    flags.DEFINE_integer("num_outputs", 1, "Number of grooves.", flag_values=values, lower_bound=1)
-    flags.DEFINE_integer(
-        "bars",
-        4,
-        "Bars of 4/4 in each groove.",
-        flag_values=values,
-        lower_bound=1,
-        upper_bound=MAX_BARS,
-    )
+    flags.DEFINE_integer("num_outputs", 1, "Number of grooves.", 1, flag_values=values)
+    flags.DEFINE_integer("bars", 4, "Bars of 4/4 in each groove.", 1, MAX_BARS, flag_values=values)
     flags.DEFINE_float(
         "drift",
         0.5,
         "How much a segment differs from the one before, from 0, the same latent vector, to 1, an "
         "independent one.",
+        0,
+        1,
         flag_values=values,
-        lower_bound=0,
-        upper_bound=1,
     )
     flags.DEFINE_float(
-        "bpm",
-        120.0,
-        "Tempo in beats per minute.",
-        flag_values=values,
-        lower_bound=MIN_TEMPO_QPM,
-        upper_bound=MAX_TEMPO_QPM,
+        "bpm", 120.0, "Tempo in beats per minute.", MIN_TEMPO_QPM, MAX_TEMPO_QPM, flag_values=values
     )
-    define_expectation(values)
     define_generation(
-        values, "drum_4bar.mid", "MIDI file to write; several are numbered, as drum_4bar-01.mid."
+        values,
+        0.5,
+        expectation=True,
+        reads_music=False,
+        out="drum_4bar.mid",
+        out_help="MIDI file to write; several are numbered, as drum_4bar-01.mid.",
     )
 
 

@@ -20,12 +20,7 @@ from groovae.cli.output import log
 
 def define_flags(values: flags.FlagValues) -> None:
     flags.DEFINE_integer(
-        "port",
-        8000,
-        "Port on 127.0.0.1; 0 takes any free one.",
-        lower_bound=0,
-        upper_bound=65535,
-        flag_values=values,
+        "port", 8000, "Port on 127.0.0.1; 0 takes any free one.", 0, 65535, flag_values=values
     )
 
 

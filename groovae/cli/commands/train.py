@@ -52,7 +52,7 @@ if TYPE_CHECKING:
 def define_flags(values: flags.FlagValues) -> None:
     define_examples(values, "data_dir/music.tfrecord", "train")
     flags.DEFINE_string(
-        "train_dir", ".train", "Folder for checkpoints, events, config.json.", flag_values=values
+        "train_dir", ".train", "Folder for checkpoints, events, config.json.", values
     )
     define_config(values, "Config to train.")
     define_hparams(
@@ -64,13 +64,13 @@ def define_flags(values: flags.FlagValues) -> None:
         None,
         "Initialize a new training with the weights of this checkpoint: a training folder, a "
         "prefix, or a .tar by Google. Step and optimizer are not restored.",
-        flag_values=values,
+        values,
     )
     flags.DEFINE_string(
         "eval_examples_path",
         None,
         "A TFRecord, or a quoted glob of them, to evaluate on; its windows do not overlap.",
-        flag_values=values,
+        values,
     )
     for name, default, lower_bound, text in (
         ("num_steps", 50000, 0, "Step to stop at; 0: train until stopped."),
@@ -89,19 +89,16 @@ def define_flags(values: flags.FlagValues) -> None:
         ("num_ps_tasks", 0, 0, "Parameter servers that hold the variables."),
         ("task", 0, 0, "Index of this worker; 0 is the chief."),
     ):
-        flags.DEFINE_integer(name, default, text, lower_bound=lower_bound, flag_values=values)
-    flags.DEFINE_string("master", "", "The TensorFlow master to use.", flag_values=values)
+        flags.DEFINE_integer(name, default, text, lower_bound, flag_values=values)
+    flags.DEFINE_string("master", "", "The TensorFlow master to use.", values)
     flags.DEFINE_bool(
-        "cache_dataset",
-        True,
-        "Cache the windows in a file beside the records.",
-        flag_values=values,
+        "cache_dataset", True, "Cache the windows in a file beside the records.", values
     )
     flags.DEFINE_float(
         "keep_checkpoint_every_n_hours",
         1,
         "Keep one checkpoint in this many hours for good.",
-        lower_bound=0,
+        0,
         flag_values=values,
     )
     define_seed(

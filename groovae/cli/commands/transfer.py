@@ -14,8 +14,9 @@ from typing import Any
 
 from absl import flags
 
-from groovae.cli.flags import check_arguments, define_all_notes, define_temperature
+from groovae.cli.flags import check_arguments
 from groovae.cli.generation import (
+    PERFORMANCE_TEMPERATURE_HELP,
     GenerationCommand,
     Output,
     define_generation,
@@ -26,19 +27,9 @@ from groovae.errors import UsageError
 
 
 def define_flags(values: flags.FlagValues) -> None:
-    flags.DEFINE_string(
-        "groove", None, "Music file to take timing and velocity from.", flag_values=values
-    )
-    flags.DEFINE_string(
-        "beat", None, "Music file, or folder, whose hits are kept.", flag_values=values
-    )
-    define_temperature(
-        values,
-        0.0,
-        "Sampling temperature of timing and velocity: 0 takes the most likely performance.",
-    )
-    define_all_notes(values)
-    define_generation(values)
+    flags.DEFINE_string("groove", None, "Music file to take timing and velocity from.", values)
+    flags.DEFINE_string("beat", None, "Music file, or folder, whose hits are kept.", values)
+    define_generation(values, 0.0, PERFORMANCE_TEMPERATURE_HELP)
 
 
 def run(values: Any, positional: list[str]) -> int:
@@ -54,4 +45,4 @@ def run(values: Any, positional: list[str]) -> int:
     command = GenerationCommand(
         "transfer", generate, also_read=values.groove, check=lambda model: model.split(groove)
     )
-    return run_on_files(values, values.beat, command)
+    return run_on_files(values, [values.beat], command)

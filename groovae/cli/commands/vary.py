@@ -14,19 +14,7 @@ from typing import Any
 
 from absl import flags
 
-from groovae.cli.flags import (
-    check_arguments,
-    define_all_notes,
-    define_expectation,
-    define_temperature,
-)
-from groovae.cli.generation import (
-    HIT_TEMPERATURE_HELP,
-    GenerationCommand,
-    Output,
-    define_generation,
-    run_on_files,
-)
+from groovae.cli.generation import GenerationCommand, Output, define_generation, run_on_files
 
 
 def define_flags(values: flags.FlagValues) -> None:
@@ -34,24 +22,16 @@ def define_flags(values: flags.FlagValues) -> None:
         "amount",
         0.3,
         "Distance from the groove, from 0, its reconstruction, to 1, an unrelated groove.",
+        0,
+        1,
         flag_values=values,
-        lower_bound=0,
-        upper_bound=1,
     )
-    flags.DEFINE_integer(
-        "num_outputs", 1, "Number of variations.", flag_values=values, lower_bound=1
-    )
-    define_temperature(values, 0.0, HIT_TEMPERATURE_HELP)
-    define_all_notes(values)
-    define_expectation(values)
-    define_generation(values)
+    flags.DEFINE_integer("num_outputs", 1, "Number of variations.", 1, flag_values=values)
+    define_generation(values, 0.0, expectation=True)
 
 
 def run(values: Any, positional: list[str]) -> int:
-    (source,) = check_arguments(positional, "IN.mid")
-
     def generate(model: Any, groove: Any) -> Output:
         return Output(model.vary(groove, values.amount, values.num_outputs, values.temperature))
 
-    command = GenerationCommand("vary", generate, values.num_outputs)
-    return run_on_files(values, source, command)
+    return run_on_files(values, positional, GenerationCommand("vary", generate, values.num_outputs))
