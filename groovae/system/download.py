@@ -1,7 +1,7 @@
-"""Files from elsewhere: fetched whole and checked by their SHA-256, or not at all.
+"""Download a file and verify its SHA-256.
 
-A file is known by its address, its SHA-256 and, where somebody has published it, its length. Any
-address that Python opens will do: https, http, ftp, and file:// for a copy on a disk.
+A file is known by its URL, its SHA-256 and, if published, its length. Any URL that Python opens
+will do: https, http, ftp, and file:// for a local copy.
 """
 
 import contextlib
@@ -24,7 +24,7 @@ Progress = Callable[[int], None]
 
 @dataclasses.dataclass(frozen=True)
 class RemoteFile:
-    """A file to fetch: its address, SHA-256, and length in bytes, None where it is not known."""
+    """A file to download: its URL, SHA-256, and length in bytes, or None if unknown."""
 
     url: str
     sha256: str
@@ -33,36 +33,41 @@ class RemoteFile:
 
 @contextlib.contextmanager
 def fetched(remote: RemoteFile, progress: Progress = lambda done_bytes: None) -> Iterator[BinaryIO]:
-    """Yields a file, read from its start, that is the one asked for; afterwards it is gone.
+    """Download a file and yield it, open at its start; it is deleted after the block.
 
     Args:
-      remote: What to fetch; where its length is not known, at most `MAX_BYTES`.
-      progress: Called with the bytes that have come so far.
+      remote: The file; if its length is unknown, at most `MAX_BYTES` are downloaded.
+      progress: Called with the number of bytes received so far.
 
     Raises:
-      UsageError: the address is none.
-      GroovaeError: it cannot be reached, what comes is another file, or there is no room for it.
+      UsageError: the URL is invalid.
+      GroovaeError: the download failed, its length or SHA-256 differs, or the disk is full.
     """
     with contextlib.ExitStack() as stack:
         with _as_groovae_error():
             file = stack.enter_context(tempfile.TemporaryFile())
-        digest, done = hashlib.sha256(), 0
+        done_bytes = 0
         for chunk in _chunks(remote.url):
             with _as_groovae_error():
                 file.write(chunk)
                 file.flush()
-            digest.update(chunk)
-            done += len(chunk)
-            progress(done)
-            if done > (remote.size or MAX_BYTES):
+            done_bytes += len(chunk)
+            progress(done_bytes)
+            if done_bytes > (remote.size or MAX_BYTES):
                 break
-        _check(remote, done, digest.hexdigest())
+        file.seek(0)
+        _check(remote, done_bytes, sha256_of(file))
         file.seek(0)
         yield file
 
 
 def sha256_of(file: BinaryIO) -> str:
-    """The SHA-256 of what is left to read of a file, in hexadecimal digits."""
+    """Return the SHA-256 of the rest of a file, in hexadecimal digits.
+
+    >>> import io
+    >>> sha256_of(io.BytesIO(b"groove"))[:16]
+    '82ee927c614909da'
+    """
     digest = hashlib.sha256()
     while chunk := file.read(CHUNK_BYTES):
         digest.update(chunk)
@@ -75,21 +80,21 @@ def _chunks(url: str) -> Iterator[bytes]:
             while chunk := response.read(CHUNK_BYTES):
                 yield chunk
     except (ValueError, http.client.InvalidURL) as error:
-        raise UsageError(f"{url}: this is not an address to fetch from ({error})") from error
+        raise UsageError(f"{url}: invalid URL ({error})") from error
     except (OSError, http.client.HTTPException) as error:
         reason = getattr(error, "reason", error)
         raise GroovaeError(
-            f"cannot fetch {url}: {reason}; try again, or name a mirror with --url"
+            f"cannot download {url}: {reason}; try again, or name a mirror with --url"
         ) from error
 
 
 def _check(remote: RemoteFile, size: int, sha256: str) -> None:
     if remote.size in (None, size) and sha256 == remote.sha256:
         return
-    expected = f"{remote.size:,} with" if remote.size else "SHA-256"
+    expected = f"{remote.size:,} bytes with " if remote.size else ""
     raise GroovaeError(
-        f"{remote.url}: this is not the expected file: {size:,} bytes with SHA-256 "
-        f"{sha256[:12]}..., expected {expected} {remote.sha256[:12]}..."
+        f"{remote.url}: not the expected file: {size:,} bytes with SHA-256 {sha256[:12]}..., "
+        f"expected {expected}SHA-256 {remote.sha256[:12]}..."
     )
 
 
@@ -99,6 +104,6 @@ def _as_groovae_error() -> Iterator[None]:
         yield
     except OSError as error:
         raise GroovaeError(
-            f"cannot write a temporary file: {error.strerror or error}; make room, or name another "
-            "folder for such files with TMPDIR"
+            f"cannot write a temporary file: {error.strerror or error}; free some space, or set "
+            "TMPDIR to another folder"
         ) from error

@@ -1,4 +1,4 @@
-"""Packages that not every install has."""
+"""Import optional packages."""
 
 import importlib
 from typing import Any
@@ -7,7 +7,7 @@ from groovae.errors import GroovaeError
 
 
 def need_package(name: str) -> Any:
-    """Imports a package of the extra `export`; raises a GroovaeError that says how to get it."""
+    """Import a package of the extra `export`; raise a GroovaeError with the install command."""
     try:
         return importlib.import_module(name)
     except ModuleNotFoundError as error:

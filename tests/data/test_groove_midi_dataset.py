@@ -151,12 +151,12 @@ def test_full_disk_raises(tmp_path: Path, server: Server, monkeypatch: pytest.Mo
     ("answer", "message"),
     [
         (b"HTTP/1.1 200 OK\r\nContent-Length: 99999\r\n\r\n" + GOOD[:100], "100 bytes|Incomplete"),
-        (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nff\r\nPK", "cannot fetch"),
+        (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nff\r\nPK", "cannot download"),
         (b"HTTP/1.1 404 Not Found\r\n\r\n", "Not Found"),
         (b"HTTP/1.1 500 Broken\r\n\r\n", "Broken"),
-        (b"HTTP/1.1 302 Go\r\nLocation: gopher://a/\r\n\r\n", "cannot fetch"),
-        (b"SSH-2.0-OpenSSH_9.6\r\n", "cannot fetch"),
-        (b"", "cannot fetch"),
+        (b"HTTP/1.1 302 Go\r\nLocation: gopher://a/\r\n\r\n", "cannot download"),
+        (b"SSH-2.0-OpenSSH_9.6\r\n", "cannot download"),
+        (b"", "cannot download"),
     ],
     ids=["cut", "cut chunk", "404", "500", "strange redirect", "not HTTP", "hung up"],
 )
