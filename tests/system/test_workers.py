@@ -1,4 +1,4 @@
-"""Many items over processes: the order, what is held meanwhile, and workers that die."""
+"""ordered_map: order, memory, errors, and workers that die."""
 
 import contextlib
 import ctypes
@@ -23,7 +23,7 @@ from groovae.system.workers import Lost, available_cores, ordered_map
 
 
 def children() -> list[int]:
-    """The workers that are not yet gone, or gone and not yet buried."""
+    """Return the processes of workers that are running or not yet joined."""
     return [process.pid or 0 for process in multiprocessing.active_children()]
 
 
@@ -31,7 +31,7 @@ def children() -> list[int]:
 
 
 @pytest.mark.parametrize("count", [1, 2, 5])
-def test_results_come_in_the_order_of_the_items(count: int) -> None:
+def test_results_are_in_input_order(count: int) -> None:
     def slow_first(item: int) -> int:
         time.sleep(0.05 if item % 7 == 0 else 0)
         return item * item
@@ -39,21 +39,21 @@ def test_results_come_in_the_order_of_the_items(count: int) -> None:
     assert list(ordered_map(slow_first, range(50), count)) == [i * i for i in range(50)]
 
 
-def test_no_items_start_no_process() -> None:
+def test_no_items_give_no_results() -> None:
     assert list(ordered_map(abs, [], 4)) == []
 
 
-def test_work_is_done_in_other_processes() -> None:
+def test_function_runs_in_worker_processes() -> None:
     pids = set(ordered_map(lambda _: os.getpid(), range(9), 3))
     assert os.getpid() not in pids
     assert 1 <= len(pids) <= 3
 
 
-def test_one_worker_is_another_process_too() -> None:
+def test_one_worker_is_a_separate_process() -> None:
     assert os.getpid() not in set(ordered_map(lambda _: os.getpid(), range(3), 1))
 
 
-def test_there_are_no_more_workers_than_items() -> None:
+def test_no_more_workers_than_items_start() -> None:
     results = ordered_map(abs, range(2), 50)
     assert next(results) == 0
     assert len(children()) == 2
@@ -61,7 +61,7 @@ def test_there_are_no_more_workers_than_items() -> None:
     assert children() == []
 
 
-def test_arrays_of_many_megabytes_pass() -> None:
+def test_large_arrays_are_returned() -> None:
     items = (np.full(1 << 20, i, np.float64) for i in range(6))
     results = ordered_map(lambda array: array + 1, items, 2)
     assert [(array.shape, array[-1]) for array in results] == [
@@ -69,7 +69,7 @@ def test_arrays_of_many_megabytes_pass() -> None:
     ]
 
 
-def test_available_cores_heed_the_affinity() -> None:
+def test_available_cores_follow_the_cpu_affinity() -> None:
     assert 1 <= available_cores() <= (os.cpu_count() or 1)
     if hasattr(os, "sched_setaffinity"):
         before = os.sched_getaffinity(0)
@@ -80,10 +80,10 @@ def test_available_cores_heed_the_affinity() -> None:
             os.sched_setaffinity(0, before)
 
 
-# What is held meanwhile
+# Memory
 
 
-def test_items_are_taken_no_sooner_than_needed() -> None:
+def test_items_are_consumed_lazily() -> None:
     taken = []
 
     def items() -> Iterator[int]:
@@ -98,8 +98,8 @@ def test_items_are_taken_no_sooner_than_needed() -> None:
     results.close()
 
 
-def test_finished_results_do_not_pile_up_behind_a_slow_item(tmp_path: Path) -> None:
-    """The first item waits for a file that is made once the others have filled what may wait."""
+def test_waiting_results_are_bounded_behind_a_slow_item(tmp_path: Path) -> None:
+    """The first item waits until the results of the others reach WAITING_BYTES."""
 
     def work(item: int) -> bytes:
         while item == 0 and not (tmp_path / "go").exists():
@@ -126,7 +126,7 @@ def test_finished_results_do_not_pile_up_behind_a_slow_item(tmp_path: Path) -> N
 @pytest.mark.parametrize(
     "error", [ValueError("broken"), GroovaeError("refused"), UsageError("wrong"), KeyError(3)]
 )
-def test_an_error_of_the_function_is_raised_in_its_turn(error: Exception) -> None:
+def test_error_of_the_function_is_raised_in_order(error: Exception) -> None:
     def work(item: int) -> int:
         if item == 3:
             raise error
@@ -137,11 +137,11 @@ def test_an_error_of_the_function_is_raised_in_its_turn(error: Exception) -> Non
     with pytest.raises(type(error)) as raised:
         next(results)
     assert raised.value.args == error.args
-    assert "in work" in str(raised.value.__cause__), "it tells where"
+    assert "in work" in str(raised.value.__cause__), "the worker's traceback is kept"
     assert children() == []
 
 
-class Wayward(Exception):
+class UnpicklableError(Exception):
     def __init__(self, one: int, two: int):
         super().__init__("only one")
 
@@ -149,22 +149,22 @@ class Wayward(Exception):
 @pytest.mark.parametrize(
     ("work", "words"),
     [(lambda _: 1 / 0, "division"), (lambda _: lambda: 0, "pickle")],
-    ids=["error", "result that cannot travel"],
+    ids=["error", "unpicklable result"],
 )
-def test_errors_travel(work: Any, words: str) -> None:
+def test_errors_are_raised_in_the_parent(work: Any, words: str) -> None:
     with pytest.raises(Exception, match=words):
         list(ordered_map(work, [1], 1))
 
 
-def test_an_error_that_cannot_travel_is_told() -> None:
+def test_unpicklable_error_is_a_runtime_error() -> None:
     def work(_: int) -> None:
-        raise Wayward(1, 2)
+        raise UnpicklableError(1, 2)
 
-    with pytest.raises(RuntimeError, match="Wayward: only one"):
+    with pytest.raises(RuntimeError, match="UnpicklableError: only one"):
         list(ordered_map(work, [1], 1))
 
 
-def test_an_error_of_the_items_ends_the_workers() -> None:
+def test_error_of_the_items_ends_the_workers() -> None:
     def items() -> Iterator[int]:
         yield 1
         raise ValueError("no more")
@@ -201,7 +201,7 @@ def die(item: Any) -> Any:
         ("sys.exit", "its worker ended with exit code 4"),
     ],
 )
-def test_a_worker_that_dies_costs_its_item(count: int, death: object, reason: str) -> None:
+def test_item_of_a_worker_that_dies_is_lost(count: int, death: object, reason: str) -> None:
     items = [0, death, 1, 2, death, death, 3]
     lost = Lost(reason)
     assert list(ordered_map(die, items, count)) == [0, lost, 1, 2, lost, lost, 3]
@@ -214,8 +214,8 @@ def be_busy(seconds: float) -> None:
         pass
 
 
-def test_a_stopped_process_loses_no_time() -> None:
-    """Ctrl-Z and fg: the time of a core stands still meanwhile."""
+def test_stopped_process_does_not_time_out() -> None:
+    """The limit is CPU time, so Ctrl-Z and `fg` do not count."""
 
     def stop_for_a_second(item: int) -> int:
         if item:
@@ -228,11 +228,11 @@ def test_a_stopped_process_loses_no_time() -> None:
 
 
 @pytest.mark.parametrize("seconds", [1e-9, math.inf])
-def test_any_time_may_be_given(seconds: float) -> None:
+def test_any_timeout_is_accepted(seconds: float) -> None:
     assert list(ordered_map(abs, [-1, 2], 2, timeout_seconds=seconds)) == [1, 2]
 
 
-def test_an_item_that_takes_too_long_is_lost() -> None:
+def test_item_over_the_time_limit_is_lost() -> None:
     items = [0, 60, 0, 60, 0]
     lost = Lost("took over 0.5 s of a core")
     assert list(ordered_map(be_busy, items, 2, timeout_seconds=0.5)) == [
@@ -241,7 +241,7 @@ def test_an_item_that_takes_too_long_is_lost() -> None:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="other systems have no such limit")
-def test_an_item_that_needs_too_much_memory_is_lost() -> None:
+def test_item_over_the_memory_limit_is_lost() -> None:
     def allocate(mib: int) -> int:
         return len(bytearray(mib << 20))
 
@@ -250,7 +250,7 @@ def test_an_item_that_needs_too_much_memory_is_lost() -> None:
 
 
 @pytest.mark.skipif(not os.path.exists("/proc/self"), reason="there is no /proc")
-def test_a_worker_killed_while_it_waits_costs_nothing() -> None:
+def test_no_item_is_lost_if_an_idle_worker_is_killed() -> None:
     def items() -> Iterator[int]:
         yield 0
         yield 1
@@ -260,22 +260,36 @@ def test_a_worker_killed_while_it_waits_costs_nothing() -> None:
                 time.sleep(0.001)
         yield 2
 
-    # One worker: it is idle whenever the next item is asked for.
+    # A single worker is idle whenever the next item is consumed.
     assert list(ordered_map(abs, items(), 1)) == [0, 1, 2]
 
 
 @pytest.mark.skipif(not os.path.exists("/proc/self"), reason="there is no /proc")
-def test_workers_go_first_when_memory_runs_out() -> None:
+def test_workers_are_killed_first_if_memory_runs_out() -> None:
     def score(_: int) -> str:
         return Path("/proc/self/oom_score_adj").read_text().strip()
 
     assert list(ordered_map(score, [0], 1)) == ["1000"]
 
 
-# Ends
+def test_without_fork_the_function_runs_in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    def work(item: int) -> int:
+        if item == 1:
+            raise MemoryError
+        return os.getpid()
+
+    monkeypatch.delattr(os, "fork")
+    first, lost, last = ordered_map(work, range(3), 2)
+    assert first == last == os.getpid()
+    assert isinstance(lost, Lost)
+    with pytest.raises(ZeroDivisionError):
+        list(ordered_map(lambda item: 1 / item, [1, 0], 2))
 
 
-def test_an_early_end_ends_the_workers() -> None:
+# Interrupts
+
+
+def test_closing_the_generator_ends_the_workers() -> None:
     results = ordered_map(lambda item: time.sleep(60 * (item > 0)), range(9), 3)
     next(results)
     assert len(children()) == 3
@@ -300,7 +314,7 @@ except KeyboardInterrupt:
 
 @contextlib.contextmanager
 def forever(timeout_seconds: float) -> Iterator[subprocess.Popen[str]]:
-    """A process with two workers busy for ever, whose hold of its stdout tells when they end."""
+    """Run a process with two workers in endless loops, which hold its stdout open."""
     command = [sys.executable, "-c", FOREVER, str(timeout_seconds)]
     with subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
@@ -315,25 +329,25 @@ def forever(timeout_seconds: float) -> Iterator[subprocess.Popen[str]]:
                 os.killpg(process.pid, signal.SIGKILL)
 
 
-def test_ctrl_c_ends_the_workers_without_a_word() -> None:
+def test_ctrl_c_ends_the_workers_silently() -> None:
     with forever(3600) as process:
-        os.killpg(process.pid, signal.SIGINT)  # a terminal sends it to all processes of a command
+        os.killpg(process.pid, signal.SIGINT)  # as a terminal does
         assert process.communicate(timeout=60) == ("", "")
         assert process.returncode == 130
 
 
-def test_workers_end_with_a_parent_that_was_killed() -> None:
+def test_workers_end_when_the_parent_is_killed() -> None:
     with forever(3) as process:
         process.kill()
-        assert process.communicate(timeout=60) == ("", ""), "the pipe ends with the last worker"
+        assert process.communicate(timeout=60) == ("", ""), "stdout is closed by the last worker"
 
 
-def test_ctrl_c_amidst_a_fork_is_not_lost() -> None:
-    """Python runs the fork's own hooks then, and loses what is raised in one of them."""
+def test_ctrl_c_during_a_fork_is_not_lost() -> None:
+    """Python drops exceptions that are raised in fork hooks."""
     script = (
         "import os, signal, threading, time\n"
         "from groovae.system.workers import ordered_map\n"
-        # A thread that takes the signal even where the main thread would not.
+        # A thread that receives the signal even if the main thread would not.
         "threading.Thread(target=time.sleep, args=(9,), daemon=True).start()\n"
         "def interrupt():\n"
         "    os.kill(os.getpid(), signal.SIGINT)\n"
