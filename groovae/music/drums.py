@@ -1,18 +1,17 @@
-"""The drum classes of GrooVAE, their pitches, and where percussion without a class would be played.
+"""Drum classes of GrooVAE, and the MIDI pitches that belong to them.
 
-A GrooVAE window has nine lanes, in the order of Magenta's `ROLAND_DRUM_PITCH_CLASSES`. A MIDI pitch
-that belongs to none of them (a clap, a cowbell) is left out by default; with the policy `nearest`
-it goes to the lane that `PERCUSSION` names, what a drummer without that instrument would hit:
-shakers and other timekeepers go to the hi-hat, bells to the ride's bell, wood and hand claps to the
-snare drum and its rim, hand drums to the toms by their pitch. Only the whistles have no place.
+A GrooVAE window has nine lanes, in the order of Magenta's `ROLAND_DRUM_PITCH_CLASSES`. MIDI pitches
+without a class (clap, cowbell) are dropped by default. With the policy `nearest` they get the class
+in `PERCUSSION`, what a drummer without that instrument would play: shakers the hi-hat, bells the
+ride, wood and claps the snare drum, hand drums the toms by pitch. Whistles are always dropped.
 
-A drum map says which pitches a class has, where grooves are written and read: `gm`, `roland`, or a
-JSON file of class names with a pitch or a list of pitches each, the first of which is written and
-all of which are read:
+A drum map gives the pitches of each class for reading and writing MIDI: `gm`, `roland`, or a JSON
+file that maps class names to a pitch or a list of pitches. All of them are read, and the first one
+is written:
 
     {"kick": 35, "closed hi-hat": [42, 44]}
 
-Classes that the file leaves out keep the pitches of `gm`, less those that it gives to another one.
+Classes missing in the file keep their pitches in `gm`, except those that the file gives to others.
 """
 
 import collections
@@ -35,7 +34,7 @@ KICK, SNARE, CLOSED_HIHAT, OPEN_HIHAT, LOW_TOM, MID_TOM, HIGH_TOM, CRASH, RIDE =
 DrumMap = tuple[tuple[int, ...], ...]
 
 DRUM_MAPS: dict[str, DrumMap] = {
-    # Magenta's REDUCED_DRUM_PITCH_CLASSES: nearly all percussion of General MIDI has a class.
+    # Magenta's REDUCED_DRUM_PITCH_CLASSES, with nearly all General MIDI percussion.
     "gm": (
         (36, 35),
         (38, 27, 28, 31, 32, 33, 34, 37, 39, 40, 56, 65, 66, 75, 85),
@@ -47,8 +46,8 @@ DRUM_MAPS: dict[str, DrumMap] = {
         (49, 52, 55, 57, 58),
         (51, 53, 59, 82),
     ),
-    # The sets of Magenta's ROLAND_DRUM_PITCH_CLASSES. It writes the rims of the mid and the high
-    # tom; here the head of each drum comes first.
+    # The sets of Magenta's ROLAND_DRUM_PITCH_CLASSES, with the head of each drum first; Magenta
+    # writes the rims of the mid and high toms.
     "roland": (
         (36,),
         (38, 37, 40),
@@ -63,8 +62,8 @@ DRUM_MAPS: dict[str, DrumMap] = {
 }
 GM = DRUM_MAPS["gm"]
 
-# General MIDI Level 2 percussion beyond the kit pieces that Roland's e-drums send: its name there,
-# and the class that `nearest` takes.
+# General MIDI Level 2 percussion that Roland's e-drums do not send: its name, and its class under
+# the policy `nearest`.
 PERCUSSION = {
     27: ("high Q", CLOSED_HIHAT),
     28: ("slap", SNARE),
@@ -113,19 +112,23 @@ NEAREST = {pitch: drum for pitch, (_, drum) in PERCUSSION.items() if drum is not
 
 
 def pitch_name(pitch: int) -> str:
-    """`39 (hand clap)`, or only the number where General MIDI has no name for it."""
+    """Return a pitch with its General MIDI name, if `PERCUSSION` has one.
+
+    >>> pitch_name(39), pitch_name(36)
+    ('39 (hand clap)', '36')
+    """
     return f"{pitch} ({PERCUSSION[pitch][0]})" if pitch in PERCUSSION else str(pitch)
 
 
 def read_drum_map(name_or_file: str) -> DrumMap:
-    """The pitches of each class.
+    """Return the pitches of each class.
 
     Args:
-      name_or_file: A key of `DRUM_MAPS`, or a JSON file as the module describes it.
+      name_or_file: A key of `DRUM_MAPS`, or a JSON file as described in the module docstring.
 
     Raises:
-      UsageError: there is neither such a map nor such a file.
-      GroovaeError: the file is no drum map, or leaves a class without a pitch.
+      UsageError: no such map or file.
+      GroovaeError: the file is not a drum map, or leaves a class without a pitch.
     """
     if name_or_file in DRUM_MAPS:
         return DRUM_MAPS[name_or_file]
@@ -137,7 +140,11 @@ def read_drum_map(name_or_file: str) -> DrumMap:
 
 
 def classes(drum_map: DrumMap) -> dict[int, int]:
-    """The class of each pitch that has one."""
+    """Return the class of each pitch in the map.
+
+    >>> classes(GM)[38] == SNARE
+    True
+    """
     return {pitch: drum for drum, pitches in enumerate(drum_map) for pitch in pitches}
 
 
@@ -147,8 +154,7 @@ def _read_json(file: str) -> Any:
     except FileNotFoundError as error:
         hint = _did_you_mean(file, DRUM_MAPS)
         raise UsageError(
-            f"there is neither a drum map nor a file called {file!r};{hint} "
-            f"take {', '.join(DRUM_MAPS)} or a JSON file"
+            f"no drum map or file {file!r};{hint} expected {', '.join(DRUM_MAPS)} or a JSON file"
         ) from error
     except (OSError, RuntimeError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
@@ -156,29 +162,29 @@ def _read_json(file: str) -> Any:
     try:
         return json.loads(text, object_pairs_hook=_without_repeats)
     except (ValueError, RecursionError) as error:
-        raise GroovaeError(f"{file}: cannot be read as JSON: {first_line(error)}") from error
+        raise GroovaeError(f"{file}: not valid JSON: {first_line(error)}") from error
 
 
 def _without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """Of a name that comes twice, JSON would silently keep the last."""
+    """Raise ValueError for a repeated name, of which JSON would silently keep the last."""
     for name, count in collections.Counter(name for name, _ in pairs).items():
         if count > 1:
-            raise ValueError(f"{reprlib.repr(name)} is there twice")
+            raise ValueError(f"duplicate name {reprlib.repr(name)}")
     return dict(pairs)
 
 
 def _pitches_by_class(given: Any) -> dict[int, tuple[int, ...]]:
-    """Checks what a file gives; raises ValueError with the rule that was broken."""
+    """Check the contents of a file; raise ValueError with the rule that is broken."""
     if not isinstance(given, dict):
-        raise ValueError('a drum map is an object such as {"kick": 35, "closed hi-hat": [42, 44]}')
+        raise ValueError('expected an object such as {"kick": 35, "closed hi-hat": [42, 44]}')
     pitches_of: dict[int, tuple[int, ...]] = {}
     taken: dict[int, str] = {}
     for name, value in given.items():
         if name not in CLASS_NAMES:
             hint = _did_you_mean(name, CLASS_NAMES)
             raise ValueError(
-                f"no drum class is called {reprlib.repr(name)};{hint} "
-                f"there are {', '.join(CLASS_NAMES)}"
+                f"no drum class {reprlib.repr(name)};{hint} expected one of "
+                f"{', '.join(CLASS_NAMES)}"
             )
         pitches = value if isinstance(value, list) else [value]
         for pitch in pitches:
@@ -192,12 +198,12 @@ def _pitches_by_class(given: Any) -> dict[int, tuple[int, ...]]:
 def _check_pitch(name: str, pitch: Any) -> None:
     if type(pitch) is not int or not 0 <= pitch <= 127:  # bool is a subclass of int
         raise ValueError(
-            f"a pitch of {name} must be a whole number from 0 to 127, got {reprlib.repr(pitch)}"
+            f"a pitch of {name} must be an integer from 0 to 127, got {reprlib.repr(pitch)}"
         )
 
 
 def _with_gm(given: dict[int, tuple[int, ...]]) -> DrumMap:
-    """Fills up with gm's pitches; raises ValueError where nothing is left for a class."""
+    """Add the other classes of gm; raise ValueError if a class has no pitch left."""
     taken = {pitch for pitches in given.values() for pitch in pitches}
     drum_map = tuple(
         given.get(drum, tuple(pitch for pitch in pitches if pitch not in taken))
@@ -205,10 +211,10 @@ def _with_gm(given: dict[int, tuple[int, ...]]) -> DrumMap:
     )
     for name, pitches in zip(CLASS_NAMES, drum_map, strict=True):
         if not pitches:
-            raise ValueError(f"no pitch is left for {name}; give it one")
+            raise ValueError(f"no pitch is left for {name}; add it to the map")
     return drum_map
 
 
-def _did_you_mean(name: str, among: Iterable[str]) -> str:
-    near = difflib.get_close_matches(name, among, n=1, cutoff=0.5)
-    return f" did you mean {near[0]}?" if near else ""
+def _did_you_mean(name: str, names: Iterable[str]) -> str:
+    matches = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
+    return f" did you mean {matches[0]}?" if matches else ""

@@ -1,13 +1,13 @@
-"""A MIDI file as a NoteSequence: what note_seq makes of it, by mido and pretty_midi alone.
+"""Read a MIDI file as a NoteSequence, as note_seq does, with mido and pretty_midi alone.
 
     from groovae.music.midi_reader import read_midi
     sequence = read_midi(Path("take.mid").read_bytes())
 
-Field by field it is that of note_seq's `midi_to_note_sequence`, which
-`tests/music/test_midi_reader.py` compares it with on the Groove MIDI Dataset and on damaged files.
-What differs: Ctrl-C stops it, where note_seq takes it for an error in the file, and a file that
-would take gigabytes or minutes is refused. mido is changed for the latter, and made faster; the
-tests fail when it no longer needs that.
+The result equals that of note_seq's `midi_to_note_sequence` field by field, which
+`tests/music/test_midi_reader.py` checks on the Groove MIDI Dataset and on damaged files. Unlike
+note_seq, it refuses files that would take gigabytes or minutes to parse, and does not report Ctrl-C
+as an error in the file. Both that limit and a speed-up patch mido; tests fail when a newer mido no
+longer needs the patches.
 """
 
 import io
@@ -20,16 +20,16 @@ from mido.midifiles import midifiles
 
 from groovae.music.note_sequence import NoteSequence
 
-MAX_TICKS = 50_000_000  # pretty_midi makes an array of all ticks: 0.4 GB, twice that for a moment
+MAX_TICKS = 50_000_000  # pretty_midi allocates an array of all ticks: 0.4 GB, briefly twice that
 MAX_DELTA = 1 << 40
 
 
 class BrokenMidi(Exception):
-    """What cannot be read as MIDI; in note_seq's words."""
+    """The file is not valid MIDI; the message is note_seq's."""
 
 
 class TooMuch(Exception):
-    """A file that is refused because of what it would take to convert it."""
+    """The file is refused because it would take too much time or memory to convert."""
 
     def __init__(self, reason: str, detail: str):
         super().__init__(reason, detail)
@@ -38,11 +38,11 @@ class TooMuch(Exception):
 
 
 def read_midi(midi: bytes) -> Any:
-    """The NoteSequence of the bytes of a MIDI file.
+    """Return the NoteSequence of the bytes of a MIDI file.
 
     Raises:
-      BrokenMidi: they are damaged, or no MIDI.
-      TooMuch: the file has over MAX_TICKS ticks, as one forged time is enough for.
+      BrokenMidi: the bytes are damaged, or not MIDI.
+      TooMuch: the file has over MAX_TICKS ticks, for which one forged delta time is enough.
     """
     try:
         parsed = mido.MidiFile(file=io.BytesIO(midi))
@@ -58,7 +58,7 @@ def read_midi(midi: bytes) -> Any:
 
 
 def _to_sequence(midi: Any) -> Any:
-    """The NoteSequence of a `PrettyMIDI`."""
+    """Convert a `PrettyMIDI`."""
     sequence = NoteSequence(ticks_per_quarter=midi.resolution)
     sequence.source_info.parser = NoteSequence.SourceInfo.PRETTY_MIDI
     sequence.source_info.encoding_type = NoteSequence.SourceInfo.MIDI
@@ -79,16 +79,16 @@ def _add_meters_and_keys(sequence: Any, midi: Any) -> None:
         added = sequence.time_signatures.add(time=meter.time, numerator=meter.numerator)
         try:
             added.denominator = meter.denominator
-        except ValueError as error:  # MIDI has room for 2^255
+        except ValueError as error:  # MIDI allows up to 2^255
             what = f"Invalid time signature denominator {meter.denominator}"
             raise BrokenMidi(what) from error
     for key in midi.key_signature_changes:
-        mode, tonic = divmod(key.key_number, 12)  # major is 0, minor 1, here and there
+        mode, tonic = divmod(key.key_number, 12)  # 0 is major and 1 minor in both formats
         sequence.key_signatures.add(time=key.time, key=tonic, mode=mode)
 
 
 def _add_events(sequence: Any, number: int, instrument: Any) -> None:
-    """Notes, pitch bends and control changes of an instrument."""
+    """Add the notes, pitch bends and control changes of an instrument."""
     common = {
         "instrument": number,
         "program": instrument.program,
@@ -111,10 +111,10 @@ def _add_events(sequence: Any, number: int, instrument: Any) -> None:
 
 
 def _read_variable_int(file: Any) -> int:
-    """mido's own, which makes one number of whatever bytes over 127 follow each other.
+    """Replace mido's function, which has no limit on the length of a number.
 
-    With a megabyte of 0xff, as damaged files have it, that takes minutes. Numbers over MAX_DELTA
-    are refused either way: as a time they are over MAX_TICKS, as a length over mido's own limit.
+    For a megabyte of 0xff, as in damaged files, that takes minutes. Numbers over MAX_DELTA are
+    refused either way: as a time they exceed MAX_TICKS, as a length mido's own limit.
     """
     delta = 0
     while delta < MAX_DELTA:
@@ -125,11 +125,11 @@ def _read_variable_int(file: Any) -> int:
     raise OSError("a number goes on for too long")
 
 
-# mido asks each byte whether it is a number, and an abstract class takes long to answer. A plain
-# type, asked first, says the same, and converting takes a tenth less.
+# mido checks each byte with isinstance against an abstract class, which is slow. Checking a plain
+# type first gives the same result, and converting takes a tenth less.
 checks.Integral = (int, checks.Integral)
 checks.Real = (int, checks.Real)
 mido_read_variable_int = midifiles.read_variable_int
 midifiles.read_variable_int = _read_variable_int
-# As note_seq has it: pretty_midi's own limit is of ten million ticks.
+# As in note_seq; pretty_midi's own limit is ten million ticks.
 pretty_midi.pretty_midi.MAX_TICK = 1e10

@@ -1,21 +1,21 @@
-"""Drum notes to a MIDI file: what the model says is what the file holds.
+"""Write drum notes to a MIDI file without losing hits or timing.
 
-One track on the drum channel, its tempo and 4/4 written, 1,920 ticks a quarter (a tick is 0.26 ms
-at 120 qpm) and for slow tempos a power of two times that, so that a tick is never over 0.6 ms. A
-hit is at most half a tick from its time. MIDI writes a tempo in whole microseconds a quarter, so
-seconds drift by up to half a microsecond with each quarter: in the first 100 bars of a groove, no
-hit is more than 0.5 ms off. The rules, each of which keeps a hit that a plain writer would lose:
+    write_midi("groove.mid", [Note(0.0, 0.1, 36, 100)], tempo_qpm=96)
 
-- A first hit played ahead of the beat would lie before the start of the file. The whole groove is
-  moved later by just that much (at most half a 16th), so that its timing stays as it is. With
-  `pickup` it is moved by whole bars instead, as few as suffice, so that it stays on the grid of a
-  sequencer, and the file is so much longer. Where no hit is early nothing moves.
-- Two hits of one pitch never cut each other: the first ends where the second begins, and of two
-  at the same instant the second comes one tick later.
-- A velocity is 1 to 127, since 0 would turn the note on into a note off; others become the nearest.
+The file has one track on the drum channel, with tempo and meter, at 1,920 ticks per quarter (0.26
+ms per tick at 120 qpm); for slow tempos the resolution is doubled until a tick is at most 0.6 ms.
+Hits are rounded to ticks. MIDI stores the tempo in whole microseconds per quarter, so times drift
+by up to half a microsecond per quarter: at most 0.5 ms in the first 100 bars.
 
-Nothing here needs TensorFlow or note_seq: a note is anything with `start_time` and `end_time` in
-seconds, `pitch` and `velocity`, such as the notes of a NoteSequence.
+- A first hit ahead of the beat would lie before the start of the file. The whole groove is moved
+  later by that much (at most half a 16th), which keeps its timing. With `pickup` it is moved by
+  whole bars instead, so that it stays on the grid of a sequencer, and the file gets longer.
+- Overlapping hits of one pitch are separated: the first ends where the second begins, and of two
+  at the same time, the second is one tick later.
+- Velocities are clipped to 1 to 127, since a note on with velocity 0 is a note off.
+
+A note is any object with `start_time` and `end_time` in seconds, `pitch` and `velocity`, such as a
+note of a NoteSequence.
 """
 
 import math
@@ -31,13 +31,13 @@ from groovae.errors import GroovaeError, UsageError
 from groovae.music.tempo import check_sequence, meter_of, tempo_of
 from groovae.system.atomic_files import atomic_write
 
-TICKS_PER_QUARTER = 1920  # at the usual tempos
+TICKS_PER_QUARTER = 1920  # from 52.1 qpm
 MAX_TICK_SECONDS = 0.6e-3
 QUARTERS_PER_BAR = 4
 DRUM_CHANNEL = 9
-MIN_TEMPO_QPM, MAX_TEMPO_QPM = 4.0, 1000.0  # the tempo event holds 24 bits of microseconds
+MIN_TEMPO_QPM, MAX_TEMPO_QPM = 4.0, 1000.0  # a tempo event holds 24 bits of microseconds
 MAX_BARS = 8000  # of 4/4, at the usual tempos
-MAX_TICKS = 1 << 26  # a delta time holds 28 bits, and the groove may be moved by as much again
+MAX_TICKS = 1 << 26  # a delta time holds 28 bits, and moving the groove may double it
 
 
 class Note(NamedTuple):
@@ -50,7 +50,7 @@ class Note(NamedTuple):
 
 
 class NoteLike(Protocol):
-    """What a note must have: a `Note`, or a note of a NoteSequence."""
+    """The attributes of a note: a `Note`, or a note of a NoteSequence."""
 
     @property
     def start_time(self) -> float: ...
@@ -70,24 +70,24 @@ def write_midi(
     pickup: bool = False,
     meter: tuple[int, int] = (4, 4),
 ) -> float:
-    """Writes drum notes to a MIDI file, atomically.
+    """Write drum notes to a MIDI file, atomically.
 
     Args:
       path: The file to write or replace.
-      notes: Drum notes in any order, their times in seconds at `tempo_qpm`.
-      tempo_qpm: Quarters a minute, 4 to 1000.
-      length_seconds: The file lasts at least this long, so that a loop keeps its last rest. No hit
-        that begins before its end rings on after it.
+      notes: Drum notes in any order, with times in seconds at `tempo_qpm`.
+      tempo_qpm: Quarters per minute, 4 to 1000.
+      length_seconds: Minimum length of the file, so that a loop keeps its last rest. Notes that
+        begin before this end also end before it.
       pickup: Move a groove with early hits later by whole bars of four quarters.
-      meter: The time signature, 4/4 or another way to write it, as 2/2.
+      meter: The time signature, 4/4 or an equivalent such as 2/2.
 
     Returns:
-      By how many milliseconds the groove was moved later, 0 if nothing lay before the start.
+      By how many milliseconds the groove was moved later, 0 if no hit was before the start.
 
     Raises:
       UsageError: the tempo is out of range.
-      GroovaeError: a time or velocity is not a finite number, a time is too far away for MIDI, a
-        pitch is not a whole number from 0 to 127, or the file cannot be written.
+      GroovaeError: a time or velocity is not finite, a time is too large for MIDI, a pitch is not
+        an integer from 0 to 127, or the file cannot be written.
     """
     midi, moved_ms = to_midi(notes, tempo_qpm, length_seconds, pickup, meter)
     with atomic_write(path) as temporary:
@@ -96,9 +96,9 @@ def write_midi(
 
 
 def write_sequence(path: str | os.PathLike[str], sequence: Any, pickup: bool = False) -> float:
-    """Writes the drums of a NoteSequence at its own tempo, and as long as it is; see `write_midi`.
+    """Write the drums of a NoteSequence, with its tempo, meter and length; see `write_midi`.
 
-    One without drums has all of its notes taken for such.
+    If no note is a drum, all notes are written.
     """
     check_sequence(sequence)
     drums = [note for note in sequence.notes if note.is_drum] or sequence.notes
@@ -107,9 +107,10 @@ def write_sequence(path: str | os.PathLike[str], sequence: Any, pickup: bool = F
 
 
 def numbered(path: str | os.PathLike[str], count: int) -> list[Path]:
-    """`path` itself for one file; for several `take-01.mid`, `take-02.mid`, ... of `take.mid`.
+    """Return `count` numbered paths, or `path` itself for one; `.mid` is added if missing.
 
-    `.mid` is added to a name that does not end with it, or with `.midi`.
+    >>> [path.name for path in numbered("take.mid", 2)]
+    ['take-01.mid', 'take-02.mid']
 
     Raises:
       UsageError: `path` is a folder.
@@ -133,14 +134,14 @@ def to_midi(
     pickup: bool = False,
     meter: tuple[int, int] = (4, 4),
 ) -> tuple[mido.MidiFile, float]:
-    """`write_midi` without the file: the `mido.MidiFile`, and the milliseconds it was moved."""
+    """Return a `mido.MidiFile` and how far it was moved in milliseconds; see `write_midi`."""
     if not MIN_TEMPO_QPM <= tempo_qpm <= MAX_TEMPO_QPM:
         raise UsageError(
-            f"tempo must lie between {MIN_TEMPO_QPM:g} and {MAX_TEMPO_QPM:g} bpm, got {tempo_qpm:g}"
+            f"tempo must be {MIN_TEMPO_QPM:g} to {MAX_TEMPO_QPM:g} bpm, got {tempo_qpm:g}"
         )
     ticks_per_quarter = _resolution(tempo_qpm)
     ticks_per_second = ticks_per_quarter * tempo_qpm / 60
-    length_ticks = _in_reach(length_seconds, ticks_per_second) * ticks_per_second
+    length_ticks = _checked_time(length_seconds, ticks_per_second) * ticks_per_second
     checked = [_checked(note, ticks_per_second) for note in notes]
     first_second = min((note.start_time for note in checked), default=0.0)
     moved_ticks = max(0.0, -first_second * ticks_per_second)
@@ -160,7 +161,11 @@ def to_midi(
 
 
 def _resolution(tempo_qpm: float) -> int:
-    """Ticks a quarter; at the slowest tempo 30,720, where MIDI has room for 32,767."""
+    """Return ticks per quarter; MIDI allows 32,767.
+
+    >>> _resolution(120), _resolution(MIN_TEMPO_QPM)
+    (1920, 30720)
+    """
     ticks = TICKS_PER_QUARTER
     while 60 / (ticks * tempo_qpm) > MAX_TICK_SECONDS:
         ticks *= 2
@@ -168,34 +173,32 @@ def _resolution(tempo_qpm: float) -> int:
 
 
 def _checked(note: NoteLike, ticks_per_second: float) -> Note:
-    """The note in Python's own numbers; raises GroovaeError for what MIDI cannot hold."""
+    """Return the note with Python numbers; raise GroovaeError if MIDI cannot represent it."""
     pitch, velocity = note.pitch, note.velocity
     if not (isinstance(pitch, Real) and 0 <= pitch <= 127 and pitch == int(pitch)):
         raise GroovaeError(
-            f"cannot write MIDI: a pitch is not a whole number from 0 to 127: {pitch}"
+            f"cannot write MIDI: pitch must be an integer from 0 to 127, got {pitch}"
         )
     if not (isinstance(velocity, Real) and math.isfinite(velocity)):
-        raise GroovaeError(f"cannot write MIDI: a velocity is not a finite number: {velocity}")
+        raise GroovaeError(f"cannot write MIDI: velocity must be finite, got {velocity}")
     return Note(
-        _in_reach(note.start_time, ticks_per_second),
-        _in_reach(note.end_time, ticks_per_second),
+        _checked_time(note.start_time, ticks_per_second),
+        _checked_time(note.end_time, ticks_per_second),
         int(pitch),
         min(127, max(1, round(velocity))),
     )
 
 
-def _in_reach(seconds: float, ticks_per_second: float) -> float:
+def _checked_time(seconds: float, ticks_per_second: float) -> float:
     if not (isinstance(seconds, Real) and abs(float(seconds)) * ticks_per_second <= MAX_TICKS):
-        raise GroovaeError(
-            f"cannot write MIDI: a time is not a finite number, or too far away: {seconds}"
-        )
+        raise GroovaeError(f"cannot write MIDI: a time is not finite or too large: {seconds} s")
     return float(seconds)
 
 
 def _spans(
     notes: Sequence[Note], moved_ticks: float, ticks_per_second: float
 ) -> list[tuple[int, int, int, int]]:
-    """(start tick, end tick, pitch, velocity) of each note, by pitch and time."""
+    """Return (start tick, end tick, pitch, velocity) of each note, sorted by pitch and time."""
 
     def tick(seconds: float) -> int:
         return round(seconds * ticks_per_second + moved_ticks)
@@ -217,7 +220,7 @@ def _track(
     meter: tuple[int, int],
     end_tick: int,
 ) -> mido.MidiTrack:
-    """One track with absolute ticks turned into deltas; a note off goes before a note on."""
+    """Return a track of delta times; at one tick, note offs come before note ons."""
     events = [(start, 1, pitch, velocity) for start, _, pitch, velocity in spans]
     events += [(end, 0, pitch, 0) for _, end, pitch, _ in spans]
     track = mido.MidiTrack()

@@ -1,10 +1,10 @@
-"""NoteSequence, without the rest of note_seq.
+"""Import NoteSequence without the rest of note_seq.
 
     from groovae.music.note_sequence import NoteSequence
 
-`import note_seq` takes 2.7 s, for bokeh, IPython and librosa. Its NoteSequence needs none of them:
-it is one generated file, which is loaded alone here, under its own name, so that there is only one
-NoteSequence in a process, whoever asks for it first.
+`import note_seq` takes 2.7 s, for bokeh, IPython and librosa. NoteSequence needs none of them: it
+is one generated file, which is loaded here under its own module name, so that a process has only
+one NoteSequence, whichever import comes first.
 """
 
 import importlib.util
@@ -19,10 +19,10 @@ MUSIC_PB2 = "note_seq.protobuf.music_pb2"
 
 
 def _music_pb2() -> Any:
-    """The module of NoteSequence, without the packages that it lies in.
+    """Return the module of NoteSequence, loaded without its parent packages.
 
-    A later `import note_seq` finds it in `sys.modules`. There must be no second one: protobuf
-    takes each message once.
+    A later `import note_seq` finds it in `sys.modules`. A second one would fail: protobuf registers
+    each message once.
     """
     if MUSIC_PB2 in sys.modules:
         return sys.modules[MUSIC_PB2]
@@ -36,7 +36,7 @@ def _music_pb2() -> Any:
 
 
 def _file_in(package: str) -> Path:
-    spec = importlib.util.find_spec(package)  # which imports nothing
+    spec = importlib.util.find_spec(package)  # without importing it
     if spec is None or spec.origin is None:
         raise GroovaeError(f"the package {package} is not installed: run `{NOTE_SEQ_INSTALL}`")
     return Path(spec.origin).parent / "protobuf" / "music_pb2.py"

@@ -1,17 +1,17 @@
-"""Drum grooves to look at: a picture in the order of drum notation, and a preview in plain text.
+"""Drum grooves as a picture, in the order of drum notation, and as a preview in plain text.
 
     from groovae.music.picture import draw, preview
     draw("groove.png", groove, title="funk, 96 bpm")
     print(preview(groove))
 
-Both place a groove on a grid of 16ths in 4/4, at its first tempo (120 qpm where it has none). A
-hit belongs to the 16th nearest to it; what is left is its offset, early or late. A lane is a drum
-class, the kick at the bottom and the cymbals at the top as in the five lines of drum notation;
-pitches of no class share a lane `other`, which is there only if it is needed.
+Both quantize a groove to 16ths in 4/4, at its first tempo (120 qpm by default). A hit belongs to
+the nearest 16th, and the difference is its offset, early or late. Each drum class has a lane, from
+the kick at the bottom to the cymbals at the top, as in drum notation; pitches without a class share
+a lane `other`, if there are any.
 
-The picture has four bars a line and at most MAX_BARS of them: of a longer groove it shows the first
-ones and says so. Each hit is a stem at its true time, as high as its velocity, whose foot reaches
-to the line of its 16th; its colour says the same, for all kinds of colour vision.
+The picture has four bars per line, and at most the first MAX_BARS bars. Each hit is a stem at its
+time, whose height is its velocity. A foot connects it to the line of its 16th, and the colour also
+shows its offset.
 """
 
 import contextlib
@@ -44,7 +44,7 @@ from groovae.system.atomic_files import atomic_write
 BAR_STEPS, BEAT_STEPS = 16, 4
 LINE_BARS = 4
 MAX_BARS = 32
-MAX_TITLE = 70  # letters
+MAX_TITLE = 70  # characters
 DPI = 150
 
 # From bottom to top, as in Weinberg's Guidelines for Drumset Notation (PAS, 1998).
@@ -52,12 +52,12 @@ NOTATION = (KICK, LOW_TOM, SNARE, MID_TOM, HIGH_TOM, RIDE, CLOSED_HIHAT, OPEN_HI
 OTHER = len(CLASS_NAMES)
 LANE_NAMES = (*CLASS_NAMES, "other")
 
-# Velocities from which a hit is medium (mezzo piano) and loud (forte).
+# Lowest velocities of medium (mezzo piano) and loud (forte) hits.
 MEDIUM, LOUD = 64, 96
 
-# The blue and the vermilion of Okabe and Ito's palette for all kinds of colour vision.
+# Blue and vermilion of Okabe and Ito's palette, which is safe for colour-blind readers.
 EARLY, ON_GRID, LATE = "#0072b2", "#333333", "#d55e00"
-FULL_COLOUR_STEPS = 0.25  # hits as far off as this have the full colour of early or late
+FULL_COLOUR_STEPS = 0.25  # the offset from which a hit has the full colour
 
 # Inches.
 _WIDTH, _LEFT, _RIGHT = 10.0, 1.15, 0.15
@@ -65,7 +65,7 @@ _TITLE, _TOP, _HEADER, _LANE, _GAP, _LEGEND = 0.32, 0.08, 0.28, 0.23, 0.14, 0.5
 
 
 class Hit(NamedTuple):
-    """A hit on the grid: its lane, its 16th from the start of the groove, and how it is played."""
+    """A hit on the grid: lane, 16th from the start of the groove, offset and velocity."""
 
     lane: int
     step: int
@@ -74,38 +74,38 @@ class Hit(NamedTuple):
 
 
 class Chart(NamedTuple):
-    """A groove in 16ths of 4/4."""
+    """A groove quantized to 16ths in 4/4."""
 
     hits: list[Hit]
     bars: int
     tempo_qpm: float
 
     def first(self, bars: int) -> "Chart":
-        """Only so many bars."""
+        """Return the first bars."""
         hits = [hit for hit in self.hits if hit.step < bars * BAR_STEPS]
         return Chart(hits, min(self.bars, bars), self.tempo_qpm)
 
 
 def figure(groove: Any, drum_map: DrumMap = GM, title: str = "") -> Any:
-    """Draws a groove.
+    """Draw a groove.
 
     Args:
       groove: A NoteSequence of drums, its times in seconds.
       drum_map: The drum map of its pitches.
-      title: Stands above it; cut where it is too long for a line.
+      title: Title of the picture, cut to one line.
 
     Returns:
       A `matplotlib.figure.Figure`, 10 inches wide and at most 23 high.
 
     Raises:
-      GroovaeError: a time or the tempo is not a finite number.
+      GroovaeError: a time or the tempo is not finite.
     """
-    whole = _on_grid(groove, drum_map)
+    whole = _quantize(groove, drum_map)
     grid = whole.first(MAX_BARS)
     cut = f"(bars 1 to {grid.bars} of {whole.bars:,})" if grid.bars < whole.bars else ""
     used = {hit.lane for hit in grid.hits}
     lanes = [*NOTATION, *([OTHER] if OTHER in used else [])]
-    page, lines, legend = _page(grid.bars, len(lanes), _headline(title, cut))
+    page, lines, legend = _page(grid.bars, len(lanes), _title_line(title, cut))
     for number, axes in enumerate(lines):
         bars = range(number * LINE_BARS, min((number + 1) * LINE_BARS, grid.bars))
         _draw_grid(axes, lanes, used, bars)
@@ -117,35 +117,45 @@ def figure(groove: Any, drum_map: DrumMap = GM, title: str = "") -> Any:
 def draw(
     path: str | os.PathLike[str], groove: Any, drum_map: DrumMap = GM, title: str = ""
 ) -> None:
-    """Writes a groove's `figure` as a PNG file, atomically.
+    """Write the `figure` of a groove as a PNG file, atomically.
 
     Raises:
       GroovaeError: as `figure`, or the file cannot be written.
     """
     page = figure(groove, drum_map, title)
     with atomic_write(path) as temporary, warnings.catch_warnings():
-        # The title may have letters that matplotlib's font has not.
+        # The title may have characters that matplotlib's font lacks.
         warnings.filterwarnings("ignore", "Glyph")
         page.savefig(temporary, format="png", dpi=DPI)
 
 
 def preview(groove: Any, drum_map: DrumMap = GM, width: int = 100, max_bars: int = 8) -> str:
-    """A groove as text, a letter for every 16th: `.` none, `o` soft, `x` medium, `X` loud.
+    """Return a groove as text, with a letter per 16th: `.` none, `o` soft, `x` medium, `X` loud.
+
+    >>> from groovae.music.note_sequence import NoteSequence
+    >>> groove = NoteSequence(total_time=2)
+    >>> for time, pitch, velocity in ((0, 36, 100), (0.5, 38, 110), (0.75, 38, 30), (1, 36, 80)):
+    ...     _ = groove.notes.add(start_time=time, pitch=pitch, velocity=velocity)
+    >>> print(preview(groove))
+           1
+    snare |.... X.o. .... ....|
+    kick  |X... .... x... ....|
+    o soft  x medium  X loud
 
     Args:
       groove: A NoteSequence of drums, its times in seconds.
       drum_map: The drum map of its pitches.
-      width: Columns; as many whole bars stand in a line as fit, and one where none does.
-      max_bars: How many bars are shown, 1 or more.
+      width: Columns; a line holds as many whole bars as fit, and at least one.
+      max_bars: Maximum number of bars, 1 or more.
 
     Returns:
-      Lines of ASCII, the last one without a line feed. A lane is there for each drum that is played
-      in these bars; of several hits of it in one 16th the loudest is shown.
+      ASCII lines, without a final newline. Only drums that are played in these bars have a lane.
+      Of several hits in one 16th, the loudest is shown.
 
     Raises:
-      GroovaeError: a time or the tempo is not a finite number.
+      GroovaeError: a time or the tempo is not finite.
     """
-    whole = _on_grid(groove, drum_map)
+    whole = _quantize(groove, drum_map)
     grid = whole.first(max(1, max_bars))
     text = _text(grid, width) if grid.hits else [f"no hit in {_bars(grid.bars)}"]
     if grid.bars < whole.bars:
@@ -153,14 +163,18 @@ def preview(groove: Any, drum_map: DrumMap = GM, width: int = 100, max_bars: int
     return "\n".join(text)
 
 
-def _headline(title: str, note: str) -> str:
-    """One line, of which the title is cut where both are too long for it."""
-    title, most = " ".join(title.split()), MAX_TITLE - len(note)
-    return f"{title if len(title) <= most else title[: most - 3] + '...'} {note}".strip()
+def _title_line(title: str, note: str) -> str:
+    """Return title and note in one line, with the title shortened if they do not fit.
+
+    >>> _title_line("funk, 96 bpm", "(bars 1 to 32 of 40)")
+    'funk, 96 bpm (bars 1 to 32 of 40)'
+    """
+    title, size = " ".join(title.split()), MAX_TITLE - len(note)
+    return f"{title if len(title) <= size else title[: size - 3] + '...'} {note}".strip()
 
 
 def _text(grid: Chart, width: int) -> list[str]:
-    """The lanes, line by line, and what their letters say."""
+    """Return the lanes of each line of bars, and a legend."""
     velocities = {hit[:2]: hit.velocity for hit in sorted(grid.hits, key=lambda h: h.velocity)}
     lanes = [i for i in (OTHER, *reversed(NOTATION)) if any(hit.lane == i for hit in grid.hits)]
     margin = max(len(LANE_NAMES[lane]) for lane in lanes) + 1
@@ -178,7 +192,7 @@ def _text(grid: Chart, width: int) -> list[str]:
 
 
 def _bar_text(velocities: dict[Any, int], lane: int, bar: int) -> str:
-    """`X... x..o .... x...|`"""
+    """Return one lane of a bar, such as `X... x..o .... x...|`."""
     steps = range(bar * BAR_STEPS, (bar + 1) * BAR_STEPS)
     letters = "".join(_letter(velocities.get((lane, step), 0)) for step in steps)
     return " ".join(letters[i : i + BEAT_STEPS] for i in range(0, BAR_STEPS, BEAT_STEPS)) + "|"
@@ -192,16 +206,16 @@ def _bars(count: int) -> str:
     return f"{count:,} bar" if count == 1 else f"{count:,} bars"
 
 
-def _on_grid(groove: Any, drum_map: DrumMap) -> Chart:
-    """As many bars as the groove is long, or more if hits need them."""
+def _quantize(groove: Any, drum_map: DrumMap) -> Chart:
+    """Quantize a groove to whole bars that hold its length and all its hits."""
     check_sequence(groove)
     qpm = tempo_of(groove)
     steps_per_second = qpm / 60 * BEAT_STEPS
     places = [note.start_time * steps_per_second for note in groove.notes]
     length = groove.total_time * steps_per_second
     if not (qpm > 0 and all(map(math.isfinite, [qpm, length, *places]))):
-        raise GroovaeError("cannot show a groove whose tempo or one of its times is no number")
-    # Rounding may have made whole bars a little longer.
+        raise GroovaeError("cannot draw a groove with a tempo or time that is not finite")
+    # Rounding errors must not add a bar.
     last = max(
         math.ceil(length / BAR_STEPS - 1e-6) - 1, *(place // BAR_STEPS for place in places), 0
     )
@@ -217,7 +231,7 @@ def _on_grid(groove: Any, drum_map: DrumMap) -> Chart:
 
 @contextlib.contextmanager
 def quiet_matplotlib() -> Iterator[None]:
-    """For the first import of matplotlib, which tells of its font cache."""
+    """Import matplotlib in this block, without its log lines about the font cache."""
     log = logging.getLogger("matplotlib")
     level = log.level
     log.setLevel(logging.ERROR)
@@ -232,7 +246,7 @@ def quiet_matplotlib() -> Iterator[None]:
 
 
 def _page(bars: int, lanes: int, title: str) -> tuple[Any, list[Any], Any]:
-    """A figure with its title, an Axes for each line of bars, and one for the legend."""
+    """Return a figure with its title, the Axes of each line of bars, and that of the legend."""
     with quiet_matplotlib():
         from matplotlib.backends.backend_agg import FigureCanvasAgg
         from matplotlib.figure import Figure
@@ -259,7 +273,7 @@ def _page(bars: int, lanes: int, title: str) -> tuple[Any, list[Any], Any]:
 
 
 def _draw_grid(axes: Any, lanes: list[int], used: set[int], bars: range) -> None:
-    """Lanes by name, bars by number, and lines that weigh less from bar to beat to 16th."""
+    """Draw lane names, bar numbers, and grid lines for bars, beats and 16ths."""
     steps, top = len(bars) * BAR_STEPS, len(lanes)
     weights = {1: (0.5, "0.87"), BEAT_STEPS: (0.8, "0.65"), BAR_STEPS: (1.3, "0.3")}
     for every, (weight, grey) in weights.items():
@@ -278,11 +292,11 @@ def _draw_grid(axes: Any, lanes: list[int], used: set[int], bars: range) -> None
 
 
 def _draw_hits(axes: Any, lanes: list[int], hits: list[Hit], first_bar: int) -> None:
-    """A stem for each hit, and its foot to the line of its 16th."""
+    """Draw the stem of each hit, and its foot to the line of its 16th."""
     from matplotlib.colors import LinearSegmentedColormap
 
     colours = LinearSegmentedColormap.from_list("offset", [EARLY, ON_GRID, LATE])
-    hits = sorted(hits, key=lambda hit: -hit.velocity)  # Soft ones in front of loud ones.
+    hits = sorted(hits, key=lambda hit: -hit.velocity)  # soft hits in front of loud ones
     lines = [hit.step - first_bar * BAR_STEPS for hit in hits]
     x = [line + hit.late_steps for line, hit in zip(lines, hits, strict=True)]
     bottom = [lanes.index(hit.lane) for hit in hits]
@@ -293,7 +307,7 @@ def _draw_hits(axes: Any, lanes: list[int], hits: list[Hit], first_bar: int) -> 
 
 
 def _draw_legend(axes: Any, tempo_qpm: float) -> None:
-    """What height and colour say, by hits of all kinds."""
+    """Draw example hits that explain height and colour."""
     full_ms = FULL_COLOUR_STEPS * 60_000 / tempo_qpm / BEAT_STEPS
     samples = [
         (0, 0.0, 16, "velocity 16"),

@@ -1,22 +1,21 @@
-"""Drum grooves as sound: rendered offline through a soundfont, no system package needed.
+"""Render drum grooves to audio with a soundfont, and play them.
 
     from groovae.music.sound import render, write_wav
     write_wav("groove.wav", groove)
 
-The synthesizer is TinySoundFont (the package tinysoundfont), the default soundfont the General MIDI
-one that comes with pretty_midi. The rules:
+The synthesizer is TinySoundFont (package tinysoundfont); the default soundfont is the General MIDI
+one of pretty_midi.
 
-- A hit sounds at its time to the sample (1/44,100 s) and rings out, however short its note is.
-  Where the first hits lie before time 0, the whole groove is moved later by just that much.
-- The sound ends one second after the groove does, or after its last hit where that is later.
-- All grooves are played at one level, which leaves room for a full kit. One that would clip all the
-  same is made quieter, as a whole, by just as much as it takes.
-- Soundfonts follow General MIDI. A groove with another drum map is played with the first General
-  MIDI pitch of each class, and so are Roland's hi-hats at 22 and 26 with any map; a pitch of no
-  class stays as it is.
+- Hits are placed to the sample (1/44,100 s) and ring out, however short the note is. If the first
+  hit is before time 0, the whole groove is moved later by that much.
+- The sound ends one second after the groove, or after its last hit if that is later.
+- All grooves have the same gain, with headroom for a full kit. A groove that would still clip is
+  scaled down as a whole.
+- Soundfonts follow General MIDI. With another drum map, each class is played with its first General
+  MIDI pitch, as are Roland's hi-hats (22 and 26) with any map. Other pitches are not changed.
 
-The synthesizer runs in a process of its own, since some damaged soundfonts crash it. Its blocks go
-to the file as they come, so that an hour of drums takes no more memory than a bar.
+The synthesizer runs in a separate process, because some damaged soundfonts crash it. Its output is
+written block by block, so memory does not grow with the length of the groove.
 """
 
 import contextlib
@@ -42,9 +41,9 @@ from groovae.system.atomic_files import atomic_write
 SAMPLE_RATE = 44100
 GAIN_DB = -3.0
 RING_SECONDS = 1.0  # after the end of the groove
-FADE_SECONDS = 0.2  # of that, so that a cymbal does not end in a click
-HOLD_SECONDS = 4.0  # some soundfonts loop a cymbal, which would never end if it were not let go
-MAX_SECONDS = 6 * 3600  # a WAV file ends at 4 GB, 6.7 hours
+FADE_SECONDS = 0.2  # at the end, so that a cymbal does not end in a click
+HOLD_SECONDS = 4.0  # to the note off, without which soundfonts that loop a cymbal never end
+MAX_SECONDS = 6 * 3600  # a WAV file holds 4 GB, 6.7 hours
 
 DEFAULT_SOUNDFONT = "TimGM6mb.sf2"
 DRUM_CHANNEL, DRUM_BANK = 9, 128
@@ -69,19 +68,19 @@ FilePath = str | os.PathLike[str]
 
 
 def render(groove: Any, drum_map: DrumMap = GM, soundfont: FilePath | None = None) -> np.ndarray:
-    """Renders a groove to samples; what `write_wav` writes.
+    """Render a groove to the samples that `write_wav` writes.
 
     Args:
       groove: A NoteSequence of drums, its times in seconds.
       drum_map: The drum map of its pitches.
-      soundfont: A .sf2 or .sf3 file; None takes the one of pretty_midi.
+      soundfont: A .sf2 or .sf3 file; pretty_midi's by default.
 
     Returns:
       int16 [samples, 2] at SAMPLE_RATE: left and right.
 
     Raises:
       GroovaeError: tinysoundfont is not installed, the soundfont cannot be read, is damaged or has
-        no drums, or the groove is longer than MAX_SECONDS or has a time that is no number.
+        no drums, or the groove is longer than MAX_SECONDS or has a non-finite time.
     """
     with tempfile.TemporaryDirectory() as folder:
         path = os.path.join(folder, "groove.wav")
@@ -94,7 +93,7 @@ def render(groove: Any, drum_map: DrumMap = GM, soundfont: FilePath | None = Non
 def write_wav(
     path: FilePath, groove: Any, drum_map: DrumMap = GM, soundfont: FilePath | None = None
 ) -> None:
-    """Writes a groove as a WAV file (16 bits, stereo, 44.1 kHz), atomically.
+    """Write a groove as a WAV file (16 bits, stereo, 44.1 kHz), atomically.
 
     Raises:
       GroovaeError: as `render`, or the file cannot be written.
@@ -107,29 +106,24 @@ def write_wav(
 
 
 def check_ready(soundfont: FilePath | None = None) -> str:
-    """Checks that there is a synthesizer and a soundfont for it.
-
-    Returns:
-      The path of the soundfont.
+    """Check that the synthesizer is installed and the soundfont valid; return its path.
 
     Raises:
-      GroovaeError: tinysoundfont is not installed, or the soundfont is none.
+      GroovaeError: tinysoundfont is not installed, or the file is not a soundfont.
     """
     if importlib.util.find_spec("tinysoundfont") is None:
         raise GroovaeError(
             f"sound needs the package tinysoundfont: run `{INSTALL}` "
-            "(on Python 3.13 this needs a C++ compiler)"
+            "(on Python 3.13 this takes a C++ compiler)"
         )
     return _find_soundfont(soundfont)
 
 
 def play(groove: Any, drum_map: DrumMap = GM, soundfont: FilePath | None = None) -> None:
-    """Plays a groove by the first of PLAYERS that can, and returns when it has ended.
-
-    Ctrl-C stops it.
+    """Play a groove with the first of PLAYERS that works, until it ends or Ctrl-C.
 
     Raises:
-      GroovaeError: as `render`, or there is no player, or none that plays.
+      GroovaeError: as `render`, or no player is installed, or all of them fail.
     """
     check_sequence(groove)
     players = [(path, *options) for name, *options in PLAYERS if (path := shutil.which(name))]
@@ -141,7 +135,7 @@ def play(groove: Any, drum_map: DrumMap = GM, soundfont: FilePath | None = None)
         write_wav(path, groove, drum_map, soundfont)
         failures = []
         for player in players:
-            failure = _failure([*player, path])
+            failure = _run_player([*player, path])
             if failure is None:
                 return
             failures.append(f"{os.path.basename(player[0])}: {failure}")
@@ -149,10 +143,10 @@ def play(groove: Any, drum_map: DrumMap = GM, soundfont: FilePath | None = None)
 
 
 def synthesize(soundfont: str) -> None:
-    """The process of the synthesizer: a score from stdin, its sound to stdout.
+    """Read a score from stdin and write its sound to stdout, in the process of the synthesizer.
 
-    The score is int64 [events, 3]: frame, pitch and velocity, where velocity 0 lets a drum go; the
-    last one only says where to end. The sound is float32 [frames, 2].
+    The score is int64 [events, 3]: frame, pitch and velocity, where velocity 0 is a note off. The
+    last event only marks the end. The sound is float32 [frames, 2].
     """
     tinysoundfont = importlib.import_module("tinysoundfont")
     score = np.frombuffer(sys.stdin.buffer.read(), np.int64).reshape(-1, 3)
@@ -178,9 +172,9 @@ def synthesize(soundfont: str) -> None:
 
 
 def _find_soundfont(soundfont: FilePath | None) -> str:
-    """The path of a file that says it is a soundfont and is as long as it says."""
+    """Return the path of a soundfont, after checking its header and length."""
     if soundfont is None:
-        # Importing pretty_midi would take long.
+        # Importing pretty_midi is slow.
         package = importlib.util.find_spec("pretty_midi")
         folders = package.submodule_search_locations if package else None
         soundfont = os.path.join(folders[0] if folders else "", DEFAULT_SOUNDFONT)
@@ -192,25 +186,25 @@ def _find_soundfont(soundfont: FilePath | None) -> str:
     except OSError as error:
         raise GroovaeError(f"cannot read the soundfont {path}: {error.strerror}") from error
     if header[:4] != b"RIFF" or header[8:] != b"sfbk":
-        raise _unusable(path, "it is not a SoundFont 2 file")
+        raise _unusable(path, "not a SoundFont 2 file")
     if size < 8 + int.from_bytes(header[4:8], "little"):
-        raise _unusable(path, "it is cut short")
+        raise _unusable(path, "truncated")
     return path
 
 
 def _unusable(soundfont: str, why: str) -> GroovaeError:
-    return GroovaeError(f"{soundfont}: cannot play this soundfont: {why}; take another .sf2 file")
+    return GroovaeError(f"{soundfont}: cannot use this soundfont: {why}; try another .sf2 file")
 
 
 def _score(groove: Any, drum_map: DrumMap) -> np.ndarray:
-    """What the synthesizer has to do, in order; see `synthesize`."""
+    """Return the events for the synthesizer in order; see `synthesize`."""
     check_sequence(groove)
     times = np.array([note.start_time for note in groove.notes], np.float64)
     start = min(0.0, times.min(initial=0.0))
     seconds = max(groove.total_time, times.max(initial=0.0)) - start + RING_SECONDS
     if not (np.isfinite(times).all() and seconds <= MAX_SECONDS):
         raise GroovaeError(
-            f"cannot render {seconds:,.0f} seconds of sound: {MAX_SECONDS:,} are the most"
+            f"cannot render {seconds:,.0f} seconds of sound; the maximum is {MAX_SECONDS:,}"
         )
     translated = _to_gm(drum_map)
     pitches = [translated.get(note.pitch, note.pitch) for note in groove.notes]
@@ -225,7 +219,7 @@ def _score(groove: Any, drum_map: DrumMap) -> np.ndarray:
 
 
 def _to_gm(drum_map: DrumMap) -> dict[int, int]:
-    """Pitch to the General MIDI pitch of the same drum, for the pitches that change."""
+    """Return the General MIDI pitch of the same drum, for each pitch that differs."""
     first = {pitch: GM[drum][0] for pitch, drum in classes(drum_map).items()}
     if drum_map == GM:
         return {pitch: to for pitch, to in first.items() if pitch not in GM_PERCUSSION}
@@ -233,7 +227,7 @@ def _to_gm(drum_map: DrumMap) -> dict[int, int]:
 
 
 def _write(path: Path, soundfont: str, score: np.ndarray, gain: float) -> float:
-    """Writes the sound as a WAV file, and returns its peak, which clips over 1, without `gain`."""
+    """Write a WAV file; return its peak before `gain`, where values over 1 clip."""
     peak, now, end = 0.0, 0, score[-1, 0]
     with (
         contextlib.closing(_blocks(soundfont, score)) as blocks,
@@ -253,12 +247,12 @@ def _write(path: Path, soundfont: str, score: np.ndarray, gain: float) -> float:
 
 
 def _blocks(soundfont: str, score: np.ndarray) -> Generator[np.ndarray, None, None]:
-    """The sound of a score, as float32 [up to _BLOCK_FRAMES, 2] by and by."""
+    """Yield the sound of a score in blocks, float32 [up to _BLOCK_FRAMES, 2]."""
     command = [sys.executable, "-c", _CHILD, soundfont, *sys.path]
     with (
-        tempfile.TemporaryFile() as talk,
+        tempfile.TemporaryFile() as stderr,
         subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=talk
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=stderr
         ) as synthesizer,
     ):
         try:
@@ -267,36 +261,41 @@ def _blocks(soundfont: str, score: np.ndarray) -> Generator[np.ndarray, None, No
             with contextlib.suppress(BrokenPipeError), synthesizer.stdin as stdin:
                 stdin.write(score.tobytes())
             while block := synthesizer.stdout.read(_BLOCK_FRAMES * _FRAME_BYTES):
-                frames = len(block) // _FRAME_BYTES  # a crash may leave part of one
+                frames = len(block) // _FRAME_BYTES  # the last one may be incomplete after a crash
                 sound = np.frombuffer(block, np.float32, 2 * frames).reshape(-1, 2)
                 if not np.isfinite(sound).all():
-                    raise _unusable(soundfont, "it is damaged")
+                    raise _unusable(soundfont, "damaged")
                 yield sound
             if synthesizer.wait() < 0:
-                raise _unusable(soundfont, "it is damaged")
+                raise _unusable(soundfont, "damaged")
             if synthesizer.returncode:
-                talk.seek(0)
-                raise _unusable(soundfont, _last_line(talk.read()))
+                stderr.seek(0)
+                raise _unusable(soundfont, _last_line(stderr.read()))
         finally:
             synthesizer.kill()
 
 
-def _failure(command: list[str]) -> str | None:
-    """Runs a player; why it failed, or None if it did not."""
+def _run_player(command: list[str]) -> str | None:
+    """Run a player; return why it failed, or None."""
     null, pipe = subprocess.DEVNULL, subprocess.PIPE
     try:
         with subprocess.Popen(command, stdin=null, stdout=null, stderr=pipe) as player:
             try:
-                _, talk = player.communicate()
+                _, stderr = player.communicate()
             except BaseException:
                 player.kill()
-                player.wait()  # On Ctrl-C Popen does not, and we may end before the player has.
+                player.wait()  # Popen does not on Ctrl-C, and the player would outlive us.
                 raise
     except OSError as error:
         return error.strerror or str(error)
-    return _last_line(talk) or "it failed" if player.returncode else None
+    return _last_line(stderr) or "it failed" if player.returncode else None
 
 
-def _last_line(talk: bytes) -> str:
-    lines = talk.decode("utf-8", "replace").split("\n")
+def _last_line(output: bytes) -> str:
+    """Return the last line that is not blank.
+
+    >>> _last_line(b"warning\\n no such device \\n\\n")
+    'no such device'
+    """
+    lines = output.decode("utf-8", "replace").split("\n")
     return next((line.strip() for line in reversed(lines) if line.strip()), "")

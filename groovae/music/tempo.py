@@ -4,16 +4,21 @@ from typing import Any
 
 from groovae.errors import UsageError
 
-DEFAULT_QPM = 120.0  # what MIDI and note_seq take where no tempo is given
+DEFAULT_QPM = 120.0  # the default of MIDI and note_seq
 
 
 def tempo_of(sequence: Any) -> float:
-    """The first tempo of a NoteSequence, in qpm."""
+    """Return the first tempo of a NoteSequence, in qpm.
+
+    >>> from groovae.music.note_sequence import NoteSequence
+    >>> tempo_of(NoteSequence())
+    120.0
+    """
     return sequence.tempos[0].qpm if sequence.tempos else DEFAULT_QPM
 
 
 def meter_of(sequence: Any) -> tuple[int, int]:
-    """Numerator and denominator of the first time signature of a NoteSequence."""
+    """Return numerator and denominator of the first time signature, 4/4 by default."""
     for meter in sequence.time_signatures:
         return meter.numerator, meter.denominator
     return 4, 4

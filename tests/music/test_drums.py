@@ -1,4 +1,4 @@
-"""Drum maps: Magenta's own, a user's file, and every way in which a file can be wrong."""
+"""Drum maps: the named ones, JSON files, and invalid files."""
 
 import json
 import math
@@ -24,13 +24,13 @@ from groovae.music.drums import (
 
 
 def in_file(folder: Path, content: Any) -> str:
-    """The path of a file that holds this, as JSON or as it is."""
+    """Write content, as JSON unless it is bytes, and return the path."""
     path = folder / "map.json"
     path.write_bytes(content if isinstance(content, bytes) else json.dumps(content).encode())
     return str(path)
 
 
-# Any classes with any pitches, none of which is in two.
+# Some classes with some pitches, none of which is in two classes.
 partial_maps = st.lists(
     st.integers(0, 127), min_size=len(CLASS_NAMES), max_size=60, unique=True
 ).flatmap(
@@ -44,17 +44,17 @@ partial_maps = st.lists(
 )
 
 
-# The maps that have names
+# Named maps
 
 
-def test_gm_is_magentas_own_map() -> None:
+def test_gm_equals_magentas_reduced_classes() -> None:
     from groovae.upstream import magenta_data
 
     theirs = magenta_data.REDUCED_DRUM_PITCH_CLASSES
     assert tuple(map(tuple, theirs)) == GM == read_drum_map("gm")
 
 
-def test_roland_has_magentas_sets_and_writes_the_heads() -> None:
+def test_roland_equals_magentas_classes_and_writes_the_heads() -> None:
     from groovae.upstream import magenta_data
 
     roland = read_drum_map("roland")
@@ -65,7 +65,7 @@ def test_roland_has_magentas_sets_and_writes_the_heads() -> None:
 
 
 @pytest.mark.parametrize("name", sorted(DRUM_MAPS))
-def test_each_pitch_is_in_one_class_and_each_class_has_a_pitch(name: str) -> None:
+def test_named_maps_have_disjoint_classes(name: str) -> None:
     assert_is_a_map(DRUM_MAPS[name])
 
 
@@ -75,7 +75,7 @@ def assert_is_a_map(drum_map: DrumMap) -> None:
     pitches = [pitch for each in drum_map for pitch in each]
     assert len(set(pitches)) == len(pitches)
     assert set(pitches) <= set(range(128))
-    # What is written for a class is read as that class, and so is all else that belongs to it.
+    # All pitches of a class, including the one that is written, are read as that class.
     assert [classes(drum_map)[each[0]] for each in drum_map] == list(range(len(CLASS_NAMES)))
     assert classes(drum_map) == {
         pitch: drum for drum, each in enumerate(drum_map) for pitch in each
@@ -85,26 +85,26 @@ def assert_is_a_map(drum_map: DrumMap) -> None:
 # Files
 
 
-def test_a_file_may_name_some_classes(tmp_path: Path) -> None:
+def test_file_may_contain_some_classes(tmp_path: Path) -> None:
     drum_map = read_drum_map(in_file(tmp_path, {"kick": 35, "closed hi-hat": [44, 42, 46]}))
     assert drum_map[KICK] == (35,)
     assert drum_map[CLOSED_HIHAT] == (44, 42, 46)
-    assert drum_map[OPEN_HIHAT] == (67, 72, 74, 79, 81, 26)  # less 46
+    assert drum_map[OPEN_HIHAT] == (67, 72, 74, 79, 81, 26)  # without 46
     others = set(range(len(CLASS_NAMES))) - {KICK, CLOSED_HIHAT, OPEN_HIHAT}
     assert all(drum_map[drum] == GM[drum] for drum in others)
     assert 36 not in classes(drum_map)
 
 
-def test_an_empty_file_of_names_is_gm(tmp_path: Path) -> None:
+def test_empty_object_is_gm(tmp_path: Path) -> None:
     assert read_drum_map(in_file(tmp_path, {})) == GM
 
 
-def test_a_file_may_have_a_byte_order_mark(tmp_path: Path) -> None:
+def test_file_may_have_a_byte_order_mark(tmp_path: Path) -> None:
     assert read_drum_map(in_file(tmp_path, b'\xef\xbb\xbf{"kick": 35}'))[KICK] == (35,)
 
 
 @given(partial_maps)
-def test_what_a_file_gives_is_what_is_read(
+def test_file_overrides_gm(
     tmp_path_factory: pytest.TempPathFactory, given_pitches: dict[str, list[int]]
 ) -> None:
     path = in_file(tmp_path_factory.getbasetemp(), given_pitches)
@@ -124,25 +124,25 @@ def test_what_a_file_gives_is_what_is_read(
         assert pitches == (kept[name] if name in kept else tuple(given_pitches[name]))
 
 
-# Anything else is one line
+# Invalid files
 
 
 @pytest.mark.parametrize(
     ("name", "words"),
-    [("rolland", "did you mean roland"), ("nowhere/map.json", "take gm, roland or a JSON file")],
+    [("rolland", "did you mean roland"), ("nowhere/map.json", "gm, roland or a JSON file")],
 )
-def test_neither_a_map_nor_a_file(name: str, words: str) -> None:
-    with pytest.raises(UsageError, match=f"neither a drum map nor a file called '{name}'.*{words}"):
+def test_missing_file_is_a_usage_error(name: str, words: str) -> None:
+    with pytest.raises(UsageError, match=f"'{name}'.*{words}"):
         read_drum_map(name)
 
 
-def test_a_folder_is_no_map(tmp_path: Path) -> None:
-    with pytest.raises(GroovaeError, match=f"cannot read the drum map {tmp_path}: Is a directory"):
+def test_folder_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(GroovaeError, match=f"{tmp_path}: Is a directory"):
         read_drum_map(str(tmp_path))
 
 
 @pytest.mark.parametrize("name", ["a\0b", "~nobody-of-that-name/map.json", "a" * 5000])
-def test_a_name_that_no_file_can_have(name: str) -> None:
+def test_impossible_file_name_is_an_error(name: str) -> None:
     with pytest.raises(GroovaeError, match="drum map") as raised:
         read_drum_map(name)
     assert "\n" not in str(raised.value)
@@ -151,18 +151,18 @@ def test_a_name_that_no_file_can_have(name: str) -> None:
 @pytest.mark.parametrize(
     ("content", "words"),
     [
-        (b"", "cannot be read as JSON"),
-        (b"kick: 35", "cannot be read as JSON"),
-        (b"\xff\xfe\xfd", "cannot be read as JSON"),
-        (b"[" * 100_000, "cannot be read as JSON"),
-        (b'{"kick": ' + b"9" * 5000 + b"}", "JSON|whole number"),
-        (b'{"kick": 35, "kick": 36}', "'kick' is there twice"),
-        ([35], "a drum map is an object such as"),
-        (None, "a drum map is an object such as"),
-        ({"kik": 35}, "no drum class is called 'kik'; did you mean kick\\? there are kick, snare"),
-        ({"Kick": 35}, "no drum class is called 'Kick'; did you mean kick\\?"),
-        ({"": 35}, "no drum class is called ''; there are kick"),
-        ({"kick": 128}, "a pitch of kick must be a whole number from 0 to 127, got 128"),
+        (b"", "JSON"),
+        (b"kick: 35", "JSON"),
+        (b"\xff\xfe\xfd", "JSON"),
+        (b"[" * 100_000, "JSON"),
+        (b'{"kick": ' + b"9" * 5000 + b"}", "JSON|integer"),
+        (b'{"kick": 35, "kick": 36}', "duplicate name 'kick'"),
+        ([35], "object such as"),
+        (None, "object such as"),
+        ({"kik": 35}, "'kik'; did you mean kick\\? .* kick, snare"),
+        ({"Kick": 35}, "'Kick'; did you mean kick\\?"),
+        ({"": 35}, "no drum class ''; .* kick"),
+        ({"kick": 128}, "kick must be an integer from 0 to 127, got 128"),
         ({"kick": [35, -1]}, "got -1"),
         ({"kick": 35.0}, "got 35.0"),
         ({"kick": True}, "got True"),
@@ -172,12 +172,12 @@ def test_a_name_that_no_file_can_have(name: str) -> None:
         (b'{"kick": [' + b"[" * 500 + b"]" * 500 + b"]}", r"got \[+\.\.\.\]+$"),
         ({"kick": {"pitch": 35}}, "got {'pitch': 35}"),
         ({"kick": math.nan}, "got nan"),
-        ({"kick": 35, "snare": [38, 35]}, "pitch 35 is in two classes, kick and snare"),
-        ({"kick": []}, "no pitch is left for kick; give it one"),
+        ({"kick": 35, "snare": [38, 35]}, "pitch 35 .* kick and snare"),
+        ({"kick": []}, "no pitch is left for kick"),
         ({"snare": [35, 36]}, "no pitch is left for kick"),
     ],
 )
-def test_a_file_that_is_no_map(tmp_path: Path, content: Any, words: str) -> None:
+def test_invalid_file_is_an_error(tmp_path: Path, content: Any, words: str) -> None:
     path = in_file(tmp_path, content)
     with pytest.raises(GroovaeError, match=words) as raised:
         read_drum_map(path)
@@ -186,5 +186,5 @@ def test_a_file_that_is_no_map(tmp_path: Path, content: Any, words: str) -> None
     assert not isinstance(raised.value, UsageError)
 
 
-def test_a_pitch_twice_in_one_class_is_there_once(tmp_path: Path) -> None:
+def test_repeated_pitch_of_a_class_is_kept_once(tmp_path: Path) -> None:
     assert read_drum_map(in_file(tmp_path, {"kick": [35, 36, 35]}))[KICK] == (35, 36)

@@ -1,4 +1,4 @@
-"""MIDI as it is read: what note_seq makes of it, but for what takes gigabytes or minutes."""
+"""read_midi equals note_seq's reader, except for files that take gigabytes or minutes."""
 
 import io
 import random
@@ -22,7 +22,7 @@ def _one_hit(delta: bytes) -> bytes:
 
 
 def outcome(read: Callable[[bytes], Any], midi: bytes) -> Any:
-    """The sequence, or the words of the error."""
+    """Return the sequence, or the message of the error."""
     try:
         return read(midi)
     except (BrokenMidi, note_seq.MIDIConversionError) as error:
@@ -32,21 +32,21 @@ def outcome(read: Callable[[bytes], Any], midi: bytes) -> Any:
 
 
 def assert_read_alike(midi: bytes, name: str) -> bool:
-    """Whether a file can be read; both ways must agree on that, and on every field or word."""
+    """Assert that both readers agree, fields or error; return whether the file is valid."""
     theirs = outcome(note_seq.midi_to_note_sequence, midi)
     assert outcome(read_midi, midi) == theirs, name
     return not isinstance(theirs, str)
 
 
 @pytest.mark.filterwarnings("ignore")
-def test_gmd_is_read_as_note_seq_does(gmd: Path) -> None:
-    """All of it as the original's records has the SHA-256 that test_preprocess.py knows."""
+def test_gmd_is_read_as_by_note_seq(gmd: Path) -> None:
+    """A sample of it; test_preprocess.py compares the SHA-256 of all records."""
     for path in sorted(gmd.rglob("*.mid"))[::10]:
         assert assert_read_alike(path.read_bytes(), str(path))
 
 
 @pytest.mark.filterwarnings("ignore")
-def test_odd_and_damaged_files_are_read_as_note_seq_does(gmd: Path) -> None:
+def test_odd_and_damaged_files_are_read_as_by_note_seq(gmd: Path) -> None:
     fills = sorted(gmd.glob("drummer1/session1/*_fill_4-4.mid"))[:60]
     files: dict[str, bytes] = {
         **{f"odd {i}": an_odd_beat(i) for i in range(200)},
@@ -70,7 +70,7 @@ def _is_small(midi: bytes) -> bool:
     return True
 
 
-def test_all_that_a_file_may_say_is_read_as_note_seq_does() -> None:
+def test_all_kinds_of_events_are_read_as_by_note_seq() -> None:
     events = (
         b"\0\xff\x51\3\x07\xa1\x20"  # tempo
         b"\0\xff\x58\4\7\3\x18\x08"  # 7/8
@@ -91,17 +91,17 @@ def test_all_that_a_file_may_say_is_read_as_note_seq_does() -> None:
 
 
 @pytest.mark.parametrize("delta", [b"\x81\0", b"\x80\x80\x80\x80\x83\x60", b"\x83\xff\x7f"])
-def test_lengths_are_read_as_note_seq_does(delta: bytes) -> None:
+def test_delta_times_are_read_as_by_note_seq(delta: bytes) -> None:
     assert assert_read_alike(_one_hit(delta), "hit")
     assert len(read_midi(_one_hit(delta)).notes) == 1
 
 
 @pytest.mark.parametrize("content", [b"", b"no MIDI", _one_hit(b"\1")[:-9], b"MThd\0\0\0\6" * 9])
-def test_errors_are_worded_as_note_seq_does(content: bytes) -> None:
+def test_errors_have_the_messages_of_note_seq(content: bytes) -> None:
     assert not assert_read_alike(content, "broken")
 
 
-def test_a_meter_beyond_numbers_is_an_error_as_for_note_seq() -> None:
+def test_huge_meter_denominator_is_an_error_as_for_note_seq() -> None:
     meter = b"\0\xff\x58\4\4\x40\x18\x08\0\xff\x2f\0"
     midi = b"MThd\0\0\0\6\0\0\0\1\x01\xe0MTrk" + len(meter).to_bytes(4, "big") + meter
     with pytest.raises(BrokenMidi, match="Invalid time signature denominator 1844674407370955161"):
@@ -109,7 +109,7 @@ def test_a_meter_beyond_numbers_is_an_error_as_for_note_seq() -> None:
     assert not assert_read_alike(midi, "meter")
 
 
-def test_note_seq_still_takes_ctrl_c_for_a_broken_file(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_note_seq_still_reports_ctrl_c_as_a_broken_file(monkeypatch: pytest.MonkeyPatch) -> None:
     def press_ctrl_c(_: Any) -> None:
         raise KeyboardInterrupt
 
@@ -120,7 +120,7 @@ def test_note_seq_still_takes_ctrl_c_for_a_broken_file(monkeypatch: pytest.Monke
         read_midi(b"")
 
 
-def test_note_seq_still_takes_a_forged_time_for_music() -> None:
+def test_note_seq_still_accepts_a_forged_time() -> None:
     midi = _one_hit(b"\x97\xec\x80\0")  # 49.9 million ticks
     assert note_seq.midi_to_note_sequence(midi).total_time > 50_000
     assert midi_reader.pretty_midi.pretty_midi.MAX_TICK > 1e9, "and would so for 7 GB"
@@ -129,7 +129,7 @@ def test_note_seq_still_takes_a_forged_time_for_music() -> None:
         read_midi(midi)
 
 
-def test_mido_still_makes_one_number_of_many_bytes() -> None:
+def test_mido_still_reads_numbers_of_any_length() -> None:
     read, ours = midi_reader.mido_read_variable_int, midi_reader.midifiles.read_variable_int
     many = b"\xff" * 1000 + b"\1"
     assert read(io.BytesIO(many)) > 2**7000
@@ -142,7 +142,7 @@ def test_mido_still_makes_one_number_of_many_bytes() -> None:
             read_one(io.BytesIO(b"\xff"))
 
 
-def test_mido_still_asks_an_abstract_class_of_each_byte() -> None:
+def test_mido_still_checks_bytes_against_an_abstract_class() -> None:
     code = (
         "import numbers\n"
         "from mido.messages import checks\n"

@@ -1,4 +1,4 @@
-"""Grooves to look at: every hit is where it was played, in the picture and in the text."""
+"""Pictures and previews show every hit in its place."""
 
 import math
 import os
@@ -32,7 +32,7 @@ class Tempo(NamedTuple):
 
 
 class Groove(NamedTuple):
-    """As much of a NoteSequence as a groove needs."""
+    """The fields of a NoteSequence that pictures use."""
 
     notes: Sequence[Note] = ()
     total_time: float = 0.0
@@ -62,7 +62,7 @@ def groove_of(played: Sequence[tuple[int, float, int, int]]) -> Groove:
 
 
 def read(text: str) -> dict[tuple[str, int], str]:
-    """The letters of a preview by lane and step, as a person reads them."""
+    """Parse a preview into letters by lane and step."""
     letters: dict[tuple[str, int], str] = {}
     first = 0
     for line in text.splitlines():
@@ -80,11 +80,11 @@ def letter(velocity: int) -> str:
     return "o" if velocity < MEDIUM else "x" if velocity < LOUD else "X"
 
 
-# The preview
+# Previews
 
 
 @given(st.lists(hits, max_size=60), st.integers(10, 200))
-def test_every_hit_is_a_letter_in_its_column(
+def test_preview_has_a_letter_for_every_hit(
     played: list[tuple[int, float, int, int]], width: int
 ) -> None:
     loudest: dict[tuple[str, int], int] = {}
@@ -96,7 +96,7 @@ def test_every_hit_is_a_letter_in_its_column(
 
 
 @given(st.lists(hits, max_size=60), st.integers(35, 200), st.integers(1, 9))
-def test_lines_are_ascii_and_keep_the_width(
+def test_preview_lines_are_ascii_and_fit_the_width(
     played: list[tuple[int, float, int, int]], width: int, max_bars: int
 ) -> None:
     text = preview(groove_of(played), width=width, max_bars=max_bars)
@@ -105,7 +105,7 @@ def test_lines_are_ascii_and_keep_the_width(
     assert all(len(line) <= width and line == line.rstrip() for line in text.split("\n"))
 
 
-def test_a_preview_looks_like_this() -> None:
+def test_preview_of_a_beat() -> None:
     groove = bars(2, *(hit(4 * i) for i in range(8)), hit(4.2, SNARE, 70), hit(29.7, SNARE, 30))
     assert preview(groove) == (
         "       1                   2\n"
@@ -115,20 +115,20 @@ def test_a_preview_looks_like_this() -> None:
     )
 
 
-def test_as_many_whole_bars_stand_in_a_line_as_fit() -> None:
+def test_preview_lines_hold_as_many_bars_as_fit() -> None:
     groove = bars(8, *(hit(16 * i) for i in range(8)))
     for width, count in ((46, 2), (45, 1), (26, 1), (5, 1), (0, 1), (-3, 1), (500, 8)):
         first_line = preview(groove, width=width).splitlines()[0]
         assert first_line.split() == [str(i + 1) for i in range(count)]
 
 
-def test_the_kick_is_at_the_bottom_and_what_has_no_class_at_the_top() -> None:
+def test_preview_lanes_go_from_the_kick_up_to_other() -> None:
     pitches = [*(pitches[0] for pitches in GM), COWBELL]
     text = preview(bars(1, *(hit(i, pitch) for i, pitch in enumerate(pitches))))
     assert [line.split("|")[0].strip() for line in text.splitlines()[1:-1]] == LANES[::-1]
 
 
-def test_bars_that_are_not_shown_are_counted_and_bring_no_lanes() -> None:
+def test_preview_counts_the_bars_that_it_leaves_out() -> None:
     groove = bars(20, hit(0), hit(16 * 10, CRASH))
     text = preview(groove)
     assert text.endswith("\n... and 12 bars more")
@@ -138,32 +138,32 @@ def test_bars_that_are_not_shown_are_counted_and_bring_no_lanes() -> None:
     assert preview(groove, max_bars=0) == preview(groove, max_bars=1)
 
 
-def test_an_empty_groove_says_so() -> None:
+def test_preview_of_an_empty_groove() -> None:
     assert preview(bars(4)) == "no hit in 4 bars"
     assert preview(Groove()) == "no hit in 1 bar"
     assert preview(bars(12)) == "no hit in 8 bars\n... and 4 bars more"
 
 
-def test_hits_around_the_ends_are_in_the_first_and_last_column() -> None:
+def test_hits_near_the_ends_are_in_the_first_and_last_column() -> None:
     text = preview(bars(1, hit(-0.3, SNARE), hit(15.4), hit(15.9, CRASH)))
     assert read(text) == {("snare", 0): "X", ("kick", 15): "X", ("crash", 15): "X"}
 
 
-def test_a_hit_past_the_end_makes_the_groove_longer() -> None:
+def test_hit_after_the_end_adds_bars() -> None:
     assert read(preview(bars(1, hit(16)))) == {("kick", 16): "X"}
 
 
-def test_bars_that_rounding_made_longer_are_still_whole() -> None:
+def test_rounding_errors_add_no_bar() -> None:
     groove = Groove([hit(0)], math.nextafter(4 * 2.0, 9), [Tempo(120.0)])
     assert preview(groove, width=200).splitlines()[0].split() == ["1", "2", "3", "4"]
 
 
-def test_the_tempo_is_that_of_the_groove() -> None:
+def test_tempo_of_the_groove_is_used() -> None:
     slow = Groove([hit(8)], 4.0, [Tempo(60.0)])
     assert read(preview(slow)) == {("kick", 4): "X"}
 
 
-def test_a_drum_map_names_the_lanes() -> None:
+def test_drum_map_assigns_the_lanes() -> None:
     assert read(preview(bars(1, hit(0, 43)), GM)) == {("low tom", 0): "X"}
     assert read(preview(bars(1, hit(0, 56)), DRUM_MAPS["roland"])) == {("other", 0): "X"}
 
@@ -178,30 +178,30 @@ def test_a_drum_map_names_the_lanes() -> None:
         Groove([hit(0)], 1.0, [Tempo(math.nan)]),
     ],
 )
-def test_what_is_no_number_is_an_error_of_one_line(groove: Groove, tmp_path: Path) -> None:
-    with pytest.raises(GroovaeError, match=r"^cannot show .* no number$"):
+def test_non_finite_times_and_tempos_are_errors(groove: Groove, tmp_path: Path) -> None:
+    with pytest.raises(GroovaeError, match="not finite"):
         preview(groove)
-    with pytest.raises(GroovaeError, match="no number"):
+    with pytest.raises(GroovaeError, match="not finite"):
         draw(tmp_path / "groove.png", groove)
     assert not list(tmp_path.iterdir())
 
 
-def test_a_length_beyond_all_measure_is_counted() -> None:
+def test_preview_counts_the_bars_of_a_huge_length() -> None:
     assert preview(Groove([hit(0)], 2e15)).endswith("... and 999,999,999,999,992 bars more")
 
 
-# The picture
+# Pictures
 
 
 def pixels(groove: Groove, **options: Any) -> np.ndarray:
-    """The picture as float [height, width, 3], 0 to 255."""
+    """Return the picture as float [height, width, 3], 0 to 255."""
     page = figure(groove, **options)
     page.canvas.draw()
     return np.asarray(page.canvas.buffer_rgba())[..., :3].astype(float)
 
 
 def stem(groove: Groove) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """What a single hit changes in the picture, but for the name of its lane.
+    """Return the pixels that a single hit changes, except the name of its lane.
 
     Returns:
       The rows and the columns it takes, and its mean colour.
@@ -214,13 +214,13 @@ def stem(groove: Groove) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 
 def place(groove: Groove, step: float) -> float:
-    """The column of a step of the first line."""
+    """Return the pixel column of a step in the first line."""
     return float(figure(groove).axes[0].transData.transform((step, 0))[0])
 
 
 @settings(max_examples=15)
 @given(st.integers(0, 63), st.floats(-0.45, 0.45), st.sampled_from([KICK, SNARE, CRASH]))
-def test_a_stem_stands_at_the_time_of_its_hit(step: int, late: float, pitch: int) -> None:
+def test_stem_is_at_the_time_of_its_hit(step: int, late: float, pitch: int) -> None:
     groove = bars(4, hit(step + late, pitch, 127))
     rows, columns, _ = stem(groove)
     upper_half = columns[rows < (rows.min() + rows.max()) / 2]  # without the foot
@@ -229,14 +229,14 @@ def test_a_stem_stands_at_the_time_of_its_hit(step: int, late: float, pitch: int
 
 @settings(max_examples=8)
 @given(st.lists(st.integers(1, 127), min_size=2, max_size=3, unique=True))
-def test_the_louder_the_higher(velocities: list[int]) -> None:
+def test_louder_hits_have_higher_stems(velocities: list[int]) -> None:
     heights = [len(set(stem(bars(1, hit(2, KICK, v)))[0])) for v in sorted(velocities)]
     assert heights == sorted(heights)
     if max(velocities) - min(velocities) > 16:
         assert heights[0] < heights[-1]
 
 
-def test_early_is_blue_and_late_is_red_and_a_foot_reaches_to_the_line() -> None:
+def test_early_is_blue_and_late_is_red_with_a_foot_to_the_line() -> None:
     for late in (-0.4, 0.4):
         groove = bars(1, hit(4 + late))
         _, columns, (red, _, blue) = stem(groove)
@@ -244,18 +244,18 @@ def test_early_is_blue_and_late_is_red_and_a_foot_reaches_to_the_line() -> None:
         assert columns.min() - 2 <= place(groove, 4) <= columns.max() + 2
 
 
-def test_a_hit_on_the_line_is_neither_red_nor_blue() -> None:
+def test_hit_on_the_line_is_grey() -> None:
     _, _, (red, green, blue) = stem(bars(1, hit(4)))
     assert max(red, green, blue) - min(red, green, blue) < 5
 
 
-def test_a_hit_before_the_start_is_left_of_the_first_line() -> None:
+def test_hit_before_the_start_is_left_of_the_first_line() -> None:
     groove = bars(4, hit(-0.45))
     _, columns, _ = stem(groove)
     assert columns.min() < place(groove, 0) - 5
 
 
-def test_the_kick_is_lowest_and_the_crash_highest() -> None:
+def test_kick_is_the_lowest_lane_and_crash_the_highest() -> None:
     rows = [stem(bars(1, hit(4, GM[drum][0])))[0].max() for drum in NOTATION]
     assert rows == sorted(rows, reverse=True)
     assert len(set(rows)) == len(NOTATION)
@@ -265,7 +265,7 @@ def names(page: Any) -> list[str]:
     return [text.get_text() for axes in page.axes for text in axes.texts]
 
 
-def test_lanes_bars_and_beats_have_their_names() -> None:
+def test_lanes_bars_and_beats_are_labelled() -> None:
     lines = names(figure(bars(6, hit(0))))
     assert [name for name in lines if name in LANES] == LANES[:-1] * 2
     assert {"1", "2", "3", "4", "5", "6"} <= set(lines)
@@ -274,18 +274,18 @@ def test_lanes_bars_and_beats_have_their_names() -> None:
     assert "31 ms early, or more" in lines
 
 
-def test_a_pitch_without_a_class_has_a_tenth_lane() -> None:
+def test_pitch_without_a_class_adds_a_lane() -> None:
     assert "other" in names(figure(bars(1, hit(0, COWBELL))))
     assert "other" not in names(figure(bars(1, hit(0, 42))))
 
 
-def test_four_bars_stand_in_a_line() -> None:
+def test_lines_have_four_bars() -> None:
     assert [len(figure(bars(count)).axes) - 1 for count in (1, 4, 5, 8, 9)] == [1, 1, 2, 2, 3]
     early_for_bar_5 = bars(8, hit(16 * 4 - 0.2))
     assert stem(early_for_bar_5)[0].min() > len(pixels(early_for_bar_5)) / 2
 
 
-def test_a_long_groove_is_cut_and_says_so() -> None:
+def test_long_groove_is_cut_with_a_note() -> None:
     page = figure(bars(200, hit(0), hit(16 * 100, COWBELL)), title="long")
     assert page.texts[0].get_text() == f"long (bars 1 to {MAX_BARS} of 200)"
     assert len(page.axes) - 1 == MAX_BARS / 4
@@ -293,7 +293,7 @@ def test_a_long_groove_is_cut_and_says_so() -> None:
 
 
 @pytest.mark.parametrize("title", ["w" * 300, "$x_1^$", r"\frac{", "two\nlines", "太鼓 🥁", ""])
-def test_any_title_is_one_line(
+def test_any_title_is_drawn_in_one_line(
     title: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     draw(tmp_path / "groove.png", bars(1, hit(0)), title=title)
@@ -303,14 +303,14 @@ def test_any_title_is_one_line(
     assert capfd.readouterr() == ("", "")
 
 
-def test_a_long_headline_ends_on_the_page() -> None:
+def test_long_title_fits_the_page() -> None:
     page = figure(bars(12_345), title="Funky drummers, " * 20)
     extent = page.texts[0].get_window_extent(page.canvas.get_renderer())
     assert extent.x1 <= page.bbox.width
 
 
 @pytest.mark.parametrize("groove", [Groove(), bars(1), bars(4, hit(0)), bars(200, hit(0, COWBELL))])
-def test_a_png_is_written_of_a_size_to_look_at(groove: Groove, tmp_path: Path) -> None:
+def test_png_has_the_documented_size(groove: Groove, tmp_path: Path) -> None:
     path = tmp_path / "folder" / "groove.png"
     draw(path, groove)
     with Image.open(path) as image:
@@ -320,19 +320,19 @@ def test_a_png_is_written_of_a_size_to_look_at(groove: Groove, tmp_path: Path) -
     assert os.listdir(path.parent) == ["groove.png"]
 
 
-def test_the_same_groove_gives_the_same_bytes(tmp_path: Path) -> None:
+def test_png_is_reproducible(tmp_path: Path) -> None:
     for name in ("a.png", "b.png"):
         draw(tmp_path / name, bars(2, hit(3.3)))
     assert (tmp_path / "a.png").read_bytes() == (tmp_path / "b.png").read_bytes()
 
 
-def test_a_place_that_cannot_be_written_is_an_error(tmp_path: Path) -> None:
+def test_unwritable_path_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("here already")
     with pytest.raises(GroovaeError, match="cannot write"):
         draw(tmp_path / "file" / "groove.png", bars(1))
 
 
-def test_all_hits_of_a_real_drummer_have_a_lane(gmd: Path) -> None:
+def test_all_hits_of_gmd_have_a_lane(gmd: Path) -> None:
     notes, now = [], 0.0
     for message in mido.MidiFile(gmd / "drummer1" / "session1" / "102_funk_95_beat_4-4.mid"):
         now += message.time
@@ -344,7 +344,7 @@ def test_all_hits_of_a_real_drummer_have_a_lane(gmd: Path) -> None:
 
 
 @pytest.mark.parametrize("cache", ["new", "file/no_folder_can_be_made_here"])
-def test_the_first_picture_of_a_machine_says_nothing_and_leaves_pyplot_alone(
+def test_first_picture_prints_nothing_and_does_not_import_pyplot(
     cache: str, tmp_path: Path
 ) -> None:
     (tmp_path / "file").touch()
