@@ -1,56 +1,106 @@
-"""A cluster of real processes on loopback, for the tests of training past one machine."""
+"""A cluster of real `groovae train` processes on loopback: 1 ps, 1 chief, 2 workers."""
 
 import contextlib
 import json
+import multiprocessing
+import os
 import signal
 import socket
-import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
 
-TIMEOUT_SECONDS = 600  # five processes that import TensorFlow on a busy machine
+from groovae.model.checkpoints import find_checkpoint
+from groovae.model.formats import step_of
+
+TIMEOUT_SECONDS = 600
 ALL = ("ps0", "chief0", "worker0", "worker1")
 
+# Processes forked from one that has imported TensorFlow, which takes 10 s of a core each otherwise.
+FORKSERVER = multiprocessing.get_context("forkserver")
+FORKSERVER.set_forkserver_preload(["groovae.training.train", "groovae.cli.commands.train"])
 
-class Processes:
-    """1 ps, 1 chief and 2 workers, each launched with a TF_CONFIG of its own."""
 
-    def __init__(self) -> None:
+class ClusterProcesses:
+    """The processes of a training in FOLDER/train, each in a folder of its own, FOLDER/NAME.
+
+    Args:
+      folder: The folder.
+      lost_after_seconds: Seconds until an unreachable ps counts as lost.
+      flags: Flags of `groovae train`.
+    """
+
+    def __init__(self, folder: Path, lost_after_seconds: float = 30, **flags: object):
+        self._folder, self._lost_after_seconds = folder, lost_after_seconds
+        flags["train_dir"] = folder / "train"
+        self._flags = [f"--{name}={value}" for name, value in flags.items()]
         ps, chief, *workers = (f"127.0.0.1:{port}" for port in free_ports(4))
         self._cluster = {"ps": [ps], "chief": [chief], "worker": workers}
-        self._running: dict[str, subprocess.Popen[bytes]] = {}
+        self._processes: dict[str, Any] = {}
 
-    def __enter__(self):
+    def __enter__(self) -> "ClusterProcesses":
         for name in ALL:
             self.start(name)
         return self
 
     def __exit__(self, *error: object) -> None:
-        for process in self._running.values():
+        for process in self._processes.values():
             process.kill()
-            process.wait()
-
-    def launch(self, name: str, tf_config: str) -> "subprocess.Popen[bytes]":
-        """Starts the process of this name."""
-        raise NotImplementedError
+            process.join()
 
     def start(self, name: str) -> None:
         task = {"type": name[:-1], "index": int(name[-1])}
-        self._running[name] = self.launch(
-            name, json.dumps({"cluster": self._cluster, "task": task})
-        )
+        tf_config = json.dumps({"cluster": self._cluster, "task": task})
+        (self._folder / name).mkdir(exist_ok=True)
+        arguments = (self._folder / name, tf_config, self._lost_after_seconds, self._flags)
+        self._processes[name] = FORKSERVER.Process(target=_train, args=arguments)
+        self._processes[name].start()
 
     def kill(self, name: str) -> None:
-        self._running[name].kill()
-        assert self._running[name].wait() == -signal.SIGKILL
+        self._processes[name].kill()
+        self._processes[name].join()
+        assert self._processes[name].exitcode == -signal.SIGKILL, self.log(name)
 
-    def signal(self, name: str, number: signal.Signals) -> None:
-        self._running[name].send_signal(number)
+    def interrupt(self, name: str) -> None:
+        os.kill(self._processes[name].pid, signal.SIGINT)
 
-    def is_running(self, name: str) -> bool:
-        return self._running[name].poll() is None
+    def exit_codes(self, *names: str) -> dict[str, int | None]:
+        """Return the exit codes when all have ended; None for one that has not in time."""
+        deadline = time.monotonic() + TIMEOUT_SECONDS
+        for name in names:
+            self._processes[name].join(max(0, deadline - time.monotonic()))
+        return {name: self._processes[name].exitcode for name in names}
 
-    def codes(self, *names: str) -> dict[str, int]:
-        """The exit codes, once all have ended."""
-        return {name: self._running[name].wait(TIMEOUT_SECONDS) for name in names}
+    def log(self, name: str) -> str:
+        return (self._folder / name / "log").read_text()
+
+    def step(self) -> int:
+        """Return the step of the last checkpoint."""
+        checkpoint = find_checkpoint(self._folder / "train")
+        return step_of(checkpoint) if checkpoint else 0
+
+    def wait_for_step(self, step: int) -> None:
+        """Wait until the chief has saved a checkpoint of that step or a later one."""
+        deadline = time.monotonic() + TIMEOUT_SECONDS
+        while self.step() < step:
+            assert time.monotonic() < deadline, self.log("chief0")
+            assert self._processes["chief0"].is_alive(), self.log("chief0")
+            time.sleep(0.2)
+
+
+def _train(folder: Path, tf_config: str, lost_after_seconds: float, flags: list[str]) -> None:
+    """Run `groovae train` in a forked process, as in one of its own."""
+    from groovae.cli.main import main
+    from groovae.training.distributed import runtime
+
+    os.chdir(folder)
+    log = os.open("log", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+    for descriptor in (1, 2):
+        os.dup2(log, descriptor)
+    os.environ["TF_CONFIG"] = tf_config
+    runtime.LOST_AFTER_SECONDS = lost_after_seconds
+    sys.exit(main(["train", *flags]))
 
 
 def free_ports(count: int) -> list[int]:

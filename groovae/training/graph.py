@@ -1,8 +1,8 @@
-"""The two graphs of Magenta's `music_vae_train.py`: one that trains and one that evaluates.
+"""The two graphs of Magenta's `music_vae_train.py`: one for training and one for evaluation.
 
-The model, its losses and the optimizer are Magenta's; batches come in through placeholders, in the
-order of `batches.Batch`, so that the graph runs in any TensorFlow session, on other machines too.
-Scalars go by the names under which Magenta shows them in TensorBoard.
+Model, losses and optimizer are Magenta's. Batches are fed through placeholders, in the order of
+`batches.Batch`, so that the graph runs in any TensorFlow session, on other machines too. Scalars
+have Magenta's TensorBoard names. Gradients are clipped in `clip_gradients`.
 """
 
 from dataclasses import dataclass
@@ -20,14 +20,14 @@ TRAINING_SCALARS = (
 
 @dataclass(frozen=True)
 class TrainingGraph:
-    """A graph that trains.
+    """A graph that trains a model.
 
     Attributes:
-      train_op: Does one step; its value is the global step after it.
-      inputs: The placeholders of a batch, by the model's name for them; None for what it has not.
-      global_step: The variable that counts the steps.
-      scalars: `TRAINING_SCALARS` of the step, as tensors.
-      optimizer: The optimizer, which workers that step together have further use for.
+      train_op: Runs one step; its value is the global step after it.
+      inputs: The placeholders of a batch by the model's argument names; None for unused controls.
+      global_step: The step counter variable.
+      scalars: The tensors of `TRAINING_SCALARS` by name.
+      optimizer: The optimizer, a SyncReplicasOptimizer for synchronous replicas.
     """
 
     train_op: Any
@@ -42,10 +42,10 @@ class EvaluationGraph:
     """A graph that evaluates a batch.
 
     Attributes:
-      inputs: The placeholders of a batch, as in a `TrainingGraph`.
-      global_step: The variable that counts the steps, on which the weight of the KL cost depends.
-      losses: By the name, the tensor whose value is the mean over the batch.
-      reset: Run it ahead of each batch, as Magenta's means go on from batch to batch.
+      inputs: The placeholders of a batch, as in `TrainingGraph`.
+      global_step: The step counter variable, which sets the weight of the KL cost.
+      losses: The mean of each loss over the batch, by name.
+      reset: Run it before each batch, since Magenta's means accumulate over batches.
     """
 
     inputs: dict[str, Any]
@@ -55,17 +55,18 @@ class EvaluationGraph:
 
 
 def feed(inputs: dict[str, Any], batch: Batch) -> dict[Any, Any]:
-    """The feed_dict of a batch; controls that the model does not have are left out."""
+    """Return the feed_dict of a batch, without controls that the model does not take."""
     pairs = zip(inputs.values(), batch, strict=True)
     return {tensor: value for tensor, value in pairs if tensor is not None}
 
 
 def training_graph(config: Any, num_sync_workers: int = 0) -> TrainingGraph:
-    """Builds the graph of `music_vae_train.train` in the default graph.
+    """Build the graph of `music_vae_train.train` in the default graph.
 
     Args:
-      config: A Config that was not built yet.
-      num_sync_workers: How many workers' gradients are applied together; 0 for each by itself.
+      config: A Config whose model was not built yet.
+      num_sync_workers: Number of replicas whose gradients are averaged and applied together; 0 if
+        each replica applies its own.
 
     Raises:
       UsageError: the hparams do not make a model.
@@ -76,71 +77,27 @@ def training_graph(config: Any, num_sync_workers: int = 0) -> TrainingGraph:
     if num_sync_workers:
         optimizer = tf.train.SyncReplicasOptimizer(optimizer, num_sync_workers)
     applied = optimizer.apply_gradients(
-        _clipped_gradients(optimizer.compute_gradients(model.loss), config.hparams),
+        clip_gradients(optimizer.compute_gradients(model.loss), config.hparams),
         global_step=model.global_step,
         name="train_step",
     )
     with tf.control_dependencies([applied]):
         step_done = model.global_step.read_value()
     graph = tf.get_default_graph()
-    # A summary's op is named as it is shown; its inputs are that name and the value.
+    # A summary op has the summary's name; its inputs are that name and the value.
     scalars = {name: graph.get_operation_by_name(name).inputs[1] for name in TRAINING_SCALARS}
     return TrainingGraph(step_done, inputs, model.global_step, scalars, optimizer)
 
 
-def evaluation_graph(config: Any) -> EvaluationGraph:
-    """Builds the graph of `music_vae_train.evaluate` in the default graph, with z = mu.
+def clip_gradients(gradients: list[tuple[Any, Any]], hparams: Any) -> list[tuple[Any, Any]]:
+    """Clip (gradient, variable) pairs by `hparams.clip_mode`, and summarise the global norm.
 
-    Args:
-      config: A Config that was not built yet; its `batch_size` is that of all batches.
-    """
-    model = _AtMu(config.model.encoder, config.model.decoder)
-    inputs = _build(model, config, is_training=False)
-    updates = model.eval(**inputs)
-    names = [summary.op.name for summary in tf.get_collection(tf.GraphKeys.SUMMARIES)]
-    losses = dict(zip(names, updates, strict=True))
-    return EvaluationGraph(inputs, model.global_step, losses, tf.local_variables_initializer())
-
-
-class _AtMu(MusicVAE):
-    """A MusicVAE that decodes the mean of the posterior where Magenta's draws from it.
-
-    A loss is then the same each time. The KL divergence is that of the whole posterior.
-    """
-
-    def encode(self, sequence: Any, sequence_length: Any, control_sequence: Any = None) -> Any:
-        posterior = super().encode(sequence, sequence_length, control_sequence)
-        posterior.sample = posterior.mean
-        return posterior
-
-
-def _build(model: Any, config: Any, is_training: bool) -> dict[str, Any]:
-    """Builds the model and its placeholders, with the static shapes that it needs."""
-    hparams, converter = config.hparams, config.data_converter
-    try:
-        model.build(hparams, converter.output_depth, is_training)
-    except ValueError as error:
-        raise UsageError(f"the hparams do not make a model: {first_line(error)}") from error
-    depths = {
-        "input_sequence": converter.input_depth,
-        "output_sequence": converter.output_depth,
-        "control_sequence": converter.control_depth,
-    }
-    sequences = {
-        name: tf.placeholder(tf.float32, [hparams.batch_size, None, depth], name) if depth else None
-        for name, depth in depths.items()
-    }
-    lengths = tf.placeholder(tf.int32, [hparams.batch_size], "sequence_length")
-    return {**sequences, "sequence_length": lengths}
-
-
-def _clipped_gradients(gradients: list[tuple[Any, Any]], hparams: Any) -> list[tuple[Any, Any]]:
-    """(gradient, variable) pairs, clipped by `hparams.clip_mode`, and the global norm's summary.
-
-    In the mode `global_norm`, a step whose norm reaches `grad_norm_clip_to_zero` is left out.
+    - "value": clip each element to [-grad_clip, grad_clip].
+    - "global_norm": scale all gradients by one factor so that their global norm is at most
+      `grad_clip`; set them to 0, which skips the step, from `grad_norm_clip_to_zero` on.
     """
     grads, variables = zip(*gradients, strict=True)
-    # Under another name, since two things called global_norm make TensorBoard show "global_norm_1".
+    # The op needs another name, or TensorBoard shows the summary as "global_norm_1".
     global_norm = tf.global_norm(grads, name="gradient_norm")
     tf.summary.scalar("global_norm", global_norm)
     if hparams.clip_mode == "value":
@@ -157,3 +114,52 @@ def _clipped_gradients(gradients: list[tuple[Any, Any]], hparams: Any) -> list[t
             f"hparam clip_mode must be value or global_norm, got {hparams.clip_mode!r}"
         )
     return list(zip(clipped, variables, strict=True))
+
+
+def evaluation_graph(config: Any) -> EvaluationGraph:
+    """Build the graph of `music_vae_train.evaluate` in the default graph, with z = mu.
+
+    Args:
+      config: A Config whose model was not built yet; every batch has its `batch_size`.
+
+    Raises:
+      UsageError: the hparams do not make a model.
+    """
+    model = _MusicVAEAtMu(config.model.encoder, config.model.decoder)
+    inputs = _build(model, config, is_training=False)
+    updates = model.eval(**inputs)
+    names = [summary.op.name for summary in tf.get_collection(tf.GraphKeys.SUMMARIES)]
+    losses = dict(zip(names, updates, strict=True))
+    return EvaluationGraph(inputs, model.global_step, losses, tf.local_variables_initializer())
+
+
+class _MusicVAEAtMu(MusicVAE):
+    """A MusicVAE that decodes the mean of the posterior instead of a sample.
+
+    This makes the losses deterministic. The KL divergence is still that of the whole posterior.
+    """
+
+    def encode(self, sequence: Any, sequence_length: Any, control_sequence: Any = None) -> Any:
+        posterior = super().encode(sequence, sequence_length, control_sequence)
+        posterior.sample = posterior.mean
+        return posterior
+
+
+def _build(model: Any, config: Any, is_training: bool) -> dict[str, Any]:
+    """Build the model; return placeholders with the static shapes that it needs."""
+    hparams, converter = config.hparams, config.data_converter
+    try:
+        model.build(hparams, converter.output_depth, is_training)
+    except ValueError as error:
+        raise UsageError(f"the hparams do not make a model: {first_line(error)}") from error
+    depths = {
+        "input_sequence": converter.input_depth,
+        "output_sequence": converter.output_depth,
+        "control_sequence": converter.control_depth,
+    }
+    sequences = {
+        name: tf.placeholder(tf.float32, [hparams.batch_size, None, depth], name) if depth else None
+        for name, depth in depths.items()
+    }
+    lengths = tf.placeholder(tf.int32, [hparams.batch_size], "sequence_length")
+    return {**sequences, "sequence_length": lengths}

@@ -1,11 +1,14 @@
-"""What happens around each step of the training loop, as session hooks.
+"""Session hooks that run around each step of the training loop.
 
-Their order matters: `FeedHook` first, and `DivergenceHook` before whoever saves checkpoints, so
-that no checkpoint holds what it refuses.
+Order them so that `FeedHook` comes first and `DivergenceHook` before `CheckpointHook`: no
+checkpoint is then saved after a step that diverged.
 """
 
 import collections
+import contextlib
 import math
+import signal
+import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -13,29 +16,29 @@ from pathlib import Path
 from typing import Any
 
 from groovae.data.batches import Batch
-from groovae.errors import GroovaeError
+from groovae.system.log import Log
 from groovae.training.graph import TrainingGraph, feed
 from groovae.training.metrics_csv import FILE, MetricsLog
 from groovae.upstream import tf
 
 LOG_EVERY_STEPS = 100
 MAX_SKIPPED_STEPS = 100
-PACE_STEPS = 100
+SPEED_OVER_STEPS = 100
 
 
 @dataclass(frozen=True)
 class Progress:
-    """A moment of a training.
+    """The state of a training after a step.
 
     Attributes:
-      step: The global step just done.
-      num_steps: Where it will stop; 0 for never.
-      epoch: How often all windows have been seen, such as 1.5.
-      scalars: What TensorBoard shows of the step, by its names there.
-      steps_per_second: The pace of the last `PACE_STEPS` steps, 0 at the first.
+      step: Global step, counted from 1.
+      num_steps: Step at which the training stops; 0 if it has no limit.
+      epoch: Passes over all windows so far, such as 1.5.
+      scalars: Scalars of the step by their TensorBoard names.
+      steps_per_second: Mean over the last `SPEED_OVER_STEPS` steps; 0 at the first step.
       windows_per_second: The same in windows.
-      seconds_left: At this pace; infinite where it is not known.
-      is_recorded: Whether metrics.csv got it: each 100th step, and the last of `num_steps`.
+      seconds_left: Estimated from `steps_per_second`; infinite if unknown.
+      is_recorded: Whether the step is in metrics.csv: each 100th step, and the last one.
     """
 
     step: int
@@ -53,7 +56,7 @@ class Progress:
 
 
 class FeedHook(tf.train.SessionRunHook):
-    """Feeds the batches, from the one on that belongs to the session's global step."""
+    """Feed the batches, starting with the one that belongs to the session's global step."""
 
     def __init__(self, graph: TrainingGraph, batches_from: Callable[[int], Iterator[Batch]]):
         self._graph, self._batches_from = graph, batches_from
@@ -66,19 +69,23 @@ class FeedHook(tf.train.SessionRunHook):
         return tf.train.SessionRunArgs(None, feed(self._graph.inputs, next(self._batches)))
 
 
-class DivergenceHook(tf.train.SessionRunHook):
-    """Stops a training that has gone wrong, before its checkpoints have.
+class TrainingDiverged(Exception):
+    """Training cannot continue after this step; the message gives the reason."""
 
-    A loss that is no number says that the model is spoilt. In the clip mode `global_norm`, a step
-    with too large a gradient is left out by setting all gradients to 0; when that goes on, nothing
-    is learned any more. In the mode `value` a gradient that is no number spoils the model at once.
+
+class DivergenceHook(tf.train.SessionRunHook):
+    """Raise TrainingDiverged when the loss or the gradients make further steps useless.
+
+    That is when the loss is not finite; with clip_mode=value, when the gradient norm is not finite;
+    with clip_mode=global_norm, when `MAX_SKIPPED_STEPS` steps in a row were skipped because the
+    gradient norm reached `grad_norm_clip_to_zero` (see `graph.clip_gradients`).
     """
 
     def __init__(self, graph: TrainingGraph, hparams: Any):
         self._scalars = {name: graph.scalars[name] for name in ("loss", "global_norm")}
         self._clips_by_norm = hparams.clip_mode == "global_norm"
         self._max_norm = hparams.grad_norm_clip_to_zero
-        self._skipped = 0
+        self._skipped_steps = 0
 
     def before_run(self, run_context: Any) -> Any:
         return tf.train.SessionRunArgs(self._scalars)
@@ -89,22 +96,18 @@ class DivergenceHook(tf.train.SessionRunHook):
             raise TrainingDiverged(f"the loss became {loss}")
         if not self._clips_by_norm:
             if not math.isfinite(norm):
-                raise TrainingDiverged(f"the gradient became {norm}")
+                raise TrainingDiverged(f"the gradient norm became {norm}")
             return
-        self._skipped = 0 if norm < self._max_norm else self._skipped + 1
-        if self._skipped == MAX_SKIPPED_STEPS:
+        self._skipped_steps = 0 if norm < self._max_norm else self._skipped_steps + 1
+        if self._skipped_steps == MAX_SKIPPED_STEPS:
             raise TrainingDiverged(
-                f"for {MAX_SKIPPED_STEPS} steps on end the gradient's norm, now {norm:.3g}, was "
-                f"not below grad_norm_clip_to_zero={self._max_norm:g}, and such steps are left out"
+                f"the last {MAX_SKIPPED_STEPS} steps were skipped: their gradient norms, now "
+                f"{norm:.3g}, reached grad_norm_clip_to_zero={self._max_norm:g}"
             )
 
 
-class TrainingDiverged(Exception):
-    """The training cannot go on from its last step; the message says why."""
-
-
 class LoggingHook(tf.train.SessionRunHook):
-    """Tells of each step, and adds a row to metrics.csv and TensorBoard at each 100th."""
+    """Report the progress of each step; write each 100th to metrics.csv and TensorBoard."""
 
     def __init__(
         self,
@@ -118,13 +121,15 @@ class LoggingHook(tf.train.SessionRunHook):
         self._graph, self._on_step = graph, on_step
         self._num_steps, self._num_windows = num_steps, num_windows
         self._windows_per_step = windows_per_step
-        self._train_dir, self._curve = train_dir, MetricsLog(train_dir / FILE)
-        self._seen: collections.deque[tuple[int, float]] = collections.deque(maxlen=PACE_STEPS + 1)
+        self._train_dir, self._metrics = train_dir, MetricsLog(train_dir / FILE)
+        self._recent_steps: collections.deque[tuple[int, float]] = collections.deque(
+            maxlen=SPEED_OVER_STEPS + 1
+        )
         self._step = 0
 
     def after_create_session(self, session: Any, coord: Any) -> None:
         self._step = int(session.run(self._graph.global_step))
-        self._curve.cut(self._step)
+        self._metrics.truncate(self._step)
 
     def before_run(self, run_context: Any) -> Any:
         return tf.train.SessionRunArgs([self._graph.train_op, self._graph.scalars])
@@ -137,39 +142,45 @@ class LoggingHook(tf.train.SessionRunHook):
         self._on_step(progress)
 
     def _progress(self, step: int, scalars: dict[str, float]) -> Progress:
-        # The pace counts from the end of the first step, which sets up the graph.
-        self._seen.append((step, time.monotonic()))
-        (first, began), (_, now) = self._seen[0], self._seen[-1]
-        # Other replicas do steps as well, so that a hundredth one may be theirs.
-        is_due = step // LOG_EVERY_STEPS > self._step // LOG_EVERY_STEPS or (
-            0 < self._num_steps <= step
-        )
+        # Time is counted from the end of the first step, which sets up the graph.
+        self._recent_steps.append((step, time.monotonic()))
+        (first_step, started), (_, now) = self._recent_steps[0], self._recent_steps[-1]
+        # Compare hundreds, as the exact multiple of 100 may be a step of another replica.
+        is_hundredth = step // LOG_EVERY_STEPS > self._step // LOG_EVERY_STEPS
         self._step = step
-        pace = (step - first) / (now - began) if step > first else 0.0
+        steps_per_second = (step - first_step) / (now - started) if step > first_step else 0.0
+        seconds_left = math.inf
+        if steps_per_second and self._num_steps:
+            seconds_left = max(0, self._num_steps - step) / steps_per_second
         return Progress(
             step,
             self._num_steps,
             step * self._windows_per_step / self._num_windows,
             scalars,
-            pace,
-            pace * self._windows_per_step,
-            max(0, self._num_steps - step) / pace if pace and self._num_steps else math.inf,
-            is_due,
+            steps_per_second,
+            steps_per_second * self._windows_per_step,
+            seconds_left,
+            is_recorded=is_hundredth or 0 < self._num_steps <= step,
         )
 
     def _record(self, progress: Progress) -> None:
-        ours = {"epoch": progress.epoch, "windows_per_second": progress.windows_per_second}
-        values = [tf.Summary.Value(tag=name, simple_value=value) for name, value in ours.items()]
+        rates = {"epoch": progress.epoch, "windows_per_second": progress.windows_per_second}
         writer = tf.summary.FileWriterCache.get(str(self._train_dir))
-        writer.add_summary(tf.Summary(value=values), progress.step)
-        self._curve.append({"step": progress.step, **progress.scalars, **ours})
+        writer.add_summary(scalar_summary(rates), progress.step)
+        self._metrics.append({"step": progress.step, **progress.scalars, **rates})
+
+
+def scalar_summary(scalars: dict[str, float]) -> Any:
+    """Return a TensorBoard summary of scalars by name."""
+    values = [tf.Summary.Value(tag=name, simple_value=value) for name, value in scalars.items()]
+    return tf.Summary(value=values)
 
 
 class CheckpointHook(tf.train.CheckpointSaverHook):
-    """Saves checkpoints, and counts the seconds to the next one from the end of the last.
+    """Save checkpoints, counting the seconds to the next one from the end of the last save.
 
-    TensorFlow counts from its beginning, so that with evaluations that take as long, each step
-    would get a checkpoint.
+    TensorFlow counts from the start of a save, evaluation included: if that takes as long as the
+    interval, it would save at each step.
     """
 
     def _save(self, session: Any, step: int) -> bool:
@@ -178,23 +189,57 @@ class CheckpointHook(tf.train.CheckpointSaverHook):
         return bool(should_stop)
 
 
-class Listener(tf.train.CheckpointSaverListener):
-    """Calls back for each checkpoint: `saved(step)` says whether to stop."""
+class StopRequest:
+    """A request to stop a training, made by a signal.
 
-    def __init__(self, saved: Callable[[int], bool], ended: Callable[[int], None]):
-        self._saved, self._ended = saved, ended
+    Attributes:
+      received: The signal, or None.
+      has_begun: Whether a step has run, so that there is something to save.
+    """
 
-    def after_save(self, session: Any, global_step_value: Any) -> bool:
-        return self._saved(int(global_step_value))
-
-    def end(self, session: Any, global_step_value: Any) -> None:
-        self._ended(int(global_step_value))
+    received: signal.Signals | None = None
+    has_begun = False
 
 
-def explained(spoilt: TrainingDiverged, checkpoint: str | None) -> GroovaeError:
-    """The error for a training that was stopped by `DivergenceHook`."""
-    last = f"The last good checkpoint is {checkpoint}. " if checkpoint else ""
-    return GroovaeError(
-        f"{spoilt}. {last}Run again with a smaller --hparams=learning_rate=... to go on from "
-        "there, or remove its files to go on from the one before"
-    )
+@contextlib.contextmanager
+def stop_signals() -> Iterator[StopRequest]:
+    """Turn the first SIGINT or SIGTERM into a request to stop after the current step.
+
+    A second signal has its usual effect at once, and so has the first one before the first step.
+    Does nothing outside of the main thread, which alone may handle signals.
+    """
+    request = StopRequest()
+    previous: dict[signal.Signals, Any] = {}
+
+    def restore() -> None:
+        for number, handler in previous.items():
+            signal.signal(number, handler)
+
+    def on_signal(number: int, frame: Any) -> None:
+        restore()
+        if request.has_begun:
+            request.received = signal.Signals(number)  # StopHook logs it
+        else:
+            signal.raise_signal(number)
+
+    if threading.current_thread() is threading.main_thread():
+        for number in (signal.SIGINT, signal.SIGTERM):
+            previous[number] = signal.signal(number, on_signal)
+    try:
+        yield request
+    finally:
+        restore()
+
+
+class StopHook(tf.train.SessionRunHook):
+    """End the training loop after a stop request."""
+
+    def __init__(self, request: StopRequest, log: Log):
+        self._request, self._log = request, log
+
+    def after_run(self, run_context: Any, run_values: Any) -> None:
+        self._request.has_begun = True
+        if self._request.received:
+            name = self._request.received.name
+            self._log(f"stopping on {name}; press again to stop immediately")
+            run_context.request_stop()

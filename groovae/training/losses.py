@@ -1,18 +1,18 @@
-"""Evaluates a checkpoint: the model's own losses on records, each window counted once.
+"""Evaluate a checkpoint: the model's own losses on records, averaged over all windows.
 
-The losses are those of Magenta's `music_vae_train.py --mode=eval`, by the names under which it
-shows them in TensorBoard. Where Magenta draws z from the posterior, here z = mu, so that the same
-checkpoint has the same losses each time. What the encoder is not to see is hidden as in training;
-note dropout, in the one config that has it, is drawn from a fixed seed.
+The losses are those of Magenta's `music_vae_train.py --mode=eval`, by their TensorBoard names.
+Where Magenta samples z from the posterior, here z = mu, so that the result is deterministic. The
+encoder's input is reduced as in training; note dropout, in the one config that has it, uses a fixed
+seed.
 
     loss                     losses/r_loss + losses/kl_beta * losses/kl_loss
-    losses/r_loss            reconstruction loss of a window, in nats and squared errors
-    losses/kl_loss           KL cost: nats of the posterior beyond the free bits
+    losses/r_loss            reconstruction loss of a window: nats and squared errors
+    losses/kl_loss           KL cost: nats of the posterior in excess of the free bits
     losses/kl_bits           KL divergence of the posterior from the prior, in bits
-    losses/kl_beta           the weight of the KL cost at the checkpoint's step
-    metrics/hits_loss        of a step: cross entropy of the hits, summed over the drums
-    metrics/velocities_loss  of a step: squared error, velocities from 0 to 1
-    metrics/offsets_loss     of a step: squared error, offsets from -1 to 1 in half steps
+    losses/kl_beta           weight of the KL cost at the checkpoint's step
+    metrics/hits_loss        per step: cross entropy of the hits in nats, summed over the drums
+    metrics/velocities_loss  per step: squared error of velocities in [0, 1], summed likewise
+    metrics/offsets_loss     per step: squared error of offsets in [-1, 1] half steps, likewise
 
 The reconstruction loss is the sum of the last three, times the steps of a window.
 
@@ -47,7 +47,16 @@ LOSSES = (
 
 @dataclass(frozen=True)
 class Evaluation:
-    """The losses of a checkpoint: its prefix and global step, and how many windows were seen."""
+    """The mean losses of a checkpoint.
+
+    Attributes:
+      checkpoint: Its prefix.
+      step: Its global step.
+      config: Its key in `CONFIG_MAP`.
+      windows: Number of windows evaluated.
+      losses: The means of `LOSSES` by name.
+      z: The latent that was decoded.
+    """
 
     checkpoint: str
     step: int
@@ -68,44 +77,45 @@ class Evaluation:
 
 
 class Evaluator:
-    """Evaluates one checkpoint after the other of one model on the same windows.
+    """Evaluates checkpoints of one model on the same windows.
 
     Attributes:
-      data: The account of these windows, by which others are told from them.
+      data: The report of these windows as a dict, which identifies them.
     """
 
     def __init__(self, config_name: str, config: Any, windows: CachedWindows):
-        """Takes a Config that was not built yet; the graphs are built when they are needed."""
+        """Take a Config whose model was not built yet; graphs are built when first needed."""
         self._name, self._config, self._windows = config_name, config, windows
         self._sessions: dict[int, _Session] = {}
         self.data = windows.report.as_dict()
 
     def evaluate(self, checkpoint: str) -> Evaluation:
-        """The means of all losses over all windows.
+        """Return the means of all losses over all windows.
 
         Raises:
-          GroovaeError: the checkpoint is damaged, gone, another model's, or spoilt.
+          GroovaeError: the checkpoint is damaged, missing or another model's, or its losses are
+            not finite.
         """
         sums: dict[str, float] = {}
-        fresh: set[int] = set()
+        restored: set[int] = set()
         for batch in evaluation_batches(self._windows, BATCH_SIZE):
             size = len(batch.lengths)
             session = self._session(size)
-            if size not in fresh:
+            if size not in restored:
                 session.restore(checkpoint, self._name)
-                fresh.add(size)
+                restored.add(size)
             for name, loss in session.losses(batch).items():
                 sums[name] = sums.get(name, 0.0) + size * loss
         means = {name: sums[name] / len(self._windows) for name in LOSSES}
         if not math.isfinite(means["loss"]):
             raise GroovaeError(
-                f"{checkpoint}: its losses are no numbers, as its training has failed; "
-                "take an older one"
+                f"{checkpoint}: its loss is {means['loss']}, as its training diverged; use an "
+                "older checkpoint"
             )
         return Evaluation(checkpoint, step_of(checkpoint), self._name, len(self._windows), means)
 
     def _session(self, batch_size: int) -> "_Session":
-        """The model's graph knows its batch size: one for full batches, one for the last."""
+        """Return the session for a batch size, which is fixed in a graph; the last may differ."""
         if batch_size not in self._sessions:
             self._sessions[batch_size] = _Session(copy.deepcopy(self._config), batch_size)
         return self._sessions[batch_size]
@@ -127,7 +137,7 @@ class _Session:
             self._session = tf.Session(graph=graph)
 
     def restore(self, checkpoint: str, config_name: str) -> None:
-        """Loads all variables; a checkpoint without the global step has it in its name."""
+        """Load all variables; a global step that is not stored is taken from the file name."""
         step = self._graph.global_step
         has_step = step.op.name in variable_shapes(checkpoint)
         variables = [v for v in self._variables if has_step or v is not step]
@@ -143,7 +153,7 @@ class _Session:
                 step.load(step_of(checkpoint), self._session)
 
     def losses(self, batch: Batch) -> dict[str, float]:
-        """The means of the batch."""
+        """Return the mean losses of a batch."""
         self._session.run(self._graph.reset)
         values = self._session.run(self._graph.losses, feed(self._graph.inputs, batch))
         return {name: float(value) for name, value in values.items()}
@@ -159,17 +169,17 @@ def evaluate(
     hparams: str | Sequence[str] = "",
     log: Log = no_log,
 ) -> Evaluation:
-    """Evaluates one checkpoint.
+    """Evaluate one checkpoint.
 
     Args:
-      checkpoint: A training folder, whose newest checkpoint is taken, a prefix, or a `.tar`.
-      data: What to evaluate on.
-      config: A key of `CONFIG_MAP`; needed only where `config.json` does not lie beside it.
+      checkpoint: A training folder, whose newest checkpoint is used, a prefix, or a `.tar`.
+      data: The records to evaluate on.
+      config: A key of `CONFIG_MAP`; needed only without a `config.json` beside the checkpoint.
       hparams: `name=value,...`; likewise.
-      log: Gets each line that tells what is about to happen.
+      log: Called with each line of progress.
 
     Raises:
-      GroovaeError: no checkpoint there, or it is damaged or another model's; no windows.
+      GroovaeError: no checkpoint, or it is damaged or another model's; no windows.
       UsageError: unknown config or hparams, or they contradict `config.json`.
     """
     prefix = need_checkpoint(checkpoint)

@@ -1,6 +1,6 @@
-"""metrics.csv: numbers by training step, for people without TensorBoard.
+"""metrics.csv: scalars by training step, readable without TensorBoard.
 
-The columns are `step` and the names under which TensorBoard shows the numbers.
+The columns are `step` and the TensorBoard names of the scalars.
 """
 
 import csv
@@ -16,38 +16,39 @@ Row = dict[str, float]
 
 
 class MetricsLog:
-    """The rows of a file, in the order of their steps.
+    """A table of scalars in a CSV file, one row per step in ascending order.
 
     Attributes:
-      rows: What the file holds; `step` is a number like the others.
+      rows: The content of the file; `step` is a float like the other values.
     """
 
     def __init__(self, path: str | os.PathLike[str]):
-        """Reads what is there.
+        """Read the file, if it exists.
 
         Raises:
-          GroovaeError: the file cannot be read, or holds something else.
+          GroovaeError: the file cannot be read or is not such a table.
         """
         self._path = Path(path)
         self.rows: list[Row] = _read(self._path)
 
     def append(self, row: Row) -> None:
-        """Adds a row, whose columns need not be those of the rows before."""
+        """Add a row; its columns may differ from those of earlier rows."""
         self._write([*self.rows, row])
 
-    def cut(self, last_step: int) -> None:
-        """Forgets what came after a step, as a training that goes on there will say it again."""
+    def truncate(self, last_step: int) -> None:
+        """Remove the rows after a step, which a training resumed there will write again."""
         rows = [row for row in self.rows if row["step"] <= last_step]
         if rows != self.rows:
             self._write(rows)
 
     def _write(self, rows: list[Row]) -> None:
-        """Whole, so that a kill or a full disk leaves the table as it was; it is a small one."""
+        """Write the whole table atomically: a kill or a full disk leaves the old one."""
         columns = list(dict.fromkeys(name for row in rows for name in row))
         with atomic_write(self._path) as temporary, open(temporary, "w", newline="") as file:
             writer = csv.DictWriter(file, columns, lineterminator="\n")
             writer.writeheader()
-            writer.writerows({name: _text(x) for name, x in row.items()} for row in rows)
+            # 9 digits restore a float32 exactly.
+            writer.writerows({name: f"{x:.9g}" for name, x in row.items()} for row in rows)
         self.rows = rows
 
 
@@ -56,15 +57,11 @@ def _read(path: Path) -> list[Row]:
         lines = csv.DictReader(path.read_text("utf-8").splitlines())
         rows = [{name: float(text) for name, text in line.items() if text} for line in lines]
         if not all("step" in row for row in rows):
-            raise ValueError("it has rows without a step")
+            raise ValueError("a row has no step")
         return rows
     except FileNotFoundError:
         return []
     except (OSError, ValueError, TypeError) as error:
         raise GroovaeError(
-            f"{path}: this is not a table of numbers by step ({error}); remove it"
+            f"{path}: not a table of metrics by step ({error}); remove the file"
         ) from error
-
-
-def _text(value: float) -> str:
-    return f"{value:.9g}"  # as exact as a float32

@@ -1,21 +1,23 @@
-"""Validation of a training as it goes: its curve, its best checkpoint, and when to stop.
+"""Validation during training: evaluate checkpoints, keep the best one, decide when to stop.
 
-A training folder holds
+In the training folder it writes
 
-    eval/metrics.csv       the losses of each evaluated checkpoint, a row a checkpoint
+    eval/metrics.csv       the losses of each evaluated checkpoint
     eval/events.out...     the same for TensorBoard
-    best/                  a checkpoint folder of its own: the one of the least validation loss so
-                           far, its config.json, and its losses as evaluation.json
+    best/                  a checkpoint folder: the checkpoint with the lowest validation loss so
+                           far, its config.json, and its losses in evaluation.json
 
-It does not matter who evaluates, the training itself or `groovae evaluate --watch` beside it: when
-to stop is decided by eval/metrics.csv alone.
+Either the training itself or `groovae evaluate --watch` in another process evaluates. Early
+stopping depends on eval/metrics.csv alone and works with both.
 """
 
+import contextlib
 import json
+import math
 import os
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -25,82 +27,145 @@ from groovae.model.checkpoints import find_checkpoint
 from groovae.model.formats import step_of
 from groovae.system.atomic_files import LOCK, atomic_write, exclusive, write_json
 from groovae.system.log import Log, no_log
+from groovae.training.hooks import StopRequest, scalar_summary
 from groovae.training.losses import Evaluation, Evaluator
 from groovae.training.metrics_csv import FILE, MetricsLog
+from groovae.training.options import TrainOptions
 from groovae.upstream import tf
 
 POLL_SECONDS = 2.0
 EVAL_FOLDER = "eval"
+BEST_FOLDER = "best"
 EVALUATION_FILE = "evaluation.json"
 
 
 class Validation:
-    """The validation of one training folder. One process at a time keeps it.
+    """Evaluates the checkpoints of a training folder; at most one process at a time does.
 
     Attributes:
-      best: Step and loss of the best checkpoint, or None where there is none yet.
+      best: Step and loss of the best checkpoint, or None.
     """
 
-    def __init__(self, train_dir: Path, evaluator: Evaluator):
-        self._train_dir, self._evaluator = train_dir, evaluator
-        self._eval_dir, self._best_dir = train_dir / EVAL_FOLDER, train_dir / "best"
-        self._eval_dir.mkdir(parents=True, exist_ok=True)
-        # Two event files of a folder must not be made within the same second.
-        self._writer = tf.summary.FileWriter(str(self._eval_dir), filename_suffix=f".{os.getpid()}")
-        _check_same_data(self._best_dir, evaluator.data)
-        self.best = read_best(self._best_dir)
+    def __init__(
+        self,
+        train_dir: Path,
+        evaluator: Evaluator,
+        on_evaluation: Callable[[Evaluation], None] = lambda evaluation: None,
+    ):
+        """Raise a GroovaeError if the best checkpoint was chosen on another validation set."""
+        self._train_dir, self._evaluator, self._on_evaluation = train_dir, evaluator, on_evaluation
+        eval_dir, best_dir = train_dir / EVAL_FOLDER, train_dir / BEST_FOLDER
+        eval_dir.mkdir(parents=True, exist_ok=True)
+        # Event files made within the same second need different names.
+        self._writer = tf.summary.FileWriter(str(eval_dir), filename_suffix=f".{os.getpid()}")
+        earlier = _read_evaluation(best_dir)
+        if earlier and earlier.get("data") != evaluator.data:
+            raise GroovaeError(
+                f"{best_dir}: this checkpoint was chosen on a different validation set; evaluate "
+                "on the same records with the same flags, or move eval/ and best/ away"
+            )
+        self.best = read_best(train_dir)
 
-    @property
-    def last_step(self) -> int:
-        """The step of the last checkpoint that was evaluated, -1 where none was."""
-        rows = _curve(self._train_dir).rows
-        return int(rows[-1]["step"]) if rows else -1
-
-    def has(self, step: int) -> bool:
-        """Whether the checkpoint of a step was evaluated."""
-        return any(row["step"] == step for row in _curve(self._train_dir).rows)
-
-    def add(self, checkpoint: str) -> Evaluation:
-        """Evaluates a checkpoint, adds it to the curve, and keeps it if it is the best so far.
+    def evaluate(self, checkpoint: str) -> None:
+        """Evaluate a new checkpoint, record its losses, and keep it if it is the best so far.
 
         Raises:
-          GroovaeError: the checkpoint is damaged, gone, or another model's; or the disk is full.
+          GroovaeError: the checkpoint is damaged, missing or another model's, or the disk is full.
         """
+        metrics = _metrics(self._train_dir)
+        if any(row["step"] == step_of(checkpoint) for row in metrics.rows):
+            return
         evaluation = self._evaluator.evaluate(checkpoint)
         loss = evaluation.losses["loss"]
         if self.best is None or loss < self.best[1]:
-            _keep(checkpoint, evaluation, self._evaluator.data, self._best_dir)
+            _save_best(checkpoint, evaluation, self._evaluator.data, self._train_dir / BEST_FOLDER)
             self.best = (evaluation.step, loss)
-        _curve(self._train_dir).append({"step": evaluation.step, **evaluation.losses})
-        values = [tf.Summary.Value(tag=k, simple_value=v) for k, v in evaluation.losses.items()]
-        self._writer.add_summary(tf.Summary(value=values), evaluation.step)
+        metrics.append({"step": evaluation.step, **evaluation.losses})
+        self._writer.add_summary(scalar_summary(evaluation.losses), evaluation.step)
         self._writer.flush()
-        return evaluation
+        self._on_evaluation(evaluation)
 
 
-def forget(train_dir: Path, last_step: int | None) -> None:
-    """Forgets the evaluations after the step that a training goes on from; None where it begins.
+@contextlib.contextmanager
+def open_validation(
+    train_dir: Path,
+    evaluator: Callable[[], Evaluator],
+    on_evaluation: Callable[[Evaluation], None],
+) -> Iterator[Validation]:
+    """Yield the Validation of a training folder, locked against other processes.
 
     Raises:
-      GroovaeError: a training begins where the best checkpoint of another one lies.
+      GroovaeError: another process evaluates this training.
     """
-    if last_step is None and (train_dir / "best").exists():
+    with (
+        exclusive(train_dir / EVAL_FOLDER, "evaluates this training"),
+        contextlib.closing(evaluator()) as opened,
+    ):
+        yield Validation(train_dir, opened, on_evaluation)
+
+
+class ValidationListener(tf.train.CheckpointSaverListener):
+    """Evaluates checkpoints that are saved after `start_step`, and stops a training early.
+
+    `validation` is None if another process evaluates, or none. After a stop request there is no
+    time left to evaluate.
+    """
+
+    def __init__(
+        self,
+        validation: Validation | None,
+        options: TrainOptions,
+        train_dir: Path,
+        start_step: int,
+        stop_request: StopRequest,
+    ):
+        self._validation, self._options, self._train_dir = validation, options, train_dir
+        self._start_step, self._stop_request = start_step, stop_request
+        self._num_saved = 0
+
+    def after_save(self, session: Any, global_step_value: Any) -> bool:
+        """Return whether to stop early."""
+        if global_step_value == self._start_step or self._stop_request.received:
+            return False
+        self._num_saved += 1
+        if self._num_saved % self._options.eval_every == 0:
+            self._evaluate(int(global_step_value))
+        return is_out_of_patience(self._train_dir, self._options.early_stop_patience)
+
+    def end(self, session: Any, global_step_value: Any) -> None:
+        """Evaluate the last checkpoint in any case, as it may be the best."""
+        if global_step_value > self._start_step and not self._stop_request.received:
+            self._evaluate(int(global_step_value))
+
+    def _evaluate(self, step: int) -> None:
+        if self._validation:
+            self._validation.evaluate(str(self._train_dir / f"model.ckpt-{step}"))
+
+
+def discard_evaluations(train_dir: Path, after_step: int | None) -> None:
+    """Remove the evaluations after the step at which a training resumes; None removes all.
+
+    Raises:
+      GroovaeError: all are to be removed, but the folder has the best checkpoint of a training.
+    """
+    best_dir = train_dir / BEST_FOLDER
+    if after_step is None and best_dir.exists():
         raise GroovaeError(
-            f"{train_dir / 'best'}: the best checkpoint of an earlier training is there; move it "
-            "away, or name another --train_dir"
+            f"{best_dir}: holds the best checkpoint of an earlier training; move it away, or use "
+            "another --train_dir"
         )
-    _curve(train_dir).cut(-1 if last_step is None else last_step)
+    _metrics(train_dir).truncate(-1 if after_step is None else after_step)
 
 
 def evaluations_since_best(train_dir: Path) -> int:
-    """How many evaluations have gone by since the least validation loss, by eval/metrics.csv."""
-    rows = _curve(train_dir).rows
+    """Return the number of evaluations after the first one with the lowest validation loss."""
+    rows = _metrics(train_dir).rows
     best = min(range(len(rows)), key=lambda number: rows[number]["loss"], default=0)
     return max(0, len(rows) - 1 - best)
 
 
-def has_waited(train_dir: Path, patience: int) -> bool:
-    """Whether so many evaluations have gone by without a lower loss; 0 never stops."""
+def is_out_of_patience(train_dir: Path, patience: int) -> bool:
+    """Return whether the last `patience` evaluations brought no lower loss; False if it is 0."""
     return bool(patience) and evaluations_since_best(train_dir) >= patience
 
 
@@ -111,116 +176,107 @@ def watch(
     log: Log = no_log,
     on_evaluation: Callable[[Evaluation], None] = lambda evaluation: None,
 ) -> tuple[int, float] | None:
-    """Evaluates each new checkpoint of a training that another process does.
+    """Evaluate each new checkpoint of a training that runs in another process.
 
-    Ends once the training's last step is evaluated, or `patience` evaluations on end were no
-    better.
+    Ends after the last step of the training was evaluated, or after `patience` evaluations without
+    a lower loss.
 
     Args:
       train_dir: The training folder.
       evaluator: Makes the evaluator, once there is a checkpoint.
       patience: Evaluations without a lower loss after which to end; 0 for never.
-      log: Gets lines of talk.
+      log: Called with each line of progress.
       on_evaluation: Called after each evaluation.
 
     Returns:
       Step and loss of the best checkpoint.
 
     Raises:
-      UsageError: `train_dir` is a checkpoint and not a folder.
+      UsageError: `train_dir` is a checkpoint, not a folder.
       GroovaeError: another process evaluates this training already.
     """
     if train_dir.is_file() or Path(f"{train_dir}.index").exists():
-        raise UsageError(f"{train_dir} is one checkpoint; only the folder of a training is watched")
+        raise UsageError(f"{train_dir} is one checkpoint; --watch needs a training folder")
     if not find_checkpoint(train_dir):
         log(f"waiting for the first checkpoint in {train_dir}")
         while not find_checkpoint(train_dir):
             time.sleep(POLL_SECONDS)
-    with exclusive(train_dir / EVAL_FOLDER, "evaluates this training"):
-        validation = Validation(train_dir, evaluator())
-        is_alone = False
+    with open_validation(train_dir, evaluator, on_evaluation) as validation:
+        was_training = True
         while True:
-            _catch_up(train_dir, validation, log, on_evaluation)
-            if has_waited(train_dir, patience) or _is_done(train_dir, validation):
+            _evaluate_newest(train_dir, validation, log)
+            if is_out_of_patience(train_dir, patience) or _is_done(train_dir):
                 return validation.best
-            was_alone, is_alone = is_alone, not (train_dir / LOCK).exists()
-            if is_alone and not was_alone:
-                log(f"no training is at work in {train_dir}; waiting for one to go on")
+            is_training = (train_dir / LOCK).exists()
+            if was_training and not is_training:
+                log(f"no training is running in {train_dir}; waiting for it to resume")
+            was_training = is_training
             time.sleep(POLL_SECONDS)
 
 
-def _catch_up(
-    train_dir: Path,
-    validation: Validation,
-    log: Log,
-    on_evaluation: Callable[[Evaluation], None],
-) -> None:
-    """Evaluates the newest checkpoint, if it was not."""
+def _evaluate_newest(train_dir: Path, validation: Validation, log: Log) -> None:
+    """Evaluate the newest checkpoint, which the training may delete meanwhile."""
     checkpoint = find_checkpoint(train_dir)
-    if checkpoint and not validation.has(step_of(checkpoint)):
+    if checkpoint:
         try:
-            on_evaluation(validation.add(checkpoint))
+            validation.evaluate(checkpoint)
         except GroovaeError as error:
             if find_checkpoint(train_dir) == checkpoint and Path(f"{checkpoint}.index").exists():
                 raise
-            log(f"passed over, as the training has removed it: {error}")
+            log(f"skipped a checkpoint that the training has deleted: {error}")
 
 
-def _is_done(train_dir: Path, validation: Validation) -> bool:
-    saved = config_map.read_config(train_dir) or {}
-    num_steps = saved.get("num_steps")
-    return bool(num_steps) and validation.last_step >= int(num_steps or 0)
+def _is_done(train_dir: Path) -> bool:
+    num_steps = (config_map.read_config(train_dir) or {}).get("num_steps") or math.inf
+    rows = _metrics(train_dir).rows
+    return bool(rows) and rows[-1]["step"] >= num_steps
 
 
-def _curve(train_dir: Path) -> MetricsLog:
+def _metrics(train_dir: Path) -> MetricsLog:
     return MetricsLog(train_dir / EVAL_FOLDER / FILE)
 
 
-def _check_same_data(best_dir: Path, data: dict[str, Any]) -> None:
-    """Losses on other windows are not to be compared with."""
-    if read_best(best_dir) and _read_evaluation(best_dir).get("data") != data:
-        raise GroovaeError(
-            f"{best_dir}: this checkpoint was chosen on other windows than those of now; evaluate "
-            "on the same records in the same way, or move eval/ and best/ away"
-        )
+def read_best(train_dir: Path) -> tuple[int, float] | None:
+    """Return step and loss of the best checkpoint of a training, or None.
 
-
-def read_best(best_dir: Path) -> tuple[int, float] | None:
-    """Step and loss of the checkpoint in a folder `best/`, or None where there is none."""
-    evaluation = _read_evaluation(best_dir)
-    if not evaluation or not (best_dir / f"model.ckpt-{evaluation['step']}.index").exists():
-        return None
-    return evaluation["step"], evaluation["losses"]["loss"]
+    Raises:
+      GroovaeError: evaluation.json is damaged.
+    """
+    evaluation = _read_evaluation(train_dir / BEST_FOLDER)
+    return (evaluation["step"], evaluation["losses"]["loss"]) if evaluation else None
 
 
 def _read_evaluation(best_dir: Path) -> dict[str, Any]:
-    """What evaluation.json says, nothing where there is none."""
+    """Return the content of evaluation.json, empty without the file or its checkpoint."""
     path = best_dir / EVALUATION_FILE
     try:
         evaluation = json.loads(path.read_text("utf-8"))
         if not isinstance(evaluation["step"], int):
-            raise ValueError("its step is no number")
+            raise ValueError("step is not an integer")
         float(evaluation["losses"]["loss"])
-        return evaluation
+        checkpoint = best_dir / f"model.ckpt-{evaluation['step']}.index"
+        return evaluation if checkpoint.exists() else {}
     except (FileNotFoundError, NotADirectoryError):
         return {}
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise GroovaeError(f"cannot read {path} ({error}); remove {best_dir}") from error
 
 
-def _keep(checkpoint: str, evaluation: Evaluation, data: dict[str, Any], best_dir: Path) -> None:
-    """Puts a checkpoint into `best_dir` in the place of the one there.
+def _save_best(
+    checkpoint: str, evaluation: Evaluation, data: dict[str, Any], best_dir: Path
+) -> None:
+    """Replace the checkpoint in `best_dir`.
 
-    The new one is whole before evaluation.json names it, and the old one goes last.
+    The new one is complete before evaluation.json names it; the old one is removed last.
     """
     train_dir, name = Path(checkpoint).parent, Path(checkpoint).name
-    # The index comes last: without it, the other files are not a checkpoint.
+    # The index is written last: without it, the other files are not a checkpoint.
     files = sorted(train_dir.glob(f"{name}.*"), key=lambda file: file.suffix == ".index")
     if not files or files[-1].suffix != ".index":
-        raise GroovaeError(f"{checkpoint}: it is gone before it could be kept")
+        raise GroovaeError(f"{checkpoint}: deleted before it could be kept as the best checkpoint")
     for file in files:
         with atomic_write(best_dir / file.name) as temporary:
-            _link(file, temporary)
+            _link_or_copy(file, temporary)
     if (train_dir / config_map.CONFIG_FILE).exists():
         with atomic_write(best_dir / config_map.CONFIG_FILE) as temporary:
             shutil.copyfile(train_dir / config_map.CONFIG_FILE, temporary)
@@ -232,10 +288,10 @@ def _keep(checkpoint: str, evaluation: Evaluation, data: dict[str, Any], best_di
             old.unlink()
 
 
-def _link(file: Path, temporary: Path) -> None:
-    """A second name takes no room, where the file system has such; TensorFlow never edits files."""
+def _link_or_copy(file: Path, temporary: Path) -> None:
+    """Make a hard link, which takes no space, where the file system has them."""
     temporary.unlink()
     try:
-        os.link(file, temporary)
+        os.link(file, temporary)  # safe, since TensorFlow never modifies a checkpoint in place
     except OSError:
         shutil.copyfile(file, temporary)

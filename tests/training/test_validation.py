@@ -1,17 +1,14 @@
-"""Validation: the curve, the best checkpoint, early stopping, and a second process that watches."""
+"""Validation: evaluated checkpoints, the best one, early stopping, and `evaluate --watch`."""
 
 import json
-import os
 import shutil
-import subprocess
-import sys
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from conftest import (
-    ROOT,
     TINY_HPARAMS,
     Groovae,
     a_groove,
@@ -24,15 +21,15 @@ from groovae.data.source import DataSource
 from groovae.errors import GroovaeError
 from groovae.generation.groove_model import load_model
 from groovae.model.checkpoints import find_checkpoint, need_checkpoint
-from groovae.model.formats import step_of
+from groovae.training import losses
 from groovae.training.losses import Evaluation, Evaluator
 from groovae.training.metrics_csv import MetricsLog
-from groovae.training.train import Result, TrainOptions, train
+from groovae.training.train import TrainOptions, TrainResult, train
 from groovae.training.validation import (
     Validation,
-    _keep,
+    _save_best,
     evaluations_since_best,
-    has_waited,
+    is_out_of_patience,
     read_best,
     watch,
 )
@@ -49,18 +46,40 @@ def options(train_dir: Path, records: Path, **more: Any) -> TrainOptions:
     return TrainOptions(str(train_dir), str(records), **{**every, **more})
 
 
+@pytest.fixture(scope="module", autouse=True)
+def one_batch() -> Iterator[None]:
+    """Evaluate the 200 windows of `records` in one batch, for which one graph is enough."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(losses, "BATCH_SIZE", 200)
+        yield
+
+
 @pytest.fixture(scope="module")
-def validated(records: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Result]:
-    """A training of six steps with a validation at each second."""
+def validated(records: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, TrainResult]:
+    """A training of six steps with an evaluation each two steps; tests copy the folder."""
     train_dir = tmp_path_factory.mktemp("validated") / "train"
     return train_dir, train(options(train_dir, records))
 
 
-def write_curve(train_dir: Path, *losses: float) -> None:
+@pytest.fixture
+def train_dir(validated: tuple[Path, TrainResult], tmp_path: Path) -> Path:
+    """A copy of the `validated` training."""
+    return shutil.copytree(validated[0], tmp_path / "train")
+
+
+def write_metrics(train_dir: Path, *curve: float) -> None:
     (train_dir / "eval").mkdir(parents=True)
-    curve = MetricsLog(train_dir / "eval" / "metrics.csv")
-    for step, loss in enumerate(losses):
-        curve.append({"step": step, "loss": loss})
+    metrics = MetricsLog(train_dir / "eval" / "metrics.csv")
+    for step, loss in enumerate(curve):
+        metrics.append({"step": step, "loss": loss})
+
+
+def read_metrics(train_dir: Path) -> list[dict[str, float]]:
+    return MetricsLog(train_dir / "eval" / "metrics.csv").rows
+
+
+def evaluated_steps(train_dir: Path) -> list[float]:
+    return [row["step"] for row in read_metrics(train_dir)]
 
 
 def evaluator(records: Path, train_dir: Path) -> Evaluator:
@@ -69,17 +88,21 @@ def evaluator(records: Path, train_dir: Path) -> Evaluator:
     return Evaluator(name, config, data.load(config, train_dir, lambda line: None))
 
 
-# In the same process
+def remove_evaluations(train_dir: Path) -> None:
+    for name in ("eval", "best"):
+        shutil.rmtree(train_dir / name)
 
 
-def test_each_checkpoint_is_evaluated_and_the_best_is_kept(
-    validated: tuple[Path, Result], records: Path
+# In the training process
+
+
+def test_checkpoints_are_evaluated_and_the_best_is_kept(
+    validated: tuple[Path, TrainResult], records: Path, train_dir: Path
 ) -> None:
-    train_dir, result = validated
-    rows = MetricsLog(train_dir / "eval" / "metrics.csv").rows
+    rows = read_metrics(train_dir)
     assert [row["step"] for row in rows] == [2, 4, 6]
     best = min(rows, key=lambda row: row["loss"])
-    assert result.best == (best["step"], pytest.approx(best["loss"]))
+    assert validated[1].best == (best["step"], pytest.approx(best["loss"]))
     assert find_checkpoint(train_dir / "best") == str(
         train_dir / "best" / f"model.ckpt-{best['step']:.0f}"
     )
@@ -90,185 +113,151 @@ def test_each_checkpoint_is_evaluated_and_the_best_is_kept(
     assert again.losses == kept["losses"]
 
 
-def test_the_best_checkpoint_is_a_model_of_its_own(
-    validated: tuple[Path, Result], tmp_path: Path
-) -> None:
-    moved = shutil.copytree(validated[0] / "best", tmp_path / "best")
+def test_best_folder_is_a_model_by_itself(train_dir: Path, tmp_path: Path) -> None:
+    moved = shutil.move(train_dir / "best", tmp_path / "moved")
     assert len(load_model(moved, seed=1).sample()) == 1
 
 
-def test_eval_every_counts_checkpoints_and_the_last_is_evaluated(
-    records: Path, tmp_path: Path
+def test_resumed_training_continues_its_metrics_and_eval_every_counts_checkpoints(
+    records: Path, train_dir: Path
 ) -> None:
-    seen: list[int] = []
-    train(
-        options(tmp_path, records, eval_every=2, num_steps=7),
-        on_evaluation=lambda evaluation: seen.append(evaluation.step),
-    )
-    assert seen == [4, 7]
-
-
-def test_a_resumed_training_goes_on_with_its_curve(
-    validated: tuple[Path, Result], records: Path, tmp_path: Path
-) -> None:
-    train_dir = shutil.copytree(validated[0], tmp_path / "train")
     for file in train_dir.glob("model.ckpt-6.*"):
         file.unlink()
-    train(options(train_dir, records, num_steps=8))
-    rows = MetricsLog(train_dir / "eval" / "metrics.csv").rows
-    assert [row["step"] for row in rows] == [2, 4, 6, 8]
-
-
-def test_it_stops_when_the_loss_falls_no_more(records: Path, tmp_path: Path) -> None:
-    # At this rate the first steps learn nothing but noise.
-    wild = f"{TINY_HPARAMS},learning_rate=0.5"
-    stubborn = options(
-        tmp_path, records, hparams=wild, num_steps=200, early_stop_patience=2, seed=2
+    seen: list[int] = []
+    train(
+        options(train_dir, records, eval_every=2, num_steps=9),
+        on_evaluation=lambda evaluation: seen.append(evaluation.step),
     )
-    result = train(stubborn)
+    assert seen == [8, 9]  # checkpoints 6 and 8, and the last one in any case
+    assert evaluated_steps(train_dir) == [2, 4, 8, 9]
+
+
+def test_early_stopping(records: Path, tmp_path: Path) -> None:
+    write_metrics(tmp_path, 1, 2, 3, 4)  # of an earlier training, which must not stop this one
+    patient = options(
+        tmp_path,
+        records,
+        # So large that the loss falls in the first steps only.
+        hparams=f"{TINY_HPARAMS},learning_rate=0.5",
+        num_steps=200,
+        early_stop_patience=2,
+        seed=2,
+    )
+    result = train(patient)
     assert (result.stopped_early, result.stopped_by) == (True, None)
     assert result.best
-    rows = MetricsLog(tmp_path / "eval" / "metrics.csv").rows
-    assert result.step == rows[-1]["step"] == rows[-3]["step"] + 4 < 200
-    assert result.best[0] == rows[-3]["step"]
+    steps = evaluated_steps(tmp_path)
+    assert steps[0] == 2
+    assert result.step == steps[-1] == steps[-3] + 4 < 200
+    assert result.best[0] == steps[-3]
     lines: list[str] = []
-    assert train(stubborn, lines.append) == result
-    assert "raise --early_stop_patience" in lines[-1]
+    assert train(patient, lines.append) == result
+    assert "--early_stop_patience" in lines[-1]
 
 
 @pytest.mark.parametrize(
-    ("losses", "waited"),
+    ("curve", "expected"),
     [([], 0), ([5], 0), ([5, 4, 3], 0), ([5, 3, 4], 1), ([3, 3, 3], 2), ([3, 9, 2, 4, 4], 2)],
 )
-def test_what_counts_as_patience(losses: list[float], waited: int, tmp_path: Path) -> None:
-    write_curve(tmp_path, *losses)
-    assert evaluations_since_best(tmp_path) == waited
-    assert has_waited(tmp_path, 2) == (waited >= 2)
-    assert not has_waited(tmp_path, 0)
+def test_evaluations_since_best(curve: list[float], expected: int, tmp_path: Path) -> None:
+    write_metrics(tmp_path, *curve)
+    assert evaluations_since_best(tmp_path) == expected
+    assert is_out_of_patience(tmp_path, 2) == (expected >= 2)
+    assert not is_out_of_patience(tmp_path, 0)
 
 
-def test_a_best_that_a_kill_left_halfway_is_made_again(
-    validated: tuple[Path, Result], records: Path, tmp_path: Path
-) -> None:
-    train_dir = shutil.copytree(validated[0], tmp_path / "train")
+def test_best_without_an_index_is_replaced(records: Path, train_dir: Path) -> None:
+    """A kill may leave a part of the checkpoint in best/."""
     for file in (train_dir / "best").glob("*.index"):
         file.unlink()
+    (train_dir / "eval" / "metrics.csv").unlink()
     validation = Validation(train_dir, evaluator(records, train_dir))
     assert validation.best is None
-    validation.add(str(train_dir / "model.ckpt-2"))
+    validation.evaluate(str(train_dir / "model.ckpt-2"))
     assert find_checkpoint(train_dir / "best") == str(train_dir / "best" / "model.ckpt-2")
 
 
-def test_a_new_training_does_not_begin_over_anothers_best(
-    validated: tuple[Path, Result], records: Path, tmp_path: Path
+def test_new_training_does_not_overwrite_the_best_of_another(
+    records: Path, train_dir: Path, tmp_path: Path
 ) -> None:
-    shutil.copytree(validated[0] / "best", tmp_path / "best")
-    with pytest.raises(GroovaeError, match="best checkpoint of an earlier training is there"):
-        train(options(tmp_path, records))
+    shutil.move(train_dir / "best", tmp_path / "new" / "best")
+    with pytest.raises(GroovaeError, match="best checkpoint of an earlier training"):
+        train(options(tmp_path / "new", records))
 
 
-def test_an_old_curve_does_not_stop_a_new_training(records: Path, tmp_path: Path) -> None:
-    write_curve(tmp_path, 1, 2, 3, 4)
-    patient = TrainOptions(
-        str(tmp_path), str(records), hparams=TINY_HPARAMS, num_steps=4, early_stop_patience=1
-    )
-    result = train(patient)
-    assert (result.step, result.stopped_early) == (4, False)
-
-
-def test_losses_on_other_windows_are_not_compared(
-    validated: tuple[Path, Result], records: Path, tmp_path: Path
-) -> None:
-    train_dir = shutil.copytree(validated[0], tmp_path / "train")
+def test_another_validation_set_is_refused(records: Path, train_dir: Path, tmp_path: Path) -> None:
     other = write_records(tmp_path / "other.tfrecord", a_groove(8))
-    with pytest.raises(GroovaeError, match="best: this checkpoint was chosen on other windows"):
+    with pytest.raises(GroovaeError, match=r"best: .* different validation set"):
         train(options(train_dir, records, num_steps=8, eval_examples_path=str(other)))
 
 
-def test_a_checkpoint_that_was_not_evaluated_is_at_the_next_start(
-    validated: tuple[Path, Result], records: Path, tmp_path: Path
-) -> None:
-    train_dir = shutil.copytree(validated[0], tmp_path / "train")
-    for name in ("eval", "best"):
-        shutil.rmtree(train_dir / name)
-    result = train(options(train_dir, records))  # it is at its last step already
+def test_last_checkpoint_is_evaluated_at_the_next_start(records: Path, train_dir: Path) -> None:
+    remove_evaluations(train_dir)
+    result = train(options(train_dir, records))  # which is at its last step already
     assert result.best
     assert result.best[0] == 6
-    assert [row["step"] for row in MetricsLog(train_dir / "eval" / "metrics.csv").rows] == [6]
+    assert evaluated_steps(train_dir) == [6]
 
 
-def test_a_checkpoint_that_is_gone_does_not_replace_the_best(
-    validated: tuple[Path, Result], records: Path, tmp_path: Path
-) -> None:
-    train_dir = shutil.copytree(validated[0], tmp_path / "train")
-    evaluation = evaluator(records, train_dir).evaluate(str(train_dir / "model.ckpt-2"))
+def test_deleted_checkpoint_does_not_replace_the_best(train_dir: Path) -> None:
+    evaluation = Evaluation(str(train_dir / "model.ckpt-2"), 2, "groovae_4bar", 200, {"loss": 0.0})
     (train_dir / "model.ckpt-2.index").unlink()
-    before = read_best(train_dir / "best")
-    with pytest.raises(GroovaeError, match="gone before it could be kept"):
-        _keep(str(train_dir / "model.ckpt-2"), evaluation, {}, train_dir / "best")
+    before = read_best(train_dir)
+    with pytest.raises(GroovaeError, match=r"model\.ckpt-2"):
+        _save_best(evaluation.checkpoint, evaluation, {}, train_dir / "best")
     assert before
-    assert read_best(train_dir / "best") == before
+    assert read_best(train_dir) == before
 
 
 # In a second process
 
 
-def test_a_watch_sees_a_training_that_is_done(
-    validated: tuple[Path, Result], records: Path, tmp_path: Path
+def test_watch_evaluates_a_finished_training(
+    in_process: Groovae, records: Path, train_dir: Path
 ) -> None:
-    train_dir = shutil.copytree(validated[0], tmp_path / "train")
-    for name in ("eval", "best"):
-        shutil.rmtree(train_dir / name)
-    assert watch(train_dir, lambda: evaluator(records, train_dir)) == validated[1].best or (
-        step_of(need_checkpoint(train_dir / "best")) == 6
-    )
-    rows = MetricsLog(train_dir / "eval" / "metrics.csv").rows
-    assert [row["step"] for row in rows] == [6]
-
-
-def test_a_watch_beside_a_training_has_it_stop_early(
-    groovae: Groovae, records: Path, tmp_path: Path
-) -> None:
-    """The training evaluates nothing itself; it reads what the watch finds."""
-    process = subprocess.Popen(
-        [
-            *(sys.executable, "-m", "groovae", "evaluate", "--watch", "--early_stop_patience=1"),
-            f"--examples_path={records}",
-        ],
-        cwd=tmp_path,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    result = groovae(
-        "train",
-        f"--examples_path={records}",
-        f"--hparams={TINY_HPARAMS},learning_rate=0.9",
-        "--num_steps=1000000",
-        "--save_checkpoint_secs=1",
-        "--early_stop_patience=1",
-    )
+    remove_evaluations(train_dir)
+    flags = [f"--checkpoint={train_dir}", f"--examples_path={records}"]
+    result = in_process("evaluate", "--watch", *flags)
     assert result.returncode == 0, result.stderr
-    assert "stopped early at step" in result.stderr
-    assert process.wait(timeout=60) == 0
-    assert process.stderr
-    said = process.stderr.read()
-    assert "waiting for the first checkpoint in .train" in said
-    assert ".train/best" in said
-    assert load_model(tmp_path / ".train" / "best", seed=1)
+    assert "step 6" in result.stderr
+    assert str(train_dir / "best") in result.stderr
+    assert evaluated_steps(train_dir) == [6]
+    assert load_model(train_dir / "best", seed=1)
 
 
-def test_only_one_process_keeps_the_validation(
-    validated: tuple[Path, Result], records: Path, tmp_path: Path
-) -> None:
-    train_dir = shutil.copytree(validated[0], tmp_path / "train")
+def test_training_stops_early_by_the_evaluations_of_a_watch(records: Path, tmp_path: Path) -> None:
+    """The training evaluates nothing itself."""
+    lines: list[str] = []
+    watching = threading.Thread(
+        target=watch, args=(tmp_path, lambda: evaluator(records, tmp_path), 1, lines.append)
+    )
+    watching.start()
+    result = train(
+        options(
+            tmp_path,
+            records,
+            eval_examples_path=None,
+            hparams=f"{TINY_HPARAMS},learning_rate=0.9",
+            num_steps=10**6,
+            save_checkpoint_steps=20,
+            early_stop_patience=1,
+        )
+    )
+    assert result.stopped_early
+    watching.join(60)
+    assert not watching.is_alive()
+    assert "waiting for the first checkpoint" in lines[0]
+    assert result.best == read_best(tmp_path)
+
+
+def test_second_watch_is_refused(records: Path, train_dir: Path) -> None:
     saved = json.loads((train_dir / "config.json").read_text())
     (train_dir / "config.json").write_text(json.dumps({**saved, "num_steps": 100}))
-    write = threading.Event()
+    has_evaluated = threading.Event()
     stop = threading.Event()
 
     def on_evaluation(evaluation: Evaluation) -> None:
-        write.set()
+        has_evaluated.set()
         stop.wait(60)
         (train_dir / "config.json").write_text(json.dumps({**saved, "num_steps": 6}))
 
@@ -279,7 +268,7 @@ def test_only_one_process_keeps_the_validation(
         kwargs={"on_evaluation": on_evaluation},
     )
     first.start()
-    assert write.wait(60)
+    assert has_evaluated.wait(60)
     with pytest.raises(GroovaeError, match="another process evaluates this training"):
         watch(train_dir, lambda: evaluator(records, train_dir))
     stop.set()
@@ -287,13 +276,16 @@ def test_only_one_process_keeps_the_validation(
     assert not first.is_alive()
 
 
-def test_patience_without_a_watch_is_a_wrong_call(groovae: Groovae) -> None:
-    assert_one_line(groovae("evaluate", "--early_stop_patience=2"), 2, "--watch")
+def test_patience_without_watch_is_a_usage_error(in_process: Groovae) -> None:
+    assert_one_line(in_process("evaluate", "--early_stop_patience=2"), 2, "--watch")
 
 
-def test_only_a_folder_is_watched(groovae: Groovae, trained: Path, records: Path) -> None:
+def test_watch_needs_a_folder_and_records(
+    in_process: Groovae, trained: Path, records: Path
+) -> None:
     prefix = trained / "model.ckpt-3"
-    result = groovae("evaluate", "--watch", f"--checkpoint={prefix}", f"--examples_path={records}")
-    assert_one_line(result, 2, "model.ckpt-3 is one checkpoint")
-    result = groovae("evaluate", "--watch", "--examples_path=nowhere.tfrecord")
+    flags = ["evaluate", "--watch"]
+    result = in_process(*flags, f"--checkpoint={prefix}", f"--examples_path={records}")
+    assert_one_line(result, 2, "model.ckpt-3", "folder")
+    result = in_process(*flags, "--examples_path=nowhere.tfrecord")
     assert_one_line(result, 1, "nowhere.tfrecord")

@@ -46,7 +46,7 @@ from groovae.training.distributed.tf_config import from_environment
 if TYPE_CHECKING:
     from groovae.training.hooks import Progress
     from groovae.training.losses import Evaluation
-    from groovae.training.train import Result
+    from groovae.training.train import TrainResult
 
 
 def define_flags(values: flags.FlagValues) -> None:
@@ -136,7 +136,7 @@ def run(values: Any, positional: list[str]) -> int:
     return 0
 
 
-def _log_result(values: Any, result: "Result") -> None:
+def _log_result(values: Any, result: "TrainResult") -> None:
     if result.stopped_early:
         log(f"stopped early at step {result.step:,}: the validation loss no longer decreases")
     folder = values.train_dir

@@ -1,18 +1,23 @@
-"""Plays one part in a distributed training: parameter server (ps), chief or worker.
+"""Run one process of a cluster: a parameter server (ps), the chief or a worker.
 
-TensorFlow's own runtime moves the tensors: a tf.train.Server in each process, variables on the ps,
-and a session of each replica that sees the ps and itself alone, so that no replica waits for
-another. What TensorFlow leaves open is here. On each ps lies a queue, the board: it has an entry
-for each session that the chief began, and it is closed when the training is over, which ends ps and
-workers. Who finds that a ps is gone for good ends at once, as its weights are lost.
+TensorFlow moves the tensors: each process has a tf.train.Server, the variables are on the ps, and
+the session of a replica (chief or worker) sees only the ps and itself, so that no replica waits for
+another to start. This module adds what TensorFlow lacks:
 
-    with joined(cluster, say) as target:
+- A status queue on each ps. The chief adds an entry for each session it begins, which tells the
+  workers that the variables are initialized, and closes the queue when the training is over, which
+  ends the ps and the workers.
+- A watch on the ps. If one is lost, so are its weights: every process exits.
+
+How a replica uses it:
+
+    with cluster_session(cluster, log) as target:
         with tf.device(device_setter(cluster)):
-            ...
-        if cluster.is_chief or wait_for_chief(cluster, target, say):
-            ... a MonitoredTrainingSession with hooks(cluster) on `target` ...
+            ...  # build the graph
+        if cluster.is_chief or wait_for_chief(cluster, target, log):
+            ...  # run a MonitoredTrainingSession on `target` with session_hooks(cluster)
         if cluster.is_chief:
-            finish(cluster, target)
+            end_training(cluster, target)
 """
 
 import contextlib
@@ -33,139 +38,143 @@ from groovae.training.distributed.tf_config import Cluster
 from groovae.upstream import tf
 
 POLL_SECONDS = 0.5
-PROBE_SECONDS = 3.0  # from one look at a ps to the next, and how long one may take
+PROBE_SECONDS = 3.0  # between two checks of a ps, and the timeout of one
 LOST_AFTER_SECONDS = 30.0
 GIVE_UP_AFTER_SECONDS = 30 * 60.0
-LINGER_SECONDS = 60.0
+LAST_STEP_SECONDS = 60.0
+
+# A ps that restarts, or is not up yet.
+_TRANSIENT_ERRORS = (tf.errors.UnavailableError, tf.errors.AbortedError)
 
 
 def serve(cluster: Cluster, log: Log) -> None:
-    """Serves the variables of this ps until the chief has called `finish`.
+    """Serve the variables of this ps until the chief calls `end_training`.
 
-    Then waits for replicas that are at their last step still, for `LINGER_SECONDS` at most.
+    Then wait up to `LAST_STEP_SECONDS` for replicas that are still in their last step.
 
     Raises:
       GroovaeError: the port is in use.
     """
-    server = _server(cluster)
-    log(f"parameter server {cluster.index} is at {cluster.address}, until the training is over")
-    with _watching(cluster, log), tf.Graph().as_default():
+    server = _start_server(cluster)
+    log(f"parameter server {cluster.index} is serving at {cluster.address}")
+    with _exit_when_ps_lost(cluster, log), tf.Graph().as_default():
         is_over = _status_queue(cluster.index).is_closed()
         with _session(cluster, server.target) as session:
             while not session.run(is_over):
                 time.sleep(POLL_SECONDS)
     log("the training is over")
-    deadline = time.monotonic() + LINGER_SECONDS
-    while time.monotonic() < deadline and any(map(_answers, cluster.replicas)):
+    deadline = time.monotonic() + LAST_STEP_SECONDS
+    while time.monotonic() < deadline and any(map(is_reachable, cluster.replicas)):
         time.sleep(POLL_SECONDS)
 
 
 @contextlib.contextmanager
 def cluster_session(cluster: Cluster, log: Log) -> Iterator[str]:
-    """Starts the server of a replica and yields its target, for sessions, once every ps answers.
+    """Start the server of a replica, wait for every ps, and yield the server's session target.
 
-    Meanwhile the ps are watched: when one has not answered for `LOST_AFTER_SECONDS`, says so and
-    exits the process with code 1, whatever it is at. The main thread may be in a call to TensorFlow
-    that waits for that ps for ever.
-
-    Ctrl-C and SIGTERM end a worker at once: it has nothing to save, and may be in such a call, too.
+    Inside the block the process exits with code 1 when a ps was unreachable for
+    `LOST_AFTER_SECONDS`, as the main thread may block forever in a TensorFlow call to that ps. For
+    the same reason Ctrl-C and SIGTERM end a worker, which has nothing to save, immediately.
 
     Raises:
-      GroovaeError: the port is in use, or a ps does not answer within `GIVE_UP_AFTER_SECONDS`.
+      GroovaeError: the port is in use, or a ps is unreachable for `GIVE_UP_AFTER_SECONDS`.
     """
-    server = _server(cluster)
+    server = _start_server(cluster)
     for index, address in enumerate(cluster.ps):
-        _wait(partial(_answers, address), f"parameter server {index} at {address}", log)
-    with (
-        _watching(cluster, log),
-        contextlib.nullcontext() if cluster.is_chief else _default_signal_handlers(),
-    ):
+        _wait_until(partial(is_reachable, address), f"parameter server {index} at {address}", log)
+    signals = contextlib.nullcontext() if cluster.is_chief else _default_signal_handlers()
+    with _exit_when_ps_lost(cluster, log), signals:
         yield server.target
 
 
 def wait_for_chief(cluster: Cluster, target: str, log: Log) -> bool:
-    """Waits until the chief has begun, and returns whether a worker is still needed.
+    """Wait until the chief has begun a session; return False if the training is over already.
 
-    MonitoredTrainingSession waits as well, but looks each 30 seconds only, and for ever when the
-    chief finds that there is nothing to do.
+    MonitoredTrainingSession waits too, but checks only each 30 seconds, and waits forever if the
+    chief has nothing left to do.
 
     Raises:
-      GroovaeError: the chief has not begun within `GIVE_UP_AFTER_SECONDS`.
+      GroovaeError: the chief did not begin within `GIVE_UP_AFTER_SECONDS`.
     """
     with tf.Graph().as_default():
-        board = _status_queue(0)
-        state = (board.size(), board.is_closed())
-        seen = (0, False)
+        queue = _status_queue(0)
+        num_sessions, is_over = 0, False
 
         def has_begun() -> bool:
-            nonlocal seen
-            # A ps that came back has lost the session, so that each look needs its own.
-            with contextlib.suppress(*_PASSING), _session(cluster, target) as session:
-                seen = session.run(state)
-            return any(seen)
+            nonlocal num_sessions, is_over
+            # A new session each time: a ps that restarted does not know the old one.
+            with contextlib.suppress(*_TRANSIENT_ERRORS), _session(cluster, target) as session:
+                num_sessions, is_over = session.run((queue.size(), queue.is_closed()))
+            return num_sessions > 0 or is_over
 
-        _wait(has_begun, f"the chief at {cluster.replicas[0]}", log)
-    return not seen[1]
+        _wait_until(has_begun, f"the chief at {cluster.replicas[0]}", log)
+    return not is_over
 
 
-def finish(cluster: Cluster, target: str) -> None:
-    """Tells every ps and worker that the training is over; the chief's last act.
+def end_training(cluster: Cluster, target: str) -> None:
+    """End every ps and worker; the chief calls it last.
 
-    A chief that does not call it, because it failed or is to be moved, is waited for.
+    A chief that failed or is to be moved does not call it: the others then wait for its restart.
     """
     with tf.Graph().as_default():
         closed = [_status_queue(index).close() for index in range(len(cluster.ps))]
-        # Workers that step together may wait for the next step, on the ps of the global step.
-        closed += [_tokens(index).close() for index in range(len(cluster.ps))]
+        # Synchronous workers may wait for a token of the next step.
+        closed += [_token_queue(index).close() for index in range(len(cluster.ps))]
         with _session(cluster, target) as session:
             session.run(closed)
 
 
 def device_setter(cluster: Cluster) -> Any:
-    """Puts variables on the ps in turn, and all else on this replica: for `tf.device`."""
+    """Return a device function that puts variables on the ps in turn and all else on this replica.
+
+    Use it with `tf.device`.
+    """
     return tf.train.replica_device_setter(
         cluster=tf.train.ClusterSpec(cluster.jobs), worker_device=_device(cluster)
     )
 
 
-def add_filters(config: Any, cluster: Cluster) -> Any:
-    """Makes a session of the ConfigProto `config` see the ps and this process only; returns it.
+def add_device_filters(config: Any, cluster: Cluster) -> Any:
+    """Limit a session to the ps and this process; otherwise it waits for all other processes.
 
-    Otherwise it would begin only when every other process answers.
+    Returns:
+      `config`, a ConfigProto, which is changed in place.
     """
     ps = _device(cluster) if cluster.is_ps else "/job:ps"
     config.device_filters.extend(sorted({ps, _device(cluster)}))
     return config
 
 
-def hooks(cluster: Cluster, optimizer: Any = None) -> list[Any]:
-    """The session hooks of a replica, beside those of its training.
+def session_hooks(cluster: Cluster, optimizer: Any = None) -> list[Any]:
+    """Return the session hooks that connect a replica to its cluster.
 
     Args:
-      cluster: The cluster, with a replica as its task.
-      optimizer: The SyncReplicasOptimizer where replicas step together; its `apply_gradients` was
-        called.
+      cluster: The cluster; this process is a replica.
+      optimizer: The SyncReplicasOptimizer of synchronous replicas, after `apply_gradients`.
     """
-    chosen = [SyncHook(optimizer, cluster.is_chief, closes=False)] if optimizer else []
-    if optimizer and cluster.is_chief:
-        chosen.append(SignalHook(optimizer))
-    return [*chosen, _BeginHook(cluster) if cluster.is_chief else _OverHook()]
+    hooks: list[Any] = []
+    if optimizer:
+        hooks.append(SyncHook(optimizer, cluster.is_chief, closes_queue=False))
+        if cluster.is_chief:
+            hooks.append(SignalHook(optimizer))
+    hooks.append(_ChiefBegunHook(cluster) if cluster.is_chief else _TrainingOverHook())
+    return hooks
 
 
-class _BeginHook(tf.train.SessionRunHook):
-    """Tells each ps that the chief has begun a session, with the variables initialized."""
+class _ChiefBegunHook(tf.train.SessionRunHook):
+    """Adds an entry to each status queue when the chief has begun a session."""
 
     def __init__(self, cluster: Cluster):
         self._cluster = cluster
 
     def begin(self) -> None:
-        self._tell = [_status_queue(index).enqueue(0) for index in range(len(self._cluster.ps))]
+        self._add = [_status_queue(index).enqueue(0) for index in range(len(self._cluster.ps))]
 
     def after_create_session(self, session: Any, coord: Any) -> None:
-        session.run(self._tell)
+        session.run(self._add)
 
 
-class _OverHook(tf.train.SessionRunHook):
+class _TrainingOverHook(tf.train.SessionRunHook):
     """Ends a worker after the step in which the training was over."""
 
     def begin(self) -> None:
@@ -179,17 +188,17 @@ class _OverHook(tf.train.SessionRunHook):
             run_context.request_stop()
 
 
-_PASSING = (tf.errors.UnavailableError, tf.errors.AbortedError)
-
-
 def _status_queue(index: int) -> Any:
-    """The queue on the ps `index` that all processes share."""
+    """Return the status queue on a ps, shared by all processes."""
     with tf.device(f"/job:ps/task:{index}/cpu:0"):
-        return tf.FIFOQueue(-1, tf.int32, shapes=(), shared_name="groovae_board")
+        return tf.FIFOQueue(-1, tf.int32, shapes=(), shared_name="groovae_status")
 
 
-def _tokens(index: int) -> Any:
-    """SyncReplicasOptimizer's token queue, if it is on the ps `index`, or one without use."""
+def _token_queue(index: int) -> Any:
+    """Return the queue on a ps under the name of SyncReplicasOptimizer's; one ps has the real one.
+
+    It is on the ps of the global step.
+    """
     with tf.device(f"/job:ps/task:{index}/cpu:0"):
         return tf.FIFOQueue(-1, tf.int64, shapes=(), shared_name="sync_token_q")
 
@@ -199,11 +208,11 @@ def _device(cluster: Cluster) -> str:
 
 
 def _session(cluster: Cluster, target: str) -> Any:
-    return tf.Session(target, config=add_filters(tf.ConfigProto(), cluster))
+    return tf.Session(target, config=add_device_filters(tf.ConfigProto(), cluster))
 
 
-def _server(cluster: Cluster) -> Any:
-    """TensorFlow's server, unless the port is in use, which it would tell in pages."""
+def _start_server(cluster: Cluster) -> Any:
+    """Return a running tf.train.Server; check the port first, since TensorFlow's error is long."""
     port = int(cluster.address.rpartition(":")[2])
     try:
         with socket.socket() as probe:
@@ -213,42 +222,42 @@ def _server(cluster: Cluster) -> Any:
     except (OSError, tf.errors.OpError) as error:
         raise GroovaeError(
             f"cannot serve at {cluster.address}, the address of {cluster.job} {cluster.index} in "
-            f"TF_CONFIG: port {port} is in use or not allowed ({first_line(error)}). End what uses "
-            "it, or name another port in the TF_CONFIG of every process"
+            f"TF_CONFIG: port {port} is in use or not permitted ({first_line(error)}); stop the "
+            "other process, or set another port in the TF_CONFIG of every process"
         ) from error
 
 
-def _answers(address: str) -> bool:
-    """Whether a server takes connections at host:port."""
+def is_reachable(address: str) -> bool:
+    """Return whether a server accepts TCP connections at host:port."""
     host, _, port = address.rpartition(":")
     try:
         with socket.create_connection((host.strip("[]"), int(port)), PROBE_SECONDS) as connection:
-            # On one machine, a port that is free may by chance be given to this very connection.
+            # The system may give the port, if free, to this very connection.
             return connection.getsockname() != connection.getpeername()
-    except (OSError, UnicodeError):  # the latter from a host that cannot be a name
+    except (OSError, UnicodeError):  # UnicodeError: not a valid host name
         return False
 
 
-def _wait(is_there: Callable[[], bool], what: str, log: Log) -> None:
-    """Waits for `is_there`, and says so after 5 seconds and then each 30."""
-    began = time.monotonic()
-    say_at = 5.0
+def _wait_until(is_there: Callable[[], bool], awaited: str, log: Log) -> None:
+    """Poll `is_there`; log the wait after 5 seconds and then each 30."""
+    started = time.monotonic()
+    next_log = 5.0
     while not is_there():
-        seconds = time.monotonic() - began
+        seconds = time.monotonic() - started
         if seconds > GIVE_UP_AFTER_SECONDS:
             raise GroovaeError(
-                f"waited {GIVE_UP_AFTER_SECONDS / 60:.0f} minutes for {what}: start it, or mend "
-                "its address in the TF_CONFIG of every process"
+                f"waited {GIVE_UP_AFTER_SECONDS / 60:.0f} minutes for {awaited}: start it, or "
+                "correct its address in the TF_CONFIG of every process"
             )
-        if seconds > say_at:
-            log(f"waiting for {what}")
-            say_at = seconds + 30
+        if seconds > next_log:
+            log(f"waiting for {awaited}")
+            next_log = seconds + 30
         time.sleep(POLL_SECONDS)
 
 
 @contextlib.contextmanager
 def _default_signal_handlers() -> Iterator[None]:
-    """Ctrl-C and SIGTERM end the process meanwhile, without waiting for Python to hear of them."""
+    """Let SIGINT and SIGTERM end the process even while Python waits for TensorFlow."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -262,30 +271,30 @@ def _default_signal_handlers() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _watching(cluster: Cluster, log: Log) -> Iterator[None]:
-    """Ends the process meanwhile, when one of the (other) ps is lost."""
+def _exit_when_ps_lost(cluster: Cluster, log: Log) -> Iterator[None]:
+    """Exit the process with code 1 if another ps is lost during the block."""
     others = {
         index: address for index, address in enumerate(cluster.ps) if address != cluster.address
     }
     stop = threading.Event()
-    threading.Thread(target=_watch, args=(others, log, stop), daemon=True).start()
+    threading.Thread(target=_watch_ps, args=(others, log, stop), daemon=True).start()
     try:
         yield
     finally:
         stop.set()
 
 
-def _watch(servers: dict[int, str], log: Log, stop: threading.Event) -> None:
-    answered = dict.fromkeys(servers, time.monotonic())
+def _watch_ps(servers: dict[int, str], log: Log, stop: threading.Event) -> None:
+    last_reached = dict.fromkeys(servers, time.monotonic())
     while not stop.wait(PROBE_SECONDS):
         for index, address in servers.items():
-            if _answers(address):
-                answered[index] = time.monotonic()
-            elif time.monotonic() - answered[index] > LOST_AFTER_SECONDS and not stop.is_set():
+            if is_reachable(address):
+                last_reached[index] = time.monotonic()
+            elif time.monotonic() - last_reached[index] > LOST_AFTER_SECONDS and not stop.is_set():
                 log(
-                    f"groovae: parameter server {index} at {address} is lost, it has not answered "
-                    f"for {LOST_AFTER_SECONDS:.0f} seconds: start all processes again; the chief "
-                    "goes on from the last checkpoint in its train_dir"
+                    f"groovae: parameter server {index} at {address} is lost: unreachable for "
+                    f"{LOST_AFTER_SECONDS:.0f} seconds; start all processes again, and the chief "
+                    "resumes from the last checkpoint in its train_dir"
                 )
                 sys.stdout.flush()
                 sys.stderr.flush()

@@ -1,14 +1,14 @@
-"""The processes of a distributed training, as TensorFlow's TF_CONFIG names them.
+"""Read TF_CONFIG, TensorFlow's description of the processes of a distributed training.
 
-Parameter servers (ps) hold the variables. The replicas compute: the chief, which also initializes,
-saves and logs, and the workers. Each process gets the same `cluster` and a `task` of its own, which
-Kubeflow sets and `docs/scaling.md` shows how to set elsewhere:
+Parameter servers (ps) hold the variables. Replicas compute gradients: the chief, which also
+initializes, saves and logs, and the workers. Each process gets the same `cluster` and its own
+`task`; Kubeflow sets both, and `docs/scaling.md` shows how to set them elsewhere:
 
     TF_CONFIG='{"cluster": {"chief": ["a:2222"], "worker": ["b:2222"], "ps": ["c:2222"]},
                 "task": {"type": "worker", "index": 0}}' groovae train
 
-An older "master" is the chief, and where there is neither, worker 0 is. `runtime.py` plays
-the part that this module reads; this one needs no TensorFlow.
+The older job name "master" means the chief; without either, worker 0 is the chief. This module
+does not import TensorFlow; `runtime.py` runs the process.
 """
 
 import json
@@ -31,13 +31,13 @@ EXAMPLE = (
 
 @dataclass(frozen=True)
 class Cluster:
-    """The processes of a distributed training, and which one this is.
+    """The processes of a distributed training and the role of this one.
 
     Attributes:
       ps: host:port of each parameter server.
       replicas: host:port of the chief, then of each worker.
-      job: What this process is: "ps", "chief" or "worker".
-      index: Which of its job, from 0.
+      job: The job of this process: "ps", "chief" or "worker".
+      index: The number of this process in its job, from 0.
     """
 
     ps: tuple[str, ...]
@@ -55,9 +55,9 @@ class Cluster:
 
     @property
     def replica(self) -> int:
-        """Which of the replicas this is: 0 for the chief, from 1 for the workers."""
+        """The number of this replica: 0 for the chief, from 1 for the workers."""
         if self.is_ps:
-            raise ValueError("a parameter server is no replica")
+            raise ValueError("a parameter server is not a replica")
         return self.index + (self.job == "worker")
 
     @property
@@ -74,13 +74,13 @@ class Cluster:
 
 
 def from_environment(environ: Mapping[str, str] = os.environ) -> Cluster | None:
-    """What TF_CONFIG says, or None where this process trains alone.
+    """Return the cluster in TF_CONFIG, or None if this process trains alone.
 
-    That is where it is unset or empty, has no cluster, or one of a lone replica without a ps.
+    It trains alone if TF_CONFIG is unset or empty, has no cluster, or has one replica and no ps.
 
     Raises:
-      UsageError: TF_CONFIG is malformed, does not hold its own task, has several replicas but no
-        ps, or makes this process an evaluator.
+      UsageError: TF_CONFIG is malformed, its task is not in its cluster, it has several replicas
+        but no ps, or it makes this process an evaluator.
     """
     text = environ.get(VARIABLE, "").strip()
     config = _object(_parse(text), "") if text else {}
@@ -89,12 +89,12 @@ def from_environment(environ: Mapping[str, str] = os.environ) -> Cluster | None:
     task = _object(config.get("task") or {}, "task")
     if task.get("type") == "evaluator":
         raise UsageError(
-            f"{VARIABLE} makes this process an evaluator, which `groovae train` is not: run "
-            "`groovae evaluate --watch` there instead"
+            f"{VARIABLE} makes this process an evaluator, which `groovae train` is not; run "
+            "`groovae evaluate --watch` instead"
         )
     if not addresses["ps"] and len(replicas) < 2:
         return None
-    _check(addresses, replicas)
+    _check_addresses(addresses, replicas)
     job, index = _task(task, addresses)
     if job == "ps":
         return Cluster(addresses["ps"], replicas, job, index)
@@ -103,64 +103,64 @@ def from_environment(environ: Mapping[str, str] = os.environ) -> Cluster | None:
     return Cluster(addresses["ps"], replicas, job, index)
 
 
-def _wrong(part: str, value: object, rule: str) -> UsageError:
+def _invalid(part: str, value: object, rule: str) -> UsageError:
     where = f"{VARIABLE}: {part}" if part else VARIABLE
     shown = value if isinstance(value, str) else json.dumps(value)
-    return UsageError(f"{where} {rule}, got {shown:.200}; expected such as {EXAMPLE}")
+    return UsageError(f"{where} {rule}, got {shown:.200}; an example is {EXAMPLE}")
 
 
 def _parse(text: str) -> Any:
     try:
         return json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise _wrong("", text, f"must be JSON ({error})") from error
+        raise _invalid("", text, f"must be JSON ({error})") from error
 
 
 def _object(value: Any, part: str) -> dict[str, Any]:
     if not isinstance(value, dict):
-        raise _wrong(part, value, "must be an object")
+        raise _invalid(part, value, "must be an object")
     return value
 
 
 def _addresses(cluster: Any) -> dict[str, tuple[str, ...]]:
-    """The addresses of each of `JOBS`, none where the cluster does not have it."""
+    """Return the addresses of each of `JOBS`, empty for those not in the cluster."""
     for job, addresses in _object(cluster, "cluster").items():
         if job not in JOBS:
-            raise _wrong("cluster", job, "has only the jobs chief, worker and ps")
+            raise _invalid("cluster", job, "may have only the jobs chief, worker and ps")
         if not isinstance(addresses, list):
-            raise _wrong(f"cluster.{job}", addresses, 'must be a list of "host:port"')
+            raise _invalid(f"cluster.{job}", addresses, 'must be a list of "host:port"')
         for address in addresses:
             match = ADDRESS.fullmatch(address) if isinstance(address, str) else None
             if not match or not 0 < int(match[2]) < 65536:
-                raise _wrong(f"cluster.{job}", address, 'must be a list of "host:port"')
+                raise _invalid(f"cluster.{job}", address, 'must be a list of "host:port"')
     return {job: tuple(cluster.get(job, ())) for job in JOBS}
 
 
-def _check(addresses: dict[str, tuple[str, ...]], replicas: tuple[str, ...]) -> None:
+def _check_addresses(addresses: dict[str, tuple[str, ...]], replicas: tuple[str, ...]) -> None:
     everyone = [*addresses["ps"], *replicas]
-    twice = [address for address in everyone if everyone.count(address) > 1]
-    if twice:
-        raise _wrong("cluster", twice[0], "must have each address once")
-    if len(addresses["chief"] + addresses["master"]) > 1:
-        chiefs = list(addresses["chief"] + addresses["master"])
-        raise _wrong("cluster", chiefs, "must have one chief")
+    repeated = [address for address in everyone if everyone.count(address) > 1]
+    chiefs = list(addresses["chief"] + addresses["master"])
+    if repeated:
+        raise _invalid("cluster", repeated[0], "must have each address once")
+    if len(chiefs) > 1:
+        raise _invalid("cluster", chiefs, "must have one chief")
     if not replicas:
-        raise _wrong("cluster", sorted(addresses["ps"]), "must have a chief beside its ps")
+        raise _invalid("cluster", sorted(addresses["ps"]), "must have a chief, not only a ps")
     if not addresses["ps"]:
-        raise _wrong("cluster", list(replicas), "with several replicas must have a ps")
+        raise _invalid("cluster", list(replicas), "must have a ps for several replicas")
 
 
 def _task(task: dict[str, Any], addresses: dict[str, tuple[str, ...]]) -> tuple[str, int]:
-    """The job and index of this process, as TF_CONFIG says them."""
+    """Return job and index of this process, as in TF_CONFIG."""
     job, index = task.get("type"), task.get("index", 0)
     if not isinstance(job, str) or not addresses.get(job):
         present = " or ".join(name for name in JOBS if addresses[name])
-        raise _wrong("task.type", job, f"must be {present}, as the cluster has them")
+        raise _invalid("task.type", job, f"must be {present}, the jobs of the cluster")
     if isinstance(index, str) and re.fullmatch(r"[0-9]{1,9}", index):
-        index = int(index)  # some operators write it so
+        index = int(index)  # some operators write a string
     if not isinstance(index, int) or isinstance(index, bool):
-        raise _wrong("task.index", index, "must be a whole number")
+        raise _invalid("task.index", index, "must be an integer")
     if not 0 <= index < len(addresses[job]):
         rule = f"must be below {len(addresses[job])}, the number of {job} in the cluster"
-        raise _wrong("task.index", index, rule)
+        raise _invalid("task.index", index, rule)
     return job, index

@@ -1,7 +1,8 @@
-"""Which process of a training this is: its share of the batch and of the windows."""
+"""Replicas: their share of the batch and of the windows, and their flags."""
 
 import itertools
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from groovae.data.window_cache import CachedWindows
 from groovae.errors import UsageError
 from groovae.training.distributed.replica import Replica, current_replica
 from groovae.training.distributed.tf_config import Cluster
+from groovae.training.options import TrainOptions
 
 ADDRESSES = tuple(f"host{number}:2222" for number in range(4))
 
@@ -21,7 +23,11 @@ ADDRESSES = tuple(f"host{number}:2222" for number in range(4))
 def in_cluster(number: int, sync: bool = False, count: int = 3) -> Replica:
     job, index = ("worker", number - 1) if number else ("chief", 0)
     cluster = Cluster(("ps0:2222",), ADDRESSES[:count], job, index)
-    return current_replica(cluster, num_sync_workers=count if sync else 0)
+    return current_replica(cluster, TrainOptions(num_sync_workers=count if sync else 0))
+
+
+def replica_for(cluster: Cluster | None = None, **flags: Any) -> Replica:
+    return current_replica(cluster, TrainOptions(**flags))
 
 
 @pytest.fixture
@@ -29,10 +35,11 @@ def windows(records: Path) -> CachedWindows:
     return window_cache.load(find(records), config_map.layout("groovae_4bar"), records.parent)
 
 
-def taken(
-    replica: Replica, windows: CachedWindows, batch: int, step: int, count: int
+def batches_from(
+    step: int, replica: Replica, windows: CachedWindows, batch_size: int, count: int
 ) -> list[Batch]:
-    return list(itertools.islice(replica.batches(windows, replica.share(batch), 7, step), count))
+    batches = replica.batches(windows, replica.share(batch_size), 7, step)
+    return list(itertools.islice(batches, count))
 
 
 def outputs(batches: list[Batch]) -> np.ndarray:
@@ -40,45 +47,45 @@ def outputs(batches: list[Batch]) -> np.ndarray:
 
 
 @pytest.mark.parametrize("step", [0, 5])
-def test_replicas_that_step_together_take_the_batch_of_one_process(
+def test_synchronous_replicas_share_the_batch_of_one_process(
     step: int, windows: CachedWindows
 ) -> None:
-    shares = [taken(in_cluster(n, sync=True), windows, 12, step, 2) for n in range(3)]
+    shares = [batches_from(step, in_cluster(n, sync=True), windows, 12, 2) for n in range(3)]
     together = [outputs([share[k] for share in shares]) for k in range(2)]
     alone = itertools.islice(training_batches(windows, 12, 7, step), 2)
     np.testing.assert_array_equal(together, [batch.outputs for batch in alone])
 
 
 @pytest.mark.parametrize("step", [0, 5])
-def test_replicas_by_themselves_take_the_batches_in_turn(step: int, windows: CachedWindows) -> None:
-    turns = [taken(in_cluster(n), windows, 8, step, 2) for n in range(3)]
+def test_asynchronous_replicas_take_batches_in_turn(step: int, windows: CachedWindows) -> None:
+    turns = [batches_from(step, in_cluster(n), windows, 8, 2) for n in range(3)]
     dealt = [turn[k] for k in range(2) for turn in turns]
     alone = list(itertools.islice(training_batches(windows, 8, 7, step), 6))
     np.testing.assert_array_equal(outputs(dealt), outputs(alone))
 
 
-def test_with_magentas_flags_each_worker_has_an_order_of_its_own(windows: CachedWindows) -> None:
+def test_workers_by_magentas_flags_shuffle_independently(windows: CachedWindows) -> None:
     first, second = (
-        taken(current_replica(None, master="grpc://a:1", task=task), windows, 8, 3, 1)
+        batches_from(3, replica_for(master="grpc://a:1", task=task), windows, 8, 1)
         for task in (0, 1)
     )
     np.testing.assert_array_equal(outputs(first), next(training_batches(windows, 8, 7, 3)).outputs)
     np.testing.assert_array_equal(outputs(second), next(training_batches(windows, 8, 8, 3)).outputs)
 
 
-def test_who_trains_alone_takes_all(windows: CachedWindows) -> None:
-    alone = current_replica(None)
+def test_single_process_takes_the_whole_batch(windows: CachedWindows) -> None:
+    alone = replica_for()
     assert (alone.is_chief, alone.share(512), alone.windows_per_step(512)) == (True, 512, 512)
-    assert (alone.hooks(None), alone.default_seed()) == ([], None)
+    assert (alone.session_hooks(None), alone.default_seed()) == ([], None)
 
 
-def test_a_global_batch_is_kept_as_magenta_keeps_it() -> None:
+def test_batch_is_divided_as_by_magenta() -> None:
     replica = in_cluster(2, sync=True)
     assert (replica.share(512), replica.windows_per_step(replica.share(512))) == (170, 510)
     assert in_cluster(2).share(512) == in_cluster(2).windows_per_step(512) == 512
 
 
-def test_all_replicas_of_a_cluster_arrive_at_the_same_seed() -> None:
+def test_replicas_of_a_cluster_have_the_same_default_seed() -> None:
     assert len({in_cluster(number).default_seed() for number in range(3)}) == 1
     assert in_cluster(0, count=2).default_seed() != in_cluster(0, count=3).default_seed()
 
@@ -92,20 +99,20 @@ def test_all_replicas_of_a_cluster_arrive_at_the_same_seed() -> None:
         ({"num_sync_workers": 2, "task": 2, "master": "grpc://a:1"}, "--task must be below"),
     ],
 )
-def test_flags_that_do_not_go_together_are_refused(flags: dict[str, int], words: str) -> None:
+def test_contradictory_flags_are_refused(flags: dict[str, Any], words: str) -> None:
     with pytest.raises(UsageError, match=words):
-        current_replica(None, **flags)  # type: ignore[arg-type]
+        replica_for(**flags)
 
 
 @pytest.mark.parametrize(
     "flags", [{"master": "grpc://a:1"}, {"num_ps_tasks": 1}, {"task": 1}, {"num_sync_workers": 2}]
 )
-def test_flags_that_contradict_tf_config_are_refused(flags: dict[str, int]) -> None:
+def test_flags_that_contradict_tf_config_are_refused(flags: dict[str, Any]) -> None:
     cluster = Cluster(("ps0:2222",), ADDRESSES[:3], "chief", 0)
     with pytest.raises(UsageError, match="TF_CONFIG"):
-        current_replica(cluster, **flags)  # type: ignore[arg-type]
+        replica_for(cluster, **flags)
 
 
-def test_a_batch_too_small_to_share_is_refused() -> None:
-    with pytest.raises(UsageError, match="a batch of 2 is too small for 3 workers"):
+def test_batch_smaller_than_the_number_of_replicas_is_refused() -> None:
+    with pytest.raises(UsageError, match=r"batch of 2 .* 3 workers"):
         in_cluster(0, sync=True).share(2)

@@ -1,4 +1,4 @@
-"""What TF_CONFIG says, in each of the forms that its writers give it."""
+"""TF_CONFIG in each of the forms that its writers use, and malformed ones."""
 
 import json
 import subprocess
@@ -19,8 +19,8 @@ def read(cluster: Any, job: Any = "chief", index: Any = 0) -> Cluster | None:
     return from_environment({"TF_CONFIG": json.dumps(config)})
 
 
-def refused(text: str) -> str:
-    """The message with which TF_CONFIG is refused: one line that shows what is expected."""
+def error_for(text: str) -> str:
+    """Return the error message for a TF_CONFIG, which must be one line."""
     with pytest.raises(UsageError) as error:
         from_environment({"TF_CONFIG": text})
     message = str(error.value)
@@ -38,14 +38,16 @@ def refused(text: str) -> str:
         ("worker", 1, 2, "w:5"),
     ],
 )
-def test_each_process_finds_itself(job: str, index: int, replica: int | None, address: str) -> None:
+def test_each_process_finds_its_task(
+    job: str, index: int, replica: int | None, address: str
+) -> None:
     cluster = read(FULL, job, index)
     assert cluster == Cluster(("p:1", "q:2"), ("c:3", "v:4", "w:5"), job, index)
     assert (cluster.is_ps, cluster.is_chief) == (job == "ps", job == "chief")
     assert cluster.address == address
     assert cluster.jobs == FULL
     if replica is None:
-        with pytest.raises(ValueError, match="no replica"):
+        with pytest.raises(ValueError, match="not a replica"):
             _ = cluster.replica
     else:
         assert cluster.replica == replica
@@ -64,48 +66,48 @@ def test_each_process_finds_itself(job: str, index: int, replica: int | None, ad
         '{"cluster": null, "task": null, "environment": "cloud"}',
     ],
 )
-def test_a_process_alone_needs_no_cluster(text: str) -> None:
+def test_single_process_has_no_cluster(text: str) -> None:
     assert from_environment({"TF_CONFIG": text}) is None
     assert from_environment({}) is None
 
 
-def test_a_master_is_the_chief() -> None:
+def test_master_is_the_chief() -> None:
     cluster = {"ps": PS, "master": CHIEF, "worker": WORKERS}
     assert read(cluster, "master") == read(FULL, "chief")
     assert read(cluster, "worker", 1) == read(FULL, "worker", 1)
 
 
-def test_worker_0_is_the_chief_where_there_is_none() -> None:
+def test_worker_0_is_the_chief_without_one() -> None:
     cluster = {"ps": PS, "worker": CHIEF + WORKERS}
     assert read(cluster, "worker", 0) == read(FULL, "chief")
     assert read(cluster, "worker", 2) == read(FULL, "worker", 1)
     assert read(cluster, "ps", 1) == read(FULL, "ps", 1)
 
 
-def test_a_chief_and_a_ps_are_a_cluster() -> None:
+def test_chief_and_ps_are_a_cluster() -> None:
     cluster = read({"ps": PS[:1], "chief": CHIEF})
     assert cluster
     assert cluster.jobs == {"ps": PS[:1], "chief": CHIEF}
 
 
-def test_an_index_may_be_a_string() -> None:
+def test_index_may_be_a_string() -> None:
     assert read(FULL, "worker", "1") == read(FULL, "worker", 1)
 
 
-def test_an_evaluator_in_the_cluster_changes_nothing() -> None:
+def test_evaluator_in_the_cluster_is_ignored() -> None:
     assert read({**FULL, "evaluator": ["e:9"]}, "worker", 1) == read(FULL, "worker", 1)
 
 
 @pytest.mark.parametrize("address", ["a:1", "[::1]:2222", "10.0.0.1:65535", "a-b.svc.local:2222"])
-def test_hosts_are_names_or_addresses(address: str) -> None:
+def test_hosts_may_be_names_or_addresses(address: str) -> None:
     cluster = read({"ps": [address], "chief": CHIEF})
     assert cluster
     assert cluster.ps == (address,)
 
 
-def test_an_evaluator_is_told_what_to_run() -> None:
+def test_evaluator_task_names_the_command_to_run() -> None:
     config = {"cluster": FULL, "task": {"type": "evaluator", "index": 0}}
-    assert "groovae evaluate --watch" in refused(json.dumps(config))
+    assert "groovae evaluate --watch" in error_for(json.dumps(config))
 
 
 @pytest.mark.parametrize(
@@ -115,11 +117,11 @@ def test_an_evaluator_is_told_what_to_run() -> None:
         ("[" * 100_000, ["must be JSON"]),
         ("[1]", ["must be an object", "[1]"]),
         ('{"cluster": ["a:1"]}', ["cluster must be an object", '["a:1"]']),
-        ('{"cluster": {"boss": ["a:1"]}}', ["cluster has only the jobs", "boss"]),
+        ('{"cluster": {"boss": ["a:1"]}}', ["cluster may have only the jobs", "boss"]),
     ],
 )
-def test_what_is_no_cluster_is_refused(text: str, words: list[str]) -> None:
-    message = refused(text)
+def test_malformed_json_is_refused(text: str, words: list[str]) -> None:
+    message = error_for(text)
     assert all(word in message for word in [*words, '"task": {"type": "worker"'])
 
 
@@ -143,9 +145,9 @@ def test_what_is_no_cluster_is_refused(text: str, words: list[str]) -> None:
         ({"chief": [], "worker": []}, ["must have a chief", "p:1"]),
     ],
 )
-def test_a_wrong_cluster_is_refused(change: dict[str, Any], words: list[str]) -> None:
+def test_invalid_cluster_is_refused(change: dict[str, Any], words: list[str]) -> None:
     config = {"cluster": {**FULL, **change}, "task": {"type": "ps", "index": 0}}
-    message = refused(json.dumps(config))
+    message = error_for(json.dumps(config))
     assert all(word in message for word in words), message
 
 
@@ -159,17 +161,17 @@ def test_a_wrong_cluster_is_refused(change: dict[str, Any], words: list[str]) ->
         ({"type": "master"}, ["task.type", "master"]),
         ({"type": "worker", "index": 2}, ["task.index", "below 2", "got 2"]),
         ({"type": "worker", "index": -1}, ["task.index", "below 2", "got -1"]),
-        ({"type": "worker", "index": 0.0}, ["task.index", "whole number"]),
-        ({"type": "worker", "index": True}, ["task.index", "whole number"]),
-        ({"type": "worker", "index": "one"}, ["task.index", "whole number", "one"]),
+        ({"type": "worker", "index": 0.0}, ["task.index", "integer"]),
+        ({"type": "worker", "index": True}, ["task.index", "integer"]),
+        ({"type": "worker", "index": "one"}, ["task.index", "integer", "one"]),
     ],
 )
-def test_a_wrong_task_is_refused(task: Any, words: list[str]) -> None:
-    message = refused(json.dumps({"cluster": FULL, "task": task}))
+def test_invalid_task_is_refused(task: Any, words: list[str]) -> None:
+    message = error_for(json.dumps({"cluster": FULL, "task": task}))
     assert all(word in message for word in words), message
 
 
-def test_reading_needs_no_tensorflow() -> None:
+def test_reading_does_not_import_tensorflow() -> None:
     code = (
         "import sys; "
         "from groovae.training.distributed.tf_config import from_environment; from_environment();"

@@ -1,0 +1,61 @@
+"""The options of a training; their defaults are those of `groovae train`."""
+
+import dataclasses
+from collections.abc import Sequence
+
+
+@dataclasses.dataclass
+class TrainOptions:
+    """What to train, on which data, and how.
+
+    Attributes:
+      train_dir: Folder for checkpoints, event files, metrics.csv and config.json.
+      examples_path: A TFRecord of NoteSequences, or a glob of them.
+      config: A key of `CONFIG_MAP`.
+      hparams: `name=value,...` to merge with the config's; of several, a later one wins.
+      tfds_name: A TensorFlow Datasets set to train on instead, such as `groove/4bar-midionly`.
+      tfds_data_dir: Folder of the TFDS sets; None for `~/tensorflow_datasets`.
+      hop_bars: Bars from the start of a window to the next; None for a whole window.
+      unmapped_pitches: What to do with drum notes without a class: `drop`, `nearest` or `error`.
+      all_notes: Use the notes of all tracks as drums, not only notes flagged is_drum.
+      init_checkpoint: A checkpoint whose weights a new training starts from.
+      eval_examples_path: A TFRecord, or a glob of them, for validation; windows do not overlap.
+      eval_every: Evaluate every N-th checkpoint.
+      early_stop_patience: Evaluations without a lower loss before an early stop; 0 for never.
+      num_steps: Global step to stop at; 0 to train until stopped.
+      checkpoints_to_keep: Number of newest checkpoints to keep; 0 for all.
+      keep_checkpoint_every_n_hours: Hours between checkpoints that are never deleted.
+      save_checkpoint_secs: Seconds between checkpoints.
+      save_checkpoint_steps: Steps between checkpoints instead; 0 to use seconds.
+      cache_dataset: Keep the windows in a file beside the records for the next start.
+      master: TensorFlow server to run on.
+      num_sync_workers: Number of synchronous replicas, which share the batch; 0 if asynchronous.
+      num_ps_tasks: Number of parameter servers.
+      task: Number of this worker; 0 for the chief.
+      seed: For initial weights, order of windows, dropout and z; None for a random one.
+    """
+
+    train_dir: str = ".train"
+    examples_path: str = "data_dir/music.tfrecord"
+    config: str = "groovae_4bar"
+    hparams: str | Sequence[str] = ""
+    tfds_name: str | None = None
+    tfds_data_dir: str | None = None
+    hop_bars: int | None = None
+    unmapped_pitches: str = "drop"
+    all_notes: bool = False
+    init_checkpoint: str | None = None
+    eval_examples_path: str | None = None
+    eval_every: int = 1
+    early_stop_patience: int = 0
+    num_steps: int = 50000
+    checkpoints_to_keep: int = 5
+    keep_checkpoint_every_n_hours: float = 1.0
+    save_checkpoint_secs: int = 60
+    save_checkpoint_steps: int = 0
+    cache_dataset: bool = True
+    master: str = ""
+    num_sync_workers: int = 0
+    num_ps_tasks: int = 0
+    task: int = 0
+    seed: int | None = None

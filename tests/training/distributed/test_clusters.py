@@ -1,0 +1,126 @@
+"""`groovae train` in real clusters: results, restarts after kills, a lost ps, Ctrl-C."""
+
+import dataclasses
+import signal
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from cluster_processes import ALL, ClusterProcesses, free_ports
+from conftest import SMALL_HPARAMS
+
+from groovae.training.metrics_csv import MetricsLog
+from groovae.training.train import TrainOptions, train
+from groovae.upstream import tf
+
+# Small enough for four processes, large enough to learn.
+HPARAMS = SMALL_HPARAMS.replace("batch_size=64", "batch_size=48")
+SUCCESS = dict.fromkeys(ALL, 0)
+
+
+def validation_losses(train_dir: Path) -> dict[float, float]:
+    rows = MetricsLog(train_dir / "eval" / "metrics.csv").rows
+    return {row["step"]: row["loss"] for row in rows}
+
+
+@pytest.mark.slow
+def test_cluster_trains_as_one_process_and_ends(records: Path, tmp_path: Path) -> None:
+    """Synchronous, then on asynchronously, then again with nothing left to do."""
+    flags: dict[str, Any] = {"examples_path": str(records), "hparams": HPARAMS, "seed": 1}
+    flags |= {"eval_examples_path": str(records), "save_checkpoint_steps": 15}
+    with ClusterProcesses(tmp_path, **flags, num_steps=30, num_sync_workers=3) as cluster:
+        assert cluster.exit_codes(*ALL) == SUCCESS, cluster.log("chief0")
+        assert "48 windows a step" in cluster.log("chief0")
+        for name in ("ps0", "worker0", "worker1"):
+            assert [path.name for path in (tmp_path / name).iterdir()] == ["log"]
+            assert "step " not in cluster.log(name)
+    train(TrainOptions(str(tmp_path / "alone"), num_steps=30, **flags))
+    alone = validation_losses(tmp_path / "alone")
+    assert alone.keys() == {15, 30}
+    assert alone[30] < 0.8 * alone[15]
+    assert validation_losses(tmp_path / "train") == pytest.approx(alone, rel=0.05)
+
+    with ClusterProcesses(tmp_path, **flags, num_steps=40) as cluster:
+        assert cluster.exit_codes(*ALL) == SUCCESS, cluster.log("chief0")
+        assert cluster.step() >= 40
+    # The workers must not wait for a chief that has nothing to do.
+    with ClusterProcesses(tmp_path, **flags, num_steps=40) as cluster:
+        assert cluster.exit_codes(*ALL) == SUCCESS, cluster.log("worker0")
+        assert "raise --num_steps" in cluster.log("chief0")
+
+
+@pytest.mark.slow
+def test_synchronous_cluster_resumes_after_kills_and_stops_on_ctrl_c(
+    records: Path, tmp_path: Path
+) -> None:
+    flags: dict[str, Any] = {"examples_path": records, "hparams": HPARAMS, "num_steps": 10**6}
+    flags |= {"save_checkpoint_steps": 5, "num_sync_workers": 3}
+    with ClusterProcesses(tmp_path, **flags) as cluster:
+        cluster.wait_for_step(5)
+        cluster.kill("worker1")
+        cluster.start("worker1")
+        cluster.wait_for_step(cluster.step() + 10)
+        cluster.kill("chief0")
+        saved = cluster.step()
+        cluster.start("chief0")
+        cluster.wait_for_step(saved + 10)
+        assert f"from step {saved:,} " in cluster.log("chief0")
+        # The variables are gone with the ps; the chief restores them.
+        cluster.kill("ps0")
+        cluster.start("ps0")
+        cluster.wait_for_step(cluster.step() + 10)
+        # The others now wait inside of TensorFlow, where Python handles no signals.
+        cluster.kill("worker1")
+        time.sleep(3)
+        cluster.interrupt("worker0")
+        assert cluster.exit_codes("worker0") == {"worker0": -signal.SIGINT}
+        cluster.interrupt("chief0")
+        assert cluster.exit_codes("chief0", "ps0") == {"chief0": 128 + signal.SIGINT, "ps0": 0}
+        assert f"model.ckpt-{cluster.step()}" in cluster.log("chief0").splitlines()[-1]
+
+
+@pytest.mark.slow
+def test_asynchronous_cluster_resumes_after_kills_and_ends_when_the_ps_is_lost(
+    records: Path, tmp_path: Path
+) -> None:
+    flags: dict[str, Any] = {"examples_path": records, "hparams": HPARAMS, "num_steps": 10**6}
+    flags |= {"save_checkpoint_steps": 20, "seed": 1}
+    with ClusterProcesses(tmp_path, lost_after_seconds=8, **flags) as cluster:
+        cluster.wait_for_step(20)
+        cluster.kill("worker1")
+        cluster.wait_for_step(cluster.step() + 40)  # the others go on
+        cluster.start("worker1")
+        cluster.kill("chief0")
+        saved = cluster.step()
+        cluster.start("chief0")
+        cluster.wait_for_step(max(200, saved + 40))
+        assert f"from step {saved:,} " in cluster.log("chief0")
+        cluster.kill("ps0")
+        names = ("chief0", "worker0", "worker1")
+        assert cluster.exit_codes(*names) == dict.fromkeys(names, 1)
+        for name in names:
+            last = cluster.log(name).splitlines()[-1]
+            for words in ("parameter server 0 at 127.0.0.1:", "lost", "start all processes"):
+                assert words in last
+    rows = MetricsLog(tmp_path / "train" / "metrics.csv").rows
+    # It has learned: random hits cost 64 steps * 9 drums * ln 2 = 399 nats.
+    assert rows[-1]["loss"] < 320
+
+
+def test_magentas_flags_train_on_a_server_started_elsewhere(records: Path, tmp_path: Path) -> None:
+    """`--master` and `--num_ps_tasks`: this process, which has the records, feeds the batches."""
+    ps, worker = (f"127.0.0.1:{port}" for port in free_ports(2))
+    cluster = tf.train.ClusterSpec({"ps": [ps], "worker": [worker]})
+    servers = [tf.train.Server(cluster, job, 0) for job in ("ps", "worker")]
+    options = TrainOptions(
+        str(tmp_path / "train"),
+        str(records),
+        hparams=HPARAMS,
+        num_steps=3,
+        master=servers[1].target,
+        num_ps_tasks=1,
+    )
+    assert train(options).step == 3
+    together = dataclasses.replace(options, num_steps=5, num_sync_workers=1)
+    assert train(together).step == 5
