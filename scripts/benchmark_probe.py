@@ -1,10 +1,9 @@
-"""The part of `benchmark.py` that runs inside an environment: native Magenta's or groovae's.
+"""The part of `benchmark.py` that runs in the environment of native Magenta or groovae.
 
     python benchmark_probe.py TASK RESULT ARGUMENTS...
 
-writes lines of JSON to the file RESULT. It says when things happen on the system's monotonic clock,
-so that `benchmark.py`, which started the process, can subtract its own start time. Python 3.8 runs
-it too.
+Writes lines of JSON to the file RESULT. Times are on the system's monotonic clock, so that
+`benchmark.py` can subtract the start time of the process. Runs with Python 3.8 too.
 """
 
 from __future__ import annotations
@@ -19,19 +18,18 @@ from collections.abc import Callable
 from typing import Any
 
 
-def train(tell: Callable[..., None], program: str, *arguments: str) -> Any:
-    """Runs the training command of a program with its own arguments, and marks its phases."""
+def train(report: Callable[..., None], program: str, *arguments: str) -> Any:
+    """Run the training command of a program with its own arguments, and mark its phases."""
 
     def mark(name: str) -> None:
-        tell(mark=name, at=time.monotonic(), cpu=time.process_time())
+        report(mark=name, at=time.monotonic(), cpu=time.process_time())
 
-    # The same points for both, in code that both share: what the programs do between them is
-    # their own affair, and nothing is imported earlier than the program would.
+    # The marks are in code that both programs share; nothing is imported earlier than they do.
     _AfterImport(
         "magenta.models.music_vae.base_model",
         lambda module: _mark_call(module.MusicVAE, "build", lambda: mark("graph"), None),
     )
-    # tf_slim's loop makes one MonitoredSession, and each `run` of it is a step.
+    # tf_slim's loop makes one MonitoredSession; each of its runs is a step.
     _AfterImport(
         "tensorflow.python.training.monitored_session",
         lambda module: _mark_session(module._MonitoredSession, mark, ("session", "ready", "step")),
@@ -48,11 +46,11 @@ def train(tell: Callable[..., None], program: str, *arguments: str) -> Any:
     return main(["train", *arguments])
 
 
-def sample(tell: Callable[..., None], program: str, *arguments: str) -> Any:
-    """Runs the sampling command of a program with its own arguments, and marks its phases."""
+def sample(report: Callable[..., None], program: str, *arguments: str) -> Any:
+    """Run the sampling command of a program with its own arguments, and mark its phases."""
 
     def mark(name: str) -> None:
-        tell(mark=name, at=time.monotonic())
+        report(mark=name, at=time.monotonic())
 
     _AfterImport(
         "magenta.models.music_vae.trained_model",
@@ -86,18 +84,18 @@ def sample(tell: Callable[..., None], program: str, *arguments: str) -> Any:
 
 
 def decode(
-    tell: Callable[..., None],
+    report: Callable[..., None],
     program: str,
     checkpoint: str,
     config: str,
     batch_size: str,
     times: str,
 ) -> None:
-    """Times a warm model that decodes a batch of latents to four bars each, again and again."""
+    """Time a warm model that repeatedly decodes a batch of latents to four bars each."""
     import numpy as np
 
-    # Native draws the hits in its graph, so of what it plays only the share of hits compares with
-    # another's. What groovae plays first after loading is the same in every process.
+    # Native samples hits in its graph, so only the share of hits can be compared. groovae's first
+    # grooves after loading are the same in every process.
     z = np.random.RandomState(0).randn(int(batch_size), 256).astype(np.float32)
     if program == "native":
         decoder = _native_decoder(checkpoint, config, len(z))
@@ -109,14 +107,14 @@ def decode(
         def decoder(z: Any) -> Any:
             return model.decode_to_tensors(z, bars=4, temperature=0.5)
 
-    hits = np.asarray(decoder(z))[..., :9]  # which also warms it up
+    hits = np.asarray(decoder(z))[..., :9]  # also the warm-up
     seconds = []
     for _ in range(int(times)):
         started = time.perf_counter()
         decoder(z)
         seconds.append(time.perf_counter() - started)
     grooves = [zlib.crc32(groove.tobytes()) for groove in hits]
-    tell(seconds=seconds, hits=float(hits.mean()), grooves=grooves)
+    report(seconds=seconds, hits=float(hits.mean()), grooves=grooves)
 
 
 def _native_decoder(checkpoint: str, config: str, batch_size: int) -> Callable[[Any], Any]:
@@ -128,8 +126,10 @@ def _native_decoder(checkpoint: str, config: str, batch_size: int) -> Callable[[
     return lambda z: model.decode_to_tensors(z, length=64, temperature=0.5)
 
 
-def convert(tell: Callable[..., None], folder: str, output: str, config: str, workers: str) -> None:
-    """Times groovae's conversion alone, as the command does it, when all imports are done."""
+def convert(
+    report: Callable[..., None], folder: str, output: str, config: str, workers: str
+) -> None:
+    """Time groovae's conversion after the imports."""
     from groovae.config import config_map
     from groovae.data.preprocess import PreprocessOptions, convert_directory
 
@@ -138,11 +138,11 @@ def convert(tell: Callable[..., None], folder: str, output: str, config: str, wo
     )
     started = time.monotonic()
     convert_directory(folder, output, options=options)
-    tell(seconds=time.monotonic() - started)
+    report(seconds=time.monotonic() - started)
 
 
-def windows(tell: Callable[..., None], records: str, config: str) -> None:
-    """Makes the windows of each record with Magenta's converter and with groovae's, in turns."""
+def windows(report: Callable[..., None], records: str, config: str) -> None:
+    """Make the windows of each record with Magenta's converter and groovae's, in turns."""
     from groovae.config import config_map
     from groovae.data.records import find
     from groovae.data.windows import to_windows
@@ -153,7 +153,7 @@ def windows(tell: Callable[..., None], records: str, config: str) -> None:
     makers = [converter.to_tensors, lambda sequence: to_windows(sequence, layout)]
     sequences = list(find(records))
     for make in makers:
-        make(sequences[0])  # whatever a first call sets up is not what is asked for
+        make(sequences[0])  # the warm-up
     seconds, counts = [0.0, 0.0], {"windows": 0, "different": 0}
     for number, sequence in enumerate(sequences):
         made: list[Any] = [None, None]
@@ -163,11 +163,11 @@ def windows(tell: Callable[..., None], records: str, config: str) -> None:
             seconds[which] += time.perf_counter() - started
         counts["windows"] += len(made[0].inputs)
         counts["different"] += not _are_equal(*made)
-    tell(magenta=seconds[0], groovae=seconds[1], sequences=len(sequences), **counts)
+    report(magenta=seconds[0], groovae=seconds[1], sequences=len(sequences), **counts)
 
 
 def _are_equal(tensors: Any, windows: Any) -> bool:
-    """Whether Magenta's lists of tensors and groovae's arrays hold the same bytes."""
+    """Return whether Magenta's lists of tensors and groovae's arrays hold the same bytes."""
     import numpy as np
 
     for name in ("inputs", "outputs", "controls"):
@@ -175,14 +175,14 @@ def _are_equal(tensors: Any, windows: Any) -> bool:
         if len(theirs) != len(ours) or ours.dtype != np.float32:
             return False
         for their, our in zip(theirs, ours):  # noqa: B905, Python 3.8 has no strict=
-            # Magenta makes its floats float32 where it batches them.
+            # Magenta converts to float32 when it makes batches.
             if np.asarray(their, np.float32).tobytes() != our.tobytes():
                 return False
     return True
 
 
 class _AfterImport(importlib.abc.MetaPathFinder):
-    """Calls `then` with a module as soon as the program itself has imported it."""
+    """Calls `then` with a module when the program has imported it."""
 
     def __init__(self, name: str, then: Callable[[Any], None]):
         self._name, self._then = name, then
@@ -194,18 +194,18 @@ class _AfterImport(importlib.abc.MetaPathFinder):
         spec: Any = importlib.machinery.PathFinder.find_spec(name, path, target)
         execute = spec.loader.exec_module
 
-        def execute_and_tell(module: Any) -> None:
+        def execute_and_call(module: Any) -> None:
             execute(module)
             self._then(module)
 
-        spec.loader.exec_module = execute_and_tell
+        spec.loader.exec_module = execute_and_call
         return spec
 
 
 def _mark_session(
     session_class: Any, mark: Callable[[str], None], names: tuple[str, str, str]
 ) -> None:
-    """Marks by these names the beginning and the end of a session's making, and of each `run`."""
+    """Mark the begin and end of a session's construction and the end of each `run`."""
     _mark_call(session_class, "__init__", lambda: mark(names[0]), lambda: mark(names[1]))
     _mark_call(session_class, "run", None, lambda: mark(names[2]))
 
@@ -227,13 +227,13 @@ def _mark_call(
 
 
 def run_task(tasks: dict[str, Any], task: str, result: str, *arguments: str) -> Any:
-    """Runs one of the tasks, with a function that adds a line to the file `result`."""
+    """Run a task with a function that adds a line to the file `result`."""
     with open(result, "w", buffering=1, encoding="utf-8") as file:
 
-        def tell(**values: Any) -> None:
+        def report(**values: Any) -> None:
             file.write(json.dumps(values) + "\n")
 
-        return tasks[task](tell, *arguments)
+        return tasks[task](report, *arguments)
 
 
 if __name__ == "__main__":

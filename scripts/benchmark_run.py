@@ -1,4 +1,4 @@
-"""What `benchmark.py` stands on: processes that are measured, and native Magenta's environment."""
+"""Measure the time and memory of processes; make the environment of native Magenta."""
 
 import collections
 import contextlib
@@ -43,22 +43,23 @@ MAGENTA_NEEDS = [
 ]
 
 
-def say(line: str) -> None:
-    print(f"benchmark: {line}", file=sys.stderr, flush=True)
+def log(line: str) -> None:
+    name = Path(sys.argv[0]).stem
+    print(f"{name}: {line}", file=sys.stderr, flush=True)
 
 
 class Failure(Exception):
-    """Something did not run, so that there is nothing to measure."""
+    """A program failed, so there is nothing to measure; the message is for the user."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Run:
-    """A process that is over.
+    """A finished process.
 
     Attributes:
-      started: When, on the system's monotonic clock.
-      seconds: From there to its end.
-      peak_mb: Most memory that it and all processes below it took at one time.
+      started: Its start time on the system's monotonic clock.
+      seconds: Duration.
+      peak_mb: Peak memory of the process and its descendants together.
       own_mb: The same without mapped files.
     """
 
@@ -68,12 +69,12 @@ class Run:
     own_mb: float
 
 
-def run(command: Sequence[str | Path], log: Path) -> Run:
-    """Runs a command to its end, its talk in `log`, and measures it."""
-    with open(log, "w") as talk, _MemoryWatch() as watch:
+def run(command: Sequence[str | Path], log_file: Path) -> Run:
+    """Run a command in the folder of `log_file`, which gets its output, and measure it."""
+    with open(log_file, "w") as output, _MemoryWatch() as watch:
         started = time.monotonic()
         process = subprocess.Popen(
-            command, stdout=talk, stderr=talk, env=_environment(), cwd=log.parent
+            command, stdout=output, stderr=output, env=_environment(), cwd=log_file.parent
         )
         try:
             watch.start(process.pid)
@@ -84,32 +85,32 @@ def run(command: Sequence[str | Path], log: Path) -> Run:
             if process.returncode is None:
                 process.kill()
     if process.returncode:
-        tail = "\n".join(log.read_text(errors="replace").splitlines()[-15:])
+        tail = "\n".join(log_file.read_text(errors="replace").splitlines()[-15:])
         raise Failure(f"exit code {process.returncode} of {' '.join(map(str, command))}\n{tail}")
     peak_mb = max(watch.peak_mb, usage.ru_maxrss / 1024)
     return Run(started, seconds, peak_mb, watch.own_mb)
 
 
 def probe(
-    python: Path, task: str, log: Path, *arguments: str | Path, script: Path = PROBE
+    python: Path, task: str, log_file: Path, *arguments: str | Path, script: Path = PROBE
 ) -> list[dict[str, Any]]:
-    """What a task of the script tells, and under `run` in the last line how it ran."""
-    result = log.with_suffix(".json")
-    ran = run([python, script, task, result, *arguments], log)
+    """Run a task of a probe script; return the lines it reports and, last, {"run": Run}."""
+    result = log_file.with_suffix(".json")
+    ran = run([python, script, task, result, *arguments], log_file)
     return [*map(json.loads, result.read_text().splitlines()), {"run": ran}]
 
 
 def busy_elsewhere() -> float:
-    """Seconds of all cores that went neither to this process nor to what it has run."""
+    """Return the processor seconds used so far by other processes than this one's tree."""
     with open("/proc/stat") as file:
         user, nice, system, _idle, _waiting, *rest = map(int, file.readline().split()[1:9])
-    # The rest: interrupts, and what the host of a virtual machine gave to others.
+    # The rest: interrupts, and time that the host of a virtual machine gave to others.
     busy = (user + nice + system + sum(rest)) / os.sysconf("SC_CLK_TCK")
     return busy - sum(os.times()[:4])
 
 
 def _environment() -> dict[str, str]:
-    """Ours without what would bring in other packages, or make each import compile anew."""
+    """Return this environment without variables that change packages or disable bytecode."""
     environment = dict(os.environ)
     for name in ("PYTHONDONTWRITEBYTECODE", "PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV"):
         environment.pop(name, None)
@@ -117,7 +118,7 @@ def _environment() -> dict[str, str]:
 
 
 class _MemoryWatch:
-    """A thread that looks at the memory of a process and of all below it, and keeps the peaks."""
+    """A thread that samples the memory of a process and its descendants and keeps the peaks."""
 
     def __init__(self) -> None:
         self.peak_mb = self.own_mb = 0.0
@@ -125,10 +126,10 @@ class _MemoryWatch:
         self._thread: threading.Thread | None = None
 
     def start(self, pid: int) -> None:
-        self._thread = threading.Thread(target=self._look, args=(pid,), daemon=True)
+        self._thread = threading.Thread(target=self._sample, args=(pid,), daemon=True)
         self._thread.start()
 
-    def _look(self, pid: int) -> None:
+    def _sample(self, pid: int) -> None:
         while not self._over.wait(SAMPLE_SECONDS):
             peak, own = memory_of(tree_of(pid))
             self.peak_mb, self.own_mb = max(self.peak_mb, peak), max(self.own_mb, own)
@@ -143,7 +144,7 @@ class _MemoryWatch:
 
 
 def tree_of(pid: int) -> list[int]:
-    """A process and its descendants; each thread has a list of the children it made."""
+    """Return a process and its descendants; the system lists children by thread."""
     children: list[int] = []
     with contextlib.suppress(OSError):
         for listed in Path(f"/proc/{pid}/task").glob("*/children"):
@@ -153,9 +154,9 @@ def tree_of(pid: int) -> list[int]:
 
 
 def memory_of(pids: list[int]) -> tuple[float, float]:
-    """Memory of processes in MB, all of it and their own, without mapped files.
+    """Return the memory of processes in MB, with and without mapped files.
 
-    PSS shares a page out among all who map it, unrelated processes too: a process alone has RSS.
+    One process: RSS. Several: the sum of PSS, which divides each page by the processes that map it.
     """
     if len(pids) == 1:
         fields = _kilobytes(f"/proc/{pids[0]}/status")
@@ -170,7 +171,7 @@ def memory_of(pids: list[int]) -> tuple[float, float]:
 
 
 def _kilobytes(file: str) -> collections.Counter[str]:
-    """The lines `Name: 123 kB` of a file; none if the process has ended by now."""
+    """Return the lines `Name: 123 kB` of a file; empty if the process has ended."""
     values: collections.Counter[str] = collections.Counter()
     with contextlib.suppress(OSError), open(file) as lines:
         for line in lines:
@@ -184,13 +185,13 @@ def _kilobytes(file: str) -> collections.Counter[str]:
 
 
 def make_native(folder: Path, python38: str | None) -> Path:
-    """The Python of an environment with native Magenta, which is made if it is not there."""
+    """Return the Python of native Magenta's environment, which is made if missing."""
     python, marker = folder / "bin" / "python", folder / "benchmark-requirements.txt"
     wanted = "\n".join([*MAGENTA_NEEDS, MAGENTA])
     if marker.is_file() and marker.read_text() == wanted:
         return python
     uv = find_uv()
-    print(f"making native Magenta's environment in {folder} (2.5 GB, once)", file=sys.stderr)
+    log(f"making native Magenta's environment in {folder} (2.5 GB, once)")
     base = python38 or find_python38(uv)
     _call(uv, "venv", "--no-project", "--allow-existing", "--python", base, folder)
     install: list[str | Path] = [uv, "pip", "install", "--compile-bytecode", "--python", python]
@@ -201,7 +202,7 @@ def make_native(folder: Path, python38: str | None) -> Path:
 
 
 def find_uv() -> str:
-    """uv where scripts/env.sh looks for it, and where it puts one."""
+    """Find uv where scripts/env.sh looks for it or installs it."""
     places: list[str | Path] = [
         "",
         Path.home() / ".local/bin",
@@ -212,11 +213,11 @@ def find_uv() -> str:
         found = shutil.which(os.path.join(place, "uv"))
         if found:
             return found
-    raise Failure("there is no uv: `bash scripts/demo.sh` fetches it into .uv, or put it on PATH")
+    raise Failure("uv not found: put it on PATH, or run `bash scripts/demo.sh`, which installs it")
 
 
 def find_python38(uv: str) -> str:
-    """pyenv's first, since its python3.8 on PATH may be a shim that does not run."""
+    """Find Python 3.8, pyenv's first, since python3.8 on PATH may be a shim that does not run."""
     pyenv = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv"))
     for python in sorted(pyenv.glob("versions/3.8.*/bin/python"), reverse=True):
         return str(python)
@@ -224,16 +225,16 @@ def find_python38(uv: str) -> str:
         return _call(uv, "python", "find", "--no-project", "--no-python-downloads", "3.8").strip()
     except Failure as failure:
         raise Failure(
-            "native Magenta needs Python 3.8, and there is none: `uv python install 3.8` fetches "
-            "one, or name yours with --python38=/path/to/python3.8"
+            "Python 3.8 for native Magenta not found: install it with `uv python install 3.8`, or "
+            "set --python38=/path/to/python3.8"
         ) from failure
 
 
 def _call(*command: str | Path) -> str:
-    """Runs uv away from the project, whose settings are for another environment."""
-    with tempfile.TemporaryDirectory() as away:
+    """Run uv outside of the project, whose settings are for another environment."""
+    with tempfile.TemporaryDirectory() as outside:
         done = subprocess.run(
-            command, cwd=away, env=_environment(), stdout=subprocess.PIPE, text=True
+            command, cwd=outside, env=_environment(), stdout=subprocess.PIPE, text=True
         )
     if done.returncode:
         raise Failure(f"exit code {done.returncode} of {' '.join(map(str, command))}")

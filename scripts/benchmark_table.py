@@ -1,4 +1,4 @@
-"""The tables of `benchmark.py`: figures of groovae beside those of a base, and their targets."""
+"""Tables of the benchmarks in Markdown: groovae beside a baseline, with targets."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -6,15 +6,22 @@ from statistics import median
 from typing import Any
 
 
+def markdown_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Return a Markdown table; all columns but the first are right-aligned."""
+    rule = ["---", *["--:"] * (len(header) - 1)]
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in [header, rule, *rows])
+
+
 @dataclasses.dataclass(frozen=True)
 class Row:
-    """One comparison, and at most one target.
+    """One comparison with at most one target.
 
     Attributes:
-      ratio: How much better groovae is, or for memory how much it takes.
-      at_least: What the ratio must reach.
-      at_most: What the ratio must not exceed.
-      under: What the figure of groovae must stay under, in its unit, whatever the base has.
+      what: The value compared.
+      ratio: Speed-up of groovae; for memory, groovae's use divided by the baseline's.
+      at_least: Lower limit of the ratio.
+      at_most: Upper limit of the ratio.
+      under: Upper limit of groovae's own value, in its unit.
     """
 
     what: str
@@ -38,17 +45,28 @@ class Row:
     def is_missed(self) -> bool:
         if self.under is not None:
             return self.groovae >= self.under
-        too_little = self.at_least is not None and self.ratio < self.at_least
-        return too_little or (self.at_most is not None and self.ratio > self.at_most)
+        too_small = self.at_least is not None and self.ratio < self.at_least
+        return too_small or (self.at_most is not None and self.ratio > self.at_most)
 
     @property
     def verdict(self) -> str:
         return ("MISSED" if self.is_missed else "ok") if self.target else ""
 
+    def cells(self) -> list[str]:
+        digits = 0 if self.unit == "MB" else 2
+        values = [f"{value:.{digits}f}" for value in (self.base, self.groovae)]
+        label, ratio = f"{self.what}, {self.unit}", f"{self.ratio:.2f}"
+        return [label, *values, ratio, self.target, self.verdict]
+
 
 @dataclasses.dataclass
 class Section:
-    """A table: rows against one base, and what else is worth knowing, line by line."""
+    """A table of comparisons with one baseline, phases of each program, and notes.
+
+    Attributes:
+      base: The name of the baseline.
+      phases: Median seconds of each phase, by program.
+    """
 
     name: str
     base: str
@@ -57,13 +75,13 @@ class Section:
     phases: dict[str, dict[str, float]] = dataclasses.field(default_factory=dict)
 
     def add(self, what: str, unit: str, base: float, groovae: float, **target: float) -> None:
-        """A row. Of times ("s") and memory ("MB") less is better, of rates ("/s") more."""
+        """Add a row. Lower is better for times ("s") and memory ("MB"), higher for rates ("/s")."""
         ratio = base / groovae if unit == "s" and "at_most" not in target else groovae / base
         self.rows.append(Row(what, unit, base, groovae, ratio, **target))
 
-    def add_phases(self, who: str, runs: Sequence[dict[str, float]]) -> None:
-        """Where the seconds of a program go: the medians of its runs, phase by phase."""
-        self.phases[who] = {name: median([run[name] for run in runs]) for name in runs[0]}
+    def add_phases(self, program: str, runs: Sequence[dict[str, float]]) -> None:
+        """Add the median seconds of each phase over the runs of a program."""
+        self.phases[program] = {name: median([run[name] for run in runs]) for name in runs[0]}
 
     def as_dict(self) -> dict[str, Any]:
         rows = [
@@ -72,25 +90,14 @@ class Section:
         ]
         return {**dataclasses.asdict(self), "rows": rows}
 
-
-def show(section: Section) -> None:
-    width = max([len(row.what) for row in section.rows] + [30])
-    print(f"\n== {section.name} (base: {section.base})\n")
-    print(f"{'':{width}} {'base':>9} {'groovae':>9}      {'ratio':>6}  target")
-    for row in section.rows:
-        digits = 0 if row.unit == "MB" else 2
-        print(
-            f"{row.what:{width}} {row.base:>9.{digits}f} {row.groovae:>9.{digits}f} {row.unit:4} "
-            f"{row.ratio:>6.2f}  {row.target:14}{row.verdict}".rstrip()
-        )
-    if section.phases:
-        show_phases(section.phases)
-    for note in section.notes:
-        print(note)
-
-
-def show_phases(phases: dict[str, dict[str, float]]) -> None:
-    names = next(iter(phases.values()))
-    print(f"\n{'where the seconds go':22}" + "".join(f"{name:>9}" for name in names))
-    for who, seconds in phases.items():
-        print(f"{who:22}" + "".join(f"{seconds[name]:>9.2f}" for name in names))
+    def __str__(self) -> str:
+        header = [self.name, self.base, "groovae", "ratio", "target", ""]
+        parts = [markdown_table(header, [row.cells() for row in self.rows])]
+        if self.phases:
+            names = next(iter(self.phases.values()))
+            rows = [
+                [program, *(f"{seconds[name]:.2f}" for name in names)]
+                for program, seconds in self.phases.items()
+            ]
+            parts.append(markdown_table(["seconds by phase", *names], rows))
+        return "\n\n".join([*parts, *self.notes])

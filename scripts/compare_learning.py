@@ -1,25 +1,23 @@
-"""Does groovae learn as native Magenta 2.1.4 does? Both train the same small model, several times.
+"""Compare the learning curves of groovae and native Magenta 2.1.4, over several trainings of each.
 
     python scripts/compare_learning.py --out=docs/learning.md           20 minutes on 2 cores
-    python scripts/compare_learning.py --seeds=3 --steps=80             a look at it
-    python scripts/compare_learning.py --golden=tests/native_losses.json
+    python scripts/compare_learning.py --seeds=3 --steps=80             a quick look
+    python scripts/compare_learning.py --golden=tests/training/native_losses.json
 
-Any Python from 3.10 on Linux runs it. As `benchmark.py` does, it takes the groovae in `.venv`, the
-Groove MIDI Dataset (`groovae download --dest=../shared/groove`, or `--groove=DIR`), and native
-Magenta in an environment of its own in `.venvs/native-magenta`, which uv makes once.
+Runs with any Python from 3.10 on Linux. Like `benchmark.py`, it uses the groovae in `.venv`, the
+Groove MIDI Dataset (`groovae download --dest=../shared/groove`, or `--groove=DIR`), and an
+environment of native Magenta in `.venvs/native-magenta`, which uv makes once.
 
-Each program trains groovae_4bar, made smaller, on all of the data set with the seeds 1, 2, 3...,
-and the losses of every step are read from inside the session, in code that both share. Native
-trains twice: as it is, and with a shuffle buffer that holds all windows, since groovae shuffles all
-of them, and the order of the data would else be all that one sees. The report, in Markdown, goes to
-stdout and to `--out`, talk to stderr. Trainings that `--work` holds already are not run again.
+Each program trains a small groovae_4bar on the whole data set with the seeds 1, 2, 3...; the losses
+of each step are read from the session, in code that both share. Native trains unchanged and with a
+shuffle buffer for all windows: groovae shuffles all of them, and the order of the data would
+otherwise dominate the curves. The report in Markdown goes to stdout and to `--out`, progress to
+stderr. Trainings found in `--work` are not repeated.
 
-`--golden` writes instead the losses that native's `model.eval` gives for a checkpoint that native
-trained, as JSON, for tests of `groovae evaluate`. `--reference` is the folder with `checkpoint/`
-and `native_outputs.npz`.
+`--golden` instead writes native's `model.eval` losses of a native checkpoint as JSON, for tests of
+`groovae evaluate`. `--reference` is the folder with `checkpoint/` and `native_outputs.npz`.
 
-Exit code: 0, 1 if something failed, or 3 if groovae learns otherwise than native with all windows
-shuffled, as the report defines it.
+Exit code: 0; 1 if a program failed; 3 if the report's criterion for equal learning is not met.
 """
 
 import argparse
@@ -34,8 +32,9 @@ from pathlib import Path
 from statistics import fmean, stdev
 from typing import Any
 
-from benchmark import CONFIG, work_folder
-from benchmark_run import ROOT, Failure, make_native, probe, run
+from benchmark_programs import CONFIG, work_folder
+from benchmark_run import ROOT, Failure, log, make_native, probe, run
+from benchmark_table import markdown_table
 
 PROBE = ROOT / "scripts" / "learning_probe.py"
 HPARAMS = (
@@ -48,8 +47,8 @@ PROGRAMS = {
     "groovae": "groovae",
 }
 PACKAGES = ("magenta", "tensorflow", "tensorflow-probability", "note-seq", "numpy")
-TOO_RARE = 0.05
-MAX_SEEDS = 8  # 12,870 ways to divide the curves
+MIN_PROBABILITY = 0.05
+MAX_SEEDS = 8  # 12,870 divisions of the curves into halves
 DRAWS = 2000
 SCRIPT = "python scripts/compare_learning.py"
 
@@ -57,42 +56,38 @@ Steps = list[dict[str, float]]
 Curves = dict[str, list[Steps]]
 
 
-def say(line: str) -> None:
-    print(f"compare_learning: {line}", file=sys.stderr, flush=True)
-
-
 class Bench:
-    """Both programs and the data."""
+    """Runs both programs on the data set."""
 
     def __init__(self, options: argparse.Namespace, work: Path):
         self.options, self.work = options, work
-        # Not resolved: the link is what makes it the Python of an environment.
+        # Not resolved: the link makes it the Python of its environment.
         self.python = options.groovae_python.absolute()
         if not self.python.is_file():
             raise Failure(f"{self.python}: no such Python; `bash scripts/demo.sh` makes it")
         self.native = make_native(options.native_env.absolute(), options.python38)
 
     def versions(self, program: str) -> dict[str, str]:
-        """What an environment consists of."""
+        """Return the versions of the packages in a program's environment."""
         own = ["groovae"] if program == "groovae" else []
-        log = self.work / f"versions_{program}.log"
-        return self.probe(program, "versions", log, *own, *PACKAGES)[0]
+        log_file = self.work / f"versions_{program}.log"
+        return self.probe(program, "versions", log_file, *own, *PACKAGES)[0]
 
-    def probe(self, program: str, task: str, log: Path, *arguments: str | Path) -> list[Any]:
+    def probe(self, program: str, task: str, log_file: Path, *arguments: str | Path) -> list[Any]:
         python = self.python if program == "groovae" else self.native
-        *told, ran = probe(python, task, log, *arguments, script=PROBE)
-        say(f"{log.stem}: {ran['run'].seconds:.0f} s")
-        return told
+        *results, last = probe(python, task, log_file, *arguments, script=PROBE)
+        log(f"{log_file.stem}: {last['run'].seconds:.0f} s")
+        return results
 
     def records(self, name: str, *flags: str) -> Path:
-        """The data set, or a split of it, as the records that both programs write."""
+        """Write the data set, or a split of it, as the records that both programs use."""
         output = self.work / name
         command = [self.python, "-m", "groovae", "preprocess", self.options.groove.resolve()]
         run([*command, output, *flags], output.with_suffix(".log"))
         return output
 
     def curves(self) -> Curves:
-        """The losses of each step of each training of each program."""
+        """Return the losses of each step of each training of each program."""
         records = self.records("music.tfrecord")
         curves: Curves = {program: [] for program in PROGRAMS}
         for seed in range(1, self.options.seeds + 1):
@@ -101,21 +96,21 @@ class Bench:
         return curves
 
     def training(self, program: str, seed: int, records: Path) -> Steps:
-        log, steps = self.work / f"{program}_{seed}.log", self.options.steps
-        told = read_lines(log.with_suffix(".json"))
-        if len(told) == steps:
-            say(f"{log.stem}: taken from {self.work}")
-            return told
-        folder = log.with_suffix("")
-        shutil.rmtree(folder, ignore_errors=True)  # or an interrupted training would go on
+        log_file, num_steps = self.work / f"{program}_{seed}.log", self.options.steps
+        steps = read_lines(log_file.with_suffix(".json"))
+        if len(steps) == num_steps:
+            log(f"{log_file.stem}: read from {self.work}")
+            return steps
+        folder = log_file.with_suffix("")
+        shutil.rmtree(folder, ignore_errors=True)  # or an interrupted training would resume
         flags = [f"--config={CONFIG}", f"--hparams={HPARAMS}", f"--examples_path={records}"]
-        flags += [f"--num_steps={steps}"]
+        flags += [f"--num_steps={num_steps}"]
         flags += [f"--train_dir={folder}" if program == "groovae" else f"--run_dir={folder}"]
-        told = self.probe(program, "train", log, program, str(seed), *flags)
+        steps = self.probe(program, "train", log_file, program, str(seed), *flags)
         shutil.rmtree(folder)
-        if len(told) != steps:
-            raise Failure(f"{log.stem}: told of {len(told)} steps, not {steps}: see {PROBE}")
-        return told
+        if len(steps) != num_steps:
+            raise Failure(f"{log_file.stem}: {len(steps)} steps, not {num_steps}: see {PROBE}")
+        return steps
 
 
 def read_lines(file: Path) -> list[dict[str, Any]]:
@@ -127,7 +122,7 @@ def read_lines(file: Path) -> list[dict[str, Any]]:
 
 @dataclasses.dataclass(frozen=True)
 class Row:
-    """Some steps: the mean loss over them of each seed of native and of groovae."""
+    """The mean loss over a block of steps, for each seed of native and of groovae."""
 
     steps: str
     native: list[float]
@@ -137,15 +132,14 @@ class Row:
     def is_inside(self) -> bool:
         return is_inside(self.groovae, self.native)
 
-    def __str__(self) -> str:
-        spreads = [f"{min(seeds):.2f} to {max(seeds):.2f}" for seeds in (self.native, self.groovae)]
-        cells = [self.steps, f"{fmean(self.native):.2f}", spreads[0], f"{stdev(self.native):.2f}"]
-        cells += [f"{fmean(self.groovae):.2f}", spreads[1], "yes" if self.is_inside else "no"]
-        return f"| {' | '.join(cells)} |"
+    def cells(self) -> list[str]:
+        ranges = [f"{min(seeds):.2f} to {max(seeds):.2f}" for seeds in (self.native, self.groovae)]
+        cells = [self.steps, f"{fmean(self.native):.2f}", ranges[0], f"{stdev(self.native):.2f}"]
+        return [*cells, f"{fmean(self.groovae):.2f}", ranges[1], "yes" if self.is_inside else "no"]
 
 
 @dataclasses.dataclass(frozen=True)
-class Table:
+class Comparison:
     """groovae beside one native: a row for each block of steps, and one for all steps."""
 
     native: str
@@ -153,7 +147,7 @@ class Table:
     all_steps: Row
 
     @classmethod
-    def of(cls, curves: Curves, native: str, loss: str, block: int) -> "Table":
+    def of_curves(cls, curves: Curves, native: str, loss: str, block: int) -> "Comparison":
         def row(steps: str, part: slice) -> Row:
             both = (curves[native], curves["groovae"])
             return Row(steps, *([mean(seed[part], loss) for seed in seeds] for seeds in both))
@@ -167,12 +161,11 @@ class Table:
     def num_inside(self) -> int:
         return sum(row.is_inside for row in self.blocks)
 
-    def chance(self) -> tuple[float, float]:
-        """What the number of blocks inside would be if it did not matter which program ran.
+    def permutation_test(self) -> tuple[float, float]:
+        """Compare the number of blocks inside with that of all divisions of the curves.
 
         Returns:
-          How often it would be as small as it is, and its mean, over all ways to call half of the
-          curves native's (an exact permutation test).
+          The share of divisions with as few blocks inside or fewer, and the mean number.
         """
         curves = [*zip(*(row.native + row.groovae for row in self.blocks), strict=True)]
         numbers = []
@@ -185,19 +178,19 @@ class Table:
 
     @property
     def is_as_native(self) -> bool:
-        return self.all_steps.is_inside and self.chance()[0] >= TOO_RARE
+        return self.all_steps.is_inside and self.permutation_test()[0] >= MIN_PROBABILITY
 
     def __str__(self) -> str:
         titles = [f"{self.native}: mean", "range", "std. dev.", "groovae: mean", "range"]
-        lines = [f"| steps | {' | '.join(titles)} | inside |", "|---|--:|:-:|--:|--:|:-:|:-:|"]
-        how_often, expected = self.chance()
-        said = (
+        rows = [row.cells() for row in (*self.blocks, self.all_steps)]
+        probability, expected = self.permutation_test()
+        summary = (
             f"{self.num_inside} of {len(self.blocks)} blocks are inside, and the mean over all "
             f"steps is {'inside' if self.all_steps.is_inside else 'outside'}. If both programs "
             f"learned alike, {expected:.1f} blocks would be inside on average, and this many or "
-            f"fewer in {how_often:.0%} of cases."
+            f"fewer in {probability:.0%} of cases."
         )
-        return "\n".join([*lines, *map(str, self.blocks), str(self.all_steps), "", said])
+        return f"{markdown_table(['steps', *titles, 'inside'], rows)}\n\n{summary}"
 
 
 def mean(steps: Steps, loss: str) -> float:
@@ -231,7 +224,7 @@ permutation test: the {all_seeds} curves are divided into two halves in all poss
 blocks inside are counted for each.
 
 **The criterion.** In the first table, the mean over all steps is inside, and at least
-{too_rare:.0%} of these divisions have as few blocks inside or fewer. Otherwise the script
+{min_probability:.0%} of these divisions have as few blocks inside or fewer. Otherwise the script
 exits with code 3.
 
 ## Loss, native with all windows shuffled
@@ -262,8 +255,8 @@ only in native's buffer.
 
 
 def report(options: argparse.Namespace, curves: Curves, versions: dict[str, str]) -> str:
-    def table(native: str, loss: str) -> Table:
-        return Table.of(curves, native, loss, options.block)
+    def table(native: str, loss: str) -> Comparison:
+        return Comparison.of_curves(curves, native, loss, options.block)
 
     flags = [f"--{name}={getattr(options, name)}" for name in ("seeds", "steps", "block")]
     shuffled = table("native_shuffled", "loss")
@@ -279,7 +272,7 @@ def report(options: argparse.Namespace, curves: Curves, versions: dict[str, str]
         seeds=options.seeds,
         all_seeds=2 * options.seeds,
         block=options.block,
-        too_rare=TOO_RARE,
+        min_probability=MIN_PROBABILITY,
         shuffled=shuffled,
         as_is=table("native", "loss"),
         reconstruction=table("native_shuffled", "losses/r_loss"),
@@ -288,7 +281,7 @@ def report(options: argparse.Namespace, curves: Curves, versions: dict[str, str]
 
 
 def compare(bench: Bench) -> int:
-    """Trains, reports, and returns the exit code."""
+    """Train, report, and return the exit code."""
     options, curves = bench.options, bench.curves()
     versions = {
         program: ", ".join(map(" ".join, bench.versions(program).items()))
@@ -298,7 +291,7 @@ def compare(bench: Bench) -> int:
     print(text, end="")
     if options.out:
         options.out.write_text(text)
-    table = Table.of(curves, "native_shuffled", "loss", options.block)
+    table = Comparison.of_curves(curves, "native_shuffled", "loss", options.block)
     return 0 if table.is_as_native else 3
 
 
@@ -306,15 +299,15 @@ def compare(bench: Bench) -> int:
 
 
 def golden(bench: Bench) -> int:
-    """Writes what native's `model.eval` says of its own checkpoint."""
+    """Write native's `model.eval` losses of its own checkpoint."""
     reference, options = bench.options.reference.resolve(), bench.options
     checkpoint = next(reference.glob("checkpoint/*.index"), None)
     if not checkpoint:
-        raise Failure(f"{reference}: no checkpoint in it; name the folder with --reference")
+        raise Failure(f"{reference}: has no checkpoint; set the folder with --reference")
     inputs = (reference / "native_outputs.npz", bench.records("test.tfrecord", "--split=test"))
     arguments = (CONFIG, HPARAMS, checkpoint.with_suffix(""), *inputs, str(DRAWS))
-    told = bench.probe("native", "golden", bench.work / "golden.log", *arguments)
-    batches = {line["name"]: line["batches"] for line in told}
+    results = bench.probe("native", "golden", bench.work / "golden.log", *arguments)
+    batches = {line["name"]: line["batches"] for line in results}
     losses = {
         "made by": f"{SCRIPT} --golden={options.golden}",
         "versions": bench.versions("native"),
@@ -332,7 +325,7 @@ def golden(bench: Bench) -> int:
 
 
 def over_windows(batches: Steps) -> dict[str, float]:
-    """The mean of each loss over windows, of which some batches have more than others."""
+    """Return the mean of each loss over windows, weighting batches by their size."""
     windows = sum(batch["windows"] for batch in batches)
     names = [name for name in batches[0] if name != "windows"]
     means = {name: sum(batch[name] * batch["windows"] for batch in batches) for name in names}
@@ -341,7 +334,7 @@ def over_windows(batches: Steps) -> dict[str, float]:
 
 
 def over_draws(draws: Steps) -> dict[str, Any]:
-    """The mean of each loss over evaluations of the same windows, and its standard error."""
+    """Return the mean of each loss over evaluations of the same windows, and its standard error."""
     values = {name: [draw[name] for draw in draws] for name in draws[0] if name != "windows"}
     errors = {name: stdev(each) / len(draws) ** 0.5 for name, each in values.items()}
     about = {"windows": draws[0]["windows"], "draws": len(draws)}
@@ -358,25 +351,35 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     add = parser.add_argument
-    add("--groove", type=Path, default=shared / "groove", help="the Groove MIDI Dataset")
-    add("--seeds", type=int, default=5, help=f"trainings of each, 2 to {MAX_SEEDS} (default 5)")
+    add("--groove", type=Path, default=shared / "groove", help="folder of the Groove MIDI Dataset")
+    add(
+        "--seeds",
+        type=int,
+        default=5,
+        help=f"trainings per program, 2 to {MAX_SEEDS} (default 5)",
+    )
     add("--steps", type=int, default=400, help="steps of each training (default 400)")
-    add("--block", type=int, default=40, help="steps in a row of the tables (default 40)")
-    add("--out", type=Path, help="a file for the report")
-    add("--work", type=Path, help="folder for all that is made; default: temporary, 100 MB")
+    add("--block", type=int, default=40, help="steps per row of the tables (default 40)")
+    add("--out", type=Path, help="file for the report")
+    add("--work", type=Path, help="folder for all files, 100 MB; default: a temporary one")
     add("--golden", type=Path, help="write native's losses of a checkpoint to this file instead")
     reference = shared / "reference" / "native_magenta"
-    add("--reference", type=Path, default=reference, help="what native has made, for --golden")
+    add(
+        "--reference",
+        type=Path,
+        default=reference,
+        help="native's outputs, for --golden",
+    )
     environment = ROOT / ".venvs" / "native-magenta"
-    add("--native_env", type=Path, default=environment, help="native's environment")
-    add("--python38", help="a Python 3.8 to make it with; default: what uv or pyenv has")
+    add("--native_env", type=Path, default=environment, help="environment of native Magenta")
+    add("--python38", help="Python 3.8 for that environment; default: uv's or pyenv's")
     groovae = ROOT / ".venv" / "bin" / "python"
-    add("--groovae_python", type=Path, default=groovae, help="the Python that has groovae")
+    add("--groovae_python", type=Path, default=groovae, help="Python that has groovae")
     options = parser.parse_args(arguments)
     if not 2 <= options.seeds <= MAX_SEEDS:
         parser.error(f"--seeds must be 2 to {MAX_SEEDS}, got {options.seeds}")
     if options.block < 1 or options.steps < 1 or options.steps % options.block:
-        parser.error(f"--steps must be some times --block, got {options.steps} and {options.block}")
+        parser.error(f"--steps={options.steps} must be a multiple of --block={options.block}")
     return options
 
 
@@ -387,7 +390,7 @@ def main(arguments: list[str] | None = None) -> int:
             bench = Bench(options, work)
             return golden(bench) if options.golden else compare(bench)
     except Failure as failure:
-        say(str(failure))
+        log(str(failure))
         return 1
 
 

@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# All of groovae in a minute or so, without data, GPU or root rights:
+# Run the whole pipeline of groovae in about a minute, without data, GPU or root rights:
 #
 #   bash scripts/demo.sh             results in data_dir/demo
-#   bash scripts/demo.sh --dir=out   arguments go to `groovae demo`; paths are the caller's
+#   bash scripts/demo.sh --dir=out   arguments go to `groovae demo`; paths are relative to the caller
 #
-# Runs from any directory. The first run makes the environment; env.sh says how.
+# Runs from any directory. The first run makes the environment; see env.sh.
 set -euo pipefail
 
 # shellcheck source=scripts/env.sh

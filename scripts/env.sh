@@ -1,16 +1,16 @@
 # shellcheck shell=bash
-# Sourced by the scripts beside it: finds a Python, finds or fetches uv, and gives them
+# Sourced by the other scripts: finds a Python, finds or installs uv, and defines
 #
 #   $root                             the repository
-#   uv ARGS...                        uv on this project, from any directory
-#   make_environment [SYNC ARGS...]   uv.lock installed into $UV_PROJECT_ENVIRONMENT (.venv)
-#   find_python [3.X]                 sets $python
+#   uv ARGS...                        run uv on this project, from any directory
+#   make_environment [SYNC ARGS...]   install uv.lock into $UV_PROJECT_ENVIRONMENT (.venv)
+#   find_python [3.X]                 set $python
 #
-# It needs no root rights, leaves the system's Python alone, never downloads a Python and never
-# changes directory. PYTHON=/path/to/python chooses the Python. Runs on bash 3.2, which macOS has.
+# Needs no root rights, does not change the system's Python, downloads no Python and keeps the
+# current directory. PYTHON=/path/to/python selects the Python. Runs on bash 3.2, which macOS has.
 
 root=$(CDPATH='' cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.." && pwd)
-uv_minimum=0.7 # the oldest one seen to check and export our uv.lock just as today's does
+uv_minimum=0.7 # the oldest that checks and exports our uv.lock like the current one
 
 say() { printf 'groovae: %s\n' "$*" >&2; }
 fail() {
@@ -20,25 +20,25 @@ fail() {
 
 # --- Python ---
 
-# Anything that may be a Python, best first.
+# Print candidates for a Python, best first.
 python_candidates() {
   if [ -n "${PYTHON:-}" ]; then
     printf '%s\n' "$PYTHON"
     return
   fi
-  printf '%s\n' "$root/.venv/bin/python" # first, since another one would make uv rebuild all 3 GB
+  printf '%s\n' "$root/.venv/bin/python" # first, or uv would rebuild the environment of 3 GB
   local name
   for name in python3.13 python3.12 python3.11 python3.10 python3 python; do
-    type -aP "$name" || true # all on PATH, not the first alone: that may be a dead pyenv shim
+    type -aP "$name" || true # all on PATH, since the first may be a broken pyenv shim
   done
   for name in 3.13 3.12 3.11 3.10; do
     printf '%s\n' "${PYENV_ROOT:-${HOME:-}/.pyenv}/versions/$name".*/bin/python
   done
 }
 
-# Prints version and path of the Python $1, nothing if it does not run (a shim, a folder), and
-# succeeds if TensorFlow has wheels for it. The path is that of the interpreter beneath a shim or
-# an environment, because these can vanish. Even Python 2 must be able to read these lines.
+# Print version and path of the Python $1, nothing if it does not run (a shim, a folder). Succeed if
+# TensorFlow has wheels for it. The path is that of the base interpreter, as shims and environments
+# may be removed. Python 2 must be able to parse these lines.
 probe_python() {
   "$1" -Es -c '
 import sys
@@ -52,7 +52,7 @@ sys.exit(not (
 ))' 2>/dev/null </dev/null
 }
 
-# Sets $python to the first that fits (and is 3.X, if asked for), else $misfits to what was there.
+# Set $python to the first usable candidate (of version 3.X, if given), else $misfits to those found.
 find_python() {
   local candidate found
   misfits=
@@ -69,14 +69,14 @@ find_python() {
 
 # --- uv ---
 
-# Succeeds if $1 runs and is a uv that is new enough.
+# Succeed if $1 is a uv that runs and is new enough.
 uv_fits() {
   local pattern='^uv ([0-9]+)\.([0-9]+)' version
   version=$("$1" --version 2>/dev/null) && [[ $version =~ $pattern ]] || return
   ((BASH_REMATCH[1] > 0 || BASH_REMATCH[2] >= ${uv_minimum#0.}))
 }
 
-# Sets $uv_path. The last candidate is where install_uv would put one.
+# Set $uv_path. The last candidate is where install_uv puts it.
 find_uv() {
   for uv_path in "$(type -P uv || true)" "${HOME:-}"/.local/bin/uv "${HOME:-}"/.cargo/bin/uv "$root/.uv/bin/uv"; do
     if uv_fits "$uv_path"; then return; fi
@@ -84,14 +84,14 @@ find_uv() {
   return 1
 }
 
-# The usual way, which knows the user's mirrors and proxies.
+# Install uv with pip, which uses the user's mirrors and proxies.
 uv_by_pip() {
   "$python" -m venv "$1/venv" &&
     "$1/venv/bin/python" -m pip install --quiet --retries 1 "uv>=$uv_minimum" &&
     mv "$1/venv/bin/uv" "$1/uv"
 }
 
-# Debian's Python has neither pip nor ensurepip; the standard library is enough.
+# Install uv with the standard library only, since Debian's Python has neither pip nor ensurepip.
 uv_by_hand() {
   "$python" -I - "$1/uv" <<'EOF'
 import hashlib, io, json, os, platform, sys, urllib.parse, urllib.request, zipfile
@@ -100,7 +100,7 @@ INDEX = "https://pypi.org/pypi/uv/json"
 
 
 def get(url):
-    # Joined, because a mirror in the place of PyPI may answer with relative addresses.
+    # A mirror of PyPI may return relative URLs.
     with urllib.request.urlopen(urllib.parse.urljoin(INDEX, url), timeout=60) as response:
         return response.read()
 
@@ -115,27 +115,27 @@ try:
         sys.exit("PyPI has no uv for " + system + machine)
     data = get(fitting[0]["url"])
     if hashlib.sha256(data).hexdigest() != fitting[0]["digests"]["sha256"]:
-        sys.exit(fitting[0]["filename"] + " arrived damaged")
+        sys.exit("checksum of " + fitting[0]["filename"] + " does not match")
     with zipfile.ZipFile(io.BytesIO(data)) as wheel, open(sys.argv[1], "wb") as file:
         file.write(next(wheel.read(name) for name in wheel.namelist() if name.endswith("/scripts/uv")))
     os.chmod(sys.argv[1], 0o755)
-except Exception as error:  # whatever it is, one line of it, not a traceback
+except Exception as error:  # one line instead of a traceback
     sys.exit("%s: %s" % (type(error).__name__, error))
 EOF
 }
 
-# Made aside and moved into place whole, so an interrupted run leaves nothing that looks finished.
+# Prepared in a temporary folder and moved, so that an interrupted run leaves no partial uv.
 install_uv() (
   say "installing uv into .uv"
   advice="run again, or install uv yourself (https://docs.astral.sh/uv)"
   if ! new=$(mkdir -p "$root/.uv/bin" 2>&1 && mktemp -d "$root/.uv/new.XXXXXX" 2>&1); then
-    fail "cannot write to $root ($new): copy the folder to where there is room and leave to write, and $advice"
+    fail "cannot write to $root ($new): copy the folder to a writable disk with free space, and $advice"
   fi
   trap 'rm -rf "$new"' EXIT
   if ! uv_by_pip "$new" >/dev/null 2>&1 && ! reason=$(uv_by_hand "$new" 2>&1); then
-    fail "cannot install uv ($reason): look after network and disk, and $advice"
+    fail "cannot install uv ($reason): check network and disk, and $advice"
   fi
-  uv_fits "$new/uv" || fail "the uv fetched for this machine does not run: $advice"
+  uv_fits "$new/uv" || fail "the installed uv does not run on this machine: $advice"
   mv -f "$new/uv" "$root/.uv/bin/uv"
 )
 
@@ -143,31 +143,31 @@ uv() { "$uv_path" --project "$root" "$@"; }
 
 # --- the environment ---
 
-# --frozen: what uv.lock says, never a new resolution. --inexact: leave in place what is not in the
-# lock or in these groups, so that the demo does not take away the tools of the tests, or CUDA.
+# --frozen: install uv.lock as it is. --inexact: keep other packages, so that the demo does not
+# remove the tools of the tests, or CUDA.
 make_environment() {
   local status=0
-  [ -x "$UV_PROJECT_ENVIRONMENT/bin/groovae" ] || say "making the environment (about 3 GB, once)"
+  [ -x "$UV_PROJECT_ENVIRONMENT/bin/groovae" ] || say "installing the environment (about 3 GB, once)"
   uv sync --frozen --inexact "$@" || status=$?
   case $status in
   0) ;;
   130) exit 130 ;; # Ctrl-C needs no advice
-  *) fail "uv could not make the environment, see above. No network: connect and run again, what has arrived is kept." \
-    "No disk: it takes 3 GB, in $root and in $(uv cache dir). Else: remove $UV_PROJECT_ENVIRONMENT and run again." ;;
+  *) fail "uv could not install the environment, see above. No network: run again, downloads are kept." \
+    "Disk full: 3 GB are needed in $root and in $(uv cache dir). Otherwise: remove $UV_PROJECT_ENVIRONMENT and run again." ;;
   esac
 }
 
-# Other people's packages must not come before ours, and where bytecode is not kept every import of
-# TensorFlow takes half a minute instead of five seconds.
+# Packages of other environments must not come first; without bytecode, each import of TensorFlow
+# takes half a minute instead of five seconds.
 unset VIRTUAL_ENV PYTHONHOME PYTHONPATH PYTHONDONTWRITEBYTECODE
 
 if ! find_python; then
   wanted="a 64-bit CPython 3.10 to 3.13"
   if [ -n "${PYTHON:-}" ]; then
-    fail "PYTHON=$PYTHON is not $wanted (${misfits:-it does not run}): name another one, or none"
+    fail "PYTHON=$PYTHON is not $wanted (${misfits:-it does not run}): set another one, or unset it"
   fi
-  fail "found no Python that is $wanted${misfits:+ (only $misfits)}:" \
-    "install one, or name it: PYTHON=/path/to/python3.12 bash $0"
+  fail "no Python found that is $wanted${misfits:+ (only $misfits)}:" \
+    "install one, or set its path: PYTHON=/path/to/python3.12 bash $0"
 fi
 export UV_PYTHON=$python UV_PYTHON_DOWNLOADS=never UV_PROJECT_ENVIRONMENT=$root/.venv
 find_uv || install_uv

@@ -1,8 +1,8 @@
-"""The part of `compare_learning.py` that runs inside an environment: native Magenta's or groovae's.
+"""The part of `compare_learning.py` that runs in the environment of native Magenta or groovae.
 
     python learning_probe.py TASK RESULT ARGUMENTS...
 
-writes lines of JSON to the file RESULT. Python 3.8 runs it too. Names of losses are those of
+Writes lines of JSON to the file RESULT. Runs with Python 3.8 too. Losses have the names of
 Magenta's summaries: `loss`, `losses/r_loss`, `losses/kl_bits` and so on.
 """
 
@@ -16,26 +16,26 @@ from typing import Any
 from benchmark_probe import run_task
 
 ALL_WINDOWS = 1_000_000  # or more
-DRAW_SEED = 0  # of z, where the losses are means over many draws
+SAMPLE_SEED = 0  # of z, if the losses are means over many samples
 
 
-def train(tell: Callable[..., None], program: str, seed: str, *arguments: str) -> Any:
-    """Runs the training command of a program with its own arguments, and tells of each step.
+def train(report: Callable[..., None], program: str, seed: str, *arguments: str) -> Any:
+    """Run the training command of a program with its own arguments, and report each step.
 
-    "native_shuffled" is native with a shuffle buffer that holds all windows, "native_shuffled:1"
-    the same with windows that start at each bar.
+    "native_shuffled" is native with a shuffle buffer for all windows, "native_shuffled:1" the same
+    with windows that start at each bar.
     """
     program, _, hop_bars = program.partition(":")
     if program.startswith("native"):
         from magenta.models.music_vae import base_model, music_vae_train
     else:
-        import groovae.upstream  # noqa: F401, I001, prepares TensorFlow for what follows
+        import groovae.upstream  # noqa: F401, I001, sets up TensorFlow
         from magenta.models.music_vae import base_model
     from tensorflow.python.training import monitored_session
 
     losses: dict[str, Any] = {}
     _keep_losses(base_model.MusicVAE, losses)
-    _tell_steps(monitored_session._MonitoredSession, losses, tell)
+    _report_steps(monitored_session._MonitoredSession, losses, report)
     if program == "native_shuffled":
         _shuffle_all()
     if hop_bars:
@@ -50,7 +50,7 @@ def train(tell: Callable[..., None], program: str, seed: str, *arguments: str) -
 
 
 def _keep_losses(model_class: Any, losses: dict[str, Any]) -> None:
-    """Both programs train Magenta's model: takes the tensors it summarises where it makes them."""
+    """Keep the loss tensors of Magenta's model, which both programs train."""
     compute = model_class._compute_model_loss
 
     def computed(self: Any, *args: Any) -> Any:
@@ -61,20 +61,20 @@ def _keep_losses(model_class: Any, losses: dict[str, Any]) -> None:
     model_class._compute_model_loss = computed
 
 
-def _tell_steps(session_class: Any, losses: dict[str, Any], tell: Callable[..., None]) -> None:
-    """tf_slim's loop makes one MonitoredSession; each `run` of it is a step, seen from inside."""
+def _report_steps(session_class: Any, losses: dict[str, Any], report: Callable[..., None]) -> None:
+    """Report the losses at each `run` of tf_slim's MonitoredSession, which is a step."""
     run = session_class.run
 
-    def told(self: Any, fetches: Any, **kwargs: Any) -> Any:
+    def reported(self: Any, fetches: Any, **kwargs: Any) -> Any:
         result, values = run(self, (fetches, losses), **kwargs)
-        tell(**{name: float(value.mean()) for name, value in values.items()})
+        report(**{name: float(value.mean()) for name, value in values.items()})
         return result
 
-    session_class.run = told
+    session_class.run = reported
 
 
 def _set_seed(model_class: Any, seed: int) -> None:
-    """Native has no flag for it: sets the seed of the graph that it is about to build."""
+    """Set the seed of the graph that native is about to build; it has no flag for it."""
     import random
 
     import numpy as np
@@ -92,7 +92,7 @@ def _set_seed(model_class: Any, seed: int) -> None:
 
 
 def _shuffle_all() -> None:
-    """Native's buffer is 10 batches. One of all windows makes each epoch a permutation of them."""
+    """Make native's shuffle buffer, of 10 batches, hold all windows."""
     import tensorflow.compat.v1 as tf
 
     shuffle = tf.data.Dataset.shuffle
@@ -100,7 +100,7 @@ def _shuffle_all() -> None:
 
 
 def _set_hop(bars: int) -> None:
-    """Sets the `hop_size` of each GrooveConverter; no flag of native's does."""
+    """Set the `hop_size` of each GrooveConverter; native has no flag for it."""
     from magenta.models.music_vae import configs
 
     for config in configs.CONFIG_MAP.values():
@@ -109,7 +109,7 @@ def _set_hop(bars: int) -> None:
 
 
 def golden(
-    tell: Callable[..., None],
+    report: Callable[..., None],
     config: str,
     hparams: str,
     checkpoint: str,
@@ -117,28 +117,28 @@ def golden(
     records: str,
     draws: str,
 ) -> None:
-    """Losses by native's `model.eval`, of 16 windows in an .npz and of all windows of records."""
+    """Report native's `model.eval` losses of 16 windows in an .npz and of a split of records."""
     import numpy as np
 
     inputs = np.load(windows)["inputs"]
-    evaluate = functools.partial(_evaluated, config, hparams, checkpoint)
-    tell(name="batch_of_16", batches=evaluate([inputs]))
-    tell(name="batches_of_8", batches=evaluate([inputs[:8], inputs[8:]]))
-    tell(name="test_split", batches=evaluate(_batches(_windows(config, records), 16)))
-    tell(name="draws", batches=evaluate([inputs] * int(draws), draw=True))
+    evaluate = functools.partial(_evaluate, config, hparams, checkpoint)
+    report(name="batch_of_16", batches=evaluate([inputs]))
+    report(name="batches_of_8", batches=evaluate([inputs[:8], inputs[8:]]))
+    report(name="test_split", batches=evaluate(_batches(_windows(config, records), 16)))
+    report(name="draws", batches=evaluate([inputs] * int(draws), sample_z=True))
 
 
-def versions(tell: Callable[..., None], *names: str) -> None:
-    """The version of Python, and of packages."""
+def versions(report: Callable[..., None], *names: str) -> None:
+    """Report the versions of Python and of packages."""
     import importlib.metadata
     import platform
 
     packages = {name: importlib.metadata.version(name) for name in names}
-    tell(Python=platform.python_version(), **packages)
+    report(Python=platform.python_version(), **packages)
 
 
 def _windows(config: str, records: str) -> Any:
-    """float32 [n, steps, depth]: what native's converter makes of the records, in their order."""
+    """Return native's windows of the records, in order: float32 [n, steps, depth]."""
     import note_seq
     import numpy as np
     import tensorflow.compat.v1 as tf
@@ -152,32 +152,32 @@ def _windows(config: str, records: str) -> Any:
 
 
 def _batches(windows: Any, size: int) -> list[Any]:
-    """The windows in batches, of which the last one holds what is left."""
+    """Divide the windows into batches; the last one may be smaller."""
     return [windows[start : start + size] for start in range(0, len(windows), size)]
 
 
-def _evaluated(
-    config: str, hparams: str, checkpoint: str, batches: list[Any], draw: bool = False
+def _evaluate(
+    config: str, hparams: str, checkpoint: str, batches: list[Any], sample_z: bool = False
 ) -> list[dict[str, Any]]:
-    """The windows and losses of each batch, each by itself; z is mu, or drawn."""
+    """Return number of windows and losses of each batch; z is mu, or sampled."""
     import itertools
 
     import tensorflow.compat.v1 as tf
 
-    told = []
+    results = []
     for size, group in itertools.groupby(batches, len):
         with tf.Graph().as_default(), tf.Session() as session:
-            tf.set_random_seed(DRAW_SEED)
-            losses_of = _build(config, hparams, size, draw)
+            tf.set_random_seed(SAMPLE_SEED)
+            losses_of = _build(config, hparams, size, sample_z)
             tf.train.Saver(tf.global_variables()).restore(session, checkpoint)
-            told += [{"windows": size, **losses_of(session, batch)} for batch in group]
-    return told
+            results += [{"windows": size, **losses_of(session, batch)} for batch in group]
+    return results
 
 
 def _build(
-    config: str, hparams: str, size: int, draw: bool
+    config: str, hparams: str, size: int, sample_z: bool
 ) -> Callable[[Any, Any], dict[str, float]]:
-    """Builds native's evaluation for one size of batch; returns what gives the losses of one."""
+    """Build native's evaluation for a batch size; return a function from a batch to its losses."""
     import tensorflow.compat.v1 as tf
     from magenta.models.music_vae.configs import CONFIG_MAP
 
@@ -185,16 +185,16 @@ def _build(
     converter, hparams_ = found.data_converter, found.hparams
     hparams_.parse(hparams)
     hparams_.batch_size = size
-    model = found.model if draw else _at_mu(found.model)
+    model = found.model if sample_z else _at_mu(found.model)
     model.build(hparams_, converter.output_depth, is_training=False)
     windows = tf.placeholder(tf.float32, [size, None, converter.input_depth])
     lengths = tf.tile(tf.shape(windows)[1:2], [size])
     updates = model.eval(windows, windows, lengths)
     values = dict(_summaries(tf.get_default_graph()))
-    forget = tf.local_variables_initializer()  # or means would run on from batch to batch
+    reset = tf.local_variables_initializer()  # or means would accumulate over batches
 
     def losses_of(session: Any, batch: Any) -> dict[str, float]:
-        session.run(forget)
+        session.run(reset)
         session.run(updates, {windows: batch})
         return {name: float(value) for name, value in session.run(values).items()}
 
@@ -202,7 +202,7 @@ def _build(
 
 
 def _at_mu(model: Any) -> Any:
-    """The same model with z = mu in place of a draw; the KL divergence stays what it is."""
+    """Return the model with z = mu instead of a sample; the KL divergence is unchanged."""
     from magenta.models.music_vae.base_model import MusicVAE
 
     class AtMu(MusicVAE):
@@ -215,7 +215,7 @@ def _at_mu(model: Any) -> Any:
 
 
 def _summaries(graph: Any) -> Iterator[tuple[str, Any]]:
-    """Names and tensors of what `model.eval` shows in TensorBoard."""
+    """Yield the names and tensors of the scalars that `model.eval` summarises."""
     from tensorflow.python.framework.tensor_util import constant_value
 
     for operation in graph.get_operations():

@@ -1,13 +1,12 @@
-"""What a cluster costs on this machine: bytes a step over loopback, and windows a second.
+"""Measure a cluster on this machine: loopback bytes per step, and windows per second.
 
     python scripts/measure_cluster.py --examples_path=data_dir/music-train.tfrecord
 
-Runs `train_cluster.sh` with two workers beside the chief, asynchronous and synchronous, and
-the same model in one process, each for 200 steps of the model of `configs/cpu.flags`. The bytes are
-those that the system counted on its loopback device from step 100 to step 200, so let nothing else
-talk there; the windows a second are those of metrics.csv at step 200. All processes share the cores
-of this machine, so that more of them cannot be faster: it shows what the network takes, and that
-nothing else is lost. The table in Markdown goes to stdout.
+Trains the model of `configs/cpu.flags` for 200 steps in one process, and by `train_cluster.sh` with
+two workers beside the chief, asynchronously and synchronously. Bytes are those of the loopback
+device from step 100 to step 200, so nothing else should use it; windows per second are those in
+metrics.csv at step 200. All processes share the cores of this machine, so a cluster cannot be
+faster here: the figures show the cost of the network code. The table in Markdown goes to stdout.
 """
 
 import argparse
@@ -18,10 +17,12 @@ import tempfile
 import time
 from pathlib import Path
 
+from benchmark_table import markdown_table
+
 ROOT = Path(__file__).resolve().parent.parent
 CPU_HPARAMS = "enc_rnn_size=[256],dec_rnn_size=[128,128],z_size=128"
 FIRST_STEP, LAST_STEP = 100, 200
-REPLICAS = (3,)
+REPLICAS = 3
 
 
 def main() -> int:
@@ -38,22 +39,23 @@ def main() -> int:
         "--seed=1",
     ]
     alone = [str(ROOT / ".venv" / "bin" / "groovae"), "train", *flags]
-    runs = {("one process", 1): alone}
-    for sync in (False, True):
-        for replicas in REPLICAS:
-            kind = "synchronous" if sync else "asynchronous"
-            more = [f"--num_sync_workers={replicas}"] if sync else []
-            script = ["bash", str(ROOT / "scripts" / "train_cluster.sh"), str(replicas - 1)]
-            runs[kind, replicas] = [*script, *flags, *more]
-    print("| | replicas | windows a second | MB a step on loopback |\n|---|--:|--:|--:|")
-    for (kind, replicas), command in runs.items():
+    cluster = ["bash", str(ROOT / "scripts" / "train_cluster.sh"), str(REPLICAS - 1), *flags]
+    commands = {
+        ("one process", 1): alone,
+        ("asynchronous", REPLICAS): cluster,
+        ("synchronous", REPLICAS): [*cluster, f"--num_sync_workers={REPLICAS}"],
+    }
+    rows = []
+    for (kind, replicas), command in commands.items():
         windows_per_second, megabytes = measure(command)
-        print(f"| {kind} | {replicas} | {windows_per_second:.0f} | {megabytes:.2f} |", flush=True)
+        rows.append([kind, str(replicas), f"{windows_per_second:.0f}", f"{megabytes:.2f}"])
+    header = ["", "replicas", "windows per second", "MB per step on loopback"]
+    print(markdown_table(header, rows))
     return 0
 
 
 def measure(command: list[str]) -> tuple[float, float]:
-    """Windows a second and loopback megabytes a step of one training."""
+    """Return windows per second and loopback megabytes per step of a training."""
     with tempfile.TemporaryDirectory(prefix="groovae_cluster_") as folder:
         metrics = Path(folder) / "train" / "metrics.csv"
         with open(Path(folder) / "log", "wb") as log:
@@ -70,7 +72,7 @@ def measure(command: list[str]) -> tuple[float, float]:
 def wait_for(
     process: subprocess.Popen[bytes], metrics: Path, step: int
 ) -> tuple[float, int, float] | None:
-    """The step that metrics.csv has come to, the bytes by then, and the pace there."""
+    """Wait for a step in metrics.csv; return it, loopback bytes, and windows per second."""
     while True:
         has_ended = process.poll() is not None
         rows = list(csv.DictReader(metrics.read_text().splitlines())) if metrics.exists() else []
@@ -87,7 +89,7 @@ def loopback_bytes() -> int:
         name, _, counts = line.partition(":")
         if name.strip() == "lo":
             return int(counts.split()[0])
-    sys.exit("there is no loopback device here")
+    sys.exit("no loopback device found")
 
 
 if __name__ == "__main__":

@@ -1,17 +1,17 @@
 #!/usr/bin/env bash
-# A real cluster of processes on this machine: 1 parameter server, the chief and N workers, each a
-# `groovae train` with a TF_CONFIG of its own, on free ports of 127.0.0.1.
+# Train with a cluster of processes on this machine: 1 parameter server, the chief and N workers,
+# each a `groovae train` with its own TF_CONFIG, on free ports of 127.0.0.1.
 #
 #   bash scripts/train_cluster.sh 2 --num_steps=1000                       asynchronous
 #   bash scripts/train_cluster.sh 2 --num_steps=1000 --num_sync_workers=3  the chief counts as one
 #
-# N is 0 or more; what follows goes to every `groovae train`, paths are the caller's. Each line of
-# output carries the name of its process, such as `worker0: `. Ctrl-C or SIGTERM goes to all: the
-# chief saves a checkpoint, and the same command continues there. Ends with the chief's exit code;
-# when the chief fails, so do the others. A process that is killed is not started again: start all.
+# N is 0 or more; further arguments go to every `groovae train`, with paths relative to the caller.
+# Each line of output begins with the name of its process, such as `worker0: `. On Ctrl-C or SIGTERM
+# the chief saves a checkpoint, and the same command resumes there. The exit code is the chief's; if
+# the chief fails, the others are killed. Killed processes are not restarted: start all again.
 #
-# It shows how a cluster runs, and how to start one elsewhere (docs/scaling.md). On one machine,
-# one process trains as fast, since TensorFlow takes all cores by itself.
+# For clusters of several machines, see docs/scaling.md. On one machine one process is as fast,
+# since TensorFlow uses all cores.
 set -euo pipefail
 
 # shellcheck source=scripts/env.sh
@@ -24,7 +24,7 @@ workers=$((10#$workers))
 shift
 make_environment --no-dev
 
-# The cluster of TF_CONFIG. Ports are free when they are looked up, not reserved.
+# The cluster of TF_CONFIG, on ports that are free now; they are not reserved.
 cluster=$("$UV_PROJECT_ENVIRONMENT/bin/python" - "$workers" <<'PYTHON'
 import json, socket, sys
 
@@ -36,34 +36,34 @@ print(json.dumps({"ps": [ps], "chief": [chief], "worker": workers}))
 PYTHON
 )
 
-# Puts a name before each line.
-named() { # NAME
+# Prefix each line with a name.
+prefix() { # NAME
   local line
   while IFS= read -r line || [ -n "$line" ]; do printf '%s: %s\n' "$1" "$line"; done
 }
 
-# Starts the process JOB INDEX and sets $started to its id.
+# Start the process JOB INDEX and set $started to its id.
 start() { # JOB INDEX FLAGS...
   local job=$1 index=$2
   shift 2
   mkfifo "$pipes/$job$index"
-  named "$job$index" <"$pipes/$job$index" >&2 &
+  prefix "$job$index" <"$pipes/$job$index" >&2 &
   readers+=("$!")
   TF_CONFIG="{\"cluster\": $cluster, \"task\": {\"type\": \"$job\", \"index\": $index}}" \
     "$UV_PROJECT_ENVIRONMENT/bin/groovae" train "$@" </dev/null >"$pipes/$job$index" 2>&1 &
   started=$!
 }
 
-# Waits for the process ID and sets $status to its exit code. A signal interrupts the waiting.
+# Wait for the process ID and set $status to its exit code. A signal interrupts `wait`.
 await() { # ID
   while :; do
     status=0 signalled=
-    wait "$1" 2>/dev/null || status=$? # without a line about a kill
+    wait "$1" 2>/dev/null || status=$? # 2>: bash reports kills
     [ -n "$signalled" ] || return 0
   done
 }
 
-# Only the chief has something to save, and it ends the others itself when it stops in good order.
+# Only the chief has something to save, and it ends the others when it stops.
 pass_on() { # SIGNAL
   signalled=1
   kill "-$1" "$chief" 2>/dev/null || true
@@ -76,8 +76,8 @@ kill_all() {
 readers=() others=() chief=
 pipes=$(mktemp -d)
 trap 'kill_all; rm -rf "$pipes"' EXIT
-# With job control each process is a group of its own, so that Ctrl-C comes once, through here, and
-# none of them ignores it, as processes in the background do otherwise.
+# With job control each process has its own group: Ctrl-C reaches it once, through this script, and
+# it does not ignore Ctrl-C as background processes do otherwise.
 set -m
 start ps 0 "$@"
 others+=("$started")
@@ -93,7 +93,7 @@ trap 'pass_on TERM' TERM
 await "$chief"
 result=$status chief=
 if ((result)); then
-  say "the chief ended with exit code $result, so the others end too"
+  say "the chief ended with exit code $result; ending the others"
   kill_all
 fi
 for id in "${others[@]}" "${readers[@]}"; do await "$id"; done
