@@ -23,21 +23,8 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 from groovae.errors import GroovaeError
-from groovae.music.drums import (
-    CLASS_NAMES,
-    CLOSED_HIHAT,
-    CRASH,
-    GM,
-    HIGH_TOM,
-    KICK,
-    LOW_TOM,
-    MID_TOM,
-    OPEN_HIHAT,
-    RIDE,
-    SNARE,
-    DrumMap,
-    classes,
-)
+from groovae.music import drums
+from groovae.music.drums import CLASS_NAMES, GM, KICK, DrumMap, classes
 from groovae.music.tempo import check_sequence, tempo_of
 from groovae.system.atomic_files import atomic_write
 
@@ -48,7 +35,10 @@ MAX_TITLE = 70  # characters
 DPI = 150
 
 # From bottom to top, as in Weinberg's Guidelines for Drumset Notation (PAS, 1998).
-NOTATION = (KICK, LOW_TOM, SNARE, MID_TOM, HIGH_TOM, RIDE, CLOSED_HIHAT, OPEN_HIHAT, CRASH)
+NOTATION = (
+    *(drums.KICK, drums.LOW_TOM, drums.SNARE, drums.MID_TOM, drums.HIGH_TOM),
+    *(drums.RIDE, drums.CLOSED_HIHAT, drums.OPEN_HIHAT, drums.CRASH),
+)
 OTHER = len(CLASS_NAMES)
 LANE_NAMES = (*CLASS_NAMES, "other")
 

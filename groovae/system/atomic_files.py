@@ -60,7 +60,7 @@ def atomic_write_all(paths: Sequence[str | os.PathLike[str]]) -> Iterator[list[P
     """
     targets = [_resolve(path) for path in paths]
     with contextlib.ExitStack() as stack:
-        temporaries = [stack.enter_context(_temporary_file(target)) for target in targets]
+        temporaries = [stack.enter_context(_temporary(target)) for target in targets]
         with _as_groovae_error(targets[0]):
             yield temporaries
             for temporary in temporaries:
@@ -89,15 +89,11 @@ def finish_interrupted(folder: str | os.PathLike[str]) -> None:
 def atomic_directory(path: str | os.PathLike[str]) -> Iterator[Path]:
     """Do the same as `atomic_write` for a folder that does not exist yet or is empty."""
     path = _resolve(path)
-    with _as_groovae_error(path), contextlib.ExitStack() as stack:
-        temporary = _make_temporary(path, stack, is_folder=True)
-        try:
-            yield temporary
-            os.chmod(temporary, 0o777 & ~_umask())
-            os.replace(temporary, path)
-            sync(path.parent)
-        finally:
-            shutil.rmtree(temporary, ignore_errors=True)
+    with _temporary(path, is_folder=True) as temporary, _as_groovae_error(path):
+        yield temporary
+        os.chmod(temporary, 0o777 & ~_umask())
+        os.replace(temporary, path)
+        sync(path.parent)
 
 
 @contextlib.contextmanager
@@ -178,37 +174,35 @@ def _holder(lock: Path) -> str:
 
 
 @contextlib.contextmanager
-def _temporary_file(target: Path) -> Iterator[Path]:
-    """Create a locked temporary file beside `target`, and remove it unless it was renamed."""
+def _temporary(target: Path, is_folder: bool = False) -> Iterator[Path]:
+    """Create a temporary file or folder beside `target`, and remove it unless it was renamed.
+
+    It is locked during the block. Until it is, the lock of the parent folder protects it from
+    other processes that remove abandoned ones.
+    """
     with contextlib.ExitStack() as stack:
         with _as_groovae_error(target):
-            if target.exists() and not target.is_file():
+            if not is_folder and target.exists() and not target.is_file():
                 raise GroovaeError(f"cannot write {target}: it is not a file")
-            temporary = _make_temporary(target, stack)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            with _locked(target.parent, wait=True):
+                _finish(target.parent)
+                _remove_abandoned(target)
+                affixes = (".tmp", f".{target.name}.", target.parent)
+                if is_folder:
+                    temporary = Path(tempfile.mkdtemp(*affixes))
+                else:
+                    handle, name = tempfile.mkstemp(*affixes)
+                    os.close(handle)  # Windows cannot rename an open file.
+                    temporary = Path(name)
+                stack.enter_context(_locked(temporary))
         try:
             yield temporary
         finally:
-            if not os.path.lexists(target.parent / JOURNAL):
+            if is_folder:
+                shutil.rmtree(temporary, ignore_errors=True)
+            elif not os.path.lexists(target.parent / JOURNAL):
                 temporary.unlink(missing_ok=True)
-
-
-def _make_temporary(target: Path, stack: contextlib.ExitStack, is_folder: bool = False) -> Path:
-    """Make a temporary file or folder beside `target`, locked until `stack` is closed.
-
-    The lock of the parent folder keeps another process from removing it before it is locked.
-    """
-    target.parent.mkdir(parents=True, exist_ok=True)
-    with _locked(target.parent, wait=True):
-        _finish(target.parent)
-        _remove_abandoned(target)
-        affixes = (".tmp", f".{target.name}.", target.parent)
-        if is_folder:
-            name = tempfile.mkdtemp(*affixes)
-        else:
-            handle, name = tempfile.mkstemp(*affixes)
-            os.close(handle)  # Windows cannot rename an open file.
-        stack.enter_context(_locked(Path(name)))
-    return Path(name)
 
 
 def _remove_abandoned(target: Path) -> None:

@@ -44,19 +44,23 @@ def fetched(remote: RemoteFile, progress: Progress = lambda done_bytes: None) ->
       GroovaeError: the download failed, its length or SHA-256 differs, or the disk is full.
     """
     with contextlib.ExitStack() as stack:
-        with _as_groovae_error():
+        try:
             file = stack.enter_context(tempfile.TemporaryFile())
-        done_bytes = 0
-        for chunk in _chunks(remote.url):
-            with _as_groovae_error():
+            size = 0
+            for chunk in _chunks(remote.url):
                 file.write(chunk)
                 file.flush()
-            done_bytes += len(chunk)
-            progress(done_bytes)
-            if done_bytes > (remote.size or MAX_BYTES):
-                break
-        file.seek(0)
-        _check(remote, done_bytes, sha256_of(file))
+                size += len(chunk)
+                progress(size)
+                if size > (remote.size or MAX_BYTES):
+                    break
+            file.seek(0)
+        except OSError as error:
+            raise GroovaeError(
+                f"cannot write a temporary file: {error.strerror or error}; free some space, or "
+                "set TMPDIR to another folder"
+            ) from error
+        _check(remote, size, sha256_of(file))
         file.seek(0)
         yield file
 
@@ -96,14 +100,3 @@ def _check(remote: RemoteFile, size: int, sha256: str) -> None:
         f"{remote.url}: not the expected file: {size:,} bytes with SHA-256 {sha256[:12]}..., "
         f"expected {expected}SHA-256 {remote.sha256[:12]}..."
     )
-
-
-@contextlib.contextmanager
-def _as_groovae_error() -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        raise GroovaeError(
-            f"cannot write a temporary file: {error.strerror or error}; free some space, or set "
-            "TMPDIR to another folder"
-        ) from error

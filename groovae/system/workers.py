@@ -21,7 +21,6 @@ import traceback
 from collections.abc import Callable, Generator, Iterable, Iterator
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
-from multiprocessing.reduction import ForkingPickler
 from pathlib import Path
 from typing import Any
 
@@ -87,12 +86,11 @@ class _Pool:
 
     def __init__(self, function: Any, workers: int, timeout_seconds: float, memory_bytes: int):
         self._call = (function, timeout_seconds, memory_bytes)
-        self._timeout_seconds = timeout_seconds
         self._size = max(1, workers)
         self._all: list[_Worker] = []
         self._idle: list[_Worker] = []
         self._busy: dict[Any, _Worker] = {}  # by pipe
-        self._finished: dict[int, bytes | Lost] = {}
+        self._finished: dict[int, bytes] = {}  # by index
         self._waiting_bytes = 0
 
     def results(self, items: Iterator[tuple[int, Any]]) -> Iterator[Any]:
@@ -101,7 +99,7 @@ class _Pool:
             self._assign(items)
             if turn in self._finished:
                 result = self._finished.pop(turn)
-                self._waiting_bytes -= _size(result)
+                self._waiting_bytes -= len(result)
                 yield _unpack(result)
                 turn += 1
             elif self._busy:
@@ -140,13 +138,13 @@ class _Pool:
         for pipe in wait([*self._busy]):
             worker = self._busy.pop(pipe)
             try:
-                result: bytes | Lost = worker.pipe.recv_bytes()
+                result = worker.pipe.recv_bytes()
                 self._idle.append(worker)
             except (EOFError, OSError):
                 self._all.remove(worker)
-                result = Lost(worker.cause_of_death(self._timeout_seconds))
+                result = pickle.dumps((Lost(worker.cause_of_death()), None, None))
             self._finished[worker.index] = result
-            self._waiting_bytes += _size(result)
+            self._waiting_bytes += len(result)
 
 
 class _Worker:
@@ -154,7 +152,7 @@ class _Worker:
 
     def __init__(self, call: tuple[Any, float, int], others: list[Connection]):
         fork = multiprocessing.get_context("fork")
-        self.index = -1
+        self.index, self._timeout_seconds = -1, call[1]
         self.pipe, theirs = fork.Pipe()
         self._process = fork.Process(
             target=_work, args=(*call, theirs, [*others, self.pipe]), daemon=True
@@ -184,12 +182,12 @@ class _Worker:
         self._process.join()
         self.pipe.close()
 
-    def cause_of_death(self, timeout_seconds: float) -> str:
+    def cause_of_death(self) -> str:
         self._process.join()
         self.pipe.close()
         code = self._process.exitcode or 0
         if code == -signal.SIGPROF:
-            return f"took over {timeout_seconds:g} s of a core"
+            return f"took over {self._timeout_seconds:g} s of a core"
         if code == -signal.SIGKILL:
             return "its worker was killed by SIGKILL (out of memory?)"
         if code < 0:
@@ -259,28 +257,21 @@ def _set_up(memory_bytes: int) -> None:
 def _pack(function: Callable[[Any], Any], item: Any, memory_bytes: int) -> bytes:
     """Pickle `function(item)`, or the error it raises; see `_unpack`."""
     try:
-        return bytes(ForkingPickler.dumps((function(item), None, None)))
+        return pickle.dumps((function(item), None, None))
     except MemoryError:
         lost = Lost(f"needs more than {memory_bytes / 2**30:.1f} GiB of memory")
         return pickle.dumps((lost, None, None))
     except Exception as error:
         trace = traceback.format_exc()
-        try:
+        with contextlib.suppress(Exception):  # Some errors cannot be pickled or recreated.
             data = pickle.dumps((None, error, trace))
             pickle.loads(data)
-        except Exception:  # Some errors cannot be pickled, or not be created from their args.
-            return pickle.dumps((None, RuntimeError(f"{type(error).__name__}: {error}"), trace))
-        return data
+            return data
+        return pickle.dumps((None, RuntimeError(f"{type(error).__name__}: {error}"), trace))
 
 
-def _size(result: bytes | Lost) -> int:
-    return len(result) if isinstance(result, bytes) else 0
-
-
-def _unpack(data: bytes | Lost) -> Any:
+def _unpack(data: bytes) -> Any:
     """Return the result of a worker, or raise its error."""
-    if isinstance(data, Lost):
-        return data
     result, error, trace = pickle.loads(data)
     if error is not None:
         raise error from RuntimeError(f"in a worker:\n{trace}")
