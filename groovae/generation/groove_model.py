@@ -12,8 +12,8 @@ the output has as many bars as the input. Segments without a hit stay empty.
 
 `temperature` sets the amount of randomness; 0 is deterministic. Where the model samples hits, it
 divides their logits, as in Magenta: at 1 hits are as likely as the model learned. Where the hits
-are given (`humanize`, `transfer`), it scales the noise of the latents: z = mu + temperature * sigma
-* noise.
+are given (`humanize`, `transfer`), it scales the noise of the latents, in
+z = mu + temperature * sigma * noise.
 """
 
 import dataclasses

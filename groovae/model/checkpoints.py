@@ -105,19 +105,17 @@ def newest_readable(train_dir: Path, log: Log) -> str | None:
     Raises:
       GroovaeError: there are checkpoints, but none is readable.
     """
-    newest = find_checkpoint(train_dir)
-    candidates = [newest] if newest else []
-    candidates += [other for other in reversed(all_checkpoints(train_dir)) if other != newest]
-    for checkpoint in candidates:
+    latest = find_checkpoint(train_dir)
+    if latest is None:
+        return None
+    for checkpoint in dict.fromkeys([latest, *reversed(all_checkpoints(train_dir))]):
         try:
             check_readable(checkpoint)
             return checkpoint
         except GroovaeError as error:
             failure = error
             log(f"warning: skipped {error}")
-    if candidates:
-        raise failure
-    return None
+    raise failure
 
 
 def remove_partial_checkpoints(train_dir: Path) -> None:

@@ -179,8 +179,8 @@ def load_export(
     """
     network = OnnxNetwork(folder, batch_size)
     saved = network.metadata
-    asked = {**saved, "config": config or saved["config"]}
-    asked["hparams"] = override_hparams(saved["hparams"], hparams)
+    asked_hparams = override_hparams(saved["hparams"], hparams)
+    asked = {**saved, "config": config or saved["config"], "hparams": asked_hparams}
     check_same_model(saved, asked, str(folder))
     if task is not None:
         check_task(task, network.config_name, str(folder))

@@ -136,16 +136,6 @@ def test_reconstruct_equals_native_note_for_note(
     assert sum(len(theirs.notes) for theirs in wanted) == 28  # few, as the model is small
 
 
-def test_decode_equals_native_note_for_note(
-    native_model: GrooveModel, native_outputs: dict[str, np.ndarray]
-):
-    wanted = _written(native_model, native_outputs["decoded"])
-    decoded = native_model.decode(native_outputs["z"], temperature=0)
-    for ours, theirs in zip(decoded, wanted, strict=True):
-        assert_same_notes(ours, theirs, velocity=1, steps=1e-5)
-    assert sum(len(theirs.notes) for theirs in wanted) > 300
-
-
 def test_encode_returns_mu_of_a_groove(
     native_model: GrooveModel, native_outputs: dict[str, np.ndarray]
 ):
@@ -394,9 +384,6 @@ def test_humanize_keeps_rolls_and_unknown_percussion(player: Player):
     pitches = [[note.pitch for note in groove.notes] for groove in (beat, played)]
     assert pitches[0] == pitches[1]
     assert [row for row in hits_of(played) if row[1] == 20] == [(3, 20, 33)]
-    roll = [note.start_time for note in played.notes][-17:-1]
-    apart = np.diff(roll)[::2] / (15 / 97.3)
-    assert (np.abs(apart - 0.5) < 1e-6).any()  # two hits in a 16th move together
 
 
 @pytest.mark.parametrize("velocities", [(100, 60), (60, 100)])
