@@ -74,7 +74,7 @@ else
   check "lint-imports" lint-imports
   check "mkdocs build --strict" documentation_builds
   untracked=$(untracked_files)
-  check "pytest" pytest --numprocesses=auto --dist=worksteal "$@"
+  check "pytest" pytest --numprocesses=auto --dist=worksteal --durations=20 "$@"
   check "no file left behind" diff <(printf '%s\n' "$untracked") <(printf '%s\n' "$(untracked_files)")
 fi
 
