@@ -24,7 +24,7 @@ from conftest import ROOT
 
 from groovae.config import config_map
 from groovae.config.config_file import CONFIG_FILE
-from groovae.export import onnx, onnx_check, onnx_nodes
+from groovae.export import magentajs, onnx, onnx_check, onnx_nodes
 from groovae.export.server import Server
 from groovae.export.tfjs_weights import MANIFEST
 from groovae.model.checkpoints import model_tensors
@@ -129,12 +129,10 @@ def random_checkpoint(folder: Path, config_name: str, hparams: str) -> str:
     The weights of a fresh model are close to 0 and hide errors.
     """
     random, values = np.random.RandomState(3), {"global_step": np.array(7)}
-    for name, shape in _kernels(config_map.get_config(config_name, hparams)).items():
-        kernel, bias = random.randn(*shape) * 2 / np.sqrt(shape[0]), random.randn(shape[1]) / 2
-        values |= {
-            f"{name}/kernel": kernel.astype(np.float32),
-            f"{name}/bias": bias.astype(np.float32),
-        }
+    config = config_map.get_config(config_name, hparams)
+    for name, shape in magentajs.variable_shapes(config).items():
+        scale = 2 / np.sqrt(shape[0]) if name.endswith("kernel") else 0.5
+        values[name] = (random.randn(*shape) * scale).astype(np.float32)
     with tf.Graph().as_default(), tf.Session() as session:
         for name, value in values.items():
             tf.Variable(value, name=name)
@@ -147,28 +145,6 @@ def random_train_dir(folder: Path, config_name: str, hparams: str) -> str:
     description = config_map.config_json(config_name, config_map.get_config(config_name, hparams))
     config_map.save_config(folder, description)
     return random_checkpoint(folder, config_name, hparams)
-
-
-def _kernels(config: Any) -> dict[str, tuple[int, int]]:
-    """Return the shape of each layer's kernel; the bias has the size of the last axis."""
-    hparams, converter = config.hparams, config.data_converter
-    depth, controls, z_size = converter.output_depth, converter.control_depth, hparams.z_size
-    kernels = {
-        f"encoder/{name}": (2 * hparams.enc_rnn_size[-1], z_size) for name in ("mu", "sigma")
-    }
-    inputs = depth + controls
-    for i, units in enumerate(hparams.enc_rnn_size):
-        for direction in ("fw", "bw"):
-            cell = f"encoder/cell_{i}/bidirectional_rnn/{direction}/multi_rnn_cell/cell_0/lstm_cell"
-            kernels[cell] = (inputs + units, 4 * units)
-        inputs = 2 * units
-    inputs = depth + z_size + controls
-    for i, units in enumerate(hparams.dec_rnn_size):
-        kernels[f"decoder/multi_rnn_cell/cell_{i}/lstm_cell"] = (inputs + units, 4 * units)
-        inputs = units
-    kernels["decoder/z_to_initial_state"] = (z_size, 2 * sum(hparams.dec_rnn_size))
-    kernels["decoder/output_projection"] = (inputs, depth)
-    return kernels
 
 
 class OnnxExport(NamedTuple):

@@ -15,8 +15,8 @@ LICENCE = (
 
 def check_dtype(export_format: str, dtype: str) -> None:
     """Raise a UsageError if the format cannot store weights as `dtype`."""
-    dtypes = DTYPES[export_format]
-    if dtype not in dtypes:
+    if dtype not in DTYPES[export_format]:
         raise UsageError(
-            f"{export_format} does not support dtype {dtype!r}; use one of {', '.join(dtypes)}"
+            f"format {export_format} does not support dtype {dtype}; use one of "
+            f"{', '.join(DTYPES[export_format])}"
         )

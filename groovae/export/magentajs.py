@@ -155,7 +155,7 @@ def _check_supported(prefix: str, config: Any) -> None:
 def _check_shapes(prefix: str, config: Any, tensors: dict[str, np.ndarray]) -> None:
     """Raise a GroovaeError if the weights are not those of a model of this config."""
     found = {name: list(tensor.shape) for name, tensor in tensors.items()}
-    expected = _expected_shapes(config)
+    expected = variable_shapes(config)
     for name in [*expected, *found]:
         if found.get(name) != expected.get(name):
             raise GroovaeError(
@@ -165,15 +165,18 @@ def _check_shapes(prefix: str, config: Any, tensors: dict[str, np.ndarray]) -> N
             )
 
 
-def _expected_shapes(config: Any) -> dict[str, list[int]]:
-    """Return the shapes of the variables of a model that magenta.js supports, by name."""
+def variable_shapes(config: Any) -> dict[str, list[int]]:
+    """Return the shapes of a model's variables by name."""
     hparams, depth = config.hparams, config.data_converter.output_depth
     z_size, controls = hparams.z_size, config.data_converter.control_depth
-    units = hparams.enc_rnn_size[0]
-    kernels = {f"encoder/{name}": (2 * units, z_size) for name in ("mu", "sigma")}
-    for direction in ("fw", "bw"):
-        cell = f"encoder/cell_0/bidirectional_rnn/{direction}/multi_rnn_cell/cell_0/lstm_cell"
-        kernels[cell] = (depth + controls + units, 4 * units)
+    last = 2 * hparams.enc_rnn_size[-1]
+    kernels = {"encoder/mu": (last, z_size), "encoder/sigma": (last, z_size)}
+    inputs = depth + controls
+    for i, size in enumerate(hparams.enc_rnn_size):
+        for direction in ("fw", "bw"):
+            cell = f"encoder/cell_{i}/bidirectional_rnn/{direction}/multi_rnn_cell/cell_0/lstm_cell"
+            kernels[cell] = (inputs + size, 4 * size)
+        inputs = 2 * size
     inputs = depth + z_size + controls
     for i, size in enumerate(hparams.dec_rnn_size):
         kernels[f"decoder/multi_rnn_cell/cell_{i}/lstm_cell"] = (inputs + size, 4 * size)

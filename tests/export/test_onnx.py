@@ -124,16 +124,6 @@ def test_windows_of_any_length(exports: Exports, steps: int) -> None:
     assert_same_outputs(exported.decode(encoded[0], thresholds, controls), expected)
 
 
-def test_controls_affect_encoder_and_decoder(exports: Exports) -> None:
-    _, _, out, (windows, inputs, controls) = exports(CONTROLLED)
-    exported, other = OnnxNetwork(out, 64), controls[::-1].copy()
-    mu, _ = exported.encode(inputs, controls)
-    assert np.abs(exported.encode(inputs, other)[0] - mu).max() > 0.01
-    thresholds = thresholds_of("forced", windows)
-    tensors, _ = exported.decode(mu, thresholds, controls)
-    assert np.abs(exported.decode(mu, thresholds, other)[0] - tensors).max() > 0.01
-
-
 def test_noise_and_temperature_are_inputs(exports: Exports) -> None:
     _, network, out, (windows, inputs, controls) = exports()
     z, _ = network.encode(inputs, controls)
@@ -369,7 +359,7 @@ def test_damaged_or_unsupported_checkpoint_is_rejected(
         export(checkpoint, tmp_path / "out", hparams=TINY_HPARAMS)
     with pytest.raises(GroovaeError, match="residual"):
         export(checkpoint, tmp_path / "out", hparams=SMALL_HPARAMS + ",residual_decoder=true")
-    with pytest.raises(UsageError, match="'uint8'"):
+    with pytest.raises(UsageError, match="uint8"):
         export(checkpoint, tmp_path / "out", dtype="uint8")
     assert os.listdir(tmp_path) == ["damaged"]
 

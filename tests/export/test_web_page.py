@@ -54,16 +54,6 @@ PEAKS = """async ([url, hits]) => {
   return peaks;
 }"""
 
-# Decodes and encodes arrays by the model of magenta.js, not that of the page.
-RUN_MAGENTA_JS = """async ([url, z, inputs]) => {
-  await mm.tf.setBackend("cpu");
-  const model = new mm.MusicVAE(url);
-  await model.initialize();
-  const decoded = await model.decodeTensors(mm.tf.tensor2d(z));
-  const mu = await model.encodeTensors(mm.tf.tensor3d(inputs));
-  return [await decoded.array(), await mu.array()];
-}"""
-
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
@@ -85,41 +75,6 @@ def site(native: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str
     magentajs.export(native / "checkpoint", folder, hparams=SMALL_HPARAMS, magenta_js=script)
     with served(folder) as url:
         yield url
-
-
-# The model
-
-
-def test_reference_model_computes_the_same_as_tensorflow(
-    site: str, native: Path, open_page: OpenPage
-) -> None:
-    outputs = np.load(native / "native_outputs.npz")
-    arrays = [outputs[name].tolist() for name in ("z", "inputs")]
-    decoded, mu = map(np.float32, open_page(site).evaluate(RUN_MAGENTA_JS, [site, *arrays]))
-    assert 0.02 < decoded[..., :9].mean() < 0.98
-    np.testing.assert_array_equal(decoded[..., :9], outputs["decoded"][..., :9])
-    np.testing.assert_allclose(decoded, outputs["decoded"], rtol=0, atol=1e-5)
-    np.testing.assert_allclose(mu, outputs["mu"], rtol=0, atol=1e-5)
-
-
-def test_magenta_js_from_the_network_must_match_its_hash(
-    native: Path, browser: Any, tmp_path: Path
-) -> None:
-    magentajs.export(native / "checkpoint", tmp_path / "web", hparams=SMALL_HPARAMS)
-    script = magenta_js_file().read_bytes()
-    with served(tmp_path / "web") as url:
-        for content, ready in (
-            (script, "#app:not([hidden])"),
-            (script + b" ", "#status:has-text('did not load')"),
-        ):
-            page = open_with(
-                *(browser, url, magentajs.MAGENTA_JS_URL),
-                body=content,
-                content_type="text/javascript",
-                headers={"Access-Control-Allow-Origin": "*"},
-            )
-            page.wait_for_selector(ready)
-            page.close()
 
 
 # Grooves
@@ -337,6 +292,26 @@ def open_with(browser: Any, site: str, file_url: str, **answer: Any) -> Any:
 def config(site: str) -> Any:
     with urllib.request.urlopen(f"{site}/config.json") as response:
         return json.load(response)
+
+
+def test_magenta_js_from_the_network_must_match_its_hash(
+    native: Path, browser: Any, tmp_path: Path
+) -> None:
+    magentajs.export(native / "checkpoint", tmp_path / "web", hparams=SMALL_HPARAMS)
+    script = magenta_js_file().read_bytes()
+    with served(tmp_path / "web") as url:
+        for content, ready in (
+            (script, "#app:not([hidden])"),
+            (script + b" ", "#status:has-text('did not load')"),
+        ):
+            page = open_with(
+                *(browser, url, magentajs.MAGENTA_JS_URL),
+                body=content,
+                content_type="text/javascript",
+                headers={"Access-Control-Allow-Origin": "*"},
+            )
+            page.wait_for_selector(ready)
+            page.close()
 
 
 def test_missing_file_or_wrong_weights_are_an_error(site: str, browser: Any, config: Any) -> None:

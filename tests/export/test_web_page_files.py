@@ -220,19 +220,6 @@ def test_unusable_file_is_an_error_until_the_next_groove(
     assert error.inner_text() == ""
 
 
-def test_notes_outside_the_drum_channel_are_read_as_drums(
-    site: Site, open_page: OpenPage, tmp_path: Path
-) -> None:
-    groove = a_groove()
-    for note in groove.notes:
-        note.is_drum = False
-    note_seq.sequence_proto_to_midi_file(groove, str(tmp_path / "beat.mid"))
-    page = open_page(site.url)
-    page.locator("#file").set_input_files(tmp_path / "beat.mid")
-    wait_for_name(page, "Reconstruction of beat.mid")
-    assert "drum channel" in page.locator("#skipped").inner_text()
-
-
 # Showing a file
 
 
@@ -277,29 +264,33 @@ def test_file_is_reconstructed_or_shown_as_it_is(
 def test_panel_marks_the_version_of_the_file_shown(
     site: Site, open_page: OpenPage, tmp_path: Path
 ) -> None:
-    path = write_midi(a_groove(), tmp_path / "beat.mid")
+    path, groove = tmp_path / "beat.mid", a_groove()
+    for note in groove.notes:
+        note.is_drum = False
+    note_seq.sequence_proto_to_midi_file(groove, str(path))
     page = open_page(site.url)
     versions = "[...document.querySelectorAll('[name=version]:checked')].map(({ value }) => value)"
-    note, note_of_a_groove = page.locator("#temperature-note"), ""
+    temperature_note, of_the_model = page.locator("#temperature-note"), ""
     for number in (3, 4):  # the same file twice
         with page.expect_file_chooser() as chooser:
             page.locator("#drop").click()
         chooser.value.set_files(path)
         wait_for_name(page, "Reconstruction of beat.mid")
         assert page.locator("#file-name").inner_text() == "beat.mid"
+        assert "drum channel" in page.locator("#skipped").inner_text()
         assert page.evaluate(versions) == ["model"]
-        note_of_a_groove = note.inner_text()
+        of_the_model = temperature_note.inner_text()
         page.locator("#generate").click()
         wait_for_name(page, f"Groove {number}")
         assert page.evaluate(versions) == []
     page.get_by_label("original").check()
     wait_for_name(page, "beat.mid")
     assert page.evaluate(versions) == ["original"]
-    assert note.inner_text().startswith("No effect")
+    assert temperature_note.inner_text().startswith("No effect")
     page.locator("#vary").click()
     wait_for_name(page, "Variation 1 of beat.mid")
     assert page.evaluate(versions) == []
-    assert note.inner_text() == note_of_a_groove
+    assert temperature_note.inner_text() == of_the_model
     page.locator("#back").click()
     wait_for_name(page, "beat.mid")
     assert page.evaluate(versions) == ["original"]

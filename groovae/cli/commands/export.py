@@ -28,7 +28,7 @@ from absl import flags
 from groovae.cli.flags import check_arguments, define_checkpoint
 from groovae.cli.output import log
 from groovae.errors import UsageError
-from groovae.export.formats import DTYPES
+from groovae.export.formats import DTYPES, check_dtype
 
 FORMAT_OF_FLAG = {"examples_path": "onnx", "magenta_js": "magentajs"}
 
@@ -77,11 +77,7 @@ def run(values: Any, positional: list[str]) -> None:
 def _check_flags(values: Any) -> None:
     if not values.out:
         raise UsageError("--out is missing: name the folder to write")
-    if values.dtype not in DTYPES[values.format]:
-        raise UsageError(
-            f"--format={values.format} does not support --dtype={values.dtype}; choose one of "
-            f"{', '.join(DTYPES[values.format])}"
-        )
+    check_dtype(values.format, values.dtype)
     for flag, its_format in FORMAT_OF_FLAG.items():
         if values[flag].present and values.format != its_format:
             raise UsageError(f"--{flag} needs --format={its_format}")

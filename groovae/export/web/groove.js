@@ -60,7 +60,7 @@ export function encoderInput(hits, { humanize, tapify }, addInstruments) {
 }
 
 // Returns 1 (hit), 0 (no hit) or SAMPLED for each step and drum.
-export function forceHits(hits, steps, sampledDrums = []) {
+export function forceHits(hits, steps, sampledDrums) {
   const forced = new Int8Array(steps * DRUMS);
   for (const hit of hits) forced[cellOf(hit)] = 1;
   for (const drum of sampledDrums) {

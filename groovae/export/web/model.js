@@ -16,6 +16,7 @@ import {
 
 const MIN_LIKELIHOOD = 0.05;
 const SHARD_BYTES = 4 << 20; // as in groovae/export/tfjs_weights.py; the last one may be shorter
+const ALL_DRUMS = [...Array(DRUMS).keys()];
 const BYTES = { float32: 4, float16: 2, uint16: 2, uint8: 1 };
 
 export class Model {
@@ -65,7 +66,7 @@ export class Model {
       z: this.randomZ(),
       spread: new Float32Array(this.zSize),
       noise: this.randomNoise(),
-      forced: this.needsHits ? this.forcedBy(controlHits) : this.nothingForced(),
+      forced: forceHits(controlHits, this.steps, this.needsHits ? [] : ALL_DRUMS),
       conditioned: new Uint8Array(this.steps * DRUMS).fill(this.needsHits),
       kept: [],
     };
@@ -89,13 +90,9 @@ export class Model {
 
   // Returns which hits of a window the model does not decide.
   forcedBy(hits) {
-    if (this.arguments.humanize || this.needsHits) return forceHits(hits, this.steps);
-    if (this.addInstruments.length) return forceHits(hits, this.steps, this.addInstruments);
-    return this.nothingForced();
-  }
-
-  nothingForced() {
-    return new Int8Array(this.steps * DRUMS).fill(SAMPLED);
+    const keepsHits = this.arguments.humanize || this.needsHits;
+    const sampled = this.addInstruments.length ? this.addInstruments : ALL_DRUMS;
+    return forceHits(hits, this.steps, keepsHits ? [] : sampled);
   }
 
   // Returns the mean and the standard deviation of a window's posterior.
