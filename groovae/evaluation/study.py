@@ -139,7 +139,9 @@ def evaluate_model(
     baseline_data = baseline_data or DataSource("data_dir/music-train.tfrecord")
     baseline_windows = baseline_data.load(full_config, folder, log)
     train = trained_on = _outputs(baseline_windows)
-    as_trained = _as_trained(baseline_data, folder)
+    # Copies are searched in the windows as they were trained on.
+    hop_bars = (config_map.read_config(folder) or {}).get("hop_bars", baseline_data.hop_bars)
+    as_trained = dataclasses.replace(baseline_data, hop_bars=hop_bars)
     if as_trained != baseline_data:
         trained_on = _outputs(as_trained.load(full_config, folder, log))
     windows = data.load(full_config, folder, log)
@@ -164,12 +166,6 @@ def evaluate_model(
     for line in lines:
         log(f"warning: {line}")
     return study
-
-
-def _as_trained(data: DataSource, folder: Path) -> DataSource:
-    """Return the same records with the hop of the training, as far as `config.json` has it."""
-    hop_bars = (config_map.read_config(folder) or {}).get("hop_bars", data.hop_bars)
-    return dataclasses.replace(data, hop_bars=hop_bars)
 
 
 def _caveats(study: Study, reference: ReferenceWindows) -> Iterator[str]:

@@ -66,7 +66,8 @@ def sounds(grooves: Sequence[Groove], soundfont: FilePath | None = None) -> list
     def sound(groove: Groove) -> Sound:
         samples = render(groove, soundfont=soundfont)
         lead = max([0.0, *(-note.start_time for note in groove.notes)])
-        return Sound(data_uri(mp3(samples)), len(samples) / SAMPLE_RATE, lead)
+        uri = f"data:audio/mpeg;base64,{base64.b64encode(mp3(samples)).decode()}"
+        return Sound(uri, len(samples) / SAMPLE_RATE, lead)
 
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         try:
@@ -76,9 +77,18 @@ def sounds(grooves: Sequence[Groove], soundfont: FilePath | None = None) -> list
             raise
 
 
-def one_shots(soundfont: FilePath | None = None) -> list[list[str]]:
+@functools.cache
+def one_shots(soundfont: str | None = None) -> list[list[str]]:
     """Return a hit of each drum class at each of VELOCITIES, as data URIs [drums][velocities]."""
-    return _one_shots(None if soundfont is None else os.fspath(soundfont))
+    grooves = [
+        Groove(
+            [Note(0.0, 0.1, GM[drum][0], velocity)], RING_SECONDS if drum in RINGING else 0.0, ()
+        )
+        for drum in range(len(CLASS_NAMES))
+        for velocity in VELOCITIES
+    ]
+    uris = [sound.uri for sound in sounds(grooves, soundfont)]
+    return [uris[i : i + len(VELOCITIES)] for i in range(0, len(uris), len(VELOCITIES))]
 
 
 def mp3(samples: np.ndarray) -> bytes:
@@ -104,18 +114,3 @@ def mp3(samples: np.ndarray) -> bytes:
             f"cannot encode MP3 ({first_line(error)}); soundfile requires libsndfile 1.1 or newer"
         ) from error
     return file.getvalue()
-
-
-def data_uri(content: bytes) -> str:
-    return f"data:audio/mpeg;base64,{base64.b64encode(content).decode()}"
-
-
-@functools.cache
-def _one_shots(soundfont: str | None) -> list[list[str]]:
-    grooves = []
-    for drum in range(len(CLASS_NAMES)):
-        seconds = RING_SECONDS if drum in RINGING else 0.0
-        for velocity in VELOCITIES:
-            grooves.append(Groove([Note(0.0, 0.1, GM[drum][0], velocity)], seconds, ()))
-    uris = [sound.uri for sound in sounds(grooves, soundfont)]
-    return [uris[i : i + len(VELOCITIES)] for i in range(0, len(uris), len(VELOCITIES))]

@@ -43,25 +43,23 @@ class ReportOptions(NamedTuple):
     soundfont: FilePath | None = None
 
 
-class CardSpec(NamedTuple):
-    """A groove to draw and to render."""
+class Card(NamedTuple):
+    """A groove as a piano roll with sound."""
 
     title: str
     name: str
     window: np.ndarray
     qpm: float
     original: np.ndarray | None = None
+    sound: Sound | None = None
 
+    @property
+    def groove(self) -> rolls.Groove:
+        return rolls.groove_of(self.window, self.qpm)
 
-class Card(NamedTuple):
-    """A groove as a piano roll with sound."""
-
-    title: str
-    name: str
-    svg: str
-    bars: int
-    seconds: float
-    sound: Sound | None
+    @property
+    def svg(self) -> str:
+        return rolls.roll(self.window, self.original)
 
 
 class Pair(NamedTuple):
@@ -117,16 +115,20 @@ def render(study: "Study", styles: Sequence[str] | None, options: ReportOptions,
         styles = styles_of([source.filename for source in study.sources])
     no_sound = _why_silent(options, log)
     chosen = pairs.choose_windows(study, options.num_pairs)
-    specs = [
-        *_pair_specs(study, chosen),
-        *_sample_specs(study, options.num_samples),
-        *_interpolation_specs(study),
+    cards = [
+        *_pair_cards(study, chosen),
+        *_sample_cards(study, options.num_samples),
+        *_interpolation_cards(study),
     ]
-    cards = _cards(specs, options, bool(no_sound), log)
+    if not no_sound:
+        log(f"rendering {len(cards):,} grooves to sound")
+        sounds = encoding.sounds([card.groove for card in cards], options.soundfont)
+        cards = [card._replace(sound=sound) for card, sound in zip(cards, sounds, strict=True)]
     end_of_pairs, end_of_samples = 2 * len(chosen), len(cards) - len(study.interpolation)
     log("drawing the charts")
     the_map = latent_map.latent_map(study, styles)
-    shots = [] if no_sound else encoding.one_shots(options.soundfont)
+    soundfont = options.soundfont and os.fspath(options.soundfont)
+    shots = [] if no_sound else encoding.one_shots(soundfont)
     results = study.results
     return _fill_template(
         study=study,
@@ -193,48 +195,27 @@ def _why_silent(options: ReportOptions, log: Log) -> str:
     return ""
 
 
-def _pair_specs(study: "Study", chosen: Sequence[int]) -> Iterator[CardSpec]:
+def _pair_cards(study: "Study", chosen: Sequence[int]) -> Iterator[Card]:
     label = pairs.captions(study).prediction
     for i in chosen:
         name, qpm = _window_name(study, i), float(study.tempo_qpm[i])
         original, prediction = study.reference[i], study.predictions[i]
-        yield CardSpec("Original", f"original of {name}", original, qpm)
-        yield CardSpec(label, f"{label.lower()}: {name}", prediction, qpm, original)
+        yield Card("Original", f"original of {name}", original, qpm)
+        yield Card(label, f"{label.lower()}: {name}", prediction, qpm, original)
 
 
-def _sample_specs(study: "Study", count: int) -> Iterator[CardSpec]:
+def _sample_cards(study: "Study", count: int) -> Iterator[Card]:
     for i, window in enumerate(study.samples[:count], 1):
-        yield CardSpec(f"Sample {i}", f"sample {i}", window, SAMPLE_QPM)
+        yield Card(f"Sample {i}", f"sample {i}", window, SAMPLE_QPM)
 
 
-def _interpolation_specs(study: "Study") -> Iterator[CardSpec]:
+def _interpolation_cards(study: "Study") -> Iterator[Card]:
     """Yield the steps between two windows, with the tempo interpolated too."""
     first, last = study.tempo_qpm[[*study.interpolation_ends]]
     tempos = np.geomspace(first, last, len(study.interpolation))
     for i, (window, qpm) in enumerate(zip(study.interpolation, tempos, strict=True), 1):
         title = f"{i} of {len(tempos)}"
-        yield CardSpec(title, f"step {title}", window, float(qpm))
-
-
-def _cards(
-    specs: Sequence[CardSpec], options: ReportOptions, is_silent: bool, log: Log
-) -> list[Card]:
-    grooves = [rolls.groove_of(spec.window, spec.qpm) for spec in specs]
-    sounds: Sequence[Sound | None] = [None] * len(specs)
-    if not is_silent:
-        log(f"rendering {len(specs):,} grooves to sound")
-        sounds = encoding.sounds(grooves, options.soundfont)
-    return [
-        Card(
-            spec.title,
-            spec.name,
-            rolls.roll(spec.window, spec.original),
-            len(spec.window) // rolls.BAR_STEPS,
-            groove.total_time,
-            sound,
-        )
-        for spec, groove, sound in zip(specs, grooves, sounds, strict=True)
-    ]
+        yield Card(title, f"step {title}", window, float(qpm))
 
 
 def _window_name(study: "Study", number: int) -> str:

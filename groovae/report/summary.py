@@ -113,15 +113,15 @@ def originality(results: Results) -> str:
     samples = results.get("samples") or {}
     sentences = []
     if is_number(samples.get("copies")):
-        text = f"{samples['copies']:.1%} of {samples['number']:,} samples are near copies of a "
-        text += "training window (hit F1 over 0.95)"
+        text = f"Near copies of a training window (hit F1 over 0.95): {samples['copies']:.1%} of "
+        text += f"{samples['number']:,} samples"
         if is_number(samples.get("copies_of_data")):
-            text += f", and {samples['copies_of_data']:.1%} of the data"
+            text += f", {samples['copies_of_data']:.1%} of the data"
         sentences.append(f"{text}.")
     ours, theirs = (samples.get(name) or {} for name in ("diversity", "diversity_of_data"))
-    for name, other in (("all_pairs", "another one"), ("nearest_other", "the most similar one")):
+    for name, other in (("all_pairs", "another sample"), ("nearest_other", "the nearest sample")):
         if is_number(ours.get(name)):
-            text = f"The mean distance (1 - hit F1) from a sample to {other} is {ours[name]:.2f}"
+            text = f"Mean distance (1 - hit F1) to {other}: {ours[name]:.2f}"
             if is_number(theirs.get(name)):
                 text += f", in the data {theirs[name]:.2f}"
             sentences.append(f"{text}.")

@@ -15,6 +15,7 @@ from make_windows import random_windows
 
 from groovae.config import config_map
 from groovae.data import records, window_cache
+from groovae.metrics import scores
 from groovae.metrics.baselines import LABELS, Baseline, Baselines, fit
 from groovae.music.drums import CLOSED_HIHAT, KICK, RIDE, SNARE
 
@@ -203,10 +204,8 @@ def test_invalid_shapes_raise() -> None:
 # The Groove MIDI Dataset
 
 
-def gmd_windows(
-    gmd: Path, gmd_records: Path, folder: Path
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Windows of the train and test splits, and the tempos of the latter."""
+def gmd_windows(gmd: Path, gmd_records: Path, folder: Path) -> tuple[np.ndarray, ...]:
+    """Windows of the train and test splits, and tempos and recordings of the latter."""
     with open(gmd / "info.csv", newline="") as file:
         split_of = {row["midi_filename"]: row["split"] for row in csv.DictReader(file)}
     windows = window_cache.load(
@@ -216,24 +215,14 @@ def gmd_windows(
     splits = np.array([split_of[source.filename] for source in sources])
     train, test = (windows.outputs(np.flatnonzero(splits == name)) for name in ("train", "test"))
     tempos = np.array([source.tempo_qpm for source in sources])
-    return train, test, tempos[splits == "test"]
-
-
-def errors(
-    reference: np.ndarray, estimate: np.ndarray, tempo_qpm: np.ndarray
-) -> tuple[float, float, float]:
-    """Hit F1, and over the matching hits the mean errors in ms and in 127ths."""
-    hits, found = reference[..., :9] > 0.5, estimate[..., :9] > 0.5
-    shared = hits & found
-    off = np.abs(reference.astype(np.float64) - estimate)
-    half_step_ms = 60_000 / tempo_qpm[:, np.newaxis, np.newaxis] / 8
-    ms = (off[..., 18:] * half_step_ms)[shared].mean()
-    return 2 * shared.sum() / (hits.sum() + found.sum()), ms, 127 * off[..., 9:18][shared].mean()
+    _, recordings = np.unique([source.id for source in sources], return_inverse=True)
+    return train, test, tempos[splits == "test"], recordings[splits == "test"]
 
 
 @pytest.mark.slow
 def test_scores_on_gmd(gmd: Path, gmd_records: Path, tmp_path: Path) -> None:
-    train, test, tempos = gmd_windows(gmd, gmd_records, tmp_path)
+    """The expected values were measured without `metrics.scores`."""
+    train, test, tempos, recordings = gmd_windows(gmd, gmd_records, tmp_path)
     assert (len(train), len(test), int(test[..., :9].sum())) == (4078, 526, 39561)
     fitted = fit(train)
     assert 127 * float(fitted.performances["mean"].velocities[0, 0]) == pytest.approx(
@@ -241,18 +230,27 @@ def test_scores_on_gmd(gmd: Path, gmd_records: Path, tmp_path: Path) -> None:
     )
     assert fitted.most_common_count == 7
     assert fitted.threshold == 0.24
-    found = {
-        name: errors(test, baseline.estimate, tempos)
+    tallies = {
+        name: scores.tally(test, baseline.estimate, tempos)
         for name, baseline in by_name(fitted, test).items()
     }
-    timing = {name: round(ms, 2) for name, (_, ms, _) in found.items()}
-    velocity = {name: round(off, 2) for name, (_, _, off) in found.items()}
+    found = {name: scores.summarize(each) for name, each in tallies.items()}
+    timing = {name: round(each["timing_mae_ms"], 2) for name, each in found.items()}
+    velocity = {name: round(each["velocity_mae"], 2) for name, each in found.items()}
     assert timing["on_grid"] == 22.52
     assert (timing["mean"], velocity["mean"]) == (20.59, 30.19)
     assert (timing["bar_mean"], velocity["bar_mean"]) == (20.94, 25.77)
     assert velocity["window_mean"] == 25.60
     assert (timing["bar_median"], velocity["bar_median"]) == (20.71, 24.70)
-    assert round(found["most_common"][0], 3) == 0.427
-    assert round(found["frequency"][0], 4) == 0.4867
-    assert round(found["nearest"][0], 4) == 0.7445
+    assert round(found["most_common"]["hit_f1"], 3) == 0.427
+    assert round(found["frequency"]["hit_f1"], 4) == 0.4867
+    assert round(found["nearest"]["hit_f1"], 4) == 0.7445
     assert (round(timing["nearest"], 1), round(velocity["nearest"], 1)) == (22.4, 24.1)
+    low, high = scores.interval(scores.bootstrap(tallies["on_grid"], recordings)["timing_mae_ms"])
+    assert low < found["on_grid"]["timing_mae_ms"] < high
+
+    same = scores.tally(test, test, tempos)
+    draws = scores.bootstrap(same, recordings)
+    for name, score in scores.summarize(same).items():
+        perfect = float(scores.METRICS[name].better == "higher")
+        assert (score, *scores.interval(draws[name])) == pytest.approx([perfect] * 3, abs=1e-12)

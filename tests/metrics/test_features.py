@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from make_windows import random_windows, window
+from make_windows import Hit, random_windows, window
 
 from groovae.metrics import features
 from groovae.metrics.features import FEATURES, compare_sets, copies, diversity, nearest, profile
@@ -53,40 +53,26 @@ def test_density_is_hits_per_bar() -> None:
     np.testing.assert_array_equal(features.density(two_bars), [7 / 2])
 
 
-def test_syncopation_of_a_bar_by_hand() -> None:
-    """The kick at 6 (-3) is held over 8 (-1): 2. The snare drum at 4 (-2) as well: 1.
-
-    The kick at 0 passes nothing stronger, the hi-hat nothing but -4, and nothing comes after 12.
-    """
-    bar = pattern(kick=[0, 6], snare=[4, 12], hihat=list(range(0, 16, 2)))
-    np.testing.assert_array_equal(features.syncopation(bar), [3])
+EIGHTHS = list(range(0, 32, 2))
 
 
-def test_syncopation_of_two_bars_by_hand() -> None:
-    """As above, twice; the snare drum at 12 (-2) is now held over the bar line (0): 2 more.
-
-    (3 + 2 + 3) / 2 bars.
-    """
-    bars = pattern(kick=[0, 6, 16, 22], snare=[4, 12, 20, 28], hihat=list(range(0, 32, 2)), bars=2)
-    np.testing.assert_array_equal(features.syncopation(bars), [4])
-
-
-def test_syncopation_needs_a_rest_on_the_stronger_position() -> None:
-    held = pattern(kick=[14], hihat=[16], bars=2)  # -3 is held over 0
-    np.testing.assert_array_equal(features.syncopation(held), [3 / 2])
-    followed = pattern(kick=[14, 16], hihat=[16], bars=2)
-    np.testing.assert_array_equal(features.syncopation(followed), [0])
-
-
-def test_syncopation_of_a_backbeat() -> None:
-    snare = [step for bar in range(4) for step in (16 * bar + 4, 16 * bar + 12)]
-    np.testing.assert_array_equal(features.syncopation(pattern(snare=snare, bars=4)), [10 / 4])
-
-
-def test_drums_of_one_stream_are_one_rhythm() -> None:
-    """The tom fills the gap after the snare drum; the kick is a separate rhythm."""
-    np.testing.assert_array_equal(features.syncopation(pattern(snare=[4], tom=[8])), [0])
-    np.testing.assert_array_equal(features.syncopation(pattern(snare=[4], kick=[8])), [1])
+@pytest.mark.parametrize(
+    ("windows", "per_bar"),
+    [
+        # The kick at 6 (-3) is held over 8 (-1), the snare drum at 4 (-2) over 8: 2 + 1. The hi-hat
+        # passes nothing stronger, and nothing follows 12.
+        (pattern(kick=[0, 6], snare=[4, 12], hihat=EIGHTHS[:8]), 3),
+        # The same twice, and the snare drum at 12 (-2) is held over the bar line (0): 3 + 2 + 3.
+        (pattern(kick=[0, 6, 16, 22], snare=[4, 12, 20, 28], hihat=EIGHTHS, bars=2), 8 / 2),
+        (pattern(kick=[14], hihat=[16], bars=2), 3 / 2),  # -3 is held over 0
+        (pattern(kick=[14, 16], hihat=[16], bars=2), 0),  # followed by a kick
+        (pattern(snare=[16 * bar + step for bar in range(4) for step in (4, 12)], bars=4), 10 / 4),
+        (pattern(snare=[4], tom=[8]), 0),  # one rhythm
+        (pattern(snare=[4], kick=[8]), 1),  # two rhythms
+    ],
+)
+def test_syncopation_by_hand(windows: np.ndarray, per_bar: float) -> None:
+    np.testing.assert_array_equal(features.syncopation(windows), [per_bar])
 
 
 @given(SEEDS)
@@ -102,26 +88,22 @@ def test_syncopation_matches_plain_loop(seed: int) -> None:
     np.testing.assert_allclose(features.syncopation(groove[np.newaxis]), [total / 2])
 
 
-def test_swing_by_hand() -> None:
-    """On 1 and 3 of a beat 0.1 late in the mean, on 2 and 4 0.4: an offset of 1 is half a step."""
-    hits = [(0, RIDE, 1.0, 0.0), (2, RIDE, 1.0, -0.4), (1, KICK, 1.0, -0.8), (7, RIDE, 1.0, -0.8)]
-    np.testing.assert_allclose(features.swing(window(*hits)), [0.3], rtol=1e-6)
-
-
-def test_swing_of_triplets() -> None:
-    hits = [(s, RIDE, 0.8, -2 / 3 if s % 2 else 0.0) for s in range(16)]
-    ratio = (1 + 1 / 3) / (1 - 1 / 3)  # long to short
-    assert features.swing(window(*hits))[0] == pytest.approx(2 * ratio / (1 + ratio) - 1, rel=1e-6)
-
-
-def test_swing_ignores_common_lateness() -> None:
-    dragged = [(s, RIDE, 0.8, -0.5) for s in range(16)]
-    np.testing.assert_allclose(features.swing(window(*dragged)), [0], atol=1e-12)
-
-
-def test_swing_needs_both_16ths() -> None:
-    np.testing.assert_array_equal(features.swing(window((1, KICK, 1.0, -0.9))), [0])
-    np.testing.assert_array_equal(features.swing(window((2, KICK, 1.0, -0.9))), [0])
+@pytest.mark.parametrize(
+    ("hits", "expected"),
+    [
+        # 16ths 1 and 3 of a beat are 0.1 late on average, 2 and 4 are 0.4.
+        ([(0, RIDE, 1, 0), (2, RIDE, 1, -0.4), (1, KICK, 1, -0.8), (7, RIDE, 1, -0.8)], 0.3),
+        (
+            [(step, RIDE, 0.8, -2 / 3 if step % 2 else 0) for step in range(16)],
+            1 / 3,
+        ),  # swing ratio 2
+        ([(step, RIDE, 0.8, -0.5) for step in range(16)], 0),  # all are late
+        ([(1, KICK, 1, -0.9)], 0),
+        ([(2, KICK, 1, -0.9)], 0),
+    ],
+)
+def test_swing_by_hand(hits: list[Hit], expected: float) -> None:
+    np.testing.assert_allclose(features.swing(window(*hits)), [expected], rtol=1e-6, atol=1e-12)
 
 
 def test_microtiming_by_hand() -> None:

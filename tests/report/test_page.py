@@ -255,10 +255,8 @@ def test_charts_use_css_colours(page: str) -> None:
 
 def test_css_defines_all_colours_for_light_and_dark() -> None:
     style = (ROOT / "groovae" / "report" / "page.css").read_text()
-    light, dark = style.split("@media screen and (prefers-color-scheme: dark)")
     for colour in charts.COLOURS:
-        assert f"--{colour}: #" in light
-        assert f"--{colour}: #" in dark.partition("* { box-sizing")[0]
+        assert re.search(rf"--{colour}: light-dark\(#\w{{6}}, #\w{{6}}\);", style)
 
 
 def test_roll_draws_hits_at_their_time() -> None:

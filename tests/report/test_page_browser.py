@@ -147,7 +147,9 @@ def test_sound_durations(few: Path, open_page: Callable[..., Any]) -> None:
     assert_durations_match(open_page(few), 4 + 3 + 3)
 
 
-def test_clicks_start_switch_and_stop_playback(few: Path, open_page: Callable[..., Any]) -> None:
+def test_clicks_start_switch_and_stop_playback_and_sounds_end(
+    few: Path, open_page: Callable[..., Any]
+) -> None:
     page = open_page(few)
     buttons = page.locator(".card .play")
     buttons.nth(0).click()
@@ -161,6 +163,12 @@ def test_clicks_start_switch_and_stop_playback(few: Path, open_page: Callable[..
     buttons.nth(3).click()
     assert not is_playing(page, 3)
     assert page.locator(".playing").count() == 0
+    buttons.nth(0).click()
+    page.wait_for_selector(".playing")
+    audio = page.locator(".card audio").nth(0)
+    audio.evaluate("audio => { audio.currentTime = audio.duration - 0.1; }")
+    wait_for(page, "!document.querySelector('.playing')")
+    assert not is_playing(page, 0)
 
 
 def test_unfolded_samples_play(large: Path, open_page: Callable[..., Any]) -> None:
@@ -171,16 +179,6 @@ def test_unfolded_samples_play(large: Path, open_page: Callable[..., Any]) -> No
     assert_durations_match(page, 10 + 100 + 3)
     page.locator("#samples .play").nth(99).click()
     wait_for(page, "document.querySelectorAll('#samples audio')[99].currentTime > 0.1")
-
-
-def test_playback_ends_with_the_sound(few: Path, open_page: Callable[..., Any]) -> None:
-    page = open_page(few)
-    page.locator(".card .play").nth(0).click()
-    page.wait_for_selector(".playing")
-    audio = page.locator(".card audio").nth(0)
-    audio.evaluate("audio => { audio.currentTime = audio.duration - 0.1; }")
-    wait_for(page, "!document.querySelector('.playing')")
-    assert not is_playing(page, 0)
 
 
 def test_clicking_a_point_shows_and_plays_its_window(
