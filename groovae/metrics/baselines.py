@@ -32,7 +32,7 @@ Non-finite values are not hits, and are left out of means and medians of velocit
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -136,13 +136,13 @@ def fit(train: np.ndarray, train_inputs: np.ndarray | None = None) -> Baselines:
         warnings.warn("the training windows have no hits: baselines are silent", stacklevel=2)
     steps, num_drums = played.hits.shape[1:]
     bars, num_bars = _cut(played, STEPS_PER_BAR, num_drums), steps // STEPS_PER_BAR
-    mean = _average(_cut(played, 1, 1), _means)
+    mean = _average(_cut(played, 1, 1))
     performances = {
         "on_grid": Performance(mean.velocities, np.zeros((1, 1))),
         "mean": mean,
-        "bar_mean": _repeat(_average(bars, _means), num_bars),
-        "window_mean": _average(played, _means),
-        "bar_median": _repeat(_average(bars, _medians), num_bars),
+        "bar_mean": _repeat(_average(bars), num_bars),
+        "window_mean": _average(played),
+        "bar_median": _repeat(_average(bars, np.nanmedian), num_bars),
     }
     pattern, count = _most_common(played.hits)
     threshold, frequent = _frequent(bars.hits)
@@ -171,27 +171,19 @@ def _repeat(performance: Performance, num_bars: int) -> Performance:
     return Performance(*(np.tile(values, (num_bars, 1)) for values in performance))
 
 
-def _average(played: Parts, average: Callable[[np.ndarray, np.ndarray], np.ndarray]) -> Performance:
-    """Average the velocities and offsets of the hits over the windows, to [steps, drums]."""
-    both = (played.velocities, played.offsets)
-    return Performance(*(average(values, played.hits & np.isfinite(values)) for values in both))
+def _average(played: Parts, average: Callable[..., Any] = np.nanmean) -> Performance:
+    """Average the velocities and offsets of the hits over the windows, to [steps, drums].
 
-
-def _means(values: np.ndarray, where: np.ndarray) -> np.ndarray:
-    """Return the mean of each cell; of all values for an empty cell, or 0 without values."""
-    sums = np.where(where, values, 0).sum(axis=0, dtype=np.float64)
-    counts = where.sum(axis=0)
-    overall = sums.sum() / max(counts.sum(), 1)
-    return np.where(counts > 0, sums / np.maximum(counts, 1), overall)
-
-
-def _medians(values: np.ndarray, where: np.ndarray) -> np.ndarray:
-    """Return the median of each cell, otherwise as `_means`."""
-    overall = np.median(values[where]) if where.any() else 0.0
-    found = np.full(values.shape[1:], overall, np.float64)
-    for step, drum in zip(*np.nonzero(where.any(axis=0)), strict=True):
-        found[step, drum] = np.median(values[where[:, step, drum], step, drum])
-    return found
+    A cell without hits has the average of all hits, or 0 if there are none.
+    """
+    found = []
+    for values in (played.velocities, played.offsets):
+        known = np.where(played.hits & np.isfinite(values), values.astype(np.float64), np.nan)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # on cells without hits
+            cells, overall = average(known, axis=0), average(known)
+        found.append(np.nan_to_num(np.where(np.isnan(cells), overall, cells)))
+    return Performance(*found)
 
 
 def _most_common(hits: np.ndarray) -> tuple[np.ndarray, int]:

@@ -135,6 +135,8 @@ def curve(
     name: str, description: str, training: Points, validation: Points, marked: Points = ()
 ) -> str:
     """Draw training and validation values by step; `marked` ones are of the checkpoint."""
+    from matplotlib.ticker import MaxNLocator, StrMethodFormatter
+
     chart = Chart(grid="y")
     axes = chart.axes
     for points, colour, label in ((training, DATA, "training"), (validation, MODEL, "validation")):
@@ -146,7 +148,9 @@ def curve(
         axes.plot([step], [value], "o", color=PAPER, markeredgecolor=INK, markersize=7, zorder=4)
         text = axes.annotate("this checkpoint", (step, value), (6, 9), textcoords="offset points")
         text.set(fontsize=TEXT_UNITS, ha="right", color=INK)
-    _integer_steps(axes)
+    axes.xaxis.set_major_locator(MaxNLocator(4, integer=True))
+    axes.xaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
+    axes.yaxis.set_major_locator(MaxNLocator(5))
     axes.set_xlabel("step")
     _legend(axes)
     return chart.svg(name, description)
@@ -240,14 +244,6 @@ def _density(values: np.ndarray, x: np.ndarray) -> np.ndarray:
     width = max(values.std() * len(values) ** -0.2, (x[-1] - x[0]) / 100)
     kernels = np.exp(-0.5 * ((x[:, None] - values) / width) ** 2)
     return kernels.mean(axis=1) / (width * np.sqrt(2 * np.pi))
-
-
-def _integer_steps(axes: Any) -> None:
-    from matplotlib.ticker import MaxNLocator, StrMethodFormatter
-
-    axes.xaxis.set_major_locator(MaxNLocator(4, integer=True))
-    axes.xaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
-    axes.yaxis.set_major_locator(MaxNLocator(5))
 
 
 def _legend(axes: Any) -> None:

@@ -127,7 +127,7 @@ def render(study: "Study", styles: Sequence[str] | None, options: ReportOptions,
     end_of_pairs, end_of_samples = 2 * len(chosen), len(cards) - len(study.interpolation)
     log("drawing the charts")
     the_map = latent_map.latent_map(study, styles)
-    soundfont = options.soundfont and os.fspath(options.soundfont)
+    soundfont = None if options.soundfont is None else os.fspath(options.soundfont)
     shots = [] if no_sound else encoding.one_shots(soundfont)
     results = study.results
     return _fill_template(

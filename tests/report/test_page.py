@@ -457,10 +457,10 @@ def test_verdict_depends_on_the_draws(worse: float, verdict: str) -> None:
     assert headline.note == "best baseline: 18.0, near"
 
 
-def test_report_command(groovae: Groovae, trained: Path, records: Path, tmp_path: Path) -> None:
+def test_report_command(in_process: Groovae, trained: Path, records: Path, tmp_path: Path) -> None:
     flags = [f"--checkpoint={trained}", f"--examples_path={records}"]
     flags += [f"--baseline_examples_path={records}", "--num_samples=4", "--num_pairs=1"]
-    result = groovae("report", *flags, "--out=pages/report.html")
+    result = in_process("report", *flags, "--out=pages/report.html")
     assert result.returncode == 0, result.stderr
     assert result.stdout == "pages/report.html\n"
     page = (tmp_path / "pages" / "report.html").read_text("utf-8")
