@@ -1,4 +1,4 @@
-"""Evaluation of a checkpoint: musical scores beside baselines, samples and latent usage.
+"""Evaluation of a checkpoint: musical scores, baselines, samples and latent usage.
 
     study = evaluate_model(".train", DataSource("data_dir/music-test.tfrecord"),
                            DataSource("data_dir/music-train.tfrecord"))

@@ -32,7 +32,7 @@ Adding a metric
    intervals and beside the baselines, and of the table of all scores in `groovae report`.
 2. For a column in the tables of `groovae evaluate --metrics`, add its name to COLUMNS in
    evaluation/tables.py.
-3. Describe it in the documentation.
+3. Describe it in docs/evaluation.md.
 
 Sources
 -------
