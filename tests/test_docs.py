@@ -138,6 +138,18 @@ def test_five_changes_take_three_files_at_most() -> None:
     assert all(1 <= len(row) <= 3 for row in rows)
 
 
+@pytest.mark.parametrize(
+    "page", ["architecture", "add-a-task", "add-a-metric", "add-an-export-format"]
+)
+def test_names_in_instructions_exist(page: str) -> None:
+    source = "".join(file.read_text("utf-8") for file in (ROOT / "groovae").rglob("*.py"))
+    text = FENCE.sub("", (ROOT / "docs" / f"{page}.md").read_text("utf-8"))
+    names = re.findall(r"`(?:\w+\.)*(\w*[a-z]\w*|[A-Z]+_[A-Z_]+)`", text)
+    assert names
+    for name in names:
+        assert re.search(rf"\b{name}\b", source), name
+
+
 def test_notebook_is_linked_and_the_picture_of_the_packages_is_complete() -> None:
     picture = (ROOT / "docs" / "house.svg").read_text("utf-8")
     packages = {name.split(".")[1] for name in docs_pages.modules() if "." in name}

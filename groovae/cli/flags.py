@@ -101,8 +101,8 @@ def define_layout(values: flags.FlagValues) -> None:
         "unmapped_pitches",
         "drop",
         ["drop", "nearest", "error"],
-        "Drum notes whose pitch has no drum class, such as claps: drop them, move them to the "
-        "nearest class that a drummer would use instead, or stop with an error.",
+        "Drum notes whose pitch has no drum class, such as claps: drop them, map them to the "
+        "closest class, or stop with an error.",
         values,
     )
     define_all_notes(values)

@@ -40,12 +40,12 @@ OUT_HELP = (
     "the folder to write, by default DIR-COMMAND."
 )
 HIT_TEMPERATURE_HELP = (
-    "Sampling temperature of the hits: 0 takes the most likely ones, 1 samples as the model has "
-    "learned, more is wilder."
+    "Sampling temperature of the hits: 0 takes the most likely ones, 1 samples from the learned "
+    "distribution, higher values are more random."
 )
 PERFORMANCE_TEMPERATURE_HELP = (
-    "Sampling temperature of timing and velocity: 0 takes the most likely performance, 1 varies it "
-    "as much as the model has learned."
+    "Sampling temperature of timing and velocity: 0 takes the most likely performance, 1 samples "
+    "from the learned distribution."
 )
 BATCH_SIZE = 8  # segments of a file that are decoded at once
 

@@ -172,5 +172,5 @@ def _help(command: Any, values: flags.FlagValues) -> str:
         text = flag.help.partition(";\n")[0]  # absl adds that a flag may be repeated
         text += f" (default: {default})" if default else ""
         lines += HELP_TEXT.wrap(text)
-    lines += ["  --flagfile=FILE", "      Read flags from a file, one a line; see configs/."]
+    lines += ["  --flagfile=FILE", "      Read flags from a file, one per line; see configs/."]
     return "\n".join(lines)

@@ -9,8 +9,8 @@ the free bits; hits, velocities and offsets are means over the steps, summed ove
 --metrics adds musical metrics: hits, timing and velocity of the reconstructed windows, beside
 trivial baselines fitted on --baseline_examples_path, with 95 % confidence intervals (bootstrap over
 recordings); how sampled grooves differ from the windows; and how many latent dimensions are active.
---require='timing_mae_ms<20' exits with code 3 if that does not hold; its name is that of a metric
-or of a loss, or a path in the --json output such as hit_f1.low or samples.copies.
+--require='timing_mae_ms<20' exits with code 3 if the condition does not hold; its name is a metric,
+a loss, or a path in the --json output such as hit_f1.low or samples.copies.
 
 --watch follows a training in --checkpoint that another process runs: it evaluates each new
 checkpoint, writes the losses to eval/ and keeps the best checkpoint in best/, until the last step

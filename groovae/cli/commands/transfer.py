@@ -3,8 +3,8 @@
 Usage: groovae transfer --groove=A.mid --beat=B.mid [--out=OUT.mid] [--flags]
 
 Keeps all hits of B and its tempo, and takes timing and velocity from A: those of each two bars of A
-are applied to two bars of B, in order, beginning again with A where B is longer. --beat may be a
-folder. Needs a model of the config groovae_2bar_hits_control_tfds.
+are applied to two bars of B, in order, starting over with A if B is longer. --beat may be a folder.
+Needs a model of the config groovae_2bar_hits_control_tfds.
 
 Examples:
   groovae transfer --groove=funk.mid --beat=stiff.mid --checkpoint=runs/transfer/best
