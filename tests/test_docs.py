@@ -108,7 +108,7 @@ def test_links_and_named_files_exist(page: Path) -> None:
     text = page.read_text("utf-8")
     for link in docs_pages.links(text):
         assert (page.parent / link).exists(), link
-    for name in FILE.findall(FENCE.sub("", text)):
+    for name in FILE.findall(text):
         assert (ROOT / name).exists(), name
 
 
