@@ -60,7 +60,7 @@ class GrooveModel:
     Attributes:
       checkpoint: The prefix of the checkpoint, or the folder of the export.
       config_name: The key of `CONFIG_MAP`.
-      layout: How grooves are split, the pitches of drums, and what the encoder sees.
+      layout: How grooves are split, the pitches of drums, and the encoder's input.
       seed: The seed of the random draws.
       log: Called with a line on notes that are dropped and segments that stay empty.
       as_hits: Apply `latent.condition_on_hits` in all methods; otherwise only in the tasks whose
@@ -184,7 +184,7 @@ class GrooveModel:
         return self._decode(z, self._thresholds(len(z), bars, temperature))
 
     def split(self, groove: Any) -> Segments:
-        """Split a groove into segments, as the model sees them; see `grid.to_segments`.
+        """Split a groove into segments of the model's length; see `grid.to_segments`.
 
         Raises:
           GroovaeError: it has no drums, is not in 4/4, or changes its tempo.
@@ -207,7 +207,7 @@ class GrooveModel:
     def predict_windows(self, windows: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Return the most likely output for windows in the task that the model was trained for.
 
-        The encoder sees what it saw in training, and hits that the model does not predict are
+        The encoder gets the same input as in training, and hits that the model does not predict are
         given. A model of whole grooves reconstructs.
 
         Args:
@@ -323,8 +323,7 @@ class GrooveModel:
     def add_hihat(self, groove: Any, temperature: float = 0.5) -> Any:
         """Generate a closed hi-hat for a groove, in place of its own; keep the other drums.
 
-        Other instruments in the class of the closed hi-hat, such as a tambourine, are kept as well;
-        the model does not see them.
+        Other instruments in the class of the closed hi-hat, such as a tambourine, are kept as well.
         """
         self._check_task("add_hihat")
         groove = self._read(groove)

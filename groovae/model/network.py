@@ -18,7 +18,7 @@ class Network(Protocol):
     Attributes:
       checkpoint: The checkpoint's prefix, or the folder of an export.
       config_name: A key of `CONFIG_MAP`.
-      layout: How the model was trained to split a groove, and what its encoder sees of it.
+      layout: How the model was trained to split a groove, and the encoder's input.
       z_size: The number of latent dimensions.
     """
 
