@@ -28,7 +28,6 @@ import numpy as np
 
 from groovae.config.layout import Layout
 from groovae.config.tasks import check_task, task_of
-from groovae.data.conversion import read_sequence
 from groovae.data.grid import Segments
 from groovae.data.windows import predicted_drums, to_controls, to_inputs
 from groovae.errors import GroovaeError, UsageError
@@ -350,6 +349,8 @@ class GrooveModel:
     def _read(self, groove: Any) -> Any:
         """Return a NoteSequence as it is, or read it from a path; raise UsageError for the rest."""
         if isinstance(groove, str | os.PathLike):
+            from groovae.data.conversion import read_sequence  # and pretty_midi, which is slow
+
             return read_sequence(groove, log=self.log)
         check_sequence(groove)
         return groove
