@@ -235,6 +235,19 @@ def only_once(path: Path) -> Iterator[None]:
 
 
 @contextlib.contextmanager
+def file_size_limit(size_bytes: int) -> Iterator[None]:
+    """Make writes past this size of a file fail."""
+    import resource
+
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size_bytes, limits[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+
+
+@contextlib.contextmanager
 def small_disk(folder: Path, size: str) -> Iterator[Path]:
     """Mount a file system of this size, such as 64k, at `folder`; skip the test if not root."""
     folder.mkdir()

@@ -5,6 +5,7 @@ import os
 from pathlib import Path
 from typing import Any
 
+from groovae.data.groove_midi_dataset import INFO_COLUMNS
 from groovae.music.midi_writer import Note, write_midi
 from groovae.upstream import note_seq, tf
 
@@ -20,6 +21,15 @@ def write_track(path: Path, events: bytes) -> None:
     """Write a MIDI file of one track with these events, at 480 ticks per quarter."""
     events += b"\0\xff\x2f\0"
     path.write_bytes(MIDI_HEADER + b"MTrk" + len(events).to_bytes(4, "big") + events)
+
+
+def write_info(folder: Path, split_of: dict[str, str]) -> None:
+    """Write an `info.csv` with the split of each file."""
+    lines = [",".join(INFO_COLUMNS)]
+    for name, split in split_of.items():
+        row = dict.fromkeys(INFO_COLUMNS, "x") | {"bpm": "120", "duration": "1"}
+        lines.append(",".join((row | {"midi_filename": name, "split": split}).values()))
+    (folder / "info.csv").write_text("\n".join(lines) + "\n")
 
 
 def read(path: Path) -> list[bytes]:

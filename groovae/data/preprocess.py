@@ -105,6 +105,16 @@ class ConversionReport:
         """The file of the report."""
         return f"{self.output}.report.json"
 
+    def add(self, file: str, converted: Converted) -> None:
+        """Count the result of a file."""
+        for reason, detail in converted.skipped:
+            self.skip(file, reason, detail)
+        self.warnings.update(converted.warnings)
+        self.converted += bool(converted.records)
+        self.records += len(converted.records)
+        if self.windows:
+            self.windows.add(converted.windows)
+
     def skip(self, file: str, reason: str, detail: str) -> None:
         detail = detail.encode("utf-8", "backslashreplace").decode()
         self.skipped.append({"file": printable(file), "reason": reason, "detail": detail})
@@ -216,35 +226,23 @@ class _Output:
         """Write the records of the next of `files` into its shard, and update the report."""
         if isinstance(converted, Lost):
             converted = Converted(skipped=[("worker lost", converted.reason)])
-        self._open_shard(self._added * len(self._shards) // len(self.files))
+        shard = self._added * len(self._shards) // len(self.files)
         self._added += 1
+        if shard != self._shard:
+            self.close()
+            self._shard = shard
         with self._named_errors():
+            if not self._writer:
+                self._writer = tf.io.TFRecordWriter(os.fsencode(self.temporaries[shard]))
             for record in converted.records:
                 self._writer.write(record)
-        self._update_report(file, converted)
+        self.report.add(file, converted)
 
     def close(self) -> None:
         writer, self._writer = self._writer, None
         if writer:
             with self._named_errors():
                 writer.close()
-
-    def _update_report(self, file: str, converted: Converted) -> None:
-        report = self.report
-        for reason, detail in converted.skipped:
-            report.skip(file, reason, detail)
-        report.warnings.update(converted.warnings)
-        report.converted += bool(converted.records)
-        report.records += len(converted.records)
-        if report.windows:
-            report.windows.add(converted.windows)
-
-    def _open_shard(self, shard: int) -> None:
-        if shard != self._shard:
-            self.close()
-            self._shard = shard
-            with self._named_errors():
-                self._writer = tf.io.TFRecordWriter(os.fsencode(self.temporaries[shard]))
 
     @contextlib.contextmanager
     def _named_errors(self) -> Iterator[None]:

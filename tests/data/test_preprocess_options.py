@@ -12,13 +12,20 @@ from pathlib import Path
 
 import pytest
 from conftest import Groovae, assert_one_line
-from make_music import MIDI_HEADER, filenames, read, report_of, write_groove, write_track
+from make_music import (
+    MIDI_HEADER,
+    filenames,
+    read,
+    report_of,
+    write_groove,
+    write_info,
+    write_track,
+)
 
 from groovae.cli.main import main
 from groovae.config import config_map
 from groovae.data.conversion import Limits
 from groovae.data.grid import count_windows
-from groovae.data.groove_midi_dataset import INFO_COLUMNS
 from groovae.data.preprocess import SPLITS, PreprocessOptions, convert_directory, convert_splits
 from groovae.data.window_report import WindowReport
 from groovae.errors import GroovaeError, UsageError
@@ -39,15 +46,6 @@ def tree(tmp_path: Path) -> Path:
     return tmp_path / "tree"
 
 
-def write_info(tree: Path, split_of: dict[str, str]) -> None:
-    lines = [",".join(INFO_COLUMNS)]
-    for name, split in split_of.items():
-        row = dict.fromkeys(INFO_COLUMNS, "x") | {"bpm": "120", "duration": "1"}
-        row |= {"midi_filename": name, "split": split}
-        lines.append(",".join(row.values()))
-    (tree / "info.csv").write_text("\n".join(lines) + "\n")
-
-
 # Workers
 
 
@@ -58,12 +56,6 @@ def test_number_of_workers_does_not_matter(tree: Path, tmp_path: Path) -> None:
         report = report_of(tmp_path / "out")
         written.add(((tmp_path / "out").read_bytes(), json.dumps(report)))
     assert len(written) == 1
-
-
-@pytest.mark.slow
-def test_records_of_gmd_with_one_worker(gmd: Path, gmd_records: Path, tmp_path: Path) -> None:
-    convert_directory(gmd, tmp_path / "out", options=PreprocessOptions(workers=1))
-    assert (tmp_path / "out").read_bytes() == gmd_records.read_bytes()
 
 
 def test_file_of_killed_worker_is_skipped(tree: Path, tmp_path: Path) -> None:

@@ -7,18 +7,18 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import ROOT, assert_one_line
-from make_music import write_track
+from conftest import ROOT, assert_one_line, file_size_limit, small_disk
+from make_music import write_info, write_track
 
 from groovae.cli.main import main
 from groovae.data.patterns import write_dataset
-from groovae.data.preprocess import PreprocessOptions, convert_directory, convert_splits
+from groovae.data.preprocess import SPLITS, PreprocessOptions, convert_directory, convert_splits
 from groovae.music.midi_writer import Note, write_midi
 from groovae.system.atomic_files import finish_interrupted
 
@@ -104,28 +104,23 @@ def test_unwritable_report_keeps_old_output(tree: Path, old: Path, command: Comm
     assert sorted(os.listdir(old.parent)) == ["old.tfrecord", "old.tfrecord.report.json"]
 
 
-def info_csv(files: Iterator[Path], root: Path) -> str:
-    """Return a table with the files in the three splits in turn."""
-    lines = ["drummer,session,id,style,bpm,beat_type,time_signature,midi_filename,duration,split"]
-    for i, path in enumerate(sorted(files)):
-        split = ("train", "validation", "test")[i % 3]
-        lines.append(f"d,s,i,rock,120,beat,4-4,{path.relative_to(root)},1,{split}")
-    return "\n".join(lines) + "\n"
+def write_splits(folder: Path) -> None:
+    """Write an `info.csv` with the files in the three splits in turn."""
+    names = sorted(str(path.relative_to(folder)) for path in folder.rglob("*.mid"))
+    write_info(folder, {name: SPLITS[i % 3] for i, name in enumerate(names)})
 
 
 @pytest.mark.parametrize("flags", [[], ["--shards=2"], ["--splits"]], ids=str)
-def test_full_disk_keeps_old_output(tree: Path, tmp_path: Path, flags: list[str]) -> None:
-    (tree / "info.csv").write_text(info_csv(tree.glob("*.mid"), tree))
+def test_full_disk_keeps_old_output(
+    tree: Path, tmp_path: Path, command: Command, flags: list[str]
+) -> None:
+    write_splits(tree)
     output = tmp_path / "out" / "x.tfrecord"
-    assert main(["preprocess", str(tree), str(output), *flags]) == 0
+    assert command(tree, output, *flags).returncode == 0
     old = contents(output.parent)
     write_midi(tree / "c.mid", [Note(0, 1, 36, 90)])
-    code = (
-        "import resource, sys; from groovae.cli.main import main; import groovae.data.preprocess; "
-        "resource.setrlimit(resource.RLIMIT_FSIZE, (4000, 4000)); sys.exit(main(sys.argv[1:]))"
-    )
-    arguments = [sys.executable, "-c", code, "preprocess", str(tree), str(output), *flags]
-    result = subprocess.run(arguments, capture_output=True, text=True, timeout=300, check=False)
+    with file_size_limit(4000):
+        result = command(tree, output, *flags)
     assert_one_line(result, 1, "cannot write", str(output.parent), "File too large")
     assert contents(output.parent) == old
 
@@ -139,19 +134,12 @@ def test_small_disk_keeps_old_output(
     tree: Path, tmp_path: Path, command: Command, kilobytes: int
 ) -> None:
     """The records of one copy of the file take 17 kB."""
-    disk = tmp_path / "disk"
-    disk.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", f"size={kilobytes}k", "tmpfs", str(disk)]
-    if subprocess.run(mount, capture_output=True, check=False).returncode:
-        pytest.skip("cannot mount a file system here")
-    try:
+    with small_disk(tmp_path / "disk", f"{kilobytes}k") as disk:
         (disk / "x").write_bytes(b"old records")
         for i in range(5):
             (tree / f"{i}.mid").write_bytes((tree / "b.mid").read_bytes())
         assert_one_line(command(tree, disk / "x"), 1, "cannot write", "No space left on device")
         assert contents(disk) == {"x": b"old records"}
-    finally:
-        subprocess.run(["umount", str(disk)], check=True)
 
 
 def test_ctrl_c_stops_and_keeps_old_output(tree: Path, old: Path) -> None:
@@ -187,7 +175,7 @@ def test_kill_9_leaves_old_or_new_output(tmp_path: Path, kind: str) -> None:
     root, output = tmp_path / "in", tmp_path / "out" / "music.tfrecord"
     for seed in range(2):
         write_dataset(root / str(seed), seed=seed)
-    (root / "info.csv").write_text(info_csv(root.rglob("*.mid"), root))
+    write_splits(root)
     run(root, output, kind)
     started = time.monotonic()
     run(root, output, kind)
