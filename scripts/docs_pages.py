@@ -1,4 +1,4 @@
-"""The generated parts of the documentation: commands, modules, public API.
+"""Generate parts of the documentation: commands, modules, public API.
 
     mkdocs build --strict
 
@@ -44,12 +44,12 @@ FLAG = re.compile(r"(?<![\w`-])(--[a-z]\w*(?:=(?:'[^']*'|[^\s;,)]*[^\s;,.)]))?)"
 
 
 def commands() -> dict[str, Any]:
-    """The modules of all commands, by name."""
+    """Return the modules of all commands by name."""
     return {name: importlib.import_module(f"groovae.cli.commands.{name}") for name in COMMANDS}
 
 
 def flags_of(command: Any) -> flags.FlagValues:
-    """The flags that a command defines itself."""
+    """Return the flags that a command defines."""
     values = flags.FlagValues()
     values.set_gnu_getopt(True)
     command.define_flags(values)
@@ -57,7 +57,7 @@ def flags_of(command: Any) -> flags.FlagValues:
 
 
 def modules() -> dict[str, str]:
-    """The first sentence of the docstring of each module that is not empty, by its dotted name."""
+    """Return the first sentence of the docstring of each module that is not empty."""
     found = {}
     for path in sorted((ROOT / "groovae").rglob("*.py")):
         name = ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
@@ -69,7 +69,7 @@ def modules() -> dict[str, str]:
 
 
 def links(text: str) -> list[str]:
-    """The targets of a page's relative links, without code blocks and fragments."""
+    """Return the relative links of a page, without fragments and those in code."""
     return LINK.findall(CODE_SPAN.sub("", FENCED.sub("", text)))
 
 
@@ -77,7 +77,7 @@ def links(text: str) -> list[str]:
 
 
 def command_reference() -> str:
-    """A table of all commands, and a section on each."""
+    """Return a table of all commands, and a section on each."""
     rows = [
         f"| [`groovae {name}`](#groovae-{name}) | {summary} |" for name, summary in COMMANDS.items()
     ]
@@ -117,7 +117,7 @@ def _flag(flag: Any) -> str:
 
 
 def prose(text: str) -> str:
-    """Plain text as Markdown: flags in code, nothing taken for markup."""
+    """Return plain text as Markdown, with flags in code and special characters escaped."""
     parts = re.split(rf"({CODE_SPAN.pattern})", text)
     for i in range(0, len(parts), 2):
         pieces = FLAG.split(parts[i])
@@ -134,7 +134,7 @@ def _fenced(lines: list[str]) -> str:
 
 
 def module_list() -> str:
-    """A heading for each package, and a line for each module, linked to its reference."""
+    """Return a heading for each package, and a linked line for each of its modules."""
     parts = []
     for package, names in _by_package().items():
         parts.append(f"### {package}")
@@ -157,7 +157,7 @@ def _by_package() -> dict[str, dict[str, str]]:
 
 
 def public_api() -> str:
-    """The docstrings of the public names, in the order of groovae's docstring."""
+    """Return the public names for mkdocstrings, in the order of groovae's docstring."""
     names = re.findall(r"^    (\w+)  ", groovae.__doc__ or "", re.MULTILINE)
     entries = [f"{groovae._PUBLIC[name]}.{name}" for name in names if name != "configs"]
     # References lead to the page of the package.
@@ -166,7 +166,7 @@ def public_api() -> str:
 
 
 def package_reference(package: str, names: dict[str, str]) -> str:
-    """The page of a package: its modules and what is public in them; commands have cli.md."""
+    """Return the page of a package: its modules, except for commands, which cli.md has."""
     shown = [name for name in names if ".commands." not in name]
     return "\n\n".join([f"# {package}", *(f"::: {name}" for name in shown)])
 
@@ -175,7 +175,7 @@ GENERATED = {"commands": command_reference, "modules": module_list, "api": publi
 
 
 def pages() -> dict[str, str]:
-    """The Markdown of all pages that are no files of docs/, by their path on the site."""
+    """Return the Markdown of the pages that are not files of docs/, by their path on the site."""
     made = {page: (ROOT / source).read_text("utf-8") for source, page in ROOT_PAGES.items()}
     for package, names in _by_package().items():
         made[f"reference/{package}.md"] = package_reference(package, names)
@@ -186,14 +186,14 @@ def pages() -> dict[str, str]:
 
 
 def on_config(config: Any) -> Any:
-    """Adds the reference of each package to the navigation."""
+    """Add the reference of each package to the navigation."""
     reference = next(entry["Reference"] for entry in config.nav if "Reference" in entry)
     reference += [f"reference/{package}.md" for package in _by_package()]
     return config
 
 
 def on_files(files: Any, config: Any) -> Any:
-    """Adds the pages that are no files of docs/, and the other files that pages link to."""
+    """Add the pages that are not files of docs/, and the other files that pages link to."""
     from mkdocs.structure.files import File
 
     sources = {f"docs/{file.src_uri}": file.content_string for file in files.documentation_pages()}
@@ -212,7 +212,7 @@ def on_files(files: Any, config: Any) -> Any:
 
 
 def on_page_markdown(markdown: str, page: Any, config: Any, files: Any) -> str:
-    """Fills in the generated parts, and adapts links to the site."""
+    """Insert the generated parts, and adapt links to the site."""
     site_path = page.file.src_uri
     source = {page: source for source, page in ROOT_PAGES.items()}.get(site_path)
     text = MARKER.sub(lambda found: GENERATED[found[1]](), markdown)

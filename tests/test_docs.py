@@ -1,4 +1,4 @@
-"""README, docs/ and help: complete, short, and true of files and flags that exist."""
+"""README, docs/, presets and help: complete, and naming only files, flags and names that exist."""
 
 import re
 import shlex
@@ -28,7 +28,7 @@ FILE = re.compile(
 
 
 def parse(line: str) -> None:
-    """Parses a command line as `groovae` does, without running it."""
+    """Parse the flags of a command line, without running it."""
     name, *arguments = shlex.split(line, comments=True)[1:]
     values = docs_pages.flags_of(docs_pages.commands()[name])
     for builtin in ("debug", "help"):
@@ -37,7 +37,7 @@ def parse(line: str) -> None:
 
 
 def command_lines(text: str) -> list[str]:
-    """The lines `groovae COMMAND ...` of a page's code blocks, and those in its sentences."""
+    """Return the command lines `groovae COMMAND ...` of a page, in code blocks and in sentences."""
     blocks = "\n".join(FENCE.findall(text)).replace("\\\n", " ")
     lines = [line.strip() for line in blocks.splitlines() if line.startswith("groovae ")]
     sentences = [" ".join(found.split()) for found in INLINE.findall(FENCE.sub("", text))]
@@ -47,7 +47,7 @@ def command_lines(text: str) -> list[str]:
 
 
 def examples(docstring: str) -> list[str]:
-    """The command lines below `Examples:` in the help of a command."""
+    """Return the command lines below `Examples:` in the help of a command."""
     text = docstring.partition("Examples:\n")[2].partition("\n\n")[0].replace("\\\n", " ")
     return [line.strip() for line in text.splitlines()]
 
