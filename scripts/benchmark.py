@@ -49,22 +49,22 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from statistics import median
 
-from benchmark_onnx import onnx_section
 from benchmark_programs import (
     CONFIG,
+    DECODE_REPEATS,
     STEPS_LEFT_OUT,
     TINY_MODEL,
     Bench,
+    add_program_flags,
     forget_windows,
     same_records,
     work_folder,
 )
-from benchmark_run import ROOT, Failure, Run, busy_elsewhere, log, probe
+from benchmark_run import Failure, Run, busy_elsewhere, log, probe
 from benchmark_table import Section
 
 SHORT_FILE_BYTES = 1000  # enough for the four bars of a window
 BATCH_SIZE = 512
-DECODE_REPEATS = 5
 
 # Targets. Those of linear and flat growth allow for noise.
 PREPROCESS_RATIO = 2.2
@@ -74,7 +74,9 @@ FIRST_START_RATIO = 2.5
 SECOND_START_RATIO = 2.8
 STEP_RATIO = 0.97
 COLD_START_RATIO = 2.5
+EXPORT_START_SECONDS = 1.0
 DECODE_RATIO = 1.0
+MAX_DIFFERENT_SHARE = 0.01
 MEMORY_RATIO = 1.0
 FLAT_MEMORY_RATIO = 1.1
 
@@ -181,22 +183,29 @@ def sample_section(bench: Bench) -> Iterator[Section]:
     section = Section("sample", "native Magenta")
     programs = ("native", "groovae")
     bench.add_cold_start(section, programs, at_least=COLD_START_RATIO)
-    rates: dict[str, list[float]] = {program: [] for program in programs}
-    hits: dict[str, float] = {}
-    for number, order in bench.rounds():
-        for program in programs[::order]:
-            log(f"round {number}: decode, {program}")
-            file = bench.work / f"decode_{program}.log"
-            result = bench.decode(program, file, BATCH_SIZE, DECODE_REPEATS)
-            rates[program] += [BATCH_SIZE / seconds for seconds in result["seconds"]]
-            hits[program] = result["hits"]
-    if abs(hits["native"] - hits["groovae"]) > 0.01:
-        raise Failure(f"the programs decode different grooves: the shares of hits are {hits}")
-    medians = (median(rates[program]) for program in programs)
-    section.add(f"decoding in batches of {BATCH_SIZE}", "/s", *medians, at_least=DECODE_RATIO)
-    section.notes.append(
-        f"Decoding: medians of {len(rates['native'])} warm batches of four bars each."
-    )
+    results = bench.add_decoding(section, programs, BATCH_SIZE, at_least=DECODE_RATIO)
+    native, groovae = (result["hits"] for result in results)
+    if abs(native - groovae) > 0.01:
+        raise Failure(f"different grooves: {native:.3f} and {groovae:.3f} of the cells are hits")
+    yield section
+
+
+def onnx_section(bench: Bench) -> Iterator[Section]:
+    """Compare an exported model with its checkpoint, each with its default number of threads."""
+    section = Section("onnx", "TensorFlow, same checkpoint")
+    programs = ("tensorflow", "onnx")
+    bench.add_cold_start(section, programs, under=EXPORT_START_SECONDS)
+    num_grooves = num_different = 0
+    for batch_size in DECODE_REPEATS:
+        target = {"at_least": DECODE_RATIO} if batch_size == 64 else {}
+        results = bench.add_decoding(section, programs, batch_size, **target)
+        pairs = [*zip(*(result["grooves"] for result in results), strict=True)]
+        num_grooves += len(pairs)
+        num_different += sum(expected != found for expected, found in pairs)
+    # A logit within rounding of its threshold may fall to either side, which changes later steps.
+    if num_different > MAX_DIFFERENT_SHARE * num_grooves:
+        raise Failure(f"{num_different} of {num_grooves} grooves have other hits than TensorFlow's")
+    section.notes.append(f"{num_different} of {num_grooves} grooves differ in a hit.")
     yield section
 
 
@@ -265,24 +274,18 @@ SECTIONS: dict[str, Callable[[Bench], Iterator[Section]]] = {
 
 
 def parse(arguments: list[str] | None) -> argparse.Namespace:
-    shared = Path(os.environ.get("GROOVAE_SHARED", ROOT.parent / "shared"))
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     add = parser.add_argument
     add("sections", nargs="*", metavar="SECTION", help=f"{', '.join(SECTIONS)}; default: all")
-    add("--groove", type=Path, default=shared / "groove", help="folder of the Groove MIDI Dataset")
     add("--work", type=Path, help="folder for all files, 4 GB; default: a temporary one")
     add("--repeat", type=int, default=2, help="rounds, of which medians are shown (default 2)")
     add("--steps", type=int, default=8, help="steps to time in each training (default 8)")
     add("--files", default="1000,10000,100000", help="numbers of files for memory")
     add("--json", action="store_true", help="print JSON instead of tables")
     add("--require", action="store_true", help="exit with code 3 if a target was missed")
-    environment = ROOT / ".venvs" / "native-magenta"
-    add("--native_env", type=Path, default=environment, help="environment of native Magenta")
-    add("--python38", help="Python 3.8 for that environment; default: uv's or pyenv's")
-    groovae = ROOT / ".venv" / "bin" / "python"
-    add("--groovae_python", type=Path, default=groovae, help="Python that has groovae")
+    add_program_flags(parser)
     options = parser.parse_args(arguments)
     unknown = sorted(set(options.sections) - SECTIONS.keys())
     if unknown:

@@ -237,11 +237,5 @@ def run_task(tasks: dict[str, Any], task: str, result: str, *arguments: str) -> 
 
 
 if __name__ == "__main__":
-    TASKS = {
-        "train": train,
-        "sample": sample,
-        "decode": decode,
-        "convert": convert,
-        "windows": windows,
-    }
+    TASKS = {task.__name__: task for task in (train, sample, decode, convert, windows)}
     sys.exit(run_task(TASKS, *sys.argv[1:]))

@@ -15,13 +15,14 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from benchmark_run import PROBE, Failure, Run, log, make_native, probe, run
+from benchmark_run import PROBE, ROOT, Failure, Run, log, make_native, probe, run
 from benchmark_table import Section
 
 CONFIG = "groovae_4bar"
 TINY_MODEL = "--hparams=batch_size=64,enc_rnn_size=[8],dec_rnn_size=[8,8],z_size=4"
 # The number of steps and the batch size of a training do not change how long sampling takes.
 ONE_STEP = ("--num_steps=1", "--hparams=batch_size=8")
+DECODE_REPEATS = {1: 200, 64: 40, 512: 5}  # by batch size: small batches are short and noisy
 STEPS_LEFT_OUT = 2  # the first sets up the graph, the second still allocates memory
 
 # The events that benchmark_probe.py marks in a training, and the phases between them.
@@ -150,11 +151,31 @@ class Bench:
             "decoding, including the end of the process."
         )
 
-    def decode(self, program: str, log_file: Path, batch_size: int, repeats: int) -> dict[str, Any]:
-        """Decode a batch repeatedly in a process of its own; see `benchmark_probe.decode`."""
-        python = self.native if program == "native" else self.python
-        arguments = (program, self.model(program), CONFIG, str(batch_size), str(repeats))
-        return probe(python, "decode", log_file, *arguments)[0]
+    def add_decoding(
+        self, section: Section, programs: Sequence[str], batch_size: int, **target: float
+    ) -> list[dict[str, Any]]:
+        """Add the sequences per second of a warm model.
+
+        Returns:
+          The last result of each program; see `benchmark_probe.decode`.
+        """
+        seconds: dict[str, list[float]] = {program: [] for program in programs}
+        results: dict[str, dict[str, Any]] = {}
+        repeats = str(DECODE_REPEATS[batch_size])
+        for number, order in self.rounds():
+            for program in programs[::order]:
+                log(f"round {number}: decode, {program}, batches of {batch_size}")
+                python = self.native if program == "native" else self.python
+                log_file = self.work / f"decode_{program}_{batch_size}.log"
+                arguments = (program, self.model(program), CONFIG, str(batch_size), repeats)
+                results[program] = probe(python, "decode", log_file, *arguments)[0]
+                seconds[program] += results[program]["seconds"]
+        rates = (batch_size / median(seconds[program]) for program in programs)
+        section.add(f"decoding in batches of {batch_size}", "/s", *rates, **target)
+        section.notes.append(
+            f"Batches of {batch_size}: medians of {len(seconds[programs[0]])}, four bars each."
+        )
+        return [results[program] for program in programs]
 
     def train(self, program: str, log_file: Path, records: Path, *flags: str) -> "Training":
         folder = log_file.with_suffix("")
@@ -258,6 +279,18 @@ def record_hashes(file: Path) -> Iterator[bytes]:
             record = records.read(int.from_bytes(header[:8], "little"))
             records.read(4)
             yield hashlib.sha256(record).digest()
+
+
+def add_program_flags(parser: argparse.ArgumentParser) -> None:
+    """Define the flags that locate the data set and both programs."""
+    add = parser.add_argument
+    shared = Path(os.environ.get("GROOVAE_SHARED", ROOT.parent / "shared"))
+    add("--groove", type=Path, default=shared / "groove", help="folder of the Groove MIDI Dataset")
+    environment = ROOT / ".venvs" / "native-magenta"
+    add("--native_env", type=Path, default=environment, help="environment of native Magenta")
+    add("--python38", help="Python 3.8 for that environment; default: uv's or pyenv's")
+    groovae = ROOT / ".venv" / "bin" / "python"
+    add("--groovae_python", type=Path, default=groovae, help="Python that has groovae")
 
 
 @contextlib.contextmanager

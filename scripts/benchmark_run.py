@@ -203,15 +203,8 @@ def make_native(folder: Path, python38: str | None) -> Path:
 
 def find_uv() -> str:
     """Find uv where scripts/env.sh looks for it or installs it."""
-    places: list[str | Path] = [
-        "",
-        Path.home() / ".local/bin",
-        Path.home() / ".cargo/bin",
-        ROOT / ".uv/bin",
-    ]
-    for place in places:
-        found = shutil.which(os.path.join(place, "uv"))
-        if found:
+    for folder in ("", Path.home() / ".local/bin", Path.home() / ".cargo/bin", ROOT / ".uv/bin"):
+        if found := shutil.which(os.path.join(folder, "uv")):
             return found
     raise Failure("uv not found: put it on PATH, or run `bash scripts/demo.sh`, which installs it")
 

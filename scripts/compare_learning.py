@@ -32,7 +32,7 @@ from pathlib import Path
 from statistics import fmean, stdev
 from typing import Any
 
-from benchmark_programs import CONFIG, work_folder
+from benchmark_programs import CONFIG, add_program_flags, work_folder
 from benchmark_run import ROOT, Failure, log, make_native, probe, run
 from benchmark_table import markdown_table
 
@@ -351,7 +351,6 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     add = parser.add_argument
-    add("--groove", type=Path, default=shared / "groove", help="folder of the Groove MIDI Dataset")
     add(
         "--seeds",
         type=int,
@@ -370,11 +369,7 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
         default=reference,
         help="native's outputs, for --golden",
     )
-    environment = ROOT / ".venvs" / "native-magenta"
-    add("--native_env", type=Path, default=environment, help="environment of native Magenta")
-    add("--python38", help="Python 3.8 for that environment; default: uv's or pyenv's")
-    groovae = ROOT / ".venv" / "bin" / "python"
-    add("--groovae_python", type=Path, default=groovae, help="Python that has groovae")
+    add_program_flags(parser)
     options = parser.parse_args(arguments)
     if not 2 <= options.seeds <= MAX_SEEDS:
         parser.error(f"--seeds must be 2 to {MAX_SEEDS}, got {options.seeds}")

@@ -76,12 +76,14 @@ def native() -> Path:
 
 
 @pytest.fixture(scope="session")
-def gmd_records(gmd: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def gmd_records(gmd: Path, shared_folder: Path) -> Path:
     """A TFRecord of the Groove MIDI Dataset: 1,150 sequences, 5,108 windows."""
     from groovae.data.preprocess import convert_directory
 
-    path = tmp_path_factory.mktemp("gmd") / "music.tfrecord"
-    convert_directory(gmd, path)
+    path = shared_folder / "gmd" / "music.tfrecord"
+    with only_once(shared_folder / "gmd"):
+        if not path.exists():
+            convert_directory(gmd, path)
     return path
 
 
@@ -134,24 +136,32 @@ def small_dataset(tmp_path: Path) -> Path:
 
 
 @pytest.fixture(scope="session")
-def records(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def records(shared_folder: Path) -> Path:
     """A TFRecord of the embedded drum patterns: 100 sequences, 200 windows."""
     from groovae.data.patterns import write_dataset
     from groovae.data.preprocess import convert_directory
 
-    folder = tmp_path_factory.mktemp("records")
-    write_dataset(folder / "groove")
-    convert_directory(folder / "groove", folder / "music.tfrecord")
-    return folder / "music.tfrecord"
+    path = shared_folder / "records" / "music.tfrecord"
+    with only_once(shared_folder / "records"):
+        if not path.exists():
+            write_dataset(shared_folder / "records" / "groove")
+            convert_directory(shared_folder / "records" / "groove", path)
+    return path
 
 
 @pytest.fixture(scope="session")
-def trained(records: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The training folder of a tiny groovae_4bar after three steps."""
+def trained(records: Path, shared_folder: Path) -> Path:
+    """The training folder of a tiny groovae_4bar after three steps; do not change it."""
     from groovae.training.train import TrainOptions, train
 
-    train_dir = tmp_path_factory.mktemp("trained") / "train"
-    train(TrainOptions(str(train_dir), str(records), hparams=TINY_HPARAMS, num_steps=3, seed=1))
+    train_dir = shared_folder / "trained"
+    with only_once(train_dir):
+        if not (train_dir / "model.ckpt-3.index").exists():
+            train(
+                TrainOptions(
+                    str(train_dir), str(records), hparams=TINY_HPARAMS, num_steps=3, seed=1
+                )
+            )
     return train_dir
 
 

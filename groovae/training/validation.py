@@ -40,11 +40,7 @@ EVALUATION_FILE = "evaluation.json"
 
 
 class Validation:
-    """Evaluates the checkpoints of a training folder; at most one process at a time does.
-
-    Attributes:
-      best: Step and loss of the best checkpoint, or None.
-    """
+    """Evaluates the checkpoints of a training folder; at most one process at a time does."""
 
     def __init__(
         self,
@@ -64,7 +60,6 @@ class Validation:
                 f"{best_dir}: this checkpoint was chosen on a different validation set; evaluate "
                 "on the same records with the same flags, or move eval/ and best/ away"
             )
-        self.best = read_best(train_dir)
 
     def evaluate(self, checkpoint: str) -> None:
         """Evaluate a new checkpoint, record its losses, and keep it if it is the best so far.
@@ -76,10 +71,9 @@ class Validation:
         if any(row["step"] == step_of(checkpoint) for row in metrics.rows):
             return
         evaluation = self._evaluator.evaluate(checkpoint)
-        loss = evaluation.losses["loss"]
-        if self.best is None or loss < self.best[1]:
+        best = read_best(self._train_dir)
+        if best is None or evaluation.losses["loss"] < best[1]:
             _save_best(checkpoint, evaluation, self._evaluator.data, self._train_dir / BEST_FOLDER)
-            self.best = (evaluation.step, loss)
         metrics.append({"step": evaluation.step, **evaluation.losses})
         self._writer.add_summary(scalar_summary(evaluation.losses), evaluation.step)
         self._writer.flush()
@@ -129,15 +123,15 @@ class ValidationListener(tf.train.CheckpointSaverListener):
             return False
         self._num_saved += 1
         if self._num_saved % self._options.eval_every == 0:
-            self._evaluate(int(global_step_value))
+            self._evaluate(global_step_value)
         return is_out_of_patience(self._train_dir, self._options.early_stop_patience)
 
     def end(self, session: Any, global_step_value: Any) -> None:
         """Evaluate the last checkpoint in any case, as it may be the best."""
         if global_step_value > self._start_step and not self._stop_request.received:
-            self._evaluate(int(global_step_value))
+            self._evaluate(global_step_value)
 
-    def _evaluate(self, step: int) -> None:
+    def _evaluate(self, step: Any) -> None:
         if self._validation:
             self._validation.evaluate(str(self._train_dir / f"model.ckpt-{step}"))
 
@@ -206,7 +200,7 @@ def watch(
         while True:
             _evaluate_newest(train_dir, validation, log)
             if is_out_of_patience(train_dir, patience) or _is_done(train_dir):
-                return validation.best
+                return read_best(train_dir)
             is_training = (train_dir / LOCK).exists()
             if was_training and not is_training:
                 log(f"no training is running in {train_dir}; waiting for it to resume")

@@ -80,7 +80,11 @@ def test_loss_is_the_sum_of_its_parts(evaluation: Evaluation) -> None:
     assert losses["losses/r_loss"] == pytest.approx(64 * sum(parts), rel=1e-5)
 
 
-@pytest.mark.parametrize("config", sorted(config_map.CONFIG_MAP))
+# test_train_faults.py trains and evaluates these two.
+OTHERS = {"groovae_4bar", "groovae_2bar_tap_fixed_velocity_note_dropout"}
+
+
+@pytest.mark.parametrize("config", sorted(config_map.CONFIG_MAP.keys() - OTHERS))
 def test_every_config_trains_and_is_evaluated(config: str, records: Path, tmp_path: Path) -> None:
     train(TrainOptions(str(tmp_path), str(records), config, TINY_HPARAMS, num_steps=1, seed=1))
     found = evaluated(tmp_path, records)

@@ -4,20 +4,13 @@ TensorFlow moves the tensors: each process has a tf.train.Server, the variables 
 the session of a replica (chief or worker) sees only the ps and itself, so that no replica waits for
 another to start. This module adds what TensorFlow lacks:
 
-- A status queue on each ps. The chief adds an entry for each session it begins, which tells the
-  workers that the variables are initialized, and closes the queue when the training is over, which
-  ends the ps and the workers.
+- A status queue on each ps. The chief adds an entry when it begins a session, as the variables are
+  initialized then, and closes the queue when the training is over, which ends ps and workers.
 - A watch on the ps. If one is lost, so are its weights: every process exits.
 
-How a replica uses it:
-
-    with cluster_session(cluster, log) as target:
-        with tf.device(device_setter(cluster)):
-            ...  # build the graph
-        if cluster.is_chief or wait_for_chief(cluster, target, log):
-            ...  # run a MonitoredTrainingSession on `target` with session_hooks(cluster)
-        if cluster.is_chief:
-            end_training(cluster, target)
+A ps calls `serve`. A replica builds its graph in a `cluster_session`, on the `device_setter`, and
+trains with the `session_hooks`; a worker calls `wait_for_chief` before, the chief `end_training`
+after.
 """
 
 import contextlib

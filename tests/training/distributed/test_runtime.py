@@ -2,7 +2,7 @@
 
 import socket
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -148,9 +148,7 @@ def test_sync_hook_after_an_error_of_the_chief(
 
 
 def test_port_in_use_is_one_line() -> None:
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        taken.listen()
+    with socket.create_server(("127.0.0.1", 0)) as taken:
         address = f"127.0.0.1:{taken.getsockname()[1]}"
         with pytest.raises(GroovaeError, match=f"{address}.*in use") as error:
             runtime.serve(Cluster((address,), ("127.0.0.1:1",), "ps", 0), print)
@@ -168,29 +166,18 @@ def test_missing_parameter_server_times_out(monkeypatch: pytest.MonkeyPatch) -> 
         pass
 
 
-@pytest.fixture
-def listening(request: pytest.FixtureRequest) -> Iterator[int]:
-    family, host = request.param
-    with socket.socket(family) as server:
-        try:
-            server.bind((host, 0))
-        except OSError as error:
-            pytest.skip(f"no {host} here: {error}")
-        server.listen()
-        yield server.getsockname()[1]
-
-
 @pytest.mark.parametrize(
-    ("listening", "host"),
-    [
-        ((socket.AF_INET, "127.0.0.1"), "127.0.0.1"),
-        ((socket.AF_INET, "127.0.0.1"), "localhost"),
-        ((socket.AF_INET6, "::1"), "[::1]"),
-    ],
-    indirect=["listening"],
+    ("address", "host"),
+    [("127.0.0.1", "127.0.0.1"), ("127.0.0.1", "localhost"), ("::1", "[::1]")],
 )
-def test_server_is_reachable_by_name_and_number(listening: int, host: str) -> None:
-    assert runtime.is_reachable(f"{host}:{listening}")
+def test_server_is_reachable_by_name_and_number(address: str, host: str) -> None:
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    try:
+        server = socket.create_server((address, 0), family=family)
+    except OSError as error:
+        pytest.skip(f"no {address} here: {error}")
+    with server:
+        assert runtime.is_reachable(f"{host}:{server.getsockname()[1]}")
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "[::1]", "no-such-host.invalid", "a" * 70])
