@@ -29,6 +29,6 @@ def first_line(error: Exception) -> str:
 def missing_package(name: str | None) -> str:
     """Return the message for a package that is not installed."""
     return (
-        f"the package {name} is missing (the inference-only install leaves it out); see Installing "
-        "in groovae's README"
+        f"the package {name} is missing (the inference-only install leaves it out); see "
+        "docs/install.md in groovae's repository"
     )

@@ -32,8 +32,8 @@ def test_groovae_4bar_has_published_hparams():
 
 def test_config_map_has_every_groovae_config_of_magenta():
     theirs = {name for name in magenta_configs.CONFIG_MAP if name.startswith("groovae_")}
-    assert set(config_map.CONFIG_MAP) == theirs
     assert len(theirs) == 6
+    assert theirs <= set(config_map.CONFIG_MAP)
 
 
 def test_get_config_does_not_change_config_map():

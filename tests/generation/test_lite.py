@@ -131,7 +131,7 @@ def test_other_commands_name_the_missing_package(command: str, tmp_path: Path) -
         "HEAVY += ('pandas', 'tqdm'); from groovae.cli.main import main; sys.exit(main())",
         *(command, *[tmp_path] * {"preprocess": 2, "info": 1}.get(command, 0)),
     )
-    assert_one_line(result, 1, "is missing", "Installing")
+    assert_one_line(result, 1, "is missing", "docs/install.md")
 
 
 def test_musicxml_without_tensorflow_names_the_missing_package(
