@@ -188,7 +188,7 @@ class DurableSaver(Saver):
 
 # By default a while_loop runs up to 32 iterations at once. Random ops have no inputs to wait for,
 # so the order in which dropout and hits are drawn would depend on the threads. In sequence, the
-# same seed draws the same numbers; it costs no time, as each step needs the previous one anyway.
+# same seed draws the same numbers; this is no slower, as each step needs the previous one anyway.
 decoder_loop = lstm_models.contrib_seq2seq.dynamic_decode
 encoder_loop = lstm_models.contrib_rnn.stack_bidirectional_dynamic_rnn
 lstm_models.contrib_seq2seq.dynamic_decode = functools.partial(decoder_loop, parallel_iterations=1)

@@ -56,7 +56,7 @@ from benchmark_programs import (
     TINY_MODEL,
     Bench,
     add_program_flags,
-    forget_windows,
+    remove_cached_windows,
     same_records,
     work_folder,
 )
@@ -222,7 +222,7 @@ def memory_section(bench: Bench) -> Iterator[Section]:
         num_copied = count
         records = bench.work / f"files_{count}.tfrecord"
         preprocess = bench.preprocess(folder, records)
-        forget_windows(records)
+        remove_cached_windows(records)
         file = bench.work / f"train_files_{count}.log"
         train = bench.train("groovae", file, records, TINY_MODEL, "--num_steps=3").run
         runs[count] = preprocess, train

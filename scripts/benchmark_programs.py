@@ -95,7 +95,7 @@ class Bench:
         command = [self.python, "-m", "groovae", "train", f"--config={CONFIG}", *ONE_STEP]
         files = [f"--train_dir={folder}", f"--examples_path={self.records}"]
         run([*command, *files], self.work / "checkpoint.log")
-        forget_windows(self.records)
+        remove_cached_windows(self.records)
         return max(folder.glob("model.ckpt-*.index")).with_suffix("")
 
     @functools.cached_property
@@ -199,7 +199,7 @@ class Bench:
         for number, order in self.rounds():
             for name in list(trainings)[::order]:
                 if name == "first":
-                    forget_windows(self.records)
+                    remove_cached_windows(self.records)
                 log(f"round {number}: training, {name}")
                 file = self.work / f"train_{name}_{number}.log"
                 program = "native" if name == "native" else "groovae"
@@ -207,8 +207,8 @@ class Bench:
         return trainings
 
 
-def forget_windows(records: Path) -> None:
-    """Remove what earlier trainings left beside the records."""
+def remove_cached_windows(records: Path) -> None:
+    """Remove the files of earlier trainings beside the records."""
     for file in records.parent.glob(f"{records.name}.*"):
         if not file.name.endswith(".report.json"):
             shutil.rmtree(file) if file.is_dir() else file.unlink()

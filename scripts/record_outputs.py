@@ -1,4 +1,4 @@
-"""Record what the commands write for fixed seeds, to show that a change leaves it as it was.
+"""Record the outputs of commands for fixed seeds, to show that a change does not alter them.
 
     python scripts/record_outputs.py .venv/bin/groovae ../groove /tmp/before > before.json
 

@@ -7,7 +7,7 @@
 #   bash scripts/test.sh --all-pythons [ARGS...]  only the fast tests, on every Python 3.10 to 3.13
 #                                                 found, each in .venvs/3.X (3 GB)
 #
-# Runs from any directory. The first run makes the environment; env.sh says how.
+# Runs from any directory. The first run makes the environment; see env.sh.
 set -euo pipefail
 
 # shellcheck source=scripts/env.sh

@@ -1,4 +1,4 @@
-"""What the tests of web pages share: headless Chromium, and measures of a page."""
+"""Helpers for the tests of web pages: headless Chromium, and measures of a page."""
 
 import contextlib
 import os

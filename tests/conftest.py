@@ -182,7 +182,7 @@ def few_records(gmd: Path, shared_folder: Path) -> Path:
 
 
 @pytest.fixture(scope="session")
-def taught(few_records: Path, shared_folder: Path) -> Callable[[str], Path]:
+def trained_for(few_records: Path, shared_folder: Path) -> Callable[[str], Path]:
     """Return the training folder of a small model for a task."""
     from groovae.config.tasks import config_for
     from groovae.training.train import TrainOptions, train
@@ -206,14 +206,14 @@ def taught(few_records: Path, shared_folder: Path) -> Callable[[str], Path]:
 
 
 @pytest.fixture(scope="session")
-def exported(taught: Callable[[str], Path], shared_folder: Path) -> Export:
-    """Returns the ONNX export of the model that `taught` trains for a task."""
+def exported(trained_for: Callable[[str], Path], shared_folder: Path) -> Export:
+    """Returns the ONNX export of the model that `trained_for` trains for a task."""
     pytest.importorskip("onnx")
 
     def folder_of(task: str) -> Path:
         from groovae.export.onnx import export
 
-        checkpoint = taught(task)
+        checkpoint = trained_for(task)
         out = shared_folder / f"{checkpoint.name}-onnx"
         with only_once(out):
             if not out.exists():

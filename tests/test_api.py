@@ -143,7 +143,9 @@ def test_a_model_takes_a_path_where_it_takes_a_sequence(model: Any, method: str)
 
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("wrong", [None, 3, [1.0]])
-def test_a_model_refuses_what_is_no_groove(model: Any, method: str, wrong: object) -> None:
+def test_a_model_refuses_values_that_are_not_grooves(
+    model: Any, method: str, wrong: object
+) -> None:
     with pytest.raises(groovae.UsageError, match=f"NoteSequence.*{type(wrong).__name__}"):
         METHODS[method](model, wrong)
 

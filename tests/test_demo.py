@@ -1,4 +1,4 @@
-"""The demo writes grooves, resumes, and overwrites nothing else."""
+"""The demo writes grooves, resumes, and overwrites no other files."""
 
 from pathlib import Path
 

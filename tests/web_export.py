@@ -1,4 +1,4 @@
-"""What the tests of exported models share: models to export, and JavaScript to run them in.
+"""Helpers for the tests of exported models: models to export, and JavaScript to run them in.
 
 The JavaScript packages are @magenta/music and onnxruntime-node, in the folder named by the
 environment variable GROOVAE_NODE_MODULES, by default `node_modules` at the top of the repository.
@@ -302,7 +302,7 @@ def run_page_modules(run: str, *arguments: Any) -> Any:
       *arguments: Its other arguments; arrays are passed and returned as lists.
     """
     web = ROOT / "groovae" / "export" / "web"
-    # Node reads .js files as modules only below a package.json that says so.
+    # Node reads .js files as modules only below a package.json with type "module".
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         (folder / "package.json").write_text('{"type": "module"}')

@@ -1,4 +1,4 @@
-"""What the tests of the page of an exported model share: opening it, and reading what it shows."""
+"""Helpers for the tests of an exported model's page: open it, and read its contents."""
 
 import contextlib
 import re

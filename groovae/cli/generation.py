@@ -1,4 +1,4 @@
-"""What the commands that generate grooves share: a model, inputs and outputs.
+"""Shared parts of the commands that generate grooves: a model, inputs and outputs.
 
 An input is a music file or a folder. For a folder one model generates an output for each music file
 in it, at the same place in another folder. The random numbers start anew from the seed for each

@@ -1,4 +1,4 @@
-"""What `evaluate --metrics` and `report` share: flags, and the evaluation of a model."""
+"""Shared parts of `evaluate --metrics` and `report`: flags, and the evaluation of a model."""
 
 import dataclasses
 from typing import TYPE_CHECKING, Any

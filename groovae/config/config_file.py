@@ -35,7 +35,7 @@ def check_same_model(saved: dict[str, Any], asked: dict[str, Any], where: str) -
     for key, here in asked["data_converter"].items():
         compared.append((f"the converter's {key}", saved["data_converter"].get(key), here))
     differences = [
-        f"{name} is {there} there, {here} here" for name, there, here in compared if there != here
+        f"{name} is {there}, not {here}" for name, there, here in compared if there != here
     ]
     if differences:
         raise UsageError(

@@ -82,7 +82,7 @@ class Layout:
         }
 
     def report_fields(self) -> dict[str, Any]:
-        """Return, for a report, what the number of windows depends on beside the config."""
+        """Return the options, besides the config, that affect the number of windows."""
         return {
             "split_bars": self.split_bars,
             "hop_bars": self.hop_steps / self.steps_per_bar,

@@ -34,7 +34,7 @@ def check_task(task: str, config_name: str, checkpoint: str) -> None:
       checkpoint: Its name in messages.
 
     Raises:
-      UsageError: it cannot; the message says what it is for, and how to get one that can.
+      UsageError: it cannot; the message names its own task, and how to get a fitting model.
     """
     own_task = task_of(config_name)
     if task in CONFIGS:

@@ -1,6 +1,6 @@
 """Find the music files in a folder and all folders below it, each file once.
 
-Symbolic links are followed if nothing else leads to the same folder or file, so loops end. A file
+Symbolic links are followed unless their target is also found without them, so loops end. A file
 with several names, by symbolic or hard links, is listed under the first real name in sorted order.
 """
 

@@ -161,7 +161,7 @@ def convert_splits(
     progress: Progress | None = None,
     options: PreprocessOptions = PreprocessOptions(),
 ) -> dict[str, ConversionReport]:
-    """Like `convert_directory`, with records and a report for each split of `info.csv`.
+    """Convert as `convert_directory` does, with records and a report for each split of `info.csv`.
 
     Instead of `music.tfrecord`, `music-train.tfrecord`, `music-validation.tfrecord` and
     `music-test.tfrecord` are replaced together. The records of a split may be empty.
@@ -301,7 +301,7 @@ def _assign_files(root: str, outputs: Sequence[_Output]) -> None:
             report.skip(os.path.relpath(folder, root), "unreadable folder", detail)
         files = contents.files
         if table is not None:
-            files = _of_split(files, table, report)
+            files = _files_of_split(files, table, report)
         output.files, duplicates = deduplicate(root, files)
         report.duplicates = {printable(a): printable(b) for a, b in sorted(duplicates.items())}
         report.files += len(output.files)
@@ -322,7 +322,9 @@ def _split_of_files(root: str, outputs: Sequence[_Output]) -> dict[str, str]:
     return {os.path.normpath(name): split for name, split in zip(names, splits, strict=True)}
 
 
-def _of_split(files: Sequence[str], table: dict[str, str], report: ConversionReport) -> list[str]:
+def _files_of_split(
+    files: Sequence[str], table: dict[str, str], report: ConversionReport
+) -> list[str]:
     """Return the files of the report's split, and add the others to the report."""
     for file in files:
         split = table.get(file)

@@ -129,7 +129,7 @@ def write_verified(
 
 
 def build_config(prefix: str, name: str, config: Any) -> dict[str, Any]:
-    """Return `config.json` of a model without what depends on its files: dtype and checksums."""
+    """Return `config.json` of a model without dtype and checksums, which depend on the files."""
     return {
         **config_map.config_json(name, config),
         "layout": json.loads(json.dumps(dataclasses.asdict(config_map.layout(config)))),

@@ -103,4 +103,4 @@ def _empty_segments(segments: Segments, layout: Layout) -> list[str]:
     starts = [layout.split_bars * i + 1 for i in empty.tolist()]
     bars = [f"{i} to {min(i + layout.split_bars - 1, segments.bars)}" for i in starts]
     more = f" and {len(bars) - 5} more places" if len(bars) > 5 else ""
-    return [f"no drum is hit in bars {', '.join(bars[:5])}{more}; they stay empty"]
+    return [f"no drum hits in bars {', '.join(bars[:5])}{more}; they stay empty"]

@@ -150,17 +150,17 @@ def summarize(tallies: Tallies) -> dict[str, float]:
 
 def by_window(tallies: Tallies) -> list[dict[str, float]]:
     """Return the scores of each window."""
-    return _along(0, tallies)
+    return _scores_along(0, tallies)
 
 
 def by_position(tallies: Tallies) -> list[dict[str, float]]:
     """Return the scores of each of the 16 positions in the bar."""
-    return _along(1, tallies)
+    return _scores_along(1, tallies)
 
 
 def by_drum(tallies: Tallies) -> dict[str, dict[str, float]]:
     """Return the scores of each drum class by its name."""
-    return dict(zip(CLASS_NAMES, _along(2, tallies), strict=False))
+    return dict(zip(CLASS_NAMES, _scores_along(2, tallies), strict=False))
 
 
 def evaluate(
@@ -287,7 +287,7 @@ def _degeneracies(
 def _timing(x: np.ndarray, y: np.ndarray, where: np.ndarray, sixteenth_ms: np.ndarray) -> Tallies:
     """Return the timing cells of `tally` from the offsets of reference (x) and estimate (y)."""
     timed = where & np.isfinite(x) & np.isfinite(y)
-    # An offset says how early a hit is, so the smaller one is the later.
+    # An offset is how early a hit is, so the smaller one is the later.
     late = (np.where(timed, x, 0) - np.where(timed, y, 0)) / 2
     return {
         "timed_hits": timed,
@@ -312,7 +312,7 @@ def _by_position(cells: np.ndarray) -> np.ndarray:
     return bars.sum(axis=1, dtype=np.float64)
 
 
-def _along(axis: int, tallies: Tallies) -> list[dict[str, float]]:
+def _scores_along(axis: int, tallies: Tallies) -> list[dict[str, float]]:
     """Return the scores of each slice along an axis of the tallies."""
     slices = [
         (*[slice(None)] * axis, slice(i, i + 1)) for i in range(tallies["matches"].shape[axis])

@@ -175,7 +175,7 @@ def _chunks(path: Path, archive: tarfile.TarFile, member: tarfile.TarInfo) -> It
 
 
 class _Member(tarfile.TarInfo):
-    """A member whose header cannot fill the memory: long names are headers with a size."""
+    """A member with a limited header size, as a long name could fill the memory."""
 
     @classmethod
     def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str) -> Any:

@@ -188,11 +188,11 @@ def check_fits(checkpoint: str, variables: Iterable[Any], config_name: str) -> N
         if any(re.search(pattern, name) for name in wrong)
     ]
     name = next((name for name in wrong if name in here and name.endswith("/bias")), wrong[0])
-    sizes = f"{shapes.get(name, 'missing')} there, {here.get(name, 'missing')} here"
+    sizes = f"{shapes.get(name, 'missing')}, expected {here.get(name, 'no such variable')}"
     raise GroovaeError(
         f"{checkpoint}: this is not a checkpoint of {config_name} with these hparams: "
         f"{name} is {sizes}"
-        + (f" (what differs: {', '.join(differing)})" if differing else "")
+        + (f" (differing: {', '.join(differing)})" if differing else "")
         + "; give the --config and --hparams it was trained with"
     )
 

@@ -1,4 +1,4 @@
-"""The interface of a trained network, and what its implementations share."""
+"""The interface of a trained network, and helpers for its implementations."""
 
 from collections.abc import Callable, Sequence
 from typing import Protocol

@@ -153,7 +153,7 @@ class OnnxNetwork:
         expected = {key: metadata_value(self.metadata.get(key)) for key in METADATA_KEYS}
         if wrong := [key for key in METADATA_KEYS if found.get(key) != expected[key]]:
             raise GroovaeError(
-                f"{path}: this is not the model that config.json describes (what differs: "
+                f"{path}: this is not the model that config.json describes (differing: "
                 f"{', '.join(wrong)}); export it again with `groovae export`"
             )
         return session

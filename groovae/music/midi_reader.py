@@ -122,7 +122,7 @@ def _read_variable_int(file: Any) -> int:
         delta = (delta << 7) | (byte & 0x7F)
         if byte < 0x80:
             return delta
-    raise OSError("a number goes on for too long")
+    raise OSError("a variable-length number is too long")
 
 
 # mido checks each byte with isinstance against an abstract class, which is slow. Checking a plain

@@ -2,9 +2,9 @@
 
     from groovae.music.note_sequence import NoteSequence
 
-`import note_seq` takes 2.7 s, for bokeh, IPython and librosa. NoteSequence needs none of them: it
-is one generated file, which is loaded here under its own module name, so that a process has only
-one NoteSequence, whichever import comes first.
+`import note_seq` takes 2.7 s, for bokeh, IPython and librosa. NoteSequence is one generated file
+without these imports. It is loaded here under its own module name, so that a process has only one
+NoteSequence, whichever import comes first.
 """
 
 import importlib.util

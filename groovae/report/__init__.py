@@ -5,7 +5,7 @@
 
 The page is a single file with its style, script, charts and sounds, and works offline: its
 Content-Security-Policy allows nothing from outside. Sounds are rendered by `music.sound`; without a
-synthesizer the page is silent and says why.
+synthesizer the page is silent and gives the reason.
 """
 
 from groovae.report.page import ReportOptions, check, write

@@ -62,7 +62,7 @@ def ordered_map(
       memory_bytes: Memory limit of a worker above what it starts with, on Linux.
 
     Raises:
-      Whatever `function` raises, except MemoryError, which gives a `Lost`.
+      Any error that `function` raises, except MemoryError, which gives a `Lost`.
     """
     if not hasattr(os, "fork"):
         yield from (_call_here(function, item) for item in items)
@@ -78,7 +78,7 @@ def _call_here(function: Callable[[Any], Any], item: Any) -> Any:
     try:
         return function(item)
     except MemoryError:
-        return Lost("needs more memory than there is")
+        return Lost("needs more memory than is available")
 
 
 class _Pool:
@@ -187,7 +187,7 @@ class _Worker:
         self.pipe.close()
         code = self._process.exitcode or 0
         if code == -signal.SIGPROF:
-            return f"took over {self._timeout_seconds:g} s of a core"
+            return f"took over {self._timeout_seconds:g} s of CPU time"
         if code == -signal.SIGKILL:
             return "its worker was killed by SIGKILL (out of memory?)"
         if code < 0:

@@ -175,7 +175,7 @@ class _Trainer:
             return training_graph(copy.deepcopy(self.config), self.replica.num_sync_workers)
 
     def step_hooks(self, graph: TrainingGraph, seed: int) -> list[Any]:
-        """Return the hooks that every replica needs; none of them saves."""
+        """Return the hooks that every replica needs, without those that save."""
         replica, hparams = self.replica, self.config.hparams
         batches_from = functools.partial(replica.batches, self.windows, hparams.batch_size, seed)
         hooks = replica.session_hooks(graph.optimizer)

@@ -204,7 +204,7 @@ def test_reconstruct_reports_scores(run: Groovae, in_process: Groovae, trained: 
     assert list(scores) == list(METRICS)
     assert scores["hit_f1"] > 0.5
     write_midi("one.mid", [Note(0, 0.1, 36, 80)])
-    # By a model that has learned nothing.
+    # By an untrained model.
     result = in_process("reconstruct", "one.mid", "--json", f"--checkpoint={trained}")
     assert json_of(result)["scores"]["hit_f1"] == 0
     assert json_of(result)["scores"]["timing_mae_ms"] is None
@@ -232,7 +232,7 @@ def test_an_abc_tune_without_a_tempo_is_at_120_bpm(run: Groovae) -> None:
     assert mido.MidiFile("again.mid").length == pytest.approx(4, abs=0.1)
 
 
-def test_no_note_is_lost_silently(run: Groovae) -> None:
+def test_lost_notes_are_reported(run: Groovae) -> None:
     kick, low = b"\0\x90\x24\x50\x83\x60\x80\x24\x00", b"\0\x90\x10\x50\x83\x60\x80\x10\x00"
     write_track(Path("piano.mid"), kick + low + kick)
     result = run("humanize", "piano.mid", "--all_notes", "--out=again.mid")
@@ -388,7 +388,7 @@ def test_a_file_name_that_is_not_utf8(run: Groovae) -> None:
     assert len(read_report("out")["takes"]) == 2
 
 
-def test_outputs_of_an_earlier_run_are_no_inputs(run: Groovae) -> None:
+def test_outputs_of_an_earlier_run_are_not_inputs(run: Groovae) -> None:
     write_beat("a.mid")
     first, again = (files_of(run("humanize", ".", "--seed=1")) for _ in range(2))
     assert first == again
@@ -452,7 +452,7 @@ def test_an_input_is_never_overwritten(in_process: Groovae, arguments: list[str]
     assert Path("a.mid").read_bytes() == before
 
 
-def test_two_inputs_never_have_one_output(run: Groovae) -> None:
+def test_outputs_of_two_inputs_differ(run: Groovae) -> None:
     write_beat("in/a.mid")
     write_beat("in/a.midi")
     assert files_of(run("humanize", "in", "--out=out")) == ["out/a.mid", "out/a.midi.mid"]
@@ -542,19 +542,19 @@ def test_a_model_of_another_task_is_one_line(in_process: Groovae, trained: Path,
 
 
 @pytest.mark.parametrize("task", ["reconstruct", "interpolate", "vary", "tap2drum"])
-def test_a_model_that_humanizes_does_nothing_else(
-    in_process: Groovae, taught: Callable[[str], Path], task: str
+def test_a_humanize_model_refuses_other_tasks(
+    in_process: Groovae, trained_for: Callable[[str], Path], task: str
 ) -> None:
     write_beat("a.mid")
     write_beat("b.mid")
-    wrong = in_process(task, *inputs_of(task), f"--checkpoint={taught('humanize')}")
+    wrong = in_process(task, *inputs_of(task), f"--checkpoint={trained_for('humanize')}")
     assert_one_line(wrong, 2, "`humanize`", "groovae download --checkpoint=groovae_")
 
 
 def test_a_copied_training_folder_needs_no_config(
-    in_process: Groovae, taught: Callable[[str], Path], tmp_path: Path
+    in_process: Groovae, trained_for: Callable[[str], Path], tmp_path: Path
 ) -> None:
-    copy = shutil.copytree(taught("humanize"), tmp_path / "moved")
+    copy = shutil.copytree(trained_for("humanize"), tmp_path / "moved")
     write_beat("a.mid")
     result = in_process("humanize", "a.mid", f"--checkpoint={copy}", "--nopreview")
     assert files_of(result) == ["a-humanize.mid"]

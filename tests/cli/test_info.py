@@ -61,7 +61,7 @@ def test_info_prints_json(in_process: Groovae, small_dataset: Path) -> None:
         (INFO_CSV.replace("1800", "long").encode(), "duration must be a number"),
         (INFO_CSV.replace("120", "").encode(), "bpm must be a number"),
     ],
-    ids=["empty", "binary", "cut", "columns", "no rows", "text for a number", "no number"],
+    ids=["empty", "binary", "cut", "columns", "no rows", "text for a number", "missing number"],
 )
 def test_an_invalid_info_csv_is_an_error(tmp_path: Path, content: bytes, message: str) -> None:
     (tmp_path / "info.csv").write_bytes(content)

@@ -247,7 +247,7 @@ def test_repeated_bars_differ() -> None:
 
 @pytest.mark.parametrize("style", [*SWUNG_STYLES, *TRIPLET_STYLES])
 def test_swing_follows_the_feel(style: str) -> None:
-    """The second and fourth 16th of a beat are delayed relative to the first as the feel says."""
+    """The second and fourth 16th of a beat are delayed relative to the first as set by the feel."""
     for take in performances_of(style):
         place = np.round(steps(take)).astype(int)
         offset = steps(take) - place

@@ -169,7 +169,7 @@ def test_damaged_file_is_skipped(tree: Path, tmp_path: Path, name: str) -> None:
         st.binary().map(lambda data: MIDI_HEADER + data),
     )
 )
-def test_any_bytes_are_survived(content: bytes) -> None:
+def test_any_bytes_are_converted_or_skipped(content: bytes) -> None:
     with tempfile.TemporaryDirectory() as folder:
         tree = Path(folder, "tree")
         write_groove(tree / "good.mid")

@@ -84,7 +84,7 @@ def test_file_over_time_limit_is_skipped(tree: Path, tmp_path: Path) -> None:
     )
     assert filenames(tmp_path / "out") == list(GROOVES)
     assert [tuple(skip.values()) for skip in report.skipped[1:]] == [
-        ("05 large.mid", "worker lost", "took over 0.5 s of a core")
+        ("05 large.mid", "worker lost", "took over 0.5 s of CPU time")
     ]
 
 

@@ -39,7 +39,7 @@ def caches(folder: Path) -> list[Path]:
 
 
 @pytest.fixture
-def some(tmp_path: Path) -> Path:
+def mixed_records(tmp_path: Path) -> Path:
     """A TFRecord of grooves of 0 to 11 bars, and others without windows."""
     grooves = [a_groove(bars, name=f"{bars}.mid") for bars in range(12)]
     others = [a_groove(meters=[(0, 3, 4)]), a_groove(is_drum=False), a_groove(pitch=39)]
@@ -49,10 +49,10 @@ def some(tmp_path: Path) -> Path:
 @pytest.mark.parametrize(
     "layout", [FOUR_BARS, EVERY_BAR, config_map.layout("groovae_2bar_humanize")]
 )
-def test_windows_and_sources_equal_those_of_sequences(some: Path, layout: Layout) -> None:
-    expected = [to_windows(sequence, layout) for sequence in records.find(some)]
+def test_windows_and_sources_equal_those_of_sequences(mixed_records: Path, layout: Layout) -> None:
+    expected = [to_windows(sequence, layout) for sequence in records.find(mixed_records)]
     for _ in range(2):  # made, then cached
-        windows, _ = load(some, layout)
+        windows, _ = load(mixed_records, layout)
         outputs = windows.outputs(np.arange(len(windows)))
         np.testing.assert_array_equal(outputs, np.concatenate([w.outputs for w in expected]))
         sources = [windows.source(i) for i in range(len(windows))]
@@ -61,19 +61,19 @@ def test_windows_and_sources_equal_those_of_sequences(some: Path, layout: Layout
     np.testing.assert_array_equal(windows.outputs(shuffled), outputs[shuffled])
 
 
-def test_cache_is_used(some: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    first, lines = load(some)
+def test_cache_is_used(mixed_records: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    first, lines = load(mixed_records)
     assert len(lines) == 1
-    assert len(caches(some.parent)) == 1
+    assert len(caches(mixed_records.parent)) == 1
     monkeypatch.delattr(records, "ordered_map")  # needed to convert
-    second, lines = load(some)
+    second, lines = load(mixed_records)
     assert not lines
     assert second.report == first.report
 
 
-def test_numpy_loads_the_file(some: Path) -> None:
-    windows, _ = load(some, EVERY_BAR)
-    grids = np.load(caches(some.parent)[0])
+def test_numpy_loads_the_file(mixed_records: Path) -> None:
+    windows, _ = load(mixed_records, EVERY_BAR)
+    grids = np.load(caches(mixed_records.parent)[0])
     np.testing.assert_array_equal(grids[:64], windows.outputs(np.array([0]))[0])
 
 
@@ -90,56 +90,58 @@ def test_number_of_workers_does_not_matter(tmp_path: Path) -> None:
     assert len(found) == 1
 
 
-def test_layouts_with_the_same_grid_share_a_file(some: Path) -> None:
+def test_layouts_with_the_same_grid_share_a_file(mixed_records: Path) -> None:
     for name in ("humanize", "tap_fixed_velocity", "add_closed_hh"):
-        load(some, config_map.layout(f"groovae_2bar_{name}"))
-    assert len(caches(some.parent)) == 1
+        load(mixed_records, config_map.layout(f"groovae_2bar_{name}"))
+    assert len(caches(mixed_records.parent)) == 1
     for layout in (
         FOUR_BARS,
         EVERY_BAR,
         config_map.layout("groovae_4bar", unmapped_pitches="nearest"),
         config_map.layout("groovae_4bar", all_notes=True),
     ):
-        load(some, layout)
-    assert len(caches(some.parent)) == 5
+        load(mixed_records, layout)
+    assert len(caches(mixed_records.parent)) == 5
 
 
-def test_unmapped_pitches_are_applied(some: Path) -> None:
+def test_unmapped_pitches_are_applied(mixed_records: Path) -> None:
     nearest = config_map.layout("groovae_4bar", unmapped_pitches="nearest")
-    assert len(load(some, nearest)[0]) == len(load(some)[0]) + 1
+    assert len(load(mixed_records, nearest)[0]) == len(load(mixed_records)[0]) + 1
     with pytest.raises(GroovaeError, match="39"):
-        load(some, config_map.layout("groovae_4bar", unmapped_pitches="error"))
+        load(mixed_records, config_map.layout("groovae_4bar", unmapped_pitches="error"))
 
 
-def test_changed_records_replace_the_file(some: Path) -> None:
-    load(some)
-    write_records(some, a_groove(8))
-    windows, lines = load(some)
+def test_changed_records_replace_the_file(mixed_records: Path) -> None:
+    load(mixed_records)
+    write_records(mixed_records, a_groove(8))
+    windows, lines = load(mixed_records)
     assert len(windows) == 2
     assert len(lines) == 1
-    assert len(caches(some.parent)) == 1
+    assert len(caches(mixed_records.parent)) == 1
 
 
-def test_other_version_replaces_the_file(some: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    load(some)
+def test_other_version_replaces_the_file(
+    mixed_records: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    load(mixed_records)
     monkeypatch.setattr(window_cache, "__version__", "99")
-    assert len(load(some)[1]) == 1
-    assert load(some)[1] == []
+    assert len(load(mixed_records)[1]) == 1
+    assert load(mixed_records)[1] == []
 
 
-def test_damaged_file_is_replaced(some: Path) -> None:
-    windows, _ = load(some)
+def test_damaged_file_is_replaced(mixed_records: Path) -> None:
+    windows, _ = load(mixed_records)
     everything = np.arange(len(windows))
     expected = windows.outputs(everything)
     del windows  # a mapped file must not shrink
-    file = caches(some.parent)[0]
+    file = caches(mixed_records.parent)[0]
     whole = file.read_bytes()
     places = [0, 7, 60, 129, len(whole) // 2, len(whole) - 400, len(whole) - 33, len(whole) - 1]
     damaged = [whole[:place] for place in places] + [whole + b"x"]
     damaged += [whole[:at] + bytes([whole[at] ^ 1]) + whole[at + 1 :] for at in places]
     for content in damaged:
         file.write_bytes(content)
-        windows, lines = load(some)
+        windows, lines = load(mixed_records)
         assert "damaged" in lines[0]
         assert file.read_bytes() == whole
         np.testing.assert_array_equal(windows.outputs(everything), expected)
@@ -170,34 +172,36 @@ def test_hours_of_silence(tmp_path: Path) -> None:
         np.testing.assert_array_equal(found, expected)
 
 
-def test_keep_false_leaves_no_file(some: Path) -> None:
-    expected, _ = load(some)
-    caches(some.parent)[0].unlink()
-    windows, _ = load(some, keep=False)
-    assert list((some.parent / "train").iterdir()) == []
-    assert caches(some.parent) == []
+def test_keep_false_leaves_no_file(mixed_records: Path) -> None:
+    expected, _ = load(mixed_records)
+    caches(mixed_records.parent)[0].unlink()
+    windows, _ = load(mixed_records, keep=False)
+    assert list((mixed_records.parent / "train").iterdir()) == []
+    assert caches(mixed_records.parent) == []
     everything = np.arange(len(windows))
     np.testing.assert_array_equal(windows.outputs(everything), expected.outputs(everything))
 
 
-def test_read_only_folder_uses_fallback_dir(some: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_read_only_folder_uses_fallback_dir(
+    mixed_records: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     # Root may write everywhere.
     monkeypatch.setattr(window_cache.os, "access", lambda path, mode: False)
-    assert len(load(some)[1]) == 1
-    assert [path.parent.name for path in caches(some.parent)] == ["train"]
-    assert load(some)[1] == []
+    assert len(load(mixed_records)[1]) == 1
+    assert [path.parent.name for path in caches(mixed_records.parent)] == ["train"]
+    assert load(mixed_records)[1] == []
 
 
-def test_full_disk_raises_and_leaves_nothing(some: Path) -> None:
+def test_full_disk_raises_and_leaves_nothing(mixed_records: Path) -> None:
     with (
         file_size_limit(10_000),
         pytest.raises(GroovaeError, match=r"cannot write .*windows-\w+\.npy: File too large"),
     ):
-        load(some)
-    assert [path.name for path in some.parent.iterdir()] == ["some.tfrecord"]
+        load(mixed_records)
+    assert [path.name for path in mixed_records.parent.iterdir()] == ["some.tfrecord"]
 
 
-def many(folder: Path) -> tuple[Path, Path]:
+def slow_records(folder: Path) -> tuple[Path, Path]:
     """Return records whose windows take a while to make, and the expected file."""
     grooves = [a_groove(50, name=f"{i}.mid") for i in range(200)]
     whole = folder / "whole"
@@ -215,7 +219,7 @@ def start(path: Path) -> Any:
 
 
 def test_kill_9_leaves_no_file_or_a_complete_one(tmp_path: Path) -> None:
-    path, right = many(tmp_path)
+    path, right = slow_records(tmp_path)
     began = time.monotonic()
     start(path).join()
     seconds = time.monotonic() - began
@@ -241,7 +245,7 @@ def test_kill_9_leaves_no_file_or_a_complete_one(tmp_path: Path) -> None:
 
 
 def test_kill_9_leaves_old_or_new_file(tmp_path: Path) -> None:
-    path, right = many(tmp_path)
+    path, right = slow_records(tmp_path)
     old_records = write_records(tmp_path / "old.tfrecord", a_groove(8)).read_bytes()
     new_records, chance = path.read_bytes(), random.Random(2)
     for _ in range(10):
@@ -258,7 +262,7 @@ def test_kill_9_leaves_old_or_new_file(tmp_path: Path) -> None:
 
 
 def test_concurrent_processes(tmp_path: Path) -> None:
-    path, right = many(tmp_path)
+    path, right = slow_records(tmp_path)
     processes = [start(path) for _ in range(6)]
     for process in processes:
         process.join()
@@ -267,13 +271,13 @@ def test_concurrent_processes(tmp_path: Path) -> None:
     assert not list(tmp_path.glob(".*.tmp"))
 
 
-def test_info_shows_window_report(groovae: Groovae, some: Path) -> None:
-    result = groovae("info", some, "--json", "--unmapped_pitches=nearest")
+def test_info_shows_window_report(groovae: Groovae, mixed_records: Path) -> None:
+    result = groovae("info", mixed_records, "--json", "--unmapped_pitches=nearest")
     assert result.returncode == 0, result.stderr
     about = json.loads(result.stdout)
-    windows, _ = load(some, config_map.layout("groovae_4bar", unmapped_pitches="nearest"))
+    windows, _ = load(mixed_records, config_map.layout("groovae_4bar", unmapped_pitches="nearest"))
     assert about["windows"] == windows.report.as_dict()
-    assert (about["config"], about["files"]) == ("groovae_4bar", [str(some)])
-    shown = groovae("info", some).stdout
+    assert (about["config"], about["files"]) == ("groovae_4bar", [str(mixed_records)])
+    shown = groovae("info", mixed_records).stdout
     assert "12 windows from 8 of 15 sequences" in shown
     assert "left out: no drum class holds pitch 39 (hand clap) 32 times" in shown

@@ -31,10 +31,12 @@ def lines() -> list[str]:
 
 
 @pytest.fixture(scope="module")
-def study(taught: Callable[[str], Path], few_records: Path, lines: list[str]) -> Study:
+def study(trained_for: Callable[[str], Path], few_records: Path, lines: list[str]) -> Study:
     """A small model, evaluated on the windows that it was trained on."""
     data = DataSource(str(few_records))
-    return evaluate_model(str(taught("reconstruct")), data, data, num_samples=20, log=lines.append)
+    return evaluate_model(
+        str(trained_for("reconstruct")), data, data, num_samples=20, log=lines.append
+    )
 
 
 def test_study_holds_windows_predictions_and_samples(study: Study) -> None:
@@ -82,15 +84,15 @@ def test_baseline_timing_on_all_and_on_matching_hits(study: Study) -> None:
         assert found == pytest.approx(late_ms[where].mean(), rel=1e-6)
 
 
-def test_seed_determines_the_samples(study: Study, taught: Callable[[str], Path]) -> None:
-    model = load_model(taught("reconstruct"), seed=0, batch_size=4)
+def test_seed_determines_the_samples(study: Study, trained_for: Callable[[str], Path]) -> None:
+    model = load_model(trained_for("reconstruct"), seed=0, batch_size=4)
     np.testing.assert_allclose(model.sample_tensors(20, 4, 0.5), study.samples, atol=1e-5)
-    other = load_model(taught("reconstruct"), seed=1).sample_tensors(2, 4, 0.5)
+    other = load_model(trained_for("reconstruct"), seed=1).sample_tensors(2, 4, 0.5)
     assert not np.array_equal(other, study.samples[:2])
 
 
-def test_predictions_match_reconstruct(study: Study, taught: Callable[[str], Path]) -> None:
-    model = load_model(taught("reconstruct"), seed=0)
+def test_predictions_match_reconstruct(study: Study, trained_for: Callable[[str], Path]) -> None:
+    model = load_model(trained_for("reconstruct"), seed=0)
     groove = model._groove(study.reference[5], model.layout.split_bars, float(study.tempo_qpm[5]))
     again = model.split(model.reconstruct(groove)).outputs[0]
     expected = study.predictions[5]
@@ -101,10 +103,10 @@ def test_predictions_match_reconstruct(study: Study, taught: Callable[[str], Pat
 
 
 def test_as_hits_raises_velocities(
-    study: Study, taught: Callable[[str], Path], few_records: Path
+    study: Study, trained_for: Callable[[str], Path], few_records: Path
 ) -> None:
     data = DataSource(str(few_records))
-    loud = evaluate_model(str(taught("reconstruct")), data, data, num_samples=5, as_hits=True)
+    loud = evaluate_model(str(trained_for("reconstruct")), data, data, num_samples=5, as_hits=True)
     np.testing.assert_array_equal(loud.predictions[..., :9], study.predictions[..., :9])
     hits = study.predictions[..., :9] > 0.5
     assert (loud.predictions[..., 9:18] >= study.predictions[..., 9:18] - 1e-6)[hits].all()
@@ -113,10 +115,10 @@ def test_as_hits_raises_velocities(
 
 @pytest.mark.parametrize("task", TASKS)
 def test_task_models_are_scored_on_their_predictions(
-    task: str, taught: Callable[[str], Path], few_records: Path
+    task: str, trained_for: Callable[[str], Path], few_records: Path
 ) -> None:
     data = DataSource(str(few_records))
-    found = evaluate_model(str(taught(task)), data, data, num_samples=4)
+    found = evaluate_model(str(trained_for(task)), data, data, num_samples=4)
     predicted = predicted_drums(config_map.layout(found.config_name))
     given = found.reference[..., :9][..., ~predicted] > 0.5
     np.testing.assert_array_equal(found.predictions[..., :9][..., ~predicted] > 0.5, given)
@@ -129,11 +131,11 @@ def test_task_models_are_scored_on_their_predictions(
 
 
 def test_single_recording_has_no_intervals(
-    taught: Callable[[str], Path], few_records: Path, tmp_path: Path
+    trained_for: Callable[[str], Path], few_records: Path, tmp_path: Path
 ) -> None:
     one = write_records(tmp_path / "one.tfrecord", next(iter(find(few_records))))
     found = evaluate_model(
-        str(taught("reconstruct")),
+        str(trained_for("reconstruct")),
         DataSource(str(one)),
         DataSource(str(few_records)),
         num_samples=0,
@@ -158,13 +160,19 @@ def test_copies_are_searched_in_the_windows_of_the_training(study: Study) -> Non
 
 @pytest.fixture
 def evaluate_metrics(
-    in_process: Groovae, taught: Callable[[str], Path], few_records: Path
+    in_process: Groovae, trained_for: Callable[[str], Path], few_records: Path
 ) -> Callable[..., subprocess.CompletedProcess[str]]:
     """Runs `groovae evaluate --metrics` on a trained model."""
 
     def run(*flags: str) -> subprocess.CompletedProcess[str]:
         return in_process(
-            *("evaluate", "--metrics", "--num_samples=5", "--checkpoint", taught("reconstruct")),
+            *(
+                "evaluate",
+                "--metrics",
+                "--num_samples=5",
+                "--checkpoint",
+                trained_for("reconstruct"),
+            ),
             *("--examples_path", few_records, "--baseline_examples_path", few_records),
             *flags,
         )
@@ -185,13 +193,13 @@ def test_unmet_condition_gives_exit_code_3_after_the_tables(
 
 def test_json_output(
     evaluate_metrics: Callable[..., subprocess.CompletedProcess[str]],
-    taught: Callable[[str], Path],
+    trained_for: Callable[[str], Path],
     few_records: Path,
 ) -> None:
     result = evaluate_metrics("--json", "--require=samples.copees<0.5")
     assert_one_line(result, 2, "samples.copies")
     found = json.loads(result.stdout)
-    losses = evaluate(str(taught("reconstruct")), DataSource(str(few_records))).losses
+    losses = evaluate(str(trained_for("reconstruct")), DataSource(str(few_records))).losses
     assert found["losses"] == pytest.approx(losses, rel=1e-5)
     assert found["scores"]["hit_f1"]["value"] > 0.4
     assert found["baselines"]["mean"]["all_hits"]["velocity_correlation"]["value"] is None

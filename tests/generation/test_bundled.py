@@ -40,7 +40,7 @@ def test_samples_without_training_network_or_tensorflow(empty: Path) -> None:
     assert len(hits) > 30
 
 
-def test_whole_groove_commands_use_it_by_default(empty: Path, groovae: Groovae) -> None:
+def test_whole_groove_commands_use_the_bundled_model(empty: Path, groovae: Groovae) -> None:
     write_sequence(empty / "take.mid", a_groove(bars=4))
     for command in ("reconstruct", "vary"):
         played = groovae(command, "take.mid", "--nopreview")
@@ -56,7 +56,7 @@ def test_other_tasks_need_a_model_of_their_own(empty: Path, groovae: Groovae) ->
     assert_one_line(result, 1, ".train: no such checkpoint", "configs/humanize.flags")
 
 
-def test_it_does_not_replace_a_missing_checkpoint(empty: Path, groovae: Groovae) -> None:
+def test_bundled_model_does_not_replace_a_missing_checkpoint(empty: Path, groovae: Groovae) -> None:
     for named in (".train", "runs/finish/best"):
         assert_one_line(groovae("sample", f"--checkpoint={named}"), 1, f"{named}: no such")
 

@@ -26,7 +26,7 @@ def test_kl_divergence_by_hand() -> None:
     assert not found["warning"]
 
 
-def test_prior_is_a_collapse() -> None:
+def test_posterior_equal_to_the_prior_is_a_collapse() -> None:
     found = usage(np.zeros((50, 16)), np.ones((50, 16)), free_bits=48)
     assert (found["kl_bits"], found["active_dimensions"]) == (0, 0)
     assert found["collapsed"]
@@ -44,5 +44,5 @@ def test_order_of_windows_is_irrelevant(mu: np.ndarray, seed: int) -> None:
 
 
 @pytest.mark.parametrize("n", [0, 1])
-def test_fewer_than_two_windows_are_no_collapse(n: int) -> None:
+def test_fewer_than_two_windows_do_not_warn_of_a_collapse(n: int) -> None:
     assert not usage(np.zeros((n, 4)), np.ones((n, 4)), 1)["collapsed"]

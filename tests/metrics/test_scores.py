@@ -214,7 +214,7 @@ def test_compare_unpaired_sets() -> None:
     assert found["features"]["density"]["samples"]["mean"] == near((8 + 8 + 0) / 3)
     assert found["features"]["density"]["data"]["mean"] == near(8)
     assert found["copies"] == near(1 / 3), "the silence"
-    # The two beats have the same hits, and none with the silence: of three pairs two are apart.
+    # The two beats have equal hits, the third window has no hits: two of three pairs differ.
     assert found["diversity"] == near({"all_pairs": 2 / 3, "nearest_other": 1 / 3})
     assert compare(data, data[:2])["copies"] is None
 
@@ -414,7 +414,7 @@ def test_bootstrap_draws_recordings() -> None:
 
 
 def test_bootstrap_interval_matches_normal_approximation() -> None:
-    """The recall of 400 windows of one hit each is a mean of independent coins."""
+    """The recall of 400 windows of one hit each is a mean of independent coin flips."""
     hit = window((0, 0, 0.5, 0))
     found = np.arange(400) % 4 > 0
     estimate = np.where(found[:, np.newaxis, np.newaxis], hit, SILENCE)

@@ -31,9 +31,9 @@ OTHER_RATE = f"{TINY_HPARAMS},learning_rate=0.00001"
 
 
 @pytest.fixture(scope="module")
-def five(records: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def checkpoints(records: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A training folder with the checkpoints of steps 0, 1, 2, 3."""
-    train_dir = tmp_path_factory.mktemp("five") / "train"
+    train_dir = tmp_path_factory.mktemp("checkpoints") / "train"
     train(
         TrainOptions(
             str(train_dir),
@@ -71,8 +71,8 @@ def test_find_checkpoint_accepts_a_folder_a_prefix_or_a_file(trained: Path, tmp_
     assert find_checkpoint(copy) == str(copy / "model.ckpt-3")
 
 
-def test_find_checkpoint_ignores_other_files(five: Path, tmp_path: Path) -> None:
-    train_dir = shutil.copytree(five, tmp_path / "train")
+def test_find_checkpoint_ignores_other_files(checkpoints: Path, tmp_path: Path) -> None:
+    train_dir = shutil.copytree(checkpoints, tmp_path / "train")
     (train_dir / "drums.onnx").mkdir()
     (train_dir / "decoder.onnx").touch()
     assert need_checkpoint(train_dir) == str(train_dir / "model.ckpt-3")
@@ -94,9 +94,9 @@ def test_export_is_not_a_checkpoint(tmp_path: Path) -> None:
 @pytest.mark.parametrize("share", [0.0, 0.3, 0.999])
 @pytest.mark.parametrize("part", ["index", "data-00000-of-00001"])
 def test_incomplete_checkpoint_is_skipped(
-    part: str, share: float, five: Path, records: Path, tmp_path: Path
+    part: str, share: float, checkpoints: Path, records: Path, tmp_path: Path
 ) -> None:
-    train_dir = shutil.copytree(five, tmp_path / "train")
+    train_dir = shutil.copytree(checkpoints, tmp_path / "train")
     file = train_dir / f"model.ckpt-3.{part}"
     file.write_bytes(file.read_bytes()[: int(share * file.stat().st_size)])
     lines: list[str] = []
@@ -109,8 +109,8 @@ def test_incomplete_checkpoint_is_skipped(
     assert "model.ckpt-3: this checkpoint is damaged" in skipped[0]
 
 
-def test_flipped_bit_is_detected(five: Path, tmp_path: Path) -> None:
-    train_dir = shutil.copytree(five, tmp_path / "train")
+def test_flipped_bit_is_detected(checkpoints: Path, tmp_path: Path) -> None:
+    train_dir = shutil.copytree(checkpoints, tmp_path / "train")
     for step in (2, 3):
         damaged = bytearray(data_file(train_dir, step).read_bytes())
         damaged[len(damaged) // 2] ^= 1
@@ -128,9 +128,9 @@ def save(train_dir: Path, step: int, variables: dict[str, np.ndarray]) -> None:
         saver.save(session, str(train_dir / "model.ckpt"), step, write_meta_graph=False)
 
 
-def test_checkpoint_with_nan_is_skipped(five: Path, tmp_path: Path) -> None:
-    train_dir = shutil.copytree(five, tmp_path / "train")
-    damaged = values(need_checkpoint(five))
+def test_checkpoint_with_nan_is_skipped(checkpoints: Path, tmp_path: Path) -> None:
+    train_dir = shutil.copytree(checkpoints, tmp_path / "train")
+    damaged = values(need_checkpoint(checkpoints))
     damaged["encoder/mu/bias"][0] = np.nan
     save(train_dir, 3, damaged)
     lines: list[str] = []
@@ -139,9 +139,11 @@ def test_checkpoint_with_nan_is_skipped(five: Path, tmp_path: Path) -> None:
 
 
 def test_checkpoint_without_optimizer_state_cannot_be_resumed(
-    five: Path, records: Path, tmp_path: Path
+    checkpoints: Path, records: Path, tmp_path: Path
 ) -> None:
-    model = {name: x for name, x in values(need_checkpoint(five)).items() if "Adam" not in name}
+    model = {
+        name: x for name, x in values(need_checkpoint(checkpoints)).items() if "Adam" not in name
+    }
     save(tmp_path, 3, {name: x for name, x in model.items() if "_power" not in name})
     options = TrainOptions(str(tmp_path), str(records), hparams=TINY_HPARAMS, num_steps=9)
     with pytest.raises(GroovaeError, match=r"no state of the optimizer.*--init_checkpoint"):
@@ -149,9 +151,9 @@ def test_checkpoint_without_optimizer_state_cannot_be_resumed(
 
 
 def test_train_without_readable_checkpoint_changes_nothing(
-    groovae: Groovae, five: Path, records: Path, tmp_path: Path
+    groovae: Groovae, checkpoints: Path, records: Path, tmp_path: Path
 ) -> None:
-    train_dir = shutil.copytree(five, tmp_path / ".train")
+    train_dir = shutil.copytree(checkpoints, tmp_path / ".train")
     for step in range(4):
         data_file(train_dir, step).write_bytes(b"")
     before = sorted(path.name for path in train_dir.iterdir())
@@ -160,8 +162,8 @@ def test_train_without_readable_checkpoint_changes_nothing(
     assert sorted(path.name for path in train_dir.iterdir()) == before
 
 
-def test_only_partial_checkpoints_are_removed(five: Path, tmp_path: Path) -> None:
-    train_dir = shutil.copytree(five, tmp_path / "train")
+def test_only_partial_checkpoints_are_removed(checkpoints: Path, tmp_path: Path) -> None:
+    train_dir = shutil.copytree(checkpoints, tmp_path / "train")
     before = sorted(path.name for path in train_dir.iterdir())
     (train_dir / "model.ckpt-4_temp").mkdir()
     (train_dir / "model.ckpt-4_temp" / "part-00000-of-00001.data-00000-of-00001").touch()
@@ -196,17 +198,20 @@ def one_step_from(start: Path, records: Path, folder: Path, hparams: str) -> Tra
 
 @pytest.mark.parametrize("kind", ["folder", "prefix", "tar"])
 def test_training_starts_from_initial_weights(
-    kind: str, five: Path, records: Path, tmp_path: Path
+    kind: str, checkpoints: Path, records: Path, tmp_path: Path
 ) -> None:
     source = {
-        "folder": five,
-        "prefix": five / "model.ckpt-3",
-        "tar": as_tar(five, tmp_path / "model.tar"),
+        "folder": checkpoints,
+        "prefix": checkpoints / "model.ckpt-3",
+        "tar": as_tar(checkpoints, tmp_path / "model.tar"),
     }[kind]
     lines: list[str] = []
     options = one_step_from(source, records, tmp_path, OTHER_RATE)
     assert train(options, lines.append).step == 1
-    start, theirs = values(str(tmp_path / "train" / "model.ckpt-0")), values(need_checkpoint(five))
+    start, theirs = (
+        values(str(tmp_path / "train" / "model.ckpt-0")),
+        values(need_checkpoint(checkpoints)),
+    )
     model = [n for n in theirs if "Adam" not in n and "_power" not in n and n != "global_step"]
     for name in model:
         np.testing.assert_array_equal(start[name], theirs[name])
@@ -231,7 +236,7 @@ def test_training_starts_from_a_native_checkpoint(
 
 
 def test_resumed_training_ignores_init_checkpoint(
-    five: Path, records: Path, tmp_path: Path
+    checkpoints: Path, records: Path, tmp_path: Path
 ) -> None:
     lines: list[str] = []
     for num_steps in (1, 2):
@@ -240,17 +245,17 @@ def test_resumed_training_ignores_init_checkpoint(
             str(records),
             hparams=TINY_HPARAMS,
             num_steps=num_steps,
-            init_checkpoint=str(five),
+            init_checkpoint=str(checkpoints),
         )
         assert train(options, lines.append).step == num_steps
     assert sum("variables of the model" in line for line in lines) == 1
-    assert any("--init_checkpoint" in line and str(five) in line for line in lines)
+    assert any("--init_checkpoint" in line and str(checkpoints) in line for line in lines)
 
 
 @pytest.mark.parametrize(
     ("flags", "words"),
     [
-        (["--hparams=z_size=5"], ["encoder/mu/bias is [4] there, [5] here", "z_size"]),
+        (["--hparams=z_size=5"], ["encoder/mu/bias is [4], expected [5]", "z_size"]),
         (["--hparams=dec_rnn_size=[8]"], ["dec_rnn_size"]),
         (["--hparams=dec_rnn_size=[8,8,8]"], ["dec_rnn_size"]),
         (["--hparams=enc_rnn_size=[9]"], ["enc_rnn_size"]),
@@ -260,7 +265,7 @@ def test_resumed_training_ignores_init_checkpoint(
 )
 def test_initial_weights_of_another_model_are_refused(
     groovae: Groovae,
-    five: Path,
+    checkpoints: Path,
     records: Path,
     flags: list[str],
     words: list[str],
@@ -270,7 +275,7 @@ def test_initial_weights_of_another_model_are_refused(
         "train",
         f"--examples_path={records}",
         f"--hparams={TINY_HPARAMS}",
-        f"--init_checkpoint={five}",
+        f"--init_checkpoint={checkpoints}",
         "--num_steps=1",
         *flags,
     )
@@ -278,8 +283,10 @@ def test_initial_weights_of_another_model_are_refused(
     assert find_checkpoint(tmp_path / ".train") is None
 
 
-def test_damaged_initial_weights_are_refused(five: Path, records: Path, tmp_path: Path) -> None:
-    source = shutil.copytree(five, tmp_path / "source")
+def test_damaged_initial_weights_are_refused(
+    checkpoints: Path, records: Path, tmp_path: Path
+) -> None:
+    source = shutil.copytree(checkpoints, tmp_path / "source")
     data_file(source, 3).write_bytes(b"x" * data_file(source, 3).stat().st_size)
     options = one_step_from(source, records, tmp_path, TINY_HPARAMS)
     with pytest.raises(GroovaeError, match=r"model\.ckpt-3: this checkpoint is damaged"):

@@ -59,7 +59,7 @@ def browser() -> Iterator[Any]:
 
 @pytest.fixture
 def open_page(browser: Any) -> Iterator[Callable[..., Any]]:
-    """Opens a page; checks at the end that it logged nothing and requested nothing else."""
+    """Opens a page; checks at the end that it logged nothing and made no other request."""
     pages, unexpected = [], []
 
     def open_it(path: Path, **options: Any) -> Any:

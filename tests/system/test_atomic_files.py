@@ -1,4 +1,4 @@
-"""Files and folders are replaced atomically, alone or together, whatever interrupts it."""
+"""Files and folders are replaced atomically, alone or together, even if interrupted."""
 
 import contextlib
 import errno

@@ -234,7 +234,7 @@ def test_any_timeout_is_accepted(seconds: float) -> None:
 
 def test_item_over_the_time_limit_is_lost() -> None:
     items = [0, 60, 0, 60, 0]
-    lost = Lost("took over 0.5 s of a core")
+    lost = Lost("took over 0.5 s of CPU time")
     assert list(ordered_map(be_busy, items, 2, timeout_seconds=0.5)) == [
         *(None, lost, None, lost, None)
     ]

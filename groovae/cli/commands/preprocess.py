@@ -70,7 +70,7 @@ def _define_limits(values: flags.FlagValues) -> None:
     for name, default, text in (
         ("max_file_mb", 10.0, "Skip files larger than this in MB; an .mxl may unpack to 10 times."),
         ("max_minutes", 180.0, "Skip music longer than this in minutes."),
-        ("timeout", 300.0, "Skip files that take longer than this in seconds of one core."),
+        ("timeout", 300.0, "Skip files that take longer than this in seconds of CPU time."),
     ):
         flags.DEFINE_float(name, default, text, flag_values=values)
     flags.DEFINE_integer(

@@ -74,7 +74,7 @@ function noteEvents(spans, endTick) {
 
 // Returns the drum notes { time, pitch, velocity } of a file and its tempo. If no note is a drum,
 // returns all notes, and `areDrums` is false. As in groovae, notes are sorted by their end, and
-// those without length are left out. Throws an Error that says why a file cannot be used.
+// those without length are left out. Throws an Error with the reason if a file cannot be used.
 export async function readMidi(file) {
   if (file.size > MAX_BYTES) throw new Error(`the file is larger than ${MAX_BYTES >> 10} KB`);
   const bytes = new Uint8Array(await file.arrayBuffer());

@@ -20,7 +20,7 @@ const ALL_DRUMS = [...Array(DRUMS).keys()];
 const BYTES = { float32: 4, float16: 2, uint16: 2, uint8: 1 };
 
 export class Model {
-  // Loads the model of a folder; throws an Error that says which file is wrong.
+  // Loads the model of a folder; throws an Error that names the invalid file.
   static async load(url) {
     const { mm } = globalThis;
     if (!mm) throw new Error("magenta.js did not load");

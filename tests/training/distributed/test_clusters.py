@@ -26,7 +26,7 @@ def validation_losses(train_dir: Path) -> dict[float, float]:
 
 @pytest.mark.slow
 def test_cluster_trains_as_one_process_and_ends(records: Path, tmp_path: Path) -> None:
-    """Synchronous, then on asynchronously, then again with nothing left to do."""
+    """Train synchronously, go on asynchronously, then start again with no steps left."""
     flags: dict[str, Any] = {"examples_path": str(records), "hparams": HPARAMS, "seed": 1}
     flags |= {"eval_examples_path": str(records), "save_checkpoint_steps": 15}
     with ClusterProcesses(tmp_path, **flags, num_steps=30, num_sync_workers=3) as cluster:
@@ -104,7 +104,7 @@ def test_asynchronous_cluster_resumes_after_kills_and_ends_when_the_ps_is_lost(
             for words in ("parameter server 0 at 127.0.0.1:", "lost", "start all processes"):
                 assert words in last
     rows = MetricsLog(tmp_path / "train" / "metrics.csv").rows
-    # It has learned: random hits cost 64 steps * 9 drums * ln 2 = 399 nats.
+    # It has learned: the loss of random hits is 64 steps * 9 drums * ln 2 = 399 nats.
     assert rows[-1]["loss"] < 320
 
 

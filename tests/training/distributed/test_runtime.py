@@ -41,7 +41,7 @@ class Regression:
 
 
 class FeedShare(tf.train.SessionRunHook):
-    """Feeds a replica its rows of each step, and notes the loss by step."""
+    """Feeds a replica its rows of each step, and records the loss by step."""
 
     def __init__(self, model: Regression, replica: int = 0, replicas: int = 1):
         self._model, self._rows = model, slice(replica, None, replicas)
