@@ -142,7 +142,8 @@ def test_five_changes_take_three_files_at_most() -> None:
     "page", ["architecture", "add-a-task", "add-a-metric", "add-an-export-format"]
 )
 def test_names_in_instructions_exist(page: str) -> None:
-    source = "".join(file.read_text("utf-8") for file in (ROOT / "groovae").rglob("*.py"))
+    files = [file for folder in ("groovae", "tests") for file in (ROOT / folder).rglob("*.py")]
+    source = "".join(file.read_text("utf-8") for file in files)
     text = FENCE.sub("", (ROOT / "docs" / f"{page}.md").read_text("utf-8"))
     names = re.findall(r"`(?:\w+\.)*(\w*[a-z]\w*|[A-Z]+_[A-Z_]+)`", text)
     assert names
