@@ -174,7 +174,7 @@ def _without_python(detail: str) -> str:
     match = re.fullmatch(r"Midi decoding error <class '(\w+)'>: (.*)", detail, re.DOTALL)
     if not match:
         return detail
-    return "unexpected end of file" if match[1] == "EOFError" else match[2] or match[1]
+    return "the file ends too early" if match[1] == "EOFError" else match[2] or match[1]
 
 
 def _check_file(path: str, limits: Limits) -> None:

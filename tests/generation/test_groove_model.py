@@ -668,7 +668,7 @@ def test_a_seed_out_of_range_is_refused(trained: Path, seed: int):
 def test_shape_mismatch_names_the_hparam(native: Path, hparams: str, differs: str):
     with pytest.raises(GroovaeError) as error:
         load_model(native / "checkpoint", hparams=_replaced(SMALL_HPARAMS, hparams))
-    assert f"differs: {differs})" in str(error.value)
+    assert f"differing: {differs})" in str(error.value)
 
 
 def test_more_layers_in_the_checkpoint_are_refused(records: Path, tmp_path: Path):

@@ -186,7 +186,7 @@ def test_note_sequence_is_note_seqs_in_any_import_order(imports: str) -> None:
 
 def test_config_and_hparams_that_contradict_an_export_are_refused(exported: Export) -> None:
     folder = exported("sample")
-    with pytest.raises(UsageError, match="config is groovae_4bar there, groovae_2bar_humanize"):
+    with pytest.raises(UsageError, match="config is groovae_4bar, not groovae_2bar_humanize"):
         load_model(folder, config="groovae_2bar_humanize")
     with pytest.raises(UsageError, match="z_size is 8, not 9"):
         load_model(folder, hparams="batch_size=1,z_size=9")
