@@ -168,7 +168,7 @@ def test_no_windows_are_one_error(groovae: Groovae, trained: Path, tmp_path: Pat
     [
         ([], 1, [".train", "groovae train"]),
         (["--checkpoint={trained}"], 1, ["data_dir/music-validation.tfrecord", "preprocess"]),
-        (["--checkpoint={trained}", "--hparams=z_size=9"], 2, ["z_size", " 4 ", " 9 "]),
+        (["--checkpoint={trained}", "--hparams=z_size=9"], 2, ["z_size is 4, not 9"]),
         (["--checkpoint={trained}/model.ckpt-9"], 1, ["model.ckpt-9"]),
         (["--tfds_name=a", "--examples_path=b"], 2, ["--tfds_name", "--examples_path"]),
         (["more"], 2, ["unexpected argument"]),

@@ -148,7 +148,7 @@ def test_training_hparams_may_change_on_resume(
 @pytest.mark.parametrize(
     ("config", "hparams", "words"),
     [
-        ("groovae_4bar", "z_size=5", "z_size.* 4 .* 5 "),
+        ("groovae_4bar", "z_size=5", "z_size is 4, not 5"),
         ("groovae_2bar_humanize", "z_size=4", "config.*groovae_4bar"),
     ],
 )
