@@ -302,6 +302,11 @@ class _Chief(_Trainer):
             listener = ValidationListener(
                 validation, self.options, self.train_dir, self.start.step, stop
             )
+
+            def on_step(progress: Progress) -> None:
+                stop.has_begun = True  # before a line about the step is printed
+                self.on_step(progress)
+
             hooks = [
                 *self.step_hooks(graph, self.start.seed),
                 LoggingHook(
@@ -310,7 +315,7 @@ class _Chief(_Trainer):
                     self.options.num_steps,
                     self._windows_per_step,
                     len(self.windows),
-                    self.on_step,
+                    on_step,
                 ),
                 StopHook(stop, self.log),
                 self._checkpoint_hook(scaffold, listener),
