@@ -166,13 +166,8 @@ def evaluate_metrics(
 
     def run(*flags: str) -> subprocess.CompletedProcess[str]:
         return in_process(
-            *(
-                "evaluate",
-                "--metrics",
-                "--num_samples=5",
-                "--checkpoint",
-                trained_for("reconstruct"),
-            ),
+            *("evaluate", "--metrics", "--num_samples=5"),
+            *("--checkpoint", trained_for("reconstruct")),
             *("--examples_path", few_records, "--baseline_examples_path", few_records),
             *flags,
         )
