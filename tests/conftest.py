@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from browser import chromium
 from filelock import FileLock
 from hypothesis import settings
 
@@ -61,6 +62,23 @@ def _shared(*parts: str) -> Path:
     if not path.exists():
         pytest.skip(f"{path} is not there; GROOVAE_SHARED names the folder that holds it")
     return path
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    """Headless Chromium."""
+    with chromium() as browser:
+        yield browser
+
+
+@pytest.fixture(scope="module")
+def one_batch() -> Iterator[None]:
+    """Evaluate the 200 windows of `records` in one batch, for which one graph is enough."""
+    from groovae.training import losses
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(losses, "BATCH_SIZE", 200)
+        yield
 
 
 @pytest.fixture(scope="session")

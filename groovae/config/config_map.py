@@ -172,7 +172,7 @@ def save_config(train_dir: Path, contents: dict[str, Any], **more: Any) -> None:
 
 
 def read_config(train_dir: Path) -> dict[str, Any] | None:
-    """Read `config.json` of a training folder; return None if there is none.
+    """Read `config.json` of a training folder; return None if it is missing.
 
     Raises:
       GroovaeError: the file is damaged or describes no config of this version.

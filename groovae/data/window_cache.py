@@ -157,7 +157,7 @@ def _paths(examples: Examples, layout: Layout, fallback_dir: Path) -> list[Path]
 
 
 def _open(path: Path, layout: Layout, log: Log) -> CachedWindows | None:
-    """Open a cache file; return None if there is none or it is not valid."""
+    """Open a cache file; return None if it is missing or not valid."""
     try:
         with open(path, "rb") as file:
             size = os.fstat(file.fileno()).st_size - SHA256_BYTES

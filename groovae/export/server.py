@@ -95,7 +95,7 @@ class Server(ThreadingHTTPServer):
             self.log(f"{type(error).__name__}: {error}")
 
     def find(self, target: str) -> Path | None:
-        """Return the file that a request target names, or None if there is none to serve."""
+        """Return the file that a request target names, or None if it is not to be served."""
         try:
             parts = urllib.parse.unquote(urllib.parse.urlsplit(target).path).split("/")
             name = "/".join(filter(None, parts)) + ("" if parts[-1] else "/index.html")

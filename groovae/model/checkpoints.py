@@ -28,7 +28,7 @@ _MODEL_VARIABLE = r"(encoder|decoder)/(?!.*/Adam(_\d+)?$)"
 
 
 def find_checkpoint(path: str | os.PathLike[str]) -> str | None:
-    """Return the prefix of the checkpoint at `path`, or None if there is none.
+    """Return the prefix of the checkpoint at `path`, or None if nothing is found.
 
     Args:
       path: A training folder, for its latest checkpoint; a checkpoint's prefix, such as
@@ -65,7 +65,7 @@ def need_checkpoint(path: str | os.PathLike[str], how_to_get: str | None = None)
 
     Args:
       path: See `find_checkpoint`.
-      how_to_get: What to do if there is none, for the error message.
+      how_to_get: What to do if no checkpoint is found, for the error message.
 
     Raises:
       GroovaeError: there is no checkpoint.

@@ -22,7 +22,7 @@ class Score(NamedTuple):
 
     Attributes:
       label: Name of the model or baseline.
-      value: The score, NaN if there is none; likewise the others.
+      value: The score, or NaN if it is missing; the same holds for the others.
       low, high: Ends of the 95 % interval.
       worse: Share of the bootstrap's draws in which a baseline is worse than the model.
     """

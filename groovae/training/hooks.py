@@ -238,7 +238,6 @@ class StopHook(tf.train.SessionRunHook):
         self._request, self._log = request, log
 
     def after_run(self, run_context: Any, run_values: Any) -> None:
-        self._request.has_begun = True
         if self._request.received:
             name = self._request.received.name
             self._log(f"stopping on {name}; press again to stop immediately")

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from browser import CONTRASTS, MIN_CONTRAST, PHONE, chromium
+from browser import CONTRASTS, MIN_CONTRAST, PHONE
 from conftest import SMALL_HPARAMS, a_groove
 from web_export import magenta_js_file, served
 from web_page import (
@@ -53,12 +53,6 @@ PEAKS = """async ([url, hits]) => {
   }
   return peaks;
 }"""
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    with chromium() as browser:
-        yield browser
 
 
 @pytest.fixture

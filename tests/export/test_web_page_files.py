@@ -9,7 +9,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
-from browser import chromium
 from conftest import a_groove
 from web_export import magenta_js_file, random_checkpoint, served
 from web_page import (
@@ -105,12 +104,6 @@ class Site(NamedTuple):
 
     model: GrooveModel
     url: str
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    with chromium() as browser:
-        yield browser
 
 
 @pytest.fixture

@@ -1,21 +1,17 @@
 """The report page in headless Chromium."""
 
-import os
-import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from browser import BROWSERS, CONTRASTS, MIN_CONTRAST, PHONE
+from browser import CONTRASTS, MIN_CONTRAST, PHONE
 from make_study import large_page, shared_study, small, with_file
 
 from groovae.errors import GroovaeError
 from groovae.evaluation.study import Study
 from groovae.music.sound import RING_SECONDS
 from groovae.report import ReportOptions, encoding, rolls, write
-
-playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 
 HOSTILE = "<img src=x onerror=alert(1)>.mid"
 
@@ -43,18 +39,6 @@ def few(study: Study, tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def large(study: Study, shared_folder: Path) -> Path:
     return large_page(study, shared_folder)
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    program = next((path for name in BROWSERS if (path := shutil.which(name))), None)
-    if program is None:
-        pytest.skip(f"no browser found ({', '.join(BROWSERS)})")
-    options = ["--no-sandbox"] if os.geteuid() == 0 else []
-    with playwright.sync_playwright() as driver:
-        browser = driver.chromium.launch(executable_path=program, args=options)
-        yield browser
-        browser.close()
 
 
 @pytest.fixture

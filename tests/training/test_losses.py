@@ -1,7 +1,6 @@
 """Evaluation: each window once, the losses of native Magenta, every config, errors in one line."""
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +19,8 @@ from groovae.training.losses import LOSSES, Evaluation, Evaluator
 from groovae.training.train import TrainOptions, train
 from groovae.upstream import tf
 
+pytestmark = pytest.mark.usefixtures("one_batch")
+
 
 @pytest.fixture(name="groovae")
 def groovae_in_process(in_process: Groovae) -> Groovae:
@@ -29,14 +30,6 @@ def groovae_in_process(in_process: Groovae) -> Groovae:
 
 def evaluated(checkpoint: Path, records: Path, **data: bool | int) -> Evaluation:
     return losses.evaluate(str(checkpoint), DataSource(str(records), **data))  # type: ignore[arg-type]
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_batch() -> Iterator[None]:
-    """Evaluate the 200 windows of `records` in one batch, for which one graph is enough."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(losses, "BATCH_SIZE", 200)
-        yield
 
 
 @pytest.fixture(scope="module")

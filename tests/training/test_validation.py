@@ -3,7 +3,6 @@
 import json
 import shutil
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +20,6 @@ from groovae.data.source import DataSource
 from groovae.errors import GroovaeError
 from groovae.generation.groove_model import load_model
 from groovae.model.checkpoints import find_checkpoint, need_checkpoint
-from groovae.training import losses
 from groovae.training.losses import Evaluation, Evaluator
 from groovae.training.metrics_csv import MetricsLog
 from groovae.training.train import TrainOptions, TrainResult, train
@@ -33,6 +31,8 @@ from groovae.training.validation import (
     read_best,
     watch,
 )
+
+pytestmark = pytest.mark.usefixtures("one_batch")
 
 
 def options(train_dir: Path, records: Path, **more: Any) -> TrainOptions:
@@ -46,16 +46,10 @@ def options(train_dir: Path, records: Path, **more: Any) -> TrainOptions:
     return TrainOptions(str(train_dir), str(records), **{**every, **more})
 
 
-@pytest.fixture(scope="module", autouse=True)
-def one_batch() -> Iterator[None]:
-    """Evaluate the 200 windows of `records` in one batch, for which one graph is enough."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(losses, "BATCH_SIZE", 200)
-        yield
-
-
 @pytest.fixture(scope="module")
-def validated(records: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, TrainResult]:
+def validated(
+    one_batch: None, records: Path, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Path, TrainResult]:
     """A training of six steps with an evaluation each two steps; tests copy the folder."""
     train_dir = tmp_path_factory.mktemp("validated") / "train"
     return train_dir, train(options(train_dir, records))
