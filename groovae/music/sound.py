@@ -35,18 +35,16 @@ import numpy as np
 
 from groovae.errors import GroovaeError
 from groovae.music.drums import GM, DrumMap, classes
+from groovae.music.synthesizer import BLOCK_FRAMES, SAMPLE_RATE
 from groovae.music.tempo import check_sequence
 from groovae.system.atomic_files import atomic_write
 
-SAMPLE_RATE = 44100
-GAIN_DB = -3.0
 RING_SECONDS = 1.0  # after the end of the groove
 FADE_SECONDS = 0.2  # at the end, so that a cymbal does not end in a click
 HOLD_SECONDS = 4.0  # to the note off, without which soundfonts that loop a cymbal never end
 MAX_SECONDS = 6 * 3600  # a WAV file holds 4 GB, 6.7 hours
 
 DEFAULT_SOUNDFONT = "TimGM6mb.sf2"
-DRUM_CHANNEL, DRUM_BANK = 9, 128
 GM_PERCUSSION = range(27, 88)  # General MIDI Level 2
 INSTALL = "pip install --no-deps tinysoundfont"
 PLAYERS = (
@@ -57,10 +55,9 @@ PLAYERS = (
     ("ffplay", "-nodisp", "-autoexit", "-loglevel", "quiet"),
 )
 
-_BLOCK_FRAMES = 1 << 16
 _FRAME_BYTES = 2 * np.dtype(np.float32).itemsize
 _CHILD = (
-    "import sys; font, *sys.path = sys.argv[1:]; from groovae.music.sound import synthesize; "
+    "import sys; font, *sys.path = sys.argv[1:]; from groovae.music.synthesizer import synthesize; "
     "synthesize(font)"
 )
 
@@ -142,35 +139,6 @@ def play(groove: Any, drum_map: DrumMap = GM, soundfont: FilePath | None = None)
     raise GroovaeError(f"cannot play sound here ({failures[0]}); write a file instead, with --wav")
 
 
-def synthesize(soundfont: str) -> None:
-    """Read a score from stdin and write its sound to stdout, in the process of the synthesizer.
-
-    The score is int64 [events, 3]: frame, pitch and velocity, where velocity 0 is a note off. The
-    last event only marks the end. The sound is float32 [frames, 2].
-    """
-    tinysoundfont = importlib.import_module("tinysoundfont")
-    score = np.frombuffer(sys.stdin.buffer.read(), np.int64).reshape(-1, 3)
-    synth = tinysoundfont.Synth(gain=GAIN_DB, samplerate=SAMPLE_RATE)
-    try:
-        font = synth.sfload(Path(soundfont).read_bytes(), max_voices=1024)
-    except RuntimeError as error:
-        sys.exit(str(error))
-    programs = [i for i in range(128) if synth.sfpreset_name(font, DRUM_BANK, i) is not None]
-    if not programs:
-        sys.exit("it has no drum kit")
-    synth.program_select(DRUM_CHANNEL, font, DRUM_BANK, programs[0], True)
-    now = 0
-    for frame, pitch, velocity in score.tolist():
-        while now < frame:
-            frames = min(frame - now, _BLOCK_FRAMES)
-            sys.stdout.buffer.write(synth.generate_simple(frames))
-            now += frames
-        if velocity:
-            synth.noteon(DRUM_CHANNEL, pitch, velocity)
-        else:
-            synth.noteoff(DRUM_CHANNEL, pitch)
-
-
 def _find_soundfont(soundfont: FilePath | None) -> str:
     """Return the path of a soundfont, after checking its header and length."""
     if soundfont is None:
@@ -197,7 +165,7 @@ def _unusable(soundfont: str, why: str) -> GroovaeError:
 
 
 def _score(groove: Any, drum_map: DrumMap) -> np.ndarray:
-    """Return the events for the synthesizer in order; see `synthesize`."""
+    """Return the events for the synthesizer in order; see synthesizer.py."""
     check_sequence(groove)
     times = np.array([note.start_time for note in groove.notes], np.float64)
     start = min(0.0, times.min(initial=0.0))
@@ -247,7 +215,7 @@ def _write(path: Path, soundfont: str, score: np.ndarray, gain: float) -> float:
 
 
 def _blocks(soundfont: str, score: np.ndarray) -> Generator[np.ndarray, None, None]:
-    """Yield the sound of a score in blocks, float32 [up to _BLOCK_FRAMES, 2]."""
+    """Yield the sound of a score in blocks, float32 [up to BLOCK_FRAMES, 2]."""
     command = [sys.executable, "-c", _CHILD, soundfont, *sys.path]
     with (
         tempfile.TemporaryFile() as stderr,
@@ -260,7 +228,7 @@ def _blocks(soundfont: str, score: np.ndarray) -> Generator[np.ndarray, None, No
             assert synthesizer.stdout
             with contextlib.suppress(BrokenPipeError), synthesizer.stdin as stdin:
                 stdin.write(score.tobytes())
-            while block := synthesizer.stdout.read(_BLOCK_FRAMES * _FRAME_BYTES):
+            while block := synthesizer.stdout.read(BLOCK_FRAMES * _FRAME_BYTES):
                 frames = len(block) // _FRAME_BYTES  # the last one may be incomplete after a crash
                 sound = np.frombuffer(block, np.float32, 2 * frames).reshape(-1, 2)
                 if not np.isfinite(sound).all():
