@@ -1,6 +1,7 @@
 """A cluster of real `groovae train` processes on loopback: 1 ps, 1 chief, 2 workers."""
 
 import contextlib
+import functools
 import json
 import multiprocessing
 import os
@@ -53,9 +54,9 @@ class ClusterProcesses:
         task = {"type": name[:-1], "index": int(name[-1])}
         tf_config = json.dumps({"cluster": self._cluster, "task": task})
         (self._folder / name).mkdir(exist_ok=True)
-        arguments = (self._folder / name, tf_config, self._lost_after_seconds, self._flags)
-        self._processes[name] = FORKSERVER.Process(target=_train, args=arguments)
-        self._processes[name].start()
+        self._processes[name] = start_training(
+            self._folder / name, self._flags, tf_config, self._lost_after_seconds
+        )
 
     def kill(self, name: str) -> None:
         self._processes[name].kill()
@@ -89,17 +90,33 @@ class ClusterProcesses:
             time.sleep(0.2)
 
 
-def _train(folder: Path, tf_config: str, lost_after_seconds: float, flags: list[str]) -> None:
+def start_training(
+    folder: Path, flags: list[str], tf_config: str = "", lost_after_seconds: float = 30
+) -> Any:
+    """Start `groovae train` in a process of its own in a folder, with its output in FOLDER/log."""
+    arguments = (folder, flags, tf_config, lost_after_seconds)
+    process = FORKSERVER.Process(target=_train, args=arguments)
+    process.start()
+    return process
+
+
+def _train(folder: Path, flags: list[str], tf_config: str, lost_after_seconds: float) -> None:
     """Run `groovae train` in a forked process, as in one of its own."""
     from groovae.cli.main import main
     from groovae.training.distributed import runtime
+    from groovae.upstream import tf
 
     os.chdir(folder)
     log = os.open("log", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     for descriptor in (1, 2):
         os.dup2(log, descriptor)
-    os.environ["TF_CONFIG"] = tf_config
+    if tf_config:
+        os.environ["TF_CONFIG"] = tf_config
     runtime.LOST_AFTER_SECONDS = lost_after_seconds
+    # Else a worker looks only each 30 seconds whether the variables of a new ps are restored.
+    tf.train.SessionManager.__init__ = functools.partialmethod(
+        tf.train.SessionManager.__init__, recovery_wait_secs=1
+    )
     sys.exit(main(["train", *flags]))
 
 

@@ -73,7 +73,7 @@ def browser() -> Iterator[Any]:
 
 @pytest.fixture(scope="module")
 def one_batch() -> Iterator[None]:
-    """Evaluate the 200 windows of `records` in one batch, for which one graph is enough."""
+    """Evaluate up to 200 windows in one batch, for which one graph is enough."""
     from groovae.training import losses
 
     with pytest.MonkeyPatch.context() as patch:

@@ -5,7 +5,9 @@ the same records: the page then shows matching, missed and added hits.
 """
 
 import dataclasses
+import functools
 import pickle
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +17,8 @@ from conftest import only_once
 
 from groovae.data.source import DataSource
 from groovae.evaluation.study import Study, evaluate_model
-from groovae.report import ReportOptions, write
+from groovae.report import ReportOptions, encoding, write
+from groovae.report.rolls import Groove
 
 
 def shared_study(request: pytest.FixtureRequest) -> Study:
@@ -49,9 +52,19 @@ def small(study: Study, samples: int, **changes: Any) -> Study:
 
 
 def large_page(study: Study, folder: Path) -> Path:
-    """A page with 100 samples and 5 pairs, written once for all files and workers."""
+    """A page with 100 samples, ten of each kind, and 5 pairs, written once for all files."""
     path = folder / "large.html"
-    with only_once(path):
+    ten_times = np.tile(study.samples[:10], (10, 1, 1))
+    with only_once(path), pytest.MonkeyPatch.context() as patch:
         if not path.exists():
-            write(path, study, options=ReportOptions(num_pairs=5, num_samples=100))
+            patch.setattr(encoding, "sounds", functools.partial(_render_once, encoding.sounds))
+            many = dataclasses.replace(study, samples=ten_times)
+            write(path, many, options=ReportOptions(num_pairs=5, num_samples=100))
     return path
+
+
+def _render_once(render: Any, grooves: Sequence[Groove], soundfont: Any = None) -> list[Any]:
+    """Render equal grooves once."""
+    distinct = {repr(groove): groove for groove in grooves}
+    sounds = dict(zip(distinct, render(list(distinct.values()), soundfont), strict=True))
+    return [sounds[repr(groove)] for groove in grooves]

@@ -21,6 +21,8 @@ from groovae.generation.groove_model import load_model
 from groovae.metrics import scores
 from groovae.training.losses import evaluate
 
+pytestmark = pytest.mark.usefixtures("one_batch")
+
 TASKS = sorted(CONFIGS)
 
 
@@ -31,7 +33,9 @@ def lines() -> list[str]:
 
 
 @pytest.fixture(scope="module")
-def study(trained_for: Callable[[str], Path], few_records: Path, lines: list[str]) -> Study:
+def study(
+    one_batch: None, trained_for: Callable[[str], Path], few_records: Path, lines: list[str]
+) -> Study:
     """A small model, evaluated on the windows that it was trained on."""
     data = DataSource(str(few_records))
     return evaluate_model(

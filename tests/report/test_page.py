@@ -26,13 +26,15 @@ from groovae.report.pairs import CAPTIONS, choose_windows, format_scores
 from groovae.report.styles import UNKNOWN, styles_of
 
 FEW = ReportOptions(num_pairs=1, num_samples=2)
+pytestmark = pytest.mark.usefixtures("one_batch")
+
 HOSTILE = "<script>alert(1)</script>\"'&.mid"
 soundfile: Any = pytest.importorskip("soundfile")
 VOID = {"meta", "link", "input", "br", "img"}
 
 
 @pytest.fixture(scope="module")
-def study(request: pytest.FixtureRequest) -> Study:
+def study(one_batch: None, request: pytest.FixtureRequest) -> Study:
     return shared_study(request)
 
 

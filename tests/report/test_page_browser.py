@@ -13,6 +13,8 @@ from groovae.evaluation.study import Study
 from groovae.music.sound import RING_SECONDS
 from groovae.report import ReportOptions, encoding, rolls, write
 
+pytestmark = pytest.mark.usefixtures("one_batch")
+
 HOSTILE = "<img src=x onerror=alert(1)>.mid"
 
 # Lets tests find the page's AudioContexts.
@@ -25,7 +27,7 @@ window.AudioContext = class extends AudioContext {
 
 
 @pytest.fixture(scope="module")
-def study(request: pytest.FixtureRequest) -> Study:
+def study(one_batch: None, request: pytest.FixtureRequest) -> Study:
     return shared_study(request)
 
 

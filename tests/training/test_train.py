@@ -294,8 +294,11 @@ def test_unknown_clip_mode() -> None:
 
 @pytest.mark.slow
 def test_learning_equals_native(gmd_records: Path, native: Path, tmp_path: Path) -> None:
-    """400 steps of the small model on GMD decode real windows about as native Magenta's do."""
-    train(options(tmp_path, gmd_records, hparams=SMALL_HPARAMS, num_steps=400, seed=1))
+    """100 steps of the small model on GMD decode real windows about as native Magenta's 400 do.
+
+    After 20 steps the error of the velocities is still over 0.3, after 40 it is 0.17.
+    """
+    train(options(tmp_path, gmd_records, hparams=SMALL_HPARAMS, num_steps=100, seed=1))
     outputs = np.load(native / "native_outputs.npz")
     inputs = outputs["inputs"]
     model = load_model(tmp_path)
@@ -316,7 +319,7 @@ def mean_errors(truth: np.ndarray, decoded: np.ndarray) -> list[float]:
 @pytest.mark.slow
 def test_full_model_trains_and_samples(gmd_records: Path, groovae: Groovae, tmp_path: Path) -> None:
     flags = ["--config=groovae_4bar", f"--examples_path={gmd_records}", "--num_steps=1"]
-    result = groovae("train", *flags)
+    result = groovae("train", *flags, "--hparams=batch_size=16")
     assert result.returncode == 0, result.stderr
     first = re.search(r"step 1/1  loss ([\d.]+)", result.stderr)
     assert first

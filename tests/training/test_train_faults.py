@@ -6,8 +6,6 @@ import random
 import re
 import shutil
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,9 +13,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from cluster_processes import FORKSERVER
+from cluster_processes import FORKSERVER, start_training
 from conftest import (
-    ROOT,
     TINY_HPARAMS,
     Groovae,
     a_groove,
@@ -34,23 +31,12 @@ from groovae.training.metrics_csv import MetricsLog
 from groovae.training.train import TrainOptions, train
 from groovae.upstream import DurableSaver, tf
 
-KILLS = 6
+KILLS = 3
 
 
 def options(train_dir: Path, records: Path, **more: Any) -> TrainOptions:
     return TrainOptions(
         str(train_dir), str(records), **{"hparams": TINY_HPARAMS, "seed": 1, **more}
-    )
-
-
-def start(folder: Path, *flags: object) -> "subprocess.Popen[str]":
-    """Start `groovae train` in a process of its own."""
-    return subprocess.Popen(
-        [sys.executable, "-m", "groovae", "train", *map(str, flags)],
-        cwd=folder,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-        stderr=subprocess.PIPE,
-        text=True,
     )
 
 
@@ -135,18 +121,16 @@ def test_signal_saves_a_checkpoint_and_the_folder_is_locked_until_then(
     records: Path, tmp_path: Path
 ) -> None:
     flags = [f"--examples_path={records}", f"--hparams={TINY_HPARAMS}", "--num_steps=100000"]
-    process = start(tmp_path, *flags)
-    assert process.stderr
-    lines = []
-    for line in process.stderr:
-        lines.append(line)
-        if line.startswith("step 1/"):
-            break
+    process, log = start_training(tmp_path, flags), tmp_path / "log"
+    while process.is_alive() and not (log.exists() and "\nstep 1/" in log.read_text()):
+        time.sleep(0.05)
     with pytest.raises(GroovaeError, match=f"another process.*process {process.pid} "):
         train(options(tmp_path / ".train", records, num_steps=1))
-    process.send_signal(signal.SIGINT)
-    rest = process.stderr.read()
-    assert process.wait(timeout=60) == 128 + signal.SIGINT, "".join(lines)
+    before = log.read_text()
+    os.kill(process.pid, signal.SIGINT)
+    process.join(60)
+    assert process.exitcode == 128 + signal.SIGINT, before
+    rest = log.read_text()[len(before) :]
     last = need_checkpoint(tmp_path / ".train")
     assert last in rest.replace(".train/", f"{tmp_path}/.train/")
     assert "SIGINT" in rest
@@ -207,10 +191,11 @@ def test_training_resumes_after_a_full_disk(
 @pytest.mark.parametrize("config", ["groovae_4bar", "groovae_2bar_tap_fixed_velocity_note_dropout"])
 def test_seed_reproduces_a_checkpoint_exactly(config: str, records: Path, tmp_path: Path) -> None:
     """In another process, where str hashes differ, and whether or not it validates."""
-    flags = ["--num_steps=20", f"--config={config}", f"--hparams={TINY_HPARAMS}"]
-    process = start(tmp_path, *flags, f"--examples_path={records}", "--train_dir=a")
-    log = process.communicate()[1]
-    assert process.returncode == 0, log
+    flags = ["--num_steps=12", f"--config={config}", f"--hparams={TINY_HPARAMS}"]
+    process = start_training(tmp_path, [*flags, f"--examples_path={records}", "--train_dir=a"])
+    process.join()
+    log = (tmp_path / "log").read_text()
+    assert process.exitcode == 0, log
     seed = json.loads((tmp_path / "a" / "config.json").read_text())["seed"]
     assert f"seed {seed}\n" in log
     train(
@@ -219,13 +204,13 @@ def test_seed_reproduces_a_checkpoint_exactly(config: str, records: Path, tmp_pa
             records,
             config=config,
             seed=seed,
-            num_steps=20,
+            num_steps=12,
             eval_examples_path=str(records),
             save_checkpoint_steps=8,
         )
     )
     first, second = (
-        {file.name: file.read_bytes() for file in (tmp_path / name).glob("model.ckpt-20.[di]*")}
+        {file.name: file.read_bytes() for file in (tmp_path / name).glob("model.ckpt-12.[di]*")}
         for name in "ab"
     )
     assert first == second
