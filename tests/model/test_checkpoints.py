@@ -94,11 +94,21 @@ def test_export_is_not_a_checkpoint(tmp_path: Path) -> None:
 @pytest.mark.parametrize("share", [0.0, 0.3, 0.999])
 @pytest.mark.parametrize("part", ["index", "data-00000-of-00001"])
 def test_incomplete_checkpoint_is_skipped(
-    part: str, share: float, checkpoints: Path, records: Path, tmp_path: Path
+    part: str, share: float, checkpoints: Path, tmp_path: Path
 ) -> None:
     train_dir = shutil.copytree(checkpoints, tmp_path / "train")
-    file = train_dir / f"model.ckpt-3.{part}"
-    file.write_bytes(file.read_bytes()[: int(share * file.stat().st_size)])
+    truncate(train_dir / f"model.ckpt-3.{part}", share)
+    lines: list[str] = []
+    assert newest_readable(train_dir, lines.append) == str(train_dir / "model.ckpt-2")
+    assert len(lines) == 1
+    assert "model.ckpt-3: this checkpoint is damaged" in lines[0]
+
+
+def test_training_resumes_before_an_incomplete_checkpoint(
+    checkpoints: Path, records: Path, tmp_path: Path
+) -> None:
+    train_dir = shutil.copytree(checkpoints, tmp_path / "train")
+    truncate(data_file(train_dir, 3), 0.3)
     lines: list[str] = []
     steps: list[int] = []
     options = TrainOptions(str(train_dir), str(records), hparams=TINY_HPARAMS, num_steps=4)
@@ -107,6 +117,10 @@ def test_incomplete_checkpoint_is_skipped(
     skipped = [line for line in lines if "skipped" in line]
     assert len(skipped) == 1
     assert "model.ckpt-3: this checkpoint is damaged" in skipped[0]
+
+
+def truncate(file: Path, share: float) -> None:
+    file.write_bytes(file.read_bytes()[: int(share * file.stat().st_size)])
 
 
 def test_flipped_bit_is_detected(checkpoints: Path, tmp_path: Path) -> None:
