@@ -73,11 +73,11 @@ def browser() -> Iterator[Any]:
 
 @pytest.fixture(scope="module")
 def one_batch() -> Iterator[None]:
-    """Evaluate up to 200 windows in one batch, for which one graph is enough."""
+    """Evaluate up to 500 windows in one batch, for which one graph is enough."""
     from groovae.training import losses
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(losses, "BATCH_SIZE", 200)
+        patch.setattr(losses, "BATCH_SIZE", 500)
         yield
 
 
@@ -102,6 +102,21 @@ def gmd_records(gmd: Path, shared_folder: Path) -> Path:
     with only_once(shared_folder / "gmd"):
         if not path.exists():
             convert_directory(gmd, path)
+    return path
+
+
+@pytest.fixture(scope="session")
+def gmd_test_records(gmd: Path, shared_folder: Path) -> Path:
+    """A TFRecord of the test split of the Groove MIDI Dataset, and its report beside it."""
+    from groovae.config import config_map
+    from groovae.data.preprocess import PreprocessOptions, convert_directory
+
+    path = shared_folder / "gmd-test" / "test.tfrecord"
+    layout = config_map.layout("groovae_4bar")
+    options = PreprocessOptions(split="test", layout=layout, config="groovae_4bar")
+    with only_once(shared_folder / "gmd-test"):
+        if not path.exists():
+            convert_directory(gmd, path, options=options)
     return path
 
 

@@ -212,13 +212,10 @@ def test_failing_split_keeps_old_output(
     assert (tmp_path / "out" / "x").read_text() == "old"
 
 
-@pytest.mark.slow
-def test_gmd_splits(gmd: Path, tmp_path: Path) -> None:
-    options = PreprocessOptions(layout=config_map.layout("groovae_4bar"), config="groovae_4bar")
-    reports = convert_splits(gmd, tmp_path / "music.tfrecord", options=options)
-    assert [report.records for report in reports.values()] == [897, 124, 129]
-    windows = [report.windows.windows for report in reports.values() if report.windows]
-    assert windows == [4078, 504, 526]
+def test_gmd_splits(gmd_test_records: Path) -> None:
+    report = report_of(gmd_test_records)
+    assert (report["records"], report["windows"]["windows"]) == (129, 526)
+    assert report["other_splits"] == {"train": 897, "validation": 124}
 
 
 # Limits

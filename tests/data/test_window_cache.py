@@ -225,7 +225,7 @@ def test_kill_9_leaves_no_file_or_a_complete_one(tmp_path: Path) -> None:
     seconds = time.monotonic() - began
     file, before = caches(tmp_path)[0], set(os.listdir(tmp_path))
     chance, outcomes = random.Random(1), []
-    for _ in range(15):
+    for _ in range(8):
         file.unlink(missing_ok=True)
         process = start(path)
         time.sleep(chance.uniform(0, 1.3 * seconds))
@@ -248,7 +248,7 @@ def test_kill_9_leaves_old_or_new_file(tmp_path: Path) -> None:
     path, right = slow_records(tmp_path)
     old_records = write_records(tmp_path / "old.tfrecord", a_groove(8)).read_bytes()
     new_records, chance = path.read_bytes(), random.Random(2)
-    for _ in range(10):
+    for _ in range(6):
         path.write_bytes(old_records)
         load(path)
         (file,) = caches(tmp_path)

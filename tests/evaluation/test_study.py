@@ -11,7 +11,8 @@ import pytest
 from conftest import Groovae, assert_one_line, write_records
 
 from groovae.config import config_map
-from groovae.config.tasks import CONFIGS
+from groovae.config.config_map import CONFIG_MAP
+from groovae.config.tasks import CONFIGS, config_for
 from groovae.data.records import find
 from groovae.data.source import DataSource
 from groovae.data.windows import predicted_drums
@@ -117,12 +118,20 @@ def test_as_hits_raises_velocities(
     assert loud.results["as_hits"]
 
 
+def test_every_config_is_trained_and_evaluated() -> None:
+    """With its own data by the next test, by `study`, or in test_train_faults.py."""
+    in_test_train_faults = {"groovae_4bar", "groovae_2bar_tap_fixed_velocity_note_dropout"}
+    assert {config_for(task) for task in TASKS} | in_test_train_faults == set(CONFIG_MAP)
+
+
 @pytest.mark.parametrize("task", TASKS)
 def test_task_models_are_scored_on_their_predictions(
     task: str, trained_for: Callable[[str], Path], few_records: Path
 ) -> None:
     data = DataSource(str(few_records))
     found = evaluate_model(str(trained_for(task)), data, data, num_samples=4)
+    assert found.config_name == config_for(task)
+    assert np.isfinite(list(found.results["losses"].values())).all()
     predicted = predicted_drums(config_map.layout(found.config_name))
     given = found.reference[..., :9][..., ~predicted] > 0.5
     np.testing.assert_array_equal(found.predictions[..., :9][..., ~predicted] > 0.5, given)

@@ -16,6 +16,12 @@ from groovae.metrics import scores
 from groovae.music.midi_writer import write_sequence
 
 
+@pytest.fixture(name="groovae")
+def groovae_in_process(in_process: Groovae) -> Groovae:
+    """The command line in this process, which saves the import of TensorFlow."""
+    return in_process
+
+
 @pytest.fixture
 def empty(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An empty folder, as the current directory."""
@@ -106,13 +112,11 @@ def test_size_is_under_6_mb() -> None:
     assert sum(file.stat().st_size for file in FOLDER.iterdir()) < 6e6
 
 
-def test_model_card_has_its_scores(gmd: Path, tmp_path: Path) -> None:
+def test_model_card_has_its_scores(gmd_test_records: Path, tmp_path: Path) -> None:
     from groovae.config import config_map
-    from groovae.data.preprocess import PreprocessOptions, convert_directory
     from groovae.data.source import DataSource
 
-    convert_directory(gmd, tmp_path / "test.tfrecord", options=PreprocessOptions(split="test"))
-    data = DataSource(str(tmp_path / "test.tfrecord"))
+    data = DataSource(str(gmd_test_records))
     windows = data.load(config_map.CONFIG_MAP["groovae_4bar"], tmp_path, lambda line: None)
     reference = windows.outputs(np.arange(len(windows)))
     assert len(reference) == 526

@@ -1,4 +1,4 @@
-"""Run `groovae reconstruct` on 350 good, odd and damaged files: each is played or skipped."""
+"""Run `groovae reconstruct` on 120 good, odd and damaged files: each is played or skipped."""
 
 import json
 import os
@@ -15,7 +15,7 @@ from make_music import write_track
 
 from groovae.music.midi_writer import Note, to_midi
 
-FILES = 350
+FILES = 120
 MAX_MEMORY_KB = 1_500_000
 
 
@@ -40,8 +40,8 @@ def with_tempo(microseconds: int) -> bytes:
 
 def write_files(folder: Path, gmd: Path) -> set[str]:
     """Write FILES files to a folder; return the names of the playable ones."""
-    good = {f"good {i:02}.mid": a_groove(i) for i in range(20)}
-    good["many hits.mid"] = with_hits(20_000, 600.0)
+    good = {f"good {i:02}.mid": a_groove(i) for i in range(8)}
+    good["many hits.mid"] = with_hits(10_000, 300.0)
     good["an hour.mid"] = with_hits(400, 3600.0)
     good["fast.mid"] = with_hits(100, 10.0, tempo_qpm=990.0)
     bad = {
@@ -51,11 +51,11 @@ def write_files(folder: Path, gmd: Path) -> set[str]:
         "noise.mid": random.Random(0).randbytes(3000),
         "four hours.mid": with_hits(100, 14_400.0),
     }
-    fills = sorted(gmd.glob("drummer1/session1/*_fill_4-4.mid"))[:40]
+    fills = sorted(gmd.glob("drummer1/session1/*_fill_4-4.mid"))[:14]
     for i, fill in enumerate(fills):
         bad[f"fill {i:02}.mid"] = damaged_performance(fill.read_bytes(), i)
-    bands = {f"band {i:02}.mid": a_band(i) for i in range(20)}
-    odd = {f"odd {i:03}.mid": an_odd_beat(i) for i in range(100)}
+    bands = {f"band {i:02}.mid": a_band(i) for i in range(7)}
+    odd = {f"odd {i:03}.mid": an_odd_beat(i) for i in range(34)}
     files = {**good, **bad, **bands, **odd}
     files |= {f"mutant {i:03}.mid": damaged(i) for i in range(FILES - len(files) - 1)}
     folder.mkdir()

@@ -188,6 +188,7 @@ def test_training_resumes_after_a_full_disk(
 # Seeds
 
 
+@pytest.mark.usefixtures("one_batch")
 @pytest.mark.parametrize("config", ["groovae_4bar", "groovae_2bar_tap_fixed_velocity_note_dropout"])
 def test_seed_reproduces_a_checkpoint_exactly(config: str, records: Path, tmp_path: Path) -> None:
     """In another process, where str hashes differ, and whether or not it validates."""
