@@ -88,6 +88,12 @@ def gmd() -> Path:
 
 
 @pytest.fixture(scope="session")
+def cases() -> Path:
+    """Odd MIDI files, and what is right for them."""
+    return _shared("cases", "midi")
+
+
+@pytest.fixture(scope="session")
 def native() -> Path:
     """Outputs of Magenta 2.1.4 on its own pins."""
     return _shared("reference", "native_magenta")
