@@ -139,6 +139,41 @@ def read_drum_map(name_or_file: str) -> DrumMap:
         raise GroovaeError(f"{name_or_file}: {error}") from error
 
 
+def hihat_pitches(drum_map: DrumMap) -> set[int]:
+    """Return the pitches of the closed hi-hat itself, without other percussion of its class in gm.
+
+    >>> sorted(hihat_pitches(GM))  # and not 54, a tambourine
+    [22, 42, 44]
+    """
+    own, others = set(drum_map[CLOSED_HIHAT]), set(GM[CLOSED_HIHAT])
+    return {drum_map[CLOSED_HIHAT][0], *own - (others - set(DRUM_MAPS["roland"][CLOSED_HIHAT]))}
+
+
+def check_drum_map(value: Any) -> DrumMap:
+    """Return a drum map from JSON, which turns tuples into lists.
+
+    Raises:
+      ValueError: it is not a list of pitches for each class.
+    """
+    is_list = isinstance(value, list | tuple) and len(value) == len(CLASS_NAMES)
+    if not is_list or not all(isinstance(pitches, list | tuple) and pitches for pitches in value):
+        raise ValueError("drum_map must be a list of pitches for each drum class")
+    for name, pitches in zip(CLASS_NAMES, value, strict=True):
+        for pitch in pitches:
+            _check_pitch(name, pitch)
+    return tuple(map(tuple, value))
+
+
+def format_drum_map(drum_map: Any) -> str:
+    """Return a drum map as text.
+
+    >>> format_drum_map(DRUM_MAPS["roland"])[:26]
+    'kick 36, snare 38+37+40, c'
+    """
+    named = zip(CLASS_NAMES, drum_map, strict=True)
+    return ", ".join(f"{name} {'+'.join(map(str, pitches))}" for name, pitches in named)
+
+
 def classes(drum_map: DrumMap) -> dict[int, int]:
     """Return the class of each pitch in the map.
 

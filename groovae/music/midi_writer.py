@@ -26,15 +26,15 @@ from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
 import mido
+import numpy as np
 
 from groovae.errors import GroovaeError, UsageError
-from groovae.music.tempo import check_sequence, meter_of, tempo_of
+from groovae.music.midi_reader import DRUM_CHANNEL
+from groovae.music.tempo import TempoMap, check_sequence
 from groovae.system.atomic_files import atomic_write
 
 TICKS_PER_QUARTER = 1920  # from 52.1 qpm
 MAX_TICK_SECONDS = 0.6e-3
-QUARTERS_PER_BAR = 4
-DRUM_CHANNEL = 9
 MIN_TEMPO_QPM, MAX_TEMPO_QPM = 4.0, 1000.0  # a tempo event holds 24 bits of microseconds
 MAX_BARS = 8000  # of 4/4, at the usual tempos
 MAX_TICKS = 1 << 26  # a delta time holds 28 bits, and moving the groove may double it
@@ -96,14 +96,19 @@ def write_midi(
 
 
 def write_sequence(path: str | os.PathLike[str], sequence: Any, pickup: bool = False) -> float:
-    """Write the drums of a NoteSequence, with its tempo, meter and length; see `write_midi`.
+    """Write the drums of a NoteSequence, with its tempo map, meters and length; see `write_midi`.
 
     If no note is a drum, all notes are written.
     """
     check_sequence(sequence)
     drums = [note for note in sequence.notes if note.is_drum] or sequence.notes
-    tempo_qpm, meter = tempo_of(sequence), meter_of(sequence)
-    return write_midi(path, drums, tempo_qpm, sequence.total_time, pickup, meter)
+    meters = [(mark.time, mark.numerator, mark.denominator) for mark in sequence.time_signatures]
+    midi, moved_ms = _to_midi(
+        drums, TempoMap.of(sequence), meters or [(0.0, 4, 4)], sequence.total_time, pickup
+    )
+    with atomic_write(path) as temporary:
+        midi.save(temporary)
+    return moved_ms
 
 
 def numbered(path: str | os.PathLike[str], count: int) -> list[Path]:
@@ -135,28 +140,56 @@ def to_midi(
     meter: tuple[int, int] = (4, 4),
 ) -> tuple[mido.MidiFile, float]:
     """Return a `mido.MidiFile` and how far it was moved in milliseconds; see `write_midi`."""
-    if not MIN_TEMPO_QPM <= tempo_qpm <= MAX_TEMPO_QPM:
-        raise UsageError(
-            f"tempo must be {MIN_TEMPO_QPM:g} to {MAX_TEMPO_QPM:g} bpm, got {tempo_qpm:g}"
-        )
-    ticks_per_quarter = _resolution(tempo_qpm)
-    ticks_per_second = ticks_per_quarter * tempo_qpm / 60
-    length_ticks = _checked_time(length_seconds, ticks_per_second) * ticks_per_second
-    checked = [_checked(note, ticks_per_second) for note in notes]
-    first_second = min((note.start_time for note in checked), default=0.0)
-    moved_ticks = max(0.0, -first_second * ticks_per_second)
+    return _to_midi(notes, TempoMap([0.0], [tempo_qpm]), [(0.0, *meter)], length_seconds, pickup)
+
+
+def _to_midi(
+    notes: Iterable[NoteLike],
+    tempo_map: TempoMap,
+    meters: Sequence[tuple[float, int, int]],
+    length_seconds: float,
+    pickup: bool,
+) -> tuple[mido.MidiFile, float]:
+    """Return a `mido.MidiFile` and how far it was moved in milliseconds.
+
+    Args:
+      meters: Time in seconds, numerator and denominator of each time signature.
+    """
+    for tempo_qpm in tempo_map.tempos_qpm.tolist():
+        if not MIN_TEMPO_QPM <= tempo_qpm <= MAX_TEMPO_QPM:
+            raise UsageError(
+                f"tempo must be {MIN_TEMPO_QPM:g} to {MAX_TEMPO_QPM:g} bpm, got {tempo_qpm:g}"
+            )
+    ticks_per_quarter = _resolution(float(tempo_map.tempos_qpm.min()))
+
+    def ticks_of(seconds: Any) -> np.ndarray:
+        ticks = tempo_map.to_quarters(seconds, ticks_per_quarter)
+        _check_finite(np.asarray(seconds)[~(np.abs(ticks) <= MAX_TICKS)])
+        return ticks
+
+    checked = [_checked(note) for note in notes]
+    length_ticks = float(ticks_of(_number(length_seconds)))
+    starts = ticks_of([note.start_time for note in checked])
+    ends = ticks_of([note.end_time for note in checked])
+    moved_ticks = max(0.0, -starts.min(initial=0.0))
     if pickup:
-        bar_ticks = QUARTERS_PER_BAR * ticks_per_quarter
+        _, numerator, denominator = meters[0]
+        bar_ticks = 4 * numerator * ticks_per_quarter / denominator
         moved_ticks = math.ceil(round(moved_ticks) / bar_ticks) * bar_ticks
         length_ticks += moved_ticks
     end_tick = max(0, round(length_ticks))
     spans = [
         (start, max(start + 1, min(end, end_tick)) if length_seconds else end, pitch, velocity)
-        for start, end, pitch, velocity in _spans(checked, moved_ticks, ticks_per_second)
+        for start, end, pitch, velocity in _spans(checked, starts + moved_ticks, ends + moved_ticks)
     ]
     end_tick = max([end_tick, *(end for _, end, _, _ in spans)])
     midi = mido.MidiFile(type=0, ticks_per_beat=ticks_per_quarter)
-    midi.tracks.append(_track(spans, tempo_qpm, meter, end_tick))
+    meter_ticks = ticks_of([seconds for seconds, _, _ in meters])
+    # Bar lines stay where they are, unless whole bars are put before them.
+    moved_bars_ticks = round(moved_ticks) if pickup else 0
+    marks = _marks(tempo_map, ticks_per_quarter, meters, meter_ticks, moved_bars_ticks)
+    midi.tracks.append(_track(spans, marks, end_tick))
+    ticks_per_second = ticks_per_quarter * float(tempo_map.tempos_qpm[0]) / 60
     return midi, moved_ticks / ticks_per_second * 1000
 
 
@@ -172,7 +205,7 @@ def _resolution(tempo_qpm: float) -> int:
     return ticks
 
 
-def _checked(note: NoteLike, ticks_per_second: float) -> Note:
+def _checked(note: NoteLike) -> Note:
     """Return the note with Python numbers; raise GroovaeError if MIDI cannot represent it."""
     pitch, velocity = note.pitch, note.velocity
     if not (isinstance(pitch, Real) and 0 <= pitch <= 127 and pitch == int(pitch)):
@@ -182,30 +215,32 @@ def _checked(note: NoteLike, ticks_per_second: float) -> Note:
     if not (isinstance(velocity, Real) and math.isfinite(velocity)):
         raise GroovaeError(f"cannot write MIDI: velocity must be finite, got {velocity}")
     return Note(
-        _checked_time(note.start_time, ticks_per_second),
-        _checked_time(note.end_time, ticks_per_second),
+        _number(note.start_time),
+        _number(note.end_time),
         int(pitch),
         min(127, max(1, round(velocity))),
     )
 
 
-def _checked_time(seconds: float, ticks_per_second: float) -> float:
-    if not (isinstance(seconds, Real) and abs(float(seconds)) * ticks_per_second <= MAX_TICKS):
-        raise GroovaeError(f"cannot write MIDI: a time is not finite or too large: {seconds} s")
+def _number(seconds: Any) -> float:
+    if not isinstance(seconds, Real):
+        _check_finite([seconds])
     return float(seconds)
 
 
+def _check_finite(wrong: Sequence[Any]) -> None:
+    if len(wrong):
+        raise GroovaeError(f"cannot write MIDI: a time is not finite or too large: {wrong[0]} s")
+
+
 def _spans(
-    notes: Sequence[Note], moved_ticks: float, ticks_per_second: float
+    notes: Sequence[Note], starts: np.ndarray, ends: np.ndarray
 ) -> list[tuple[int, int, int, int]]:
     """Return (start tick, end tick, pitch, velocity) of each note, sorted by pitch and time."""
-
-    def tick(seconds: float) -> int:
-        return round(seconds * ticks_per_second + moved_ticks)
-
     spans: list[tuple[int, int, int, int]] = []
-    for note in sorted(notes, key=lambda note: (note.pitch, note.start_time)):
-        start, end = tick(note.start_time), tick(note.end_time)
+    pairs = zip(notes, starts.round().tolist(), ends.round().tolist(), strict=True)
+    for note, at, until in sorted(pairs, key=lambda pair: (pair[0].pitch, pair[0].start_time)):
+        start, end = int(at), int(until)
         if spans and spans[-1][2] == note.pitch:
             before = spans.pop()
             start = max(start, before[0] + 1)
@@ -214,24 +249,44 @@ def _spans(
     return spans
 
 
+def _marks(
+    tempo_map: TempoMap,
+    ticks_per_quarter: int,
+    meters: Sequence[tuple[float, int, int]],
+    meter_ticks: np.ndarray,
+    moved_ticks: int,
+) -> list[tuple[int, mido.MetaMessage]]:
+    """Return tempos and meters by tick; only those at the start are not moved."""
+    marks = []
+    tempo_ticks = (tempo_map.quarters * ticks_per_quarter).tolist()
+    for tick, tempo_qpm in zip(tempo_ticks, tempo_map.tempos_qpm.tolist(), strict=True):
+        marks.append((tick, mido.MetaMessage("set_tempo", tempo=mido.bpm2tempo(tempo_qpm))))
+    for tick, (_, numerator, denominator) in zip(meter_ticks.tolist(), meters, strict=True):
+        meter = {"numerator": numerator, "denominator": denominator}
+        marks.append((tick, mido.MetaMessage("time_signature", **meter)))
+    return [(round(tick) + moved_ticks if tick > 0 else 0, mark) for tick, mark in marks]
+
+
 def _track(
     spans: Sequence[tuple[int, int, int, int]],
-    tempo_qpm: float,
-    meter: tuple[int, int],
+    marks: Sequence[tuple[int, mido.MetaMessage]],
     end_tick: int,
 ) -> mido.MidiTrack:
-    """Return a track of delta times; at one tick, note offs come before note ons."""
-    events = [(start, 1, pitch, velocity) for start, _, pitch, velocity in spans]
-    events += [(end, 0, pitch, 0) for _, end, pitch, _ in spans]
-    track = mido.MidiTrack()
-    track.append(mido.MetaMessage("set_tempo", tempo=mido.bpm2tempo(tempo_qpm)))
-    track.append(mido.MetaMessage("time_signature", numerator=meter[0], denominator=meter[1]))
-    now = 0
-    for tick, is_on, pitch, velocity in sorted(events):
-        kind = "note_on" if is_on else "note_off"
-        track.append(
-            mido.Message(kind, channel=DRUM_CHANNEL, note=pitch, velocity=velocity, time=tick - now)
-        )
+    """Return a track of delta times; at one tick, marks come first and then note offs."""
+
+    def message(kind: str, pitch: int, velocity: int) -> mido.Message:
+        return mido.Message(kind, channel=DRUM_CHANNEL, note=pitch, velocity=velocity)
+
+    events = [(end, 0, pitch, 0) for _, end, pitch, _ in spans]
+    events += [(start, 1, pitch, velocity) for start, _, pitch, velocity in spans]
+    messages = list(marks) + [
+        (tick, message("note_on" if is_on else "note_off", pitch, velocity))
+        for tick, is_on, pitch, velocity in sorted(events)
+    ]
+    messages.sort(key=lambda pair: pair[0])  # stable
+    track, now = mido.MidiTrack(), 0
+    for tick, event in messages:
+        track.append(event.copy(time=tick - now))
         now = tick
-    track.append(mido.MetaMessage("end_of_track", time=end_tick - now))
+    track.append(mido.MetaMessage("end_of_track", time=max(0, end_tick - now)))
     return track

@@ -4,10 +4,10 @@
     draw("groove.png", groove, title="funk, 96 bpm")
     print(preview(groove))
 
-Both quantize a groove to 16ths in 4/4, at its first tempo (120 qpm by default). A hit belongs to
-the nearest 16th, and the difference is its offset, early or late. Each drum class has a lane, from
-the kick at the bottom to the cymbals at the top, as in drum notation; pitches without a class share
-a lane `other`, if there are any.
+Both quantize a groove to 16ths by its tempo map and meters. If meters change, each bar has the
+width of the longest. A hit belongs to the nearest 16th, and the difference is its offset, early or
+late. Each drum class has a lane, from the kick at the bottom to the cymbals at the top, as in drum
+notation; pitches without a class share a lane `other`, if there are any.
 
 The picture has four bars per line, and at most the first MAX_BARS bars. Each hit is a stem at its
 time, whose height is its velocity. A foot connects it to the line of its 16th, and the colour also
@@ -25,10 +25,11 @@ from typing import Any, NamedTuple
 from groovae.errors import GroovaeError
 from groovae.music import drums
 from groovae.music.drums import CLASS_NAMES, GM, KICK, DrumMap, classes
-from groovae.music.tempo import check_sequence, tempo_of
+from groovae.music.tempo import TempoMap, check_sequence, meter_of, tempo_of
+from groovae.music.timeline import Timeline
 from groovae.system.atomic_files import atomic_write
 
-BAR_STEPS, BEAT_STEPS = 16, 4
+BAR_STEPS, BEAT_STEPS = 16, 4  # of 4/4
 LINE_BARS = 4
 MAX_BARS = 32
 MAX_TITLE = 70  # characters
@@ -64,16 +65,17 @@ class Hit(NamedTuple):
 
 
 class Chart(NamedTuple):
-    """A groove quantized to 16ths in 4/4."""
+    """A groove quantized to 16ths, in bars of `bar_steps`."""
 
     hits: list[Hit]
     bars: int
+    bar_steps: int
     tempo_qpm: float
 
     def first(self, bars: int) -> "Chart":
         """Return the first bars."""
-        hits = [hit for hit in self.hits if hit.step < bars * BAR_STEPS]
-        return Chart(hits, min(self.bars, bars), self.tempo_qpm)
+        hits = [hit for hit in self.hits if hit.step < bars * self.bar_steps]
+        return self._replace(hits=hits, bars=min(self.bars, bars))
 
 
 def figure(groove: Any, drum_map: DrumMap = GM, title: str = "") -> Any:
@@ -95,11 +97,12 @@ def figure(groove: Any, drum_map: DrumMap = GM, title: str = "") -> Any:
     cut = f"(bars 1 to {grid.bars} of {whole.bars:,})" if grid.bars < whole.bars else ""
     used = {hit.lane for hit in grid.hits}
     lanes = [*NOTATION, *([OTHER] if OTHER in used else [])]
-    page, lines, legend = _page(grid.bars, len(lanes), _title_line(title, cut))
+    page, lines, legend = _page(grid, len(lanes), _title_line(title, cut))
     for number, axes in enumerate(lines):
         bars = range(number * LINE_BARS, min((number + 1) * LINE_BARS, grid.bars))
-        _draw_grid(axes, lanes, used, bars)
-        _draw_hits(axes, lanes, [h for h in grid.hits if h.step // BAR_STEPS in bars], bars[0])
+        _draw_grid(axes, lanes, used, bars, grid.bar_steps)
+        hits = [hit for hit in grid.hits if hit.step // grid.bar_steps in bars]
+        _draw_hits(axes, lanes, hits, bars[0] * grid.bar_steps)
     _draw_legend(legend, grid.tempo_qpm)
     return page
 
@@ -168,7 +171,7 @@ def _text(grid: Chart, width: int) -> list[str]:
     velocities = {hit[:2]: hit.velocity for hit in sorted(grid.hits, key=lambda h: h.velocity)}
     lanes = [i for i in (OTHER, *reversed(NOTATION)) if any(hit.lane == i for hit in grid.hits)]
     margin = max(len(LANE_NAMES[lane]) for lane in lanes) + 1
-    bar_width = BAR_STEPS + BAR_STEPS // BEAT_STEPS
+    bar_width = grid.bar_steps + math.ceil(grid.bar_steps / BEAT_STEPS)
     line_bars = max(1, (width - margin - 1) // bar_width)
     text = []
     for first in range(0, grid.bars, line_bars):
@@ -176,16 +179,16 @@ def _text(grid: Chart, width: int) -> list[str]:
         numbers = "".join(f" {bar + 1:<{bar_width - 1}}" for bar in bars)
         text.append(f"{'':{margin}}{numbers}".rstrip())
         for lane in lanes:
-            letters = "".join(_bar_text(velocities, lane, bar) for bar in bars)
+            letters = "".join(_bar_text(velocities, lane, bar, grid.bar_steps) for bar in bars)
             text.append(f"{LANE_NAMES[lane]:<{margin}}|{letters}")
     return [*text, "o soft  x medium  X loud"]
 
 
-def _bar_text(velocities: dict[Any, int], lane: int, bar: int) -> str:
+def _bar_text(velocities: dict[Any, int], lane: int, bar: int, bar_steps: int) -> str:
     """Return one lane of a bar, such as `X... x..o .... x...|`."""
-    steps = range(bar * BAR_STEPS, (bar + 1) * BAR_STEPS)
+    steps = range(bar * bar_steps, (bar + 1) * bar_steps)
     letters = "".join(_letter(velocities.get((lane, step), 0)) for step in steps)
-    return " ".join(letters[i : i + BEAT_STEPS] for i in range(0, BAR_STEPS, BEAT_STEPS)) + "|"
+    return " ".join(letters[i : i + BEAT_STEPS] for i in range(0, bar_steps, BEAT_STEPS)) + "|"
 
 
 def _letter(velocity: int) -> str:
@@ -199,24 +202,39 @@ def _bars(count: int) -> str:
 def _quantize(groove: Any, drum_map: DrumMap) -> Chart:
     """Quantize a groove to whole bars that hold its length and all its hits."""
     check_sequence(groove)
-    qpm = tempo_of(groove)
-    steps_per_second = qpm / 60 * BEAT_STEPS
-    places = [note.start_time * steps_per_second for note in groove.notes]
-    length = groove.total_time * steps_per_second
-    if not (qpm > 0 and all(map(math.isfinite, [qpm, length, *places]))):
+    tempos = [tempo.qpm for tempo in groove.tempos]
+    times = [time for note in groove.notes for time in (note.start_time, note.end_time)]
+    is_finite = all(map(math.isfinite, [*tempos, *times, groove.total_time]))
+    if not is_finite or min(tempos, default=1) <= 0:
         raise GroovaeError("cannot draw a groove with a tempo or time that is not finite")
+    flat, bar_steps = _flatten(groove)
+    steps_per_second = tempo_of(flat) / 60 * BEAT_STEPS
+    places = [note.start_time * steps_per_second for note in flat.notes]
+    length = flat.total_time * steps_per_second
     # Rounding errors must not add a bar.
     last = max(
-        math.ceil(length / BAR_STEPS - 1e-6) - 1, *(place // BAR_STEPS for place in places), 0
+        math.ceil(length / bar_steps - 1e-6) - 1,
+        *(math.floor(place / bar_steps) for place in places),
+        0,
     )
     bars = int(last) + 1
     lanes = classes(drum_map)
     hits = []
-    for note, place in zip(groove.notes, places, strict=True):
-        step = min(max(math.floor(place + 0.5), 0), bars * BAR_STEPS - 1)
+    for note, place in zip(flat.notes, places, strict=True):
+        step = min(max(math.floor(place + 0.5), 0), bars * bar_steps - 1)
         velocity = min(max(int(note.velocity), 1), 127)
         hits.append(Hit(lanes.get(note.pitch, OTHER), step, place - step, velocity))
-    return Chart(hits, bars, qpm)
+    return Chart(hits, bars, bar_steps, tempo_of(flat))
+
+
+def _flatten(groove: Any) -> tuple[Any, int]:
+    """Return a groove at one tempo, and the number of steps in its longest bar."""
+    numerator, denominator = meter_of(groove)
+    is_plain = TempoMap.of(groove).is_constant and len(groove.time_signatures) <= 1
+    if is_plain and not 16 * numerator % denominator:
+        return groove, 16 * numerator // denominator  # however long it is
+    bar_steps = Timeline(groove).longest_bar
+    return Timeline(groove, bar_steps).flatten(groove), bar_steps
 
 
 @contextlib.contextmanager
@@ -235,13 +253,13 @@ def quiet_matplotlib() -> Iterator[None]:
         log.setLevel(level)
 
 
-def _page(bars: int, lanes: int, title: str) -> tuple[Any, list[Any], Any]:
+def _page(grid: Chart, lanes: int, title: str) -> tuple[Any, list[Any], Any]:
     """Return a figure with its title, the Axes of each line of bars, and that of the legend."""
     with quiet_matplotlib():
         from matplotlib.backends.backend_agg import FigureCanvasAgg
         from matplotlib.figure import Figure
 
-    lines = math.ceil(bars / LINE_BARS)
+    lines = math.ceil(grid.bars / LINE_BARS)
     line = _HEADER + lanes * _LANE + _GAP
     height = _TOP + (_TITLE if title else 0) + lines * line + _LEGEND
     page = Figure(figsize=(_WIDTH, height), facecolor="white")
@@ -257,22 +275,27 @@ def _page(bars: int, lanes: int, title: str) -> tuple[Any, list[Any], Any]:
     middle = 1 - (_TOP + _TITLE / 2) / height
     text = page.text(_LEFT / _WIDTH, middle, title, fontsize=12, fontweight="bold", va="center")
     text.set_parse_math(False)
-    right = min(bars, LINE_BARS) * BAR_STEPS + 0.4
+    right = min(grid.bars, LINE_BARS) * grid.bar_steps + 0.4
     bottoms = [_LEGEND + i * line + _GAP for i in reversed(range(lines))]
     return page, [axes(bottom, lanes, right) for bottom in bottoms], axes(0.12, 1, 64)
 
 
-def _draw_grid(axes: Any, lanes: list[int], used: set[int], bars: range) -> None:
+def _draw_grid(axes: Any, lanes: list[int], used: set[int], bars: range, bar_steps: int) -> None:
     """Draw lane names, bar numbers, and grid lines for bars, beats and 16ths."""
-    steps, top = len(bars) * BAR_STEPS, len(lanes)
-    weights = {1: (0.5, "0.87"), BEAT_STEPS: (0.8, "0.65"), BAR_STEPS: (1.3, "0.3")}
-    for every, (weight, grey) in weights.items():
-        axes.vlines(range(0, steps + 1, every), 0, top, grey, linewidth=weight, zorder=1)
+    steps, top = len(bars) * bar_steps, len(lanes)
+    bar_lines = range(0, steps + 1, bar_steps)
+    beats = [bar + beat for bar in bar_lines[:-1] for beat in range(0, bar_steps, BEAT_STEPS)]
+    for lines, weight, grey in (
+        (range(steps + 1), 0.5, "0.87"),
+        (beats, 0.8, "0.65"),
+        (bar_lines, 1.3, "0.3"),
+    ):
+        axes.vlines(lines, 0, top, grey, linewidth=weight, zorder=1)
     axes.hlines(range(top + 1), 0, steps, "0.7", linewidth=0.6, zorder=1, clip_on=False)
     for bar in bars:
-        x = (bar - bars[0]) * BAR_STEPS
+        x = (bar - bars[0]) * bar_steps
         axes.text(x, top + 0.3, bar + 1, fontsize=10, ha="center", fontweight="bold")
-        for beat in range(1, BAR_STEPS // BEAT_STEPS):
+        for beat in range(1, math.ceil(bar_steps / BEAT_STEPS)):
             place = (x + beat * BEAT_STEPS, top + 0.3)
             axes.text(*place, beat + 1, fontsize=8, ha="center", color="0.45")
     for row, lane in enumerate(lanes):
@@ -281,13 +304,13 @@ def _draw_grid(axes: Any, lanes: list[int], used: set[int], bars: range) -> None
         axes.text(axes.get_xlim()[0], row + 0.45, LANE_NAMES[lane], color=colour, **style)
 
 
-def _draw_hits(axes: Any, lanes: list[int], hits: list[Hit], first_bar: int) -> None:
+def _draw_hits(axes: Any, lanes: list[int], hits: list[Hit], first_step: int) -> None:
     """Draw the stem of each hit, and its foot to the line of its 16th."""
     from matplotlib.colors import LinearSegmentedColormap
 
     colours = LinearSegmentedColormap.from_list("offset", [EARLY, ON_GRID, LATE])
     hits = sorted(hits, key=lambda hit: -hit.velocity)  # soft hits in front of loud ones
-    lines = [hit.step - first_bar * BAR_STEPS for hit in hits]
+    lines = [hit.step - first_step for hit in hits]
     x = [line + hit.late_steps for line, hit in zip(lines, hits, strict=True)]
     bottom = [lanes.index(hit.lane) for hit in hits]
     top = [row + 0.1 + 0.82 * hit.velocity / 127 for row, hit in zip(bottom, hits, strict=True)]

@@ -18,7 +18,9 @@ from groovae.music.drums import (
     KICK,
     OPEN_HIHAT,
     DrumMap,
+    check_drum_map,
     classes,
+    hihat_pitches,
     read_drum_map,
 )
 
@@ -188,3 +190,28 @@ def test_invalid_file_is_an_error(tmp_path: Path, content: Any, words: str) -> N
 
 def test_repeated_pitch_of_a_class_is_kept_once(tmp_path: Path) -> None:
     assert read_drum_map(in_file(tmp_path, {"kick": [35, 36, 35]}))[KICK] == (35, 36)
+
+
+@pytest.mark.parametrize(
+    ("given", "pitches"),
+    [
+        ({}, {42, 44, 22}),
+        ({"closed hi-hat": [103, 104], "snare": 42}, {103, 104}),
+        ({"closed hi-hat": 54}, {54}),
+    ],
+)
+def test_hihat_pitches(tmp_path: Path, given: dict[str, Any], pitches: set[int]) -> None:
+    assert hihat_pitches(read_drum_map(in_file(tmp_path, given))) == pitches
+
+
+def test_drum_map_round_trips_through_json() -> None:
+    for drum_map in DRUM_MAPS.values():
+        assert check_drum_map(json.loads(json.dumps(drum_map))) == drum_map
+
+
+@pytest.mark.parametrize(
+    "value", ["gm", None, [[36]], [[36]] * 8 + [[]], [[36]] * 8 + [51], [[36]] * 8 + [[128]]]
+)
+def test_invalid_drum_map_from_json_is_an_error(value: Any) -> None:
+    with pytest.raises(ValueError, match=r"drum_map must be a list|from 0 to 127"):
+        check_drum_map(value)

@@ -388,7 +388,7 @@ def test_grooves(gmd: Path) -> list[Any]:
     """The 526 windows of the test split, as Magenta decodes them, at their original tempo."""
     from groovae.config import config_map
     from groovae.data.windows import to_windows
-    from groovae.music.midi_reader import read_midi
+    from groovae.music.midi_magenta import read_magenta
 
     layout = config_map.layout("groovae_4bar")
     converter = config_map.get_config("groovae_4bar").data_converter
@@ -399,7 +399,7 @@ def test_grooves(gmd: Path) -> list[Any]:
             gmd / row["midi_filename"] for row in csv.DictReader(file) if row["split"] == "test"
         ]
     for path in played:
-        windows = to_windows(read_midi(path.read_bytes()), layout)
+        windows = to_windows(read_magenta(path.read_bytes()), layout)
         for groove, source in zip(
             converter.from_tensors(windows.outputs), windows.sources, strict=True
         ):
@@ -421,7 +421,7 @@ def at_tempo(groove: Any, tempo_qpm: float) -> Any:
 def test_every_hit_of_gmd_is_read_back_to_the_tick(
     tmp_path: Path, test_grooves: list[Any], pickup: bool
 ) -> None:
-    from groovae.music.midi_reader import read_midi
+    from groovae.music.midi_magenta import read_magenta
 
     assert len(test_grooves) == 526
     assert sum(len(groove.notes) for groove in test_grooves) == 39_561
@@ -429,7 +429,7 @@ def test_every_hit_of_gmd_is_read_back_to_the_tick(
     for groove in test_grooves:
         moved_ms = write_sequence(tmp_path / "groove.mid", groove, pickup)
         assert moved_ms == pytest.approx(expected_shift_ms(groove, pickup), rel=1e-9)
-        read = read_midi((tmp_path / "groove.mid").read_bytes())
+        read = read_magenta((tmp_path / "groove.mid").read_bytes())
         assert_same_hits(groove, read, moved_ms, pickup)
         early += moved_ms > 0
     assert early == (351 if pickup else 352)  # one groove is early by less than half a tick

@@ -29,6 +29,7 @@ MAX_PIXELS = 6_000_000
 
 class Tempo(NamedTuple):
     qpm: float
+    time: float = 0.0
 
 
 class Groove(NamedTuple):
@@ -37,6 +38,7 @@ class Groove(NamedTuple):
     notes: Sequence[Note] = ()
     total_time: float = 0.0
     tempos: Sequence[Tempo] = ()
+    time_signatures: Sequence[Any] = ()
 
 
 def hit(step: float, pitch: int = KICK, velocity: int = 100) -> Note:
@@ -352,7 +354,7 @@ def test_first_picture_prints_nothing_and_does_not_import_pyplot(
 import sys, types
 import groovae.music.picture
 heavy = {"matplotlib", "tensorflow", "note_seq"} & set(sys.modules)
-groove = types.SimpleNamespace(notes=[], total_time=2.0, tempos=[])
+groove = types.SimpleNamespace(notes=[], total_time=2.0, tempos=[], time_signatures=[])
 groovae.music.picture.draw(sys.argv[1], groove)
 print(heavy, "matplotlib.pyplot" in sys.modules)
 """
