@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from groovae.errors import UsageError
+from groovae.music.drums import format_drum_map
 
 CONFIG_FILE = "config.json"
 _ASSIGNMENT = re.compile(r"([a-zA-Z][\w.]*)=(\[[^\]]*\]|[^,\[]*)(?:,|$)")
@@ -30,10 +31,14 @@ def check_same_model(saved: dict[str, Any], asked: dict[str, Any], where: str) -
       UsageError: they differ; the message names each hparam with both values.
     """
     compared = [("config", saved["config"], asked["config"])]
+    compared.append(("meter", saved.get("meter", "4/4"), asked.get("meter", "4/4")))
+    own, other = (_drum_map(description) for description in (saved, asked))
+    compared.append(("drum_map", own, other))
     for key in sorted({*saved["hparams"], *asked["hparams"]} - TRAINING_HPARAMS):
         compared.append((key, saved["hparams"].get(key), asked["hparams"].get(key)))
     for key, here in asked["data_converter"].items():
-        compared.append((f"the converter's {key}", saved["data_converter"].get(key), here))
+        if own == other or key not in ("pitch_classes", "inference_pitch_classes"):
+            compared.append((f"the converter's {key}", saved["data_converter"].get(key), here))
     differences = [
         f"{name} is {there}, not {here}" for name, there, here in compared if there != here
     ]
@@ -42,6 +47,11 @@ def check_same_model(saved: dict[str, Any], asked: dict[str, Any], where: str) -
             f"{where} holds another model: {'; '.join(differences)}. "
             "Leave out the flags that differ, or name another folder"
         )
+
+
+def _drum_map(description: Mapping[str, Any]) -> str:
+    drum_map = description.get("drum_map")
+    return format_drum_map(drum_map) if drum_map else "that of the config"
 
 
 def override_hparams(hparams: Mapping[str, Any], text: str | Sequence[str]) -> dict[str, Any]:

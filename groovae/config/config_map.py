@@ -18,9 +18,10 @@ from typing import Any
 
 from groovae import __version__
 from groovae.config.config_file import CONFIG_FILE, check_same_model, override_hparams
-from groovae.config.layout import Layout
+from groovae.config.layout import Layout, adapt_layout, format_meter, layout_of, parse_meter
 from groovae.config.pretrained import pretrained_config
 from groovae.errors import GroovaeError, UsageError
+from groovae.music.drums import DrumMap, check_drum_map
 from groovae.system.atomic_files import write_json
 from groovae.upstream import (
     MusicVAE,
@@ -82,20 +83,31 @@ LAYOUT_ARGUMENTS = (
 CLIP_MODES = ("global_norm", "value")
 
 
-def get_config(name: str = "groovae_4bar", hparams: str | Sequence[str] = "") -> Any:
+def get_config(
+    name: str = "groovae_4bar",
+    hparams: str | Sequence[str] = "",
+    meter: str | None = None,
+    drum_map: DrumMap | None = None,
+) -> Any:
     """Return a fresh, unbuilt copy of a configuration, with hparams merged in.
 
     Args:
       name: A key of `CONFIG_MAP`.
       hparams: `name=value,...` as in Magenta, such as `batch_size=64,enc_rnn_size=[64]`, or several
         of these, of which a later one wins.
+      meter: Meter of the windows, such as `3/4`; by default that of the config, 4/4.
+      drum_map: The pitches of each drum class; by default those of the config.
 
     Raises:
-      UsageError: no such config, no such hparam, or a value of the wrong type or range.
+      UsageError: no such config, no such hparam, a value of the wrong type or range, or a meter
+        that does not fit.
     """
     if name not in CONFIG_MAP:
         raise UsageError(f"no config is called {name!r}; there are {', '.join(sorted(CONFIG_MAP))}")
-    return _merge_hparams(copy.deepcopy(CONFIG_MAP[name]), hparams)
+    config = copy.deepcopy(CONFIG_MAP[name])
+    if meter or drum_map:
+        config = _with_converter(config, meter, drum_map)
+    return _merge_hparams(config, hparams)
 
 
 def config_json(name: str, config: Any) -> dict[str, Any]:
@@ -104,6 +116,8 @@ def config_json(name: str, config: Any) -> dict[str, Any]:
         "config": name,
         "hparams": dict(sorted(config.hparams.values().items())),
         "data_converter": converter_arguments(config.data_converter),
+        "meter": format_meter(_meter_of(config.data_converter)),
+        "drum_map": drum_map_of(config),
     }
     return json.loads(json.dumps(contents))  # tuples become lists, as when it is read back
 
@@ -130,37 +144,33 @@ def converter_arguments(converter: Any) -> dict[str, Any]:
     }
 
 
-def layout(
-    config: Any,
-    hop_bars: int | None = None,
-    unmapped_pitches: str = "drop",
-    all_notes: bool = False,
-) -> Layout:
+def drum_map_of(config: Any) -> DrumMap | None:
+    """Return the drum map that `get_config` was given for a Config; None for the config's own."""
+    return getattr(config.data_converter, "drum_map", None)
+
+
+def layout(config: Any, **options: Any) -> Layout:
     """Return the Layout of a configuration.
 
     Args:
       config: A key of `CONFIG_MAP`, or a Config.
-      hop_bars: Bars from the start of one window to the next; by default the converter's hop, or
-        a whole window.
-      unmapped_pitches: See `Layout`.
-      all_notes: See `Layout`.
+      options: See `groovae.config.layout.adapt_layout`.
 
     Raises:
-      UsageError: no such config, or `hop_bars` is less than 1.
+      UsageError: no such config, or an option is out of range.
     """
-    if hop_bars is not None and hop_bars < 1:
-        raise UsageError(f"hop_bars must be 1 or more, got {hop_bars}")
-    converter = (get_config(config) if isinstance(config, str) else config).data_converter
+    if isinstance(config, str):
+        return layout_of(config, **options)
+    converter = config.data_converter
     arguments = converter_arguments(converter)
-    hop_size = arguments["hop_size"] or converter._steps_per_bar * converter._split_bars
-    return Layout(
-        hop_steps=hop_bars * converter._steps_per_bar if hop_bars else hop_size,
+    layout = Layout(
+        hop_steps=arguments["hop_size"] or converter._steps_per_bar * converter._split_bars,
         pitch_classes=tuple(tuple(pitches) for pitches in arguments["pitch_classes"]),
         add_instruments=tuple(arguments["add_instruments"] or ()),
-        unmapped_pitches=unmapped_pitches,
-        all_notes=all_notes,
+        meter=_meter_of(converter),
         **{name: arguments[name] for name in LAYOUT_ARGUMENTS},
     )
+    return adapt_layout(layout, **options)
 
 
 def save_config(train_dir: Path, contents: dict[str, Any], **more: Any) -> None:
@@ -181,16 +191,25 @@ def read_config(train_dir: Path) -> dict[str, Any] | None:
     try:
         saved = json.loads(path.read_text("utf-8"))
         name, *parts = (saved[key] for key in ("config", "hparams", "data_converter"))
+        parse_meter(saved.setdefault("meter", "4/4"))  # older versions train on 4/4 only
+        if saved.setdefault("drum_map", None) is not None:
+            check_drum_map(saved["drum_map"])
         if name not in CONFIG_MAP or not all(isinstance(part, dict) for part in parts):
             raise ValueError(f"unknown config {name}")
         return saved
     except (FileNotFoundError, NotADirectoryError):
         return None
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise GroovaeError(
             f"cannot read {path} ({type(error).__name__}: {error}); "
             "remove it and give --config and --hparams instead"
         ) from error
+
+
+def saved_options(saved: dict[str, Any]) -> dict[str, Any]:
+    """Return meter and drum map of a `config.json` as arguments of `get_config`."""
+    drum_map = saved["drum_map"] and check_drum_map(saved["drum_map"])
+    return {"meter": saved["meter"], "drum_map": drum_map}
 
 
 def resolve_config(
@@ -218,7 +237,7 @@ def resolve_config(
         name = name or known or default
         return name, get_config(name, hparams)
     name = name or saved["config"]
-    config = get_config(name)
+    config = get_config(name, **saved_options(saved))
     try:
         for key, value in saved["hparams"].items():
             if key in config.hparams:
@@ -229,6 +248,31 @@ def resolve_config(
     asked = _merge_hparams(config, hparams)
     check_same_model(saved, config_json(name, asked), str(train_dir))
     return name, asked
+
+
+def _with_converter(config: Any, meter: str | None, drum_map: DrumMap | None) -> Any:
+    """Return a config whose converter has another meter or drum map, and windows of its length.
+
+    GrooveConverter knows neither 6/8 from 3/4 nor where its pitches are from, so that the new one
+    has both as attributes.
+    """
+    old, arguments = config.data_converter, converter_arguments(config.data_converter)
+    drum_map = drum_map or drum_map_of(config)
+    if drum_map:
+        arguments |= {"pitch_classes": drum_map, "inference_pitch_classes": drum_map}
+    adapted = adapt_layout(layout(config), meter=meter)
+    arguments["quarters_per_bar"] = adapted.quarters_per_bar
+    if arguments["hop_size"]:
+        arguments["hop_size"] = adapted.hop_steps
+    converter = type(old)(**arguments)
+    converter.meter, converter.drum_map = adapted.meter, drum_map
+    config.hparams.set_hparam("max_seq_len", adapted.window_steps)
+    return update_config(config, {"data_converter": converter})
+
+
+def _meter_of(converter: Any) -> tuple[int, int]:
+    quarters = converter._steps_per_bar // converter._steps_per_quarter
+    return getattr(converter, "meter", (quarters, 4))
 
 
 def _merge_hparams(config: Any, hparams: str | Sequence[str]) -> Any:

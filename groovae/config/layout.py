@@ -4,7 +4,20 @@ import dataclasses
 import functools
 from typing import Any
 
-from groovae.music.drums import NEAREST, classes
+from groovae.errors import UsageError
+from groovae.music.drums import (
+    CLOSED_HIHAT,
+    DRUM_MAPS,
+    KICK,
+    LOW_TOM,
+    NEAREST,
+    DrumMap,
+    classes,
+)
+
+# Drums of General MIDI that Roland's e-drums do not send. Magenta raises a KeyError for them.
+GM_KIT = {35: KICK, 41: LOW_TOM}
+TEMPO_CHANGES = ("skip", "follow")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -28,11 +41,14 @@ class Layout:
       unmapped_pitches: What to do with drum notes of a pitch without a class: `drop` them, move
         them to the `nearest` class (see groovae/music/drums.py), or raise an `error`.
       all_notes: Use notes of all tracks as drums, not only notes flagged is_drum.
+      tempo_changes: What to do with sequences whose tempo changes: `skip` them, as Magenta does, or
+        `follow` the tempo map, which cuts windows in beats.
+      meter: Numerator and denominator of the sequences to use, and of generated grooves.
     """
 
     split_bars: int
     hop_steps: int
-    pitch_classes: tuple[tuple[int, ...], ...]
+    pitch_classes: tuple[tuple[int, ...], ...] = DRUM_MAPS["roland"]
     steps_per_quarter: int = 4
     quarters_per_bar: int = 4
     humanize: bool = False
@@ -43,6 +59,8 @@ class Layout:
     max_note_dropout_probability: float | None = None
     unmapped_pitches: str = "drop"
     all_notes: bool = False
+    tempo_changes: str = "skip"
+    meter: tuple[int, int] = (4, 4)
 
     @property
     def steps_per_bar(self) -> int:
@@ -68,7 +86,7 @@ class Layout:
     @functools.cached_property
     def class_of(self) -> dict[int, int]:
         """Drum class by pitch."""
-        return classes(self.pitch_classes)
+        return (GM_KIT if self.num_drums > LOW_TOM else {}) | classes(self.pitch_classes)
 
     @functools.cached_property
     def nearest_class_of(self) -> dict[int, int]:
@@ -88,10 +106,112 @@ class Layout:
             "hop_bars": self.hop_steps / self.steps_per_bar,
             "unmapped_pitches": self.unmapped_pitches,
             "all_notes": self.all_notes,
+            "tempo_changes": self.tempo_changes,
+            "meter": format_meter(self.meter),
         }
 
     def grid_options(self) -> dict[str, Any]:
         """Return the options that outputs depend on; the others change only inputs and controls."""
         names = [*("split_bars", "hop_steps", "steps_per_quarter", "quarters_per_bar")]
-        names += ["pitch_classes", "unmapped_pitches", "all_notes"]
+        names += ["pitch_classes", "unmapped_pitches", "all_notes", "tempo_changes", "meter"]
         return {name: getattr(self, name) for name in names}
+
+
+# The layouts of Magenta's GrooVAE configs, as plain values that need no TensorFlow.
+LAYOUTS = {
+    "groovae_4bar": Layout(4, 64),
+    "groovae_2bar_humanize": Layout(2, 32, humanize=True),
+    "groovae_2bar_tap_fixed_velocity": Layout(2, 32, tapify=True, fixed_velocities=True),
+    "groovae_2bar_tap_fixed_velocity_note_dropout": Layout(
+        2, 32, tapify=True, fixed_velocities=True, max_note_dropout_probability=0.8
+    ),
+    "groovae_2bar_add_closed_hh": Layout(2, 32, add_instruments=(CLOSED_HIHAT,)),
+    "groovae_2bar_hits_control_tfds": Layout(2, 32, hits_as_controls=True),
+}
+
+
+def layout_of(config: str, **options: Any) -> Layout:
+    """Return the layout of a GrooVAE config by its name, with the options of `adapt_layout`.
+
+    Raises:
+      UsageError: no such config, or an option is not valid.
+    """
+    if config not in LAYOUTS:
+        raise UsageError(f"no config is called {config!r}; there are {', '.join(sorted(LAYOUTS))}")
+    return adapt_layout(LAYOUTS[config], **options)
+
+
+def adapt_layout(
+    layout: Layout,
+    hop_bars: int | None = None,
+    unmapped_pitches: str = "drop",
+    all_notes: bool = False,
+    tempo_changes: str = "skip",
+    drum_map: DrumMap | None = None,
+    meter: str | None = None,
+) -> Layout:
+    """Return a layout with the options of a user.
+
+    Args:
+      layout: That of a config.
+      hop_bars: Bars from the start of one window to the next; by default the config's hop.
+      unmapped_pitches: See `Layout`; likewise `all_notes` and `tempo_changes`.
+      drum_map: The pitches of each class, by default those of the config.
+      meter: Such as `3/4`; by default that of the config.
+
+    Raises:
+      UsageError: an option is out of range.
+    """
+    if hop_bars is not None and hop_bars < 1:
+        raise UsageError(f"hop_bars must be 1 or more, got {hop_bars}")
+    if tempo_changes not in TEMPO_CHANGES:
+        raise UsageError(f"tempo_changes must be skip or follow, got {tempo_changes!r}")
+    if meter:
+        layout = _with_meter(layout, parse_meter(meter))
+    return dataclasses.replace(
+        layout,
+        hop_steps=hop_bars * layout.steps_per_bar if hop_bars else layout.hop_steps,
+        pitch_classes=drum_map or layout.pitch_classes,
+        unmapped_pitches=unmapped_pitches,
+        all_notes=all_notes,
+        tempo_changes=tempo_changes,
+    )
+
+
+def parse_meter(text: str) -> tuple[int, int]:
+    """Parse a meter to train on, such as 3/4 or 6/8.
+
+    >>> parse_meter("6/8")
+    (6, 8)
+
+    Raises:
+      UsageError: it is not a meter, or its bars are not 1 to 16 whole quarter notes.
+    """
+    numerator, _, denominator = text.partition("/")
+    if numerator.isdecimal() and denominator in ("1", "2", "4", "8", "16"):
+        meter = int(numerator), int(denominator)
+        if 0 < 4 * meter[0] <= 16 * meter[1] and not 4 * meter[0] % meter[1]:
+            return meter
+    raise UsageError(
+        f"meter must be such as 3/4, 6/8 or 5/4, with bars of 1 to 16 whole quarters, got {text}"
+    )
+
+
+def format_meter(meter: tuple[int, int]) -> str:
+    """Return a meter as text.
+
+    >>> format_meter((6, 8))
+    '6/8'
+    """
+    return f"{meter[0]}/{meter[1]}"
+
+
+def _with_meter(layout: Layout, meter: tuple[int, int]) -> Layout:
+    quarters = 4 * meter[0] // meter[1]
+    hop_bars = layout.hop_steps // layout.steps_per_bar
+    return dataclasses.replace(
+        layout,
+        meter=meter,
+        quarters_per_bar=quarters,
+        hop_steps=hop_bars * layout.steps_per_quarter * quarters,
+    )

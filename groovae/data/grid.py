@@ -14,14 +14,15 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from groovae.config.layout import Layout
+from groovae.config.layout import Layout, format_meter
 from groovae.data.window_report import WindowReport
 from groovae.errors import GroovaeError
 from groovae.music.drums import pitch_name
-from groovae.music.tempo import DEFAULT_QPM, meter_of, tempo_of
+from groovae.music.tempo import DEFAULT_QPM, tempo_of
+from groovae.music.timeline import MAX_STEPS, Timeline
 
-MAX_STEPS = 1_000_000  # 35 hours of 16ths at 120 qpm, and an array of 0.2 GB
 NO_CLASS, NO_DRUM = -1, -2
+IMPOSSIBLE = "with an impossible tempo or time"
 
 
 class Grid(NamedTuple):
@@ -30,12 +31,14 @@ class Grid(NamedTuple):
     Attributes:
       outputs: float32 [steps, depth].
       starts: The first step of each window.
-      tempo_qpm: The tempo, in quarter notes per minute.
+      tempo_qpm: The first tempo, in quarter notes per minute.
+      tempos: (quarter, qpm) of each tempo, if it changes.
     """
 
     outputs: np.ndarray
     starts: range
     tempo_qpm: float
+    tempos: tuple[tuple[float, float], ...] = ()
 
 
 class Segments(NamedTuple):
@@ -43,19 +46,23 @@ class Segments(NamedTuple):
 
     Attributes:
       outputs: float32 [n, window_steps, depth]; the last window is padded with silence.
-      bars: Number of bars before padding.
-      tempo_qpm: The tempo, in quarter notes per minute.
+      mask: bool [n, window_steps]: which steps belong to the sequence and are not padding.
+      bars: Number of bars of the model, before padding.
+      tempo_qpm: The first tempo, in quarter notes per minute.
       step_seconds: Duration of a step.
-      meter: Numerator and denominator: 4/4, or an equal meter such as 2/2.
-      cells: For each note of the sequence step * drums + drum, or NO_CLASS, or NO_DRUM.
+      sequence: The sequence at its first tempo in bars of the model; see `Timeline.flatten`.
+      cells: For each of its notes step * drums + drum, or NO_CLASS, or NO_DRUM.
+      timeline: Restores the tempo map and the bars of the original.
     """
 
     outputs: np.ndarray
+    mask: np.ndarray
     bars: int
     tempo_qpm: float
     step_seconds: float
-    meter: tuple[int, int]
+    sequence: Any
     cells: np.ndarray
+    timeline: Timeline
 
 
 def count_windows(sequence: Any, layout: Layout) -> WindowReport:
@@ -77,8 +84,13 @@ def to_grid(sequence: Any, layout: Layout, report: WindowReport) -> Grid:
       GroovaeError: a drum note has no class and `unmapped_pitches` is `error`.
     """
     report.sequences += 1
+    tempos: tuple[tuple[float, float], ...] = ()
+    reason = ""
+    if layout.tempo_changes == "follow":
+        sequence, tempos, reason = _follow(sequence, layout)
     notes = _drum_notes(sequence, layout, report)
-    tempo_qpm, reason = _tempo(sequence, notes, layout)
+    tempo_qpm, no_grid = _tempo(sequence, notes, layout)
+    reason = reason or no_grid
     if not reason:
         steps = _steps_of(notes.starts, layout, tempo_qpm)
         bars = int(steps.max()) // layout.steps_per_bar + 1
@@ -88,46 +100,55 @@ def to_grid(sequence: Any, layout: Layout, report: WindowReport) -> Grid:
             _count_bars(report, bars, starts, layout)
             report.crowded += len(steps) - len(kept)
             outputs = _fill(steps, notes, kept, bars, layout, tempo_qpm)
-            return Grid(outputs, starts, tempo_qpm)
+            return Grid(outputs, starts, tempo_qpm, tempos)
         reason = f"shorter than {layout.split_bars} bars"
     report.unused[reason] += 1
     return Grid(np.zeros((0, layout.depth), np.float32), range(0), tempo_qpm)
 
 
 def to_segments(sequence: Any, layout: Layout, report: WindowReport) -> Segments:
-    """Cut all of a sequence into windows at its bar lines.
+    """Cut all of a sequence into windows at its bar lines, whatever its tempo map and meters.
 
     The first bar starts at time 0. The last bar is that of the last hit or, if later, the bar that
-    ends nearest to `total_time`, since a loop may end with rests.
+    ends nearest to `total_time`, since a loop may end with rests. See music/timeline.py for bars
+    that are not those of the model.
 
     Raises:
       GroovaeError: the sequence cannot be cut into bars; the message is a reason of
         `WindowReport.unused`.
     """
-    notes = _drum_notes(sequence, layout, report)
-    tempo_qpm, reason = _tempo(sequence, notes, layout)
+    if not _has_valid_times(sequence):
+        raise GroovaeError(IMPOSSIBLE)
+    timeline = Timeline(sequence, layout.steps_per_bar)
+    flat = timeline.flatten(sequence)
+    notes = _drum_notes(flat, layout, report)
+    tempo_qpm, reason = _tempo(flat, notes, layout)
+    bars = timeline.model_bars
+    if bars * layout.steps_per_bar > MAX_STEPS:
+        reason = f"longer than {MAX_STEPS:,} steps"
     if reason:
         raise GroovaeError(reason)
-    step_seconds = 60.0 / tempo_qpm / layout.steps_per_quarter
-    steps = _steps_of(notes.starts, layout, tempo_qpm)
-    length = round(sequence.total_time / step_seconds / layout.steps_per_bar)
-    bars = max(int(steps.max()) // layout.steps_per_bar + 1, length)
-    if bars * layout.steps_per_bar > MAX_STEPS:
-        raise GroovaeError(f"longer than {MAX_STEPS:,} steps")
     num_windows = -(-bars // layout.split_bars)
+    mask = np.zeros(num_windows * layout.window_steps, bool)
+    mask[: bars * layout.steps_per_bar] = timeline.mask()
+    steps = _steps_of(notes.starts, layout, tempo_qpm)
+    steps[~mask[np.minimum(steps, len(mask) - 1)]] -= 1  # the last 32nd of a bar before padding
+    steps = np.minimum(steps, bars * layout.steps_per_bar - 1)
     kept = _loudest(steps, notes, layout)
     report.crowded += len(steps) - len(kept)
     outputs = _fill(steps, notes, kept, num_windows * layout.split_bars, layout, tempo_qpm)
-    is_drum = [layout.all_notes or note.is_drum for note in sequence.notes]
+    is_drum = [layout.all_notes or note.is_drum for note in flat.notes]
     cells = np.where(is_drum, NO_CLASS, NO_DRUM)
     cells[notes.indices] = steps * layout.num_drums + notes.drums
     return Segments(
         outputs.reshape(num_windows, layout.window_steps, layout.depth),
+        mask.reshape(num_windows, layout.window_steps),
         bars,
         tempo_qpm,
-        step_seconds,
-        meter_of(sequence),
+        60.0 / tempo_qpm / layout.steps_per_quarter,
+        flat,
         cells,
+        timeline,
     )
 
 
@@ -196,22 +217,49 @@ def _tempo(sequence: Any, notes: _Notes, layout: Layout) -> tuple[float, str]:
     times = [event.time for event in sequence.control_changes]
     times += [event.time for event in sequence.text_annotations]
     all_times = np.concatenate([notes.starts, notes.ends, times])
-    # note_seq divides by the tempo and rounds the times. An unset tempo is 0.
-    has_tempo = all(0 < tempo.qpm < math.inf for tempo in tempos)
-    if not (has_tempo and np.isfinite(np.append(all_times, sequence.total_time)).all()):
-        return tempo_qpm, "with an impossible tempo or time"
+    all_are_finite = np.isfinite(np.append(all_times, sequence.total_time)).all()
+    if not (_has_valid_tempos(sequence) and all_are_finite):
+        return tempo_qpm, IMPOSSIBLE
     if _changes(signatures, lambda meter: (meter.numerator, meter.denominator), (4, 4)):
         return tempo_qpm, "with meter changes"
     if _changes(tempos, lambda tempo: tempo.qpm, DEFAULT_QPM):
         return tempo_qpm, "with tempo changes"
     if not _is_in_meter(signatures, layout):
-        return tempo_qpm, f"not in {layout.quarters_per_bar}/4"
+        return tempo_qpm, _not_in_meter(layout)
     steps_per_second = layout.steps_per_quarter * tempo_qpm / 60.0
     if all_times.min() * steps_per_second + 0.5 <= -1:
         return tempo_qpm, "with notes at negative times"
     if notes.starts.max() * steps_per_second >= MAX_STEPS:
         return tempo_qpm, f"longer than {MAX_STEPS:,} steps"
     return tempo_qpm, ""
+
+
+def _has_valid_tempos(sequence: Any) -> bool:
+    """Return whether all tempos are positive and finite; an unset tempo is 0."""
+    return all(0 < tempo.qpm < math.inf and math.isfinite(tempo.time) for tempo in sequence.tempos)
+
+
+def _has_valid_times(sequence: Any) -> bool:
+    """Return whether a sequence has a timeline: valid tempos and finite times."""
+    times = [time for note in sequence.notes for time in (note.start_time, note.end_time)]
+    is_finite = bool(np.isfinite([*times, sequence.total_time]).all())
+    return is_finite and _has_valid_tempos(sequence)
+
+
+def _follow(sequence: Any, layout: Layout) -> tuple[Any, tuple[tuple[float, float], ...], str]:
+    """Return the sequence at one tempo, its tempos, and why it gives no window, or ""."""
+    if not _has_valid_times(sequence):
+        return sequence, (), IMPOSSIBLE
+    try:
+        timeline = Timeline(sequence, layout.steps_per_bar)
+    except GroovaeError as error:
+        return sequence, (), str(error)
+    if not timeline.has_model_bars:
+        is_one_meter = len(timeline.meters) == 1
+        return sequence, (), _not_in_meter(layout) if is_one_meter else "with meter changes"
+    tempo_map = timeline.tempo_map
+    tempos = zip(tempo_map.quarters.tolist(), tempo_map.tempos_qpm.tolist(), strict=True)
+    return timeline.flatten(sequence), () if tempo_map.is_constant else tuple(tempos), ""
 
 
 def _changes(marks: Any, value: Any, default: Any) -> bool:
@@ -222,6 +270,10 @@ def _changes(marks: Any, value: Any, default: Any) -> bool:
     if ordered[0].time != 0 and value(ordered[0]) != default:
         return True
     return any(value(mark) != value(marks[0]) for mark in ordered[1:])
+
+
+def _not_in_meter(layout: Layout) -> str:
+    return f"not in {format_meter(layout.meter)}"
 
 
 def _is_in_meter(signatures: Any, layout: Layout) -> bool:
@@ -259,6 +311,7 @@ def _fill(
     """Return float32 [steps, depth], computed in float64 in Magenta's order of operations."""
     step_seconds = 60.0 / tempo_qpm / layout.steps_per_quarter
     offsets = (step_seconds * steps[kept] - notes.starts[kept]) / step_seconds * 2
+    offsets = np.clip(offsets, -1, 1)  # beyond it only hits on the last 32nd; see to_segments
     outputs = np.zeros((bars * layout.steps_per_bar, 3, layout.num_drums), np.float32)
     step, drum = steps[kept], notes.drums[kept]
     outputs[step, 0, drum] = 1

@@ -6,6 +6,7 @@ with several names, by symbolic or hard links, is listed under the first real na
 
 import collections
 import dataclasses
+import hashlib
 import os
 from collections.abc import Iterable, Iterator
 
@@ -13,6 +14,11 @@ from groovae.errors import GroovaeError
 
 # The suffixes that Magenta knows, in any case.
 KINDS = {".mid": "MIDI", ".midi": "MIDI", ".xml": "MusicXML", ".mxl": "MusicXML", ".abc": "ABC"}
+
+
+# Files with the metadata of others, which macOS writes on foreign disks.
+APPLE_DOUBLE = "._"
+MAX_NAME_BYTES = 200  # file systems allow 255; temporary files have longer names
 
 
 @dataclasses.dataclass
@@ -45,7 +51,9 @@ def find_music(root: str) -> Contents:
         )
     contents = Contents()
     for path in _walk(root, contents):
-        if suffix_of(path):
+        if os.path.basename(path).startswith(APPLE_DOUBLE):
+            contents.other_files[f"{APPLE_DOUBLE}* of macOS"] += 1
+        elif suffix_of(path):
             contents.files.append(os.path.relpath(path, root))
         else:
             suffix = os.path.splitext(path)[1].lower()
@@ -88,6 +96,20 @@ def suffix_of(file: str) -> str | None:
 def printable(file: str) -> str:
     """Return a file name as valid UTF-8, with other bytes escaped."""
     return os.fsencode(file).decode("utf-8", "backslashreplace")
+
+
+def shorten(name: str) -> str:
+    """Return the stem of a file name in at most MAX_NAME_BYTES, with a checksum if it is cut.
+
+    >>> shorten("take"), len(shorten("x" * 300))
+    ('take', 200)
+    """
+    data = os.fsencode(name)
+    if len(data) <= MAX_NAME_BYTES:
+        return name
+    end = f"-{hashlib.sha1(data).hexdigest()[:8]}"
+    kept = data[: MAX_NAME_BYTES - len(end)]
+    return kept.decode("utf-8", "ignore") + end
 
 
 def _identity(path: str) -> tuple[int, int]:

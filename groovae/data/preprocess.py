@@ -2,7 +2,8 @@
 
     groovae preprocess ../groove data_dir/music.tfrecord
 
-Each record equals that of Magenta's `convert_directory(DIR, OUT, recursive=True)` byte for byte.
+Each record equals that of Magenta's `convert_directory(DIR, OUT, recursive=True)` byte for byte,
+unless `MidiOptions.reader` is `complete`.
 Unlike there, records are in sorted path order for any number of workers; a file that is damaged,
 too large, or crashes its worker is skipped and reported; each real file is read once; and outputs
 are replaced together, when all of them are complete.
@@ -18,13 +19,13 @@ from pathlib import Path
 from typing import Any
 
 from groovae.config.layout import Layout
-from groovae.data.conversion import Converted, Limits, convert_file
+from groovae.data.conversion import Converted, Limits, MidiOptions, convert_file
 from groovae.data.music_files import deduplicate, find_music, printable, suffix_of
+from groovae.data.tfrecord import write_record
 from groovae.data.window_report import WindowReport
 from groovae.errors import GroovaeError, UsageError
 from groovae.system.atomic_files import atomic_write_all, json_text
 from groovae.system.workers import TIMEOUT_SECONDS, Lost, available_cores, ordered_map
-from groovae.upstream import tf
 
 SPLITS = ("train", "validation", "test")
 MAX_SHARDS = 256
@@ -45,6 +46,7 @@ class PreprocessOptions:
       timeout_seconds: CPU time limit of a file.
       layout: How windows are cut, to count them; None counts none.
       config: Name of the layout's config.
+      midi: How to read MIDI.
     """
 
     workers: int | None = None
@@ -54,6 +56,7 @@ class PreprocessOptions:
     timeout_seconds: float = TIMEOUT_SECONDS
     layout: Layout | None = None
     config: str | None = None
+    midi: MidiOptions = dataclasses.field(default_factory=MidiOptions)
 
     def __post_init__(self) -> None:
         if self.workers is not None and self.workers < 1:
@@ -81,6 +84,9 @@ class ConversionReport:
       records: Number of records; an ABC file may hold several tunes.
       skipped: File, reason and detail of each music file, or ABC tune, without a record.
       warnings: Number of files by warning of the parsers.
+      midi_reader: `magenta` or `complete`.
+      complete_keeps: For each file, what `complete` would keep and `magenta` loses; see
+        `Converted.complete_keeps`.
       windows: Window counts of the records, if a layout was given.
       windows_of: The config and layout that the windows are cut by.
     """
@@ -97,6 +103,8 @@ class ConversionReport:
     records: int = 0
     skipped: list[dict[str, str]] = dataclasses.field(default_factory=list)
     warnings: collections.Counter[str] = dataclasses.field(default_factory=collections.Counter)
+    midi_reader: str = "magenta"
+    complete_keeps: dict[str, dict[str, int]] = dataclasses.field(default_factory=dict)
     windows: WindowReport | None = None
     windows_of: dict[str, Any] = dataclasses.field(default_factory=dict)
 
@@ -110,6 +118,8 @@ class ConversionReport:
         for reason, detail in converted.skipped:
             self.skip(file, reason, detail)
         self.warnings.update(converted.warnings)
+        if converted.complete_keeps:
+            self.complete_keeps[printable(file)] = converted.complete_keeps
         self.converted += bool(converted.records)
         self.records += len(converted.records)
         if self.windows:
@@ -217,6 +227,7 @@ class _Output:
         self._shard = -1
         self._writer: Any = None
         self.report.outputs = [printable(shard) for shard in self._shards]
+        self.report.midi_reader = options.midi.reader
         if options.layout:
             self.report.windows = WindowReport()
             layout = options.layout.report_fields()
@@ -233,9 +244,9 @@ class _Output:
             self._shard = shard
         with self._named_errors():
             if not self._writer:
-                self._writer = tf.io.TFRecordWriter(os.fsencode(self.temporaries[shard]))
+                self._writer = open(self.temporaries[shard], "wb")  # noqa: SIM115
             for record in converted.records:
-                self._writer.write(record)
+                write_record(self._writer, record)
         self.report.add(file, converted)
 
     def close(self) -> None:
@@ -248,9 +259,9 @@ class _Output:
     def _named_errors(self) -> Iterator[None]:
         try:
             yield
-        except tf.errors.OpError as error:
+        except OSError as error:
             path = self.report.outputs[self._shard]
-            raise GroovaeError(f"cannot write {path}: {error.message}") from error
+            raise GroovaeError(f"cannot write {path}: {error.strerror or error}") from error
 
 
 def _write_records(
@@ -259,7 +270,9 @@ def _write_records(
     jobs = sorted(
         ((file, output) for output in outputs for file in output.files), key=lambda job: job[0]
     )
-    work = functools.partial(convert_file, root, limits=options.limits, layout=options.layout)
+    work = functools.partial(
+        convert_file, root, limits=options.limits, layout=options.layout, midi=options.midi
+    )
     results = ordered_map(
         work,
         (file for file, _ in jobs),

@@ -2,7 +2,7 @@
 
 The files hold serialized NoteSequences, as `groovae preprocess` writes them, or examples with MIDI
 files, as a TensorFlow Datasets (TFDS) set such as `groove/4bar-midionly`. They may be local or at
-any address that TensorFlow opens (gs://...).
+any address that TensorFlow opens (gs://...); only these and TFDS sets need TensorFlow.
 """
 
 import contextlib
@@ -18,12 +18,13 @@ from typing import Any
 
 from google.protobuf.message import DecodeError
 
+from groovae.data import tfrecord
 from groovae.errors import GroovaeError, UsageError, first_line
-from groovae.music.midi_reader import BrokenMidi, TooMuch, read_midi
+from groovae.music.midi_magenta import read_magenta
+from groovae.music.midi_reader import BrokenMidi
 from groovae.music.note_sequence import NoteSequence
 from groovae.system.atomic_files import finish_interrupted
 from groovae.system.workers import Lost, available_cores, ordered_map
-from groovae.upstream import read_records, tf, tfds
 
 CHUNK_RECORDS = 64
 CHUNK_BYTES = 1 << 20
@@ -83,10 +84,11 @@ class Examples:
         """Return the SHA-256 of all files, each preceded by its length."""
         digest = hashlib.sha256()
         for file in self.files:
-            with _named_errors(file), tf.gfile.GFile(file, "rb") as opened:
-                digest.update(tf.gfile.Stat(file).length.to_bytes(8, "big"))
-                while data := opened.read(READ_BYTES):
-                    digest.update(data)
+            with _named_errors(file):
+                size, parts = _storage(file).read(file)
+                digest.update(size.to_bytes(8, "big"))
+                for part in parts:
+                    digest.update(part)
         return digest.hexdigest()
 
     def _chunks(self) -> Iterator["_Chunk"]:
@@ -119,14 +121,15 @@ def find(examples_path: str | os.PathLike[str]) -> Examples:
     """
     path = os.path.expanduser(examples_path)
     _finish_interrupted(path)
+    storage = _storage(path)
     with _named_errors(path):
         # As a glob, the name `take[1].tfrecord` would not match itself.
-        if tf.gfile.Exists(path):
+        if storage.exists(path):
             return Examples(path, (path,), _parse_note_sequence)
         files = [
             file
-            for file in sorted(tf.gfile.Glob(path))
-            if not NOT_RECORDS.fullmatch(os.path.basename(file)) and not tf.gfile.IsDirectory(file)
+            for file in sorted(storage.find(path))
+            if not NOT_RECORDS.fullmatch(os.path.basename(file)) and not storage.is_folder(file)
         ]
         if not files:
             raise GroovaeError(f"{path}: no such file; {_hint(path)}")
@@ -146,6 +149,8 @@ def from_tfds(name: str, data_dir: str | None = None, split: str = "train") -> E
       UsageError: TFDS has no such set, or the set has no such split or no MIDI.
       GroovaeError: the set cannot be downloaded.
     """
+    from groovae.upstream import tfds
+
     if data_dir is not None:
         data_dir = os.path.expanduser(data_dir)
     try:
@@ -174,7 +179,7 @@ def _finish_interrupted(path: str) -> None:
 
 
 def _hint(path: str) -> str:
-    shards = sorted(tf.gfile.Glob(f"{glob.escape(path)}-?????-of-?????"))
+    shards = sorted(_storage(path).find(f"{glob.escape(path)}-?????-of-?????"))
     if shards:
         return f"there are shards of it: use '{path}-*'"
     return f"make it with `groovae preprocess DIR {path}`"
@@ -198,10 +203,10 @@ def _check_shards(path: str, files: list[str]) -> None:
 def _records(file: str) -> Iterator[bytes]:
     count = 0
     try:
-        for record in read_records(file):
+        for record in _storage(file).read_records(file):
             yield record
             count += 1
-    except tf.errors.OpError as error:
+    except (tfrecord.DamagedRecords, OSError) as error:
         raise _damaged(file, count, error) from error
 
 
@@ -231,20 +236,46 @@ def _parse_note_sequence(record: bytes) -> Any:
 
 def _parse_tfds_example(name: str, record: bytes) -> Any:
     """Read a tf.train.Example with a MIDI file as Magenta does."""
+    from groovae.upstream import tf
+
     feature = tf.train.Example.FromString(record).features.feature
     try:
-        sequence = read_midi(feature["midi"].bytes_list.value[0])
-    except (IndexError, TooMuch, BrokenMidi) as error:
+        sequence = read_magenta(feature["midi"].bytes_list.value[0])
+    except (IndexError, BrokenMidi) as error:
         raise DecodeError(f"a record without a MIDI file: {first_line(error)}") from error
     ids = feature["id"].bytes_list.value
     sequence.id = f"/tfds/{name}/{ids[0].decode('utf-8', 'replace')}" if ids else f"/tfds/{name}"
     return sequence
 
 
+class _LocalFiles:
+    """Files on this machine, with the functions of remote_files.py."""
+
+    exists = staticmethod(os.path.exists)
+    find = staticmethod(glob.glob)
+    is_folder = staticmethod(os.path.isdir)
+    read_records = staticmethod(tfrecord.read_records)
+
+    @staticmethod
+    def read(path: str) -> tuple[int, Iterator[bytes]]:
+        """Return the size of a file, and its bytes in parts."""
+        file = open(path, "rb")  # noqa: SIM115
+        return os.fstat(file.fileno()).st_size, iter(lambda: file.read(READ_BYTES), b"")
+
+
+def _storage(path: str) -> Any:
+    """Return the functions that read a path."""
+    if "://" not in path:
+        return _LocalFiles
+    from groovae.data import remote_files
+
+    return remote_files
+
+
 @contextlib.contextmanager
 def _named_errors(file: str) -> Iterator[None]:
-    """Convert TensorFlow's errors to a GroovaeError that names the file."""
+    """Convert an OSError to a GroovaeError that names the file."""
     try:
         yield
-    except tf.errors.OpError as error:
-        raise GroovaeError(f"cannot read {file}: {first_line(error)}") from error
+    except OSError as error:
+        raise GroovaeError(f"cannot read {file}: {error.strerror or first_line(error)}") from error

@@ -6,11 +6,16 @@ from pathlib import Path
 from typing import Any
 
 from groovae.config import config_map
+from groovae.config.layout import Layout
 from groovae.data import records, window_cache
 from groovae.data.window_cache import CachedWindows
 from groovae.data.window_report import WindowReport
 from groovae.errors import GroovaeError
+from groovae.music.drums import read_drum_map
 from groovae.system.log import Log
+
+# How a model's training cut its windows, in its config.json beside meter and drum map.
+TRAINED_WINDOWS = ("hop_bars", "unmapped_pitches", "all_notes", "tempo_changes")
 
 
 def check_not_empty(name: str, report: WindowReport) -> None:
@@ -31,6 +36,9 @@ class DataSource:
       hop_bars: See `config_map.layout`; likewise the following.
       unmapped_pitches: What to do with drum notes without a class: `drop`, `nearest` or `error`.
       all_notes: Use notes of all tracks as drums, not only notes flagged is_drum.
+      tempo_changes: `skip` or `follow`.
+      drum_map: A drum map as of `drums.read_drum_map`; by default that of the config, which for
+        a checkpoint is the one it was trained with.
     """
 
     examples_path: str = "data_dir/music-validation.tfrecord"
@@ -40,6 +48,19 @@ class DataSource:
     hop_bars: int | None = None
     unmapped_pitches: str = "drop"
     all_notes: bool = False
+    tempo_changes: str = "skip"
+    drum_map: str | None = None
+
+    def layout(self, config: Any) -> Layout:
+        """Return how windows are cut for a key of `CONFIG_MAP`, or a Config."""
+        return config_map.layout(
+            config,
+            hop_bars=self.hop_bars,
+            unmapped_pitches=self.unmapped_pitches,
+            all_notes=self.all_notes,
+            tempo_changes=self.tempo_changes,
+            drum_map=read_drum_map(self.drum_map) if self.drum_map else None,
+        )
 
     def examples(self) -> records.Examples:
         """Find the records; raise a GroovaeError if there are none."""
@@ -67,9 +88,8 @@ class DataSource:
         Raises:
           GroovaeError: the records cannot be read, or there are no windows.
         """
-        layout = config_map.layout(config, self.hop_bars, self.unmapped_pitches, self.all_notes)
         examples = self.examples()
-        windows = window_cache.load(examples, layout, fallback_dir, log, keep)
+        windows = window_cache.load(examples, self.layout(config), fallback_dir, log, keep)
         log(windows.report.summary(examples.name))
         check(examples.name, windows.report)
         return windows

@@ -9,7 +9,7 @@ The file is a sequence of NumPy arrays as of `np.save`, of which `np.load` opens
 
     grids    float32 [rows, depth]: the steps of all used records
     records  for each record its first row, first window, tempo in qpm, and the end of its text
-    text     for each record, JSON: its id and file name
+    text     for each record, JSON: its id, file name, and tempos if they change
     about    JSON: the key, the version, and the WindowReport
 """
 
@@ -32,10 +32,11 @@ from groovae.data.records import Examples
 from groovae.data.window_report import WindowReport
 from groovae.data.windows import WindowSource
 from groovae.errors import GroovaeError
+from groovae.music.tempo import TempoMap
 from groovae.system.atomic_files import atomic_write
 from groovae.system.log import Log, no_log
 
-FORMAT = 1
+FORMAT = 2
 RECORD = np.dtype(
     [("first_row", "<i8"), ("first_window", "<i8"), ("tempo_qpm", "<f8"), ("text_end", "<i8")]
 )
@@ -90,10 +91,15 @@ class CachedWindows:
         number = int(self._record_of(np.array([index]))[0])
         record = self._records[number]
         text_start = self._records["text_end"][number - 1] if number else 0
-        name, filename = json.loads(self._text[text_start : record["text_end"]].tobytes())
+        name, filename, tempos = json.loads(self._text[text_start : record["text_end"]].tobytes())
         first_step = int(index - record["first_window"]) * self.layout.hop_steps
         first_bar = first_step // self.layout.steps_per_bar
-        return WindowSource(name, filename, first_bar, float(record["tempo_qpm"]))
+        tempo_qpm = float(record["tempo_qpm"])
+        if tempos:
+            tempo_qpm = TempoMap(*zip(*tempos, strict=True)).tempo_at(
+                first_bar * self.layout.quarters_per_bar
+            )
+        return WindowSource(name, filename, first_bar, tempo_qpm)
 
     def _record_of(self, indices: np.ndarray) -> np.ndarray:
         return np.searchsorted(self._records["first_window"], indices, side="right") - 1
@@ -220,7 +226,7 @@ def _write_grids(
         grid = to_grid(sequence, layout, report)
         used = grid.outputs[: grid.starts[-1] + layout.window_steps if grid.starts else 0]
         steps = np.flatnonzero(used.any(axis=1))  # silence is not sent between processes
-        source = json.dumps([sequence.id, sequence.filename])
+        source = json.dumps([sequence.id, sequence.filename, grid.tempos])
         return report, len(used), steps, used[steps], grid.tempo_qpm, source
 
     for report, length, steps, hits, tempo_qpm, source in examples.map(convert, workers):

@@ -79,11 +79,12 @@ class WindowReport:
         """Return the lines below each other, with a title before the first."""
         return f"{title}: " + "\n  ".join(self.lines())
 
-    def note_lines(self, see: str = "--unmapped_pitches") -> Iterable[str]:
-        """Yield one line for each way in which notes were lost; `see` names the flag to set."""
+    def note_lines(self, see: str = "--drum_map, --unmapped_pitches") -> Iterable[str]:
+        """Yield one line for each way in which notes were lost; `see` names the flags to set."""
         of = f"of {self.notes:,} notes"
         if self.not_drums:
-            yield f"{self.not_drums:,} {of} left out: not drums (--all_notes takes them for drums)"
+            advice = " (--all_notes uses them as drums)" if self.not_drums == self.notes else ""
+            yield f"{self.not_drums:,} {of} left out: not drums{advice}"
         if self.unmapped_pitches:
             yield (
                 f"{self.unmapped_pitches.total():,} {of} left out: no drum class holds pitch "

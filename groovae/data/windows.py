@@ -13,6 +13,7 @@ from groovae.config.layout import Layout
 from groovae.data.grid import to_grid
 from groovae.data.window_report import WindowReport
 from groovae.music.drums import OPEN_HIHAT
+from groovae.music.tempo import TempoMap
 
 
 class WindowSource(NamedTuple):
@@ -50,13 +51,20 @@ def to_windows(
     """
     grid = to_grid(sequence, layout, WindowReport() if report is None else report)
     inputs = to_inputs(grid.outputs, layout, rng)
+    tempo_map = (
+        TempoMap(*zip(*grid.tempos, strict=True))
+        if grid.tempos
+        else TempoMap([0], [grid.tempo_qpm])
+    )
+    bars = [start // layout.steps_per_bar for start in grid.starts]
+    tempos_qpm = [tempo_map.tempo_at(bar * layout.quarters_per_bar) for bar in bars]
     return SequenceWindows(
         _cut(inputs, grid.starts, layout),
         _cut(grid.outputs, grid.starts, layout),
         _cut(to_controls(grid.outputs, layout), grid.starts, layout),
         [
-            WindowSource(sequence.id, sequence.filename, bar, grid.tempo_qpm)
-            for bar in (start // layout.steps_per_bar for start in grid.starts)
+            WindowSource(sequence.id, sequence.filename, bar, tempo_qpm)
+            for bar, tempo_qpm in zip(bars, tempos_qpm, strict=True)
         ],
     )
 

@@ -23,7 +23,7 @@ BATCH_SIZE = 40  # the fixture `records` has 200 windows
 
 
 def load(records: Path, name: str = "groovae_4bar", **policy: int) -> CachedWindows:
-    return window_cache.load(find(records), config_map.layout(name, **policy), records.parent)  # type: ignore[arg-type]
+    return window_cache.load(find(records), config_map.layout(name, **policy), records.parent)
 
 
 def take(count: int, windows: CachedWindows, batch_size: int = BATCH_SIZE, seed: int = 1):

@@ -60,7 +60,7 @@ def test_number_of_workers_does_not_matter(tree: Path, tmp_path: Path) -> None:
 
 def test_file_of_killed_worker_is_skipped(tree: Path, tmp_path: Path) -> None:
     """Kill the only worker during a file that takes seconds."""
-    write_track(tree / "05 large.mid", b"\0\x99\x24\x40\0\x24\0" * 150_000)
+    write_track(tree / "05 large.mid", b"\0\x99\x24\x40\0\x24\0" * 700_000)
 
     def kill(done: int, _: int) -> None:
         if done == 6:
@@ -78,7 +78,7 @@ def test_file_of_killed_worker_is_skipped(tree: Path, tmp_path: Path) -> None:
 
 
 def test_file_over_time_limit_is_skipped(tree: Path, tmp_path: Path) -> None:
-    write_track(tree / "05 large.mid", b"\0\x99\x24\x40\0\x24\0" * 150_000)
+    write_track(tree / "05 large.mid", b"\0\x99\x24\x40\0\x24\0" * 700_000)
     report = convert_directory(
         tree, tmp_path / "out", options=PreprocessOptions(timeout_seconds=0.5)
     )
@@ -253,7 +253,7 @@ def too_many_tunes(path: Path) -> None:
         ("x.abc", too_large, "too large", "0.0 MB, over 0.01 MB"),
         ("x.mxl", zip_bomb, "too large", "0.3 MB unpacked, over 0.1 MB"),
         ("x.MXL", zip_bomb, "too large", "0.3 MB unpacked, over 0.1 MB"),
-        ("x.mid", too_many_ticks, "too long", "268,435,455 ticks, over 50,000,000 ticks"),
+        ("x.mid", too_many_ticks, "too long", "4,660 minutes, over 30 minutes"),
         ("x.mid", too_many_minutes, "too long", "36 minutes, over 30 minutes"),
         ("x.mid", too_many_notes, "too many notes", "51 notes, over 50 notes"),
         ("x.abc", too_many_tunes, "too many notes", "51 notes, over 50 notes"),
@@ -319,14 +319,14 @@ def test_report_counts_windows(tmp_path: Path) -> None:
     assert (expected.windows, expected.unused) == (14, {"shorter than 4 bars": 1})
 
 
-def test_report_counts_parser_warnings(tree: Path, tmp_path: Path) -> None:
+def test_report_counts_tempos_in_later_tracks(tree: Path, tmp_path: Path) -> None:
     track = b"MTrk\0\0\0\x0b\0\xff\x51\3\7\xa1\x20\0\xff\x2f\0"
+    first = track.replace(b"\7\xa1\x20", b"\6\xa1\x20")
     for name in ("x.mid", "y.mid"):
-        (tree / name).write_bytes(b"MThd\0\0\0\6\0\1\0\2\x01\xe0" + track * 2)
+        (tree / name).write_bytes(b"MThd\0\0\0\6\0\1\0\2\x01\xe0" + first + track)
     report = convert_directory(tree, tmp_path / "out", options=PreprocessOptions(workers=1))
-    ((text, count),) = report.warnings.items()
-    assert "change events found on non-zero tracks" in text
-    assert count == 2
+    lost = {"hits": 0, "tempo": 1, "meter": 0}
+    assert report.complete_keeps == {"x.mid": lost, "y.mid": lost}
 
 
 # The command line

@@ -64,7 +64,7 @@ def command(capsys: pytest.CaptureFixture[str]) -> Command:
     [
         ({}, ["no music file", "0 other files"]),
         ({"readme.txt": b"", "info.csv": b""}, ["no music file", "2 other files", ".mid"]),
-        ({"a.mid": b"", "b.abc": b"X:1\n[C]"}, ["none of 2 files", "a.mid", "EOFError"]),
+        ({"a.mid": b"", "b.abc": b"X:1\n[C]"}, ["none of 2 files", "a.mid", "MThd"]),
         ({"empty.abc": b""}, ["none of 1 files", "empty.abc"]),
     ],
 )

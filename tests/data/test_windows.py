@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from groovae.config import config_map
 from groovae.config.config_map import CONFIG_MAP
-from groovae.config.layout import Layout
+from groovae.config.layout import GM_KIT, Layout
 from groovae.data import records
 from groovae.data.grid import count_windows
 from groovae.data.window_report import WindowReport
@@ -24,7 +24,7 @@ from groovae.errors import GroovaeError, UsageError
 from groovae.music.drums import CLOSED_HIHAT, NEAREST
 from groovae.upstream import magenta_data, note_seq
 
-UNKNOWN_PITCHES = sorted(set(range(128)) - set(KNOWN_PITCHES))
+UNKNOWN_PITCHES = sorted(set(range(128)) - set(KNOWN_PITCHES) - set(GM_KIT))
 ANY_TIME = st.one_of(st.floats(-99, 99), st.sampled_from([math.nan, math.inf, -math.inf]))
 FOUR_BARS = config_map.layout("groovae_4bar")
 
@@ -88,7 +88,7 @@ def test_windows_of_gmd_equal_magentas_for_every_config(gmd_records: Path, numbe
     ],
 )
 def test_number_of_windows_of_gmd(gmd_records: Path, name: str, hop_bars: int, count: int) -> None:
-    layout = config_map.layout(name, hop_bars)
+    layout = config_map.layout(name, hop_bars=hop_bars)
     reports = records.find(gmd_records).map(lambda sequence: count_windows(sequence, layout))
     assert sum(report.windows for report in reports) == count
 
@@ -359,7 +359,7 @@ def test_unmapped_pitches_error() -> None:
 def test_pitch_with_a_class_keeps_it(pitch: int) -> None:
     layout = config_map.layout("groovae_4bar", unmapped_pitches="nearest")
     has_own, has_nearest = pitch in layout.class_of, pitch in layout.nearest_class_of
-    assert has_own == (pitch in KNOWN_PITCHES)
+    assert has_own == (pitch in KNOWN_PITCHES or pitch in GM_KIT)
     assert has_nearest == (pitch in NEAREST and not has_own)
 
 
