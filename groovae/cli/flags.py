@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 from absl import flags
 
 from groovae.errors import UsageError
+from groovae.music.drums import read_drum_map
 
 Options = TypeVar("Options")
 
@@ -106,6 +107,52 @@ def define_layout(values: flags.FlagValues) -> None:
         values,
     )
     define_all_notes(values)
+    flags.DEFINE_enum(
+        "tempo_changes",
+        "skip",
+        ["skip", "follow"],
+        "Music whose tempo changes: skip it, as Magenta does, or follow the tempo map and cut "
+        "windows in beats.",
+        values,
+    )
+    flags.DEFINE_string(
+        "drum_map",
+        None,
+        "MIDI pitches of the drum classes: gm, roland, or a JSON file such as "
+        '{"kick": 36, "snare": [38, 40]}; by default those of the config.',
+        values,
+    )
+
+
+def layout_options(values: Any) -> dict[str, Any]:
+    """Return the flags of `define_layout` as arguments of `adapt_layout`."""
+    return {
+        "hop_bars": values.hop_bars,
+        "unmapped_pitches": values.unmapped_pitches,
+        "all_notes": values.all_notes,
+        "tempo_changes": values.tempo_changes,
+        "drum_map": read_drum_map(values.drum_map) if values.drum_map else None,
+    }
+
+
+def define_meter(values: flags.FlagValues) -> None:
+    flags.DEFINE_string(
+        "meter",
+        None,
+        "Meter of the music to use, such as 3/4, 6/8 or 5/4; by default that of the config, 4/4.",
+        values,
+    )
+
+
+def define_drums(values: flags.FlagValues) -> None:
+    flags.DEFINE_string(
+        "drums",
+        "auto",
+        "Which notes of a MIDI file are drums. auto: those of channel 10; if it is empty, the "
+        "tracks named like drums, or the only track that looks like a drum kit. Or channel:N, or "
+        "track:NAME.",
+        values,
+    )
 
 
 def define_all_notes(values: flags.FlagValues) -> None:

@@ -19,12 +19,13 @@ from groovae.cli.flags import (
     check_arguments,
     define_all_notes,
     define_checkpoint,
+    define_drums,
     define_expectation,
     define_seed,
     define_temperature,
 )
 from groovae.cli.output import log, print_json
-from groovae.data.music_files import deduplicate, find_music, printable
+from groovae.data.music_files import deduplicate, find_music, printable, shorten
 from groovae.data.window_report import format_counts
 from groovae.errors import GroovaeError, UsageError
 from groovae.music.midi_writer import numbered, write_sequence
@@ -96,6 +97,7 @@ def define_generation(
     """Define the flags for a model, how it generates, and what is written of its grooves."""
     define_temperature(values, temperature, temperature_help)
     if reads_music:
+        define_drums(values)
         define_all_notes(values)
     if expectation:
         define_expectation(values)
@@ -110,9 +112,10 @@ def define_generation(
     define_seed(values, None, "Random seed; by default a random one, which is logged.")
     flags.DEFINE_string(
         "drum_map",
-        "gm",
+        None,
         "MIDI pitches of the drums, read and written: gm, roland, or a JSON file such as "
-        '{"kick": 36, "snare": [38, 40]}; the first pitch of a drum is written.',
+        '{"kick": 36, "snare": [38, 40]}; the first pitch of a drum is written. By default the '
+        "drum map that the model was trained with, or else gm.",
         values,
     )
     flags.DEFINE_bool(
@@ -155,11 +158,11 @@ def load_from_flags(values: Any, task: str, batch_size: int = BATCH_SIZE) -> "Gr
     return model
 
 
-def read(path: str, log: Log = log) -> Any:
-    """Read a music file as a NoteSequence."""
+def read(path: str, values: Any, log: Log = log) -> Any:
+    """Read a music file as a NoteSequence, with the drums that the flags name."""
     from groovae.data.conversion import read_sequence
 
-    return read_sequence(path, log=log)
+    return read_sequence(path, log=log, drums=values.drums)
 
 
 def run_on_files(values: Any, positional: list[str], command: GenerationCommand) -> int:
@@ -172,10 +175,11 @@ def run_on_files(values: Any, positional: list[str], command: GenerationCommand)
     check_sound(values)
     if os.path.isdir(source):
         return _run_on_folder(values, source, command)
-    paths = numbered(values.out or f"{Path(source).stem}-{command.task}.mid", command.num_outputs)
+    out = values.out or f"{shorten(Path(source).stem)}-{command.task}.mid"
+    paths = numbered(out, command.num_outputs)
     check_outputs([source, command.also_read], paths)
     lost: list[str] = []
-    groove = read(source, _logging_to(lost))
+    groove = read(source, values, _logging_to(lost))
     model = load_from_flags(values, command.task)
     model.log = _logging_to(lost)
     output = command.generate(model, groove)
@@ -306,6 +310,10 @@ def _run_on_folder(values: Any, source: str, command: GenerationCommand) -> int:
         [path for paths in targets.values() for path in paths],
     )
     values.preview = False
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise GroovaeError(f"cannot write {folder}: {error.strerror}") from error
     model = load_from_flags(values, command.task)
     command.check(model)
     report: dict[str, Any] = {**model_fields(model), "takes": [], "skipped": []}
@@ -327,9 +335,10 @@ def _targets(source: str, folder: Path, num_outputs: int) -> dict[str, list[Path
     targets: dict[str, list[Path]] = {}
     taken: set[Path] = set()
     for file in files:
-        target = folder / Path(file).with_suffix(".mid")
+        path = Path(file)
+        target = folder / path.with_name(f"{shorten(path.stem)}.mid")
         if target in taken:  # as of take.mid and take.midi
-            target = folder / f"{file}.mid"
+            target = folder / path.with_name(f"{shorten(path.name)}.mid")
         taken.add(target)
         targets[file] = numbered(target, num_outputs)
     return targets
@@ -348,14 +357,14 @@ def _run_on_file(
     model.log = _logging_to(lost)
     model.reset_random()
     try:
-        output = command.generate(model, read(path, model.log))
-    except GroovaeError as error:
-        log(f"skipped: {error}")
+        output = command.generate(model, read(path, values, model.log))
+        written = write_outputs(values, model, paths, output)
+    except (GroovaeError, OSError, MemoryError) as error:
+        log(f"skipped: {error if isinstance(error, GroovaeError) else f'{name}: {error!r}'}")
         # Without name, details and advice, so that equal reasons can be counted.
         reason = str(error).removeprefix(f"{name}: ").partition(";")[0].partition(" (")[0]
         report["skipped"].append({"source": name, "reason": reason})
         return
-    written = write_outputs(values, model, paths, output)
     report["takes"].append({"source": name, "lost": lost, **output.json_fields, "outputs": written})
 
 

@@ -32,12 +32,18 @@ from groovae.data.grid import Segments
 from groovae.data.windows import predicted_drums, to_controls, to_inputs
 from groovae.errors import GroovaeError, UsageError
 from groovae.generation.bundled import default_checkpoint
-from groovae.generation.grooves import apply_performance, drum_notes, from_tensors, make_groove
+from groovae.generation.grooves import (
+    apply_performance,
+    drum_notes,
+    from_tensors,
+    make_groove_like,
+)
 from groovae.generation.segments import (
+    bar_tempos,
     nonempty,
     split_groove,
     tap_layout,
-    to_tensor,
+    to_bars,
     trim_to_shorter,
 )
 from groovae.metrics import scores
@@ -45,9 +51,9 @@ from groovae.model import latent
 from groovae.model.formats import is_onnx_export
 from groovae.model.network import Network
 from groovae.model.onnx_network import load_export
-from groovae.music.drums import CLOSED_HIHAT, DRUM_MAPS, read_drum_map
+from groovae.music.drums import CLOSED_HIHAT, GM, hihat_pitches, read_drum_map
 from groovae.music.midi_writer import MAX_BARS, MAX_TEMPO_QPM, MIN_TEMPO_QPM
-from groovae.music.tempo import check_sequence, tempo_of
+from groovae.music.tempo import check_sequence
 from groovae.system.log import Log
 
 MAX_BATCH_SIZE = 512
@@ -115,7 +121,7 @@ class GrooveModel:
 
         Args:
           num_outputs: The number of grooves, 1 or more.
-          bars: Their length in bars of 4/4, 1 or more.
+          bars: Their length in bars, 1 or more.
           temperature: 0 or more; see the module docstring.
           tempo_qpm: Their tempo in quarter notes per minute.
           drift: The change between segments: 0 repeats the same `z`, 1 draws an independent one.
@@ -132,7 +138,7 @@ class GrooveModel:
     def sample_tensors(
         self, num_outputs: int = 1, bars: int = 4, temperature: float = 0.5, drift: float = 0.5
     ) -> np.ndarray:
-        """Return the grooves of `sample` as float32 [num_outputs, 16 * bars, 27]."""
+        """Return the grooves of `sample` as float32 [num_outputs, steps_per_bar * bars, 27]."""
         _check_range("num_outputs", num_outputs, 1)
         _check_range("bars", bars, 1, MAX_BARS)
         _check_range("drift", drift, 0, 1)
@@ -175,7 +181,7 @@ class GrooveModel:
         return [self._groove(tensor, bars, tempo_qpm) for tensor in tensors]
 
     def decode_to_tensors(self, z: np.ndarray, bars: int, temperature: float) -> np.ndarray:
-        """Decode `z` [n, z_size] to float32 [n, 16 * bars, 27]: hits, velocities, offsets."""
+        """Decode `z` [n, z_size] to float32 [n, steps_per_bar * bars, 27], as of grid.py."""
         self._check_task("sample")
         _check_range("bars", bars, 1, MAX_BARS)
         if z.ndim != 2 or not len(z) or z.shape[1] != self._z_size:
@@ -186,22 +192,25 @@ class GrooveModel:
         """Split a groove into segments of the model's length; see `grid.to_segments`.
 
         Raises:
-          GroovaeError: it has no drums, is not in 4/4, or changes its tempo.
+          GroovaeError: it has no drums, or cannot be cut into bars.
         """
         return split_groove(self._read(groove), self.layout, self.log)
 
     def compare(self, reference: Any, estimate: Any) -> dict[str, float]:
         """Return the scores of a groove against a reference, on the model's grid.
 
-        See `metrics.scores`. The shorter of the two is padded with silence.
+        See `metrics.scores`. The shorter of the two is padded with silence. Times in ms use the
+        tempo of the reference at their bar.
         """
         reference, estimate = self._read(reference), self._read(estimate)
-        tensors = [to_tensor(groove, self.layout) for groove in (reference, estimate)]
-        steps = max(map(len, tensors))
-        first, second = (np.pad(x, [(0, steps - len(x)), (0, 0)])[np.newaxis] for x in tensors)
+        bars_of = [to_bars(groove, self.layout) for groove in (reference, estimate)]
+        num_bars = max(map(len, bars_of))
+        first, second = (np.pad(x, [(0, num_bars - len(x)), (0, 0), (0, 0)]) for x in bars_of)
+        tempos_qpm = bar_tempos(reference, self.layout, num_bars)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # on grooves without hits
-            return scores.summarize(scores.tally(first, second, tempo_of(reference)))
+            tallies = scores.tally(first, second, tempos_qpm, meter=self.layout.meter)
+        return scores.summarize(scores.join(tallies))
 
     def predict_windows(self, windows: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Return the most likely output for windows in the task that the model was trained for.
@@ -292,9 +301,8 @@ class GrooveModel:
     def humanize(self, groove: Any, temperature: float = 0.5) -> Any:
         """Replace the timing and velocities of a quantized beat by a drummer's; keep its hits."""
         self._check_task("humanize")
-        groove = self._read(groove)
-        segments = self._split_all(groove)
-        return self._apply_performance(groove, segments, *self._encode(segments), temperature)
+        segments = self._split_all(self._read(groove))
+        return self._apply_performance(segments, *self._encode(segments), temperature)
 
     def transfer(self, groove: Any, beat: Any, temperature: float = 0.0) -> Any:
         """Play the hits of `beat` with the timing and dynamics of `groove`.
@@ -302,11 +310,10 @@ class GrooveModel:
         The segments of `groove` that have hits are applied to those of `beat` in turn.
         """
         self._check_task("transfer")
-        beat = self._read(beat)
-        source, segments = self.split(groove), self._split_all(beat)
+        source, segments = self.split(groove), self._split_all(self._read(beat))
         mu, sigma = self._encode(source)
         turns = np.resize(nonempty(source), len(segments.outputs))
-        return self._apply_performance(beat, segments, mu[turns], sigma[turns], temperature)
+        return self._apply_performance(segments, mu[turns], sigma[turns], temperature)
 
     def tap2drum(self, taps: Any, temperature: float = 0.5) -> Any:
         """Generate a beat on the whole kit from a tapped rhythm.
@@ -325,21 +332,21 @@ class GrooveModel:
         Other instruments in the class of the closed hi-hat, such as a tambourine, are kept as well.
         """
         self._check_task("add_hihat")
-        groove = self._read(groove)
-        segments = self._split_all(groove)
+        segments = self._split_all(self._read(groove))
         thresholds = latent.forced_hit_thresholds(self._hits(segments))
         sampled = self._sample_thresholds(segments, temperature)
         thresholds[..., CLOSED_HIHAT] = sampled[..., CLOSED_HIHAT]
         mu, _ = self._encode(segments)
-        generated = self._decode_groove(segments, mu, thresholds, as_hits=True)
+        tensors = self._decode_segments(segments, mu, thresholds, as_hits=True)
         pitch = self.layout.pitch_classes[CLOSED_HIHAT][0]
-        hihats = {pitch, *DRUM_MAPS["roland"][CLOSED_HIHAT]}
-        drums = drum_notes(groove, segments)
+        hihats = hihat_pitches(self.layout.pitch_classes)
+        drums = drum_notes(segments)
         others = [note for note, cell in drums if cell < 0 or note.pitch not in hihats]
         if len(others) < len(drums):
             self.log(f"{len(drums) - len(others):,} hits of its own hi-hat are replaced")
-        hihat = [note for note in generated.notes if note.pitch == pitch]
-        return make_groove([*others, *hihat], segments.bars, segments.tempo_qpm, segments.meter)
+        generated = self._notes(segments, tensors)
+        hihat = [note for note in generated if note.pitch == pitch]
+        return make_groove_like(segments, [*others, *hihat])
 
     # Shared by the tasks
 
@@ -379,7 +386,11 @@ class GrooveModel:
         return latent.thresholds(shape, temperature, self._random)
 
     def _sample_thresholds(self, segments: Segments, temperature: float) -> np.ndarray:
-        return self._thresholds(len(segments.outputs), self.layout.split_bars, temperature)
+        """Draw thresholds for the hits of segments, with none in the padding of bars."""
+        thresholds = self._thresholds(len(segments.outputs), self.layout.split_bars, temperature)
+        if not segments.timeline.is_plain:
+            thresholds[~segments.mask] = np.inf  # no hit
+        return thresholds
 
     def _decode(
         self,
@@ -406,26 +417,28 @@ class GrooveModel:
     ) -> Any:
         """Decode a `z` for each segment to one groove."""
         tensors = self._decode_segments(segments, z, thresholds, as_hits)
+        return make_groove_like(segments, self._notes(segments, tensors))
+
+    def _notes(self, segments: Segments, tensors: np.ndarray) -> Any:
+        """Return the notes of tensors [n, window_steps, depth]."""
         tensor = tensors.reshape(-1, self.layout.depth)
-        return self._groove(tensor, segments.bars, segments.tempo_qpm, segments.meter)
+        return self._groove(tensor, segments.bars, segments.tempo_qpm).notes
 
     def _apply_performance(
-        self, groove: Any, segments: Segments, mu: np.ndarray, sigma: np.ndarray, temperature: float
+        self, segments: Segments, mu: np.ndarray, sigma: np.ndarray, temperature: float
     ) -> Any:
         """Return the groove's own hits with the decoded timing and dynamics."""
         _check_range("temperature", temperature, 0)
         z = mu + temperature * sigma * self._random.randn(*mu.shape)
         thresholds = latent.forced_hit_thresholds(self._hits(segments))
         tensors = self._decode_segments(segments, z, thresholds, as_hits=True)
-        return apply_performance(groove, segments, tensors)
+        return apply_performance(segments, tensors)
 
-    def _groove(
-        self, tensor: np.ndarray, bars: int, tempo_qpm: float, meter: tuple[int, int] = (4, 4)
-    ) -> Any:
+    def _groove(self, tensor: np.ndarray, bars: int, tempo_qpm: float) -> Any:
         """Return `bars` bars of a tensor [steps, depth] as a NoteSequence."""
         _check_range("tempo_qpm", tempo_qpm, MIN_TEMPO_QPM, MAX_TEMPO_QPM)
         tensor = tensor[: bars * self.layout.steps_per_bar]
-        return from_tensors(tensor, bars, tempo_qpm, self.layout.pitch_classes, meter)
+        return from_tensors(tensor, bars, tempo_qpm, self.layout.pitch_classes, self.layout.meter)
 
 
 def _to_stderr(line: str) -> None:
@@ -438,7 +451,7 @@ def load_model(
     hparams: str | Sequence[str] = "",
     seed: int | None = None,
     batch_size: int = 1,
-    drum_map: str = "gm",
+    drum_map: str | None = None,
     all_notes: bool = False,
     task: str | None = None,
     log: Log = _to_stderr,
@@ -455,7 +468,8 @@ def load_model(
       hparams: `name=value,...`; likewise.
       seed: The seed of all random draws, by default a random one.
       batch_size: How many segments to decode at a time, up to 512.
-      drum_map: The MIDI pitches of drums: `gm`, `roland` or a file; see `drums.read_drum_map`.
+      drum_map: The MIDI pitches of drums: `gm`, `roland` or a file; see `drums.read_drum_map`. By
+        default the drum map that the model was trained with, if it was given one, or else `gm`.
       all_notes: Treat the notes of all channels as drums.
       task: The method that will be called; a model that does not support it is refused.
       log: Called with a line on notes that are dropped and segments that stay empty; by default it
@@ -471,14 +485,14 @@ def load_model(
     if seed is None:
         seed = secrets.randbelow(2**31)
     _check_range("seed", seed, 0, 2**31 - 1)
-    pitches = read_drum_map(drum_map)
+    pitches = read_drum_map(drum_map) if drum_map else None
     if checkpoint is None:
         checkpoint = default_checkpoint(task, log)
     batch_size = min(max(1, batch_size), MAX_BATCH_SIZE)
     network = _loader_for(checkpoint)(checkpoint, config, hparams, task, batch_size)
     layout = dataclasses.replace(
         network.layout,
-        pitch_classes=pitches,
+        pitch_classes=pitches or network.drum_map or GM,
         all_notes=all_notes,
         max_note_dropout_probability=None,
     )

@@ -1,8 +1,8 @@
 """Grooves as NoteSequences: from a model's tensors, and a player's notes with another performance.
 
-A groove is a NoteSequence of drum notes at one tempo, in 4/4 or an equivalent meter (2/2, 8/8),
-with a `total_time` of whole bars. Its first hits may lie slightly before time 0, if they are played
-ahead of the beat; `groovae.music.midi_writer.write_midi` keeps them.
+A groove is a NoteSequence of drum notes with a `total_time` of whole bars. Its first hits may lie
+slightly before time 0, if they are played ahead of the beat;
+`groovae.music.midi_writer.write_midi` keeps them.
 """
 
 from collections.abc import Sequence
@@ -26,14 +26,14 @@ def from_tensors(
     drum_map: DrumMap,
     meter: tuple[int, int] = (4, 4),
 ) -> Any:
-    """Convert a tensor to a groove, with the notes of Magenta's `GrooveConverter.from_tensors`.
+    """Convert a tensor to a groove, as Magenta's `GrooveConverter.from_tensors` does.
 
     Args:
       tensors: float32 [steps, depth]: hits, velocities, offsets.
       bars: The length of the groove.
       tempo_qpm: The tempo of the groove; Magenta always uses 120.
       drum_map: The first pitch of each drum class is written.
-      meter: 4/4 or an equivalent one.
+      meter: Numerator and denominator.
     """
     # In float64, since the times of late steps are too coarse in float32.
     hits, velocities, offsets = np.split(tensors.astype(np.float64), 3, axis=-1)
@@ -60,18 +60,25 @@ def from_tensors(
 def make_groove(
     notes: Sequence[Any], bars: int, tempo_qpm: float, meter: tuple[int, int] = (4, 4)
 ) -> Any:
-    """Return a groove with copies of the notes."""
-    groove = NoteSequence(total_time=bars * 4 * 60 / tempo_qpm)
+    """Return a groove at one tempo, with copies of the notes."""
+    groove = NoteSequence(total_time=bars * 4 * meter[0] / meter[1] * 60 / tempo_qpm)
     groove.tempos.add(qpm=tempo_qpm)
     groove.time_signatures.add(numerator=meter[0], denominator=meter[1])
     groove.notes.extend(notes)
     return groove
 
 
-def drum_notes(groove: Any, segments: Segments) -> list[tuple[Any, int]]:
+def make_groove_like(segments: Segments, notes: Sequence[Any]) -> Any:
+    """Return a groove of notes, with the tempo map, meters and length of the segments' original."""
+    groove = NoteSequence()
+    groove.notes.extend(notes)
+    return segments.timeline.restore(groove)
+
+
+def drum_notes(segments: Segments) -> list[tuple[Any, int]]:
     """Return a copy of each note that is played as a drum, and its cell (see `Segments`)."""
     found = []
-    for note, cell in zip(groove.notes, segments.cells.tolist(), strict=True):
+    for note, cell in zip(segments.sequence.notes, segments.cells.tolist(), strict=True):
         if cell != NO_DRUM:
             drum = NoteSequence.Note()
             drum.CopyFrom(note)
@@ -80,7 +87,7 @@ def drum_notes(groove: Any, segments: Segments) -> list[tuple[Any, int]]:
     return found
 
 
-def apply_performance(groove: Any, segments: Segments, tensors: np.ndarray) -> Any:
+def apply_performance(segments: Segments, tensors: np.ndarray) -> Any:
     """Return the drums of a groove with the timing and dynamics of tensors.
 
     Hits that share a step and a drum, as in a flam or a roll, are changed together: the one nearest
@@ -88,14 +95,13 @@ def apply_performance(groove: Any, segments: Segments, tensors: np.ndarray) -> A
     keep their distance in time and their ratio of velocities. Drums without a class stay unchanged.
 
     Args:
-      groove: The groove whose hits are kept.
-      segments: The segments of `groove`.
+      segments: The segments of the groove whose hits are kept.
       tensors: float32 of the shape of `segments.outputs`.
     """
     step_seconds = segments.step_seconds
     velocities, offsets = _by_cell(tensors)
     old_velocities, _ = _by_cell(segments.outputs)
-    drums = drum_notes(groove, segments)
+    drums = drum_notes(segments)
     late_steps = _late_steps(drums, segments)
     for note, cell in drums:
         if cell >= 0:
@@ -104,16 +110,23 @@ def apply_performance(groove: Any, segments: Segments, tensors: np.ndarray) -> A
             note.end_time += shift_seconds
             ratio = velocities[cell] / max(old_velocities[cell], 1 / 127)
             note.velocity = int(np.clip(round(note.velocity * ratio), 1, 127))
-    notes = [note for note, _ in drums]
-    return make_groove(notes, segments.bars, segments.tempo_qpm, segments.meter)
+    return make_groove_like(segments, [note for note, _ in drums])
 
 
 def join_grooves(grooves: Sequence[Any]) -> Any:
-    """Concatenate grooves of the same tempo."""
+    """Concatenate grooves, with their tempos and meters."""
     whole = NoteSequence()
     whole.CopyFrom(grooves[0])
     for groove in grooves[1:]:
-        whole.notes.extend(shift_groove(groove, whole.total_time).notes)
+        shifted = shift_groove(groove, whole.total_time)
+        whole.notes.extend(shifted.notes)
+        for mark in shifted.tempos:
+            if mark.qpm != whole.tempos[-1].qpm:
+                whole.tempos.append(mark)
+        for mark in shifted.time_signatures:
+            last = whole.time_signatures[-1]
+            if (mark.numerator, mark.denominator) != (last.numerator, last.denominator):
+                whole.time_signatures.append(mark)
         whole.total_time += groove.total_time
     return whole
 
@@ -125,6 +138,8 @@ def shift_groove(groove: Any, seconds: float) -> Any:
     for note in shifted.notes:
         note.start_time += seconds
         note.end_time += seconds
+    for mark in (*shifted.tempos, *shifted.time_signatures):
+        mark.time += seconds
     shifted.total_time += seconds
     return shifted
 

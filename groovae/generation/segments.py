@@ -15,14 +15,11 @@ from groovae.data.window_report import WindowReport
 from groovae.errors import GroovaeError
 from groovae.music.drums import OPEN_HIHAT
 from groovae.music.midi_writer import MAX_TEMPO_QPM, MIN_TEMPO_QPM
+from groovae.music.timeline import Timeline
 from groovae.system.log import Log, no_log
 
 # What to do about a groove that `to_segments` refuses, by the reason.
 ADVICE = {
-    "without drum notes": "--all_notes treats the notes of all channels as drums",
-    "with tempo changes": "write it at one tempo",
-    "with meter changes": "cut out a part that is in 4/4",
-    "not in 4/4": "the model is trained on 4/4 only",
     "with an impossible tempo or time": "export it again from the program that wrote it",
     "with notes at negative times": "move it to the start of the file",
 }
@@ -32,33 +29,45 @@ def split_groove(groove: Any, layout: Layout, log: Log, keeps_notes: bool = Fals
     """Split a groove into segments.
 
     Args:
-      groove: A NoteSequence of any length.
+      groove: A NoteSequence of any length, tempo map and meters.
       layout: How to split it.
       log: Called with a line for each reason that notes are dropped, and one on empty segments.
       keeps_notes: Notes that do not fit the grid are not dropped, as the caller keeps them.
 
     Raises:
-      GroovaeError: the groove has no drums, is not in 4/4, or changes its tempo.
+      GroovaeError: the groove has no drums, or cannot be split into bars.
     """
     name, report = groove.filename or "the groove", WindowReport()
     try:
         segments = to_segments(groove, layout, report)
     except GroovaeError as error:
-        reason = str(error)
-        has_advice = reason in ADVICE and not (layout.all_notes and "drum" in reason)
-        advice = f"; {ADVICE[reason]}" if has_advice else ""
-        raise GroovaeError(f"{name}: cannot play a groove {reason}{advice}") from error
-    if not MIN_TEMPO_QPM <= segments.tempo_qpm <= MAX_TEMPO_QPM:
-        raise GroovaeError(
-            f"{name}: cannot play a groove at this tempo ({segments.tempo_qpm:g} bpm); MIDI is "
-            f"written at {MIN_TEMPO_QPM:g} to {MAX_TEMPO_QPM:g}"
-        )
+        advice = _advice_on_drums(groove) if "drum" in str(error) else ADVICE.get(str(error), "")
+        advice = f"; {advice}" if advice else ""
+        raise GroovaeError(f"{name}: cannot play a groove {error}{advice}") from error
+    for tempo_qpm in segments.timeline.tempo_map.tempos_qpm:
+        if not MIN_TEMPO_QPM <= tempo_qpm <= MAX_TEMPO_QPM:
+            raise GroovaeError(
+                f"{name}: cannot play a groove at this tempo ({tempo_qpm:g} bpm); MIDI is "
+                f"written at {MIN_TEMPO_QPM:g} to {MAX_TEMPO_QPM:g}"
+            )
     if keeps_notes:
         report.unmapped_pitches.clear()
         report.crowded = 0
     for line in [*report.note_lines(see="--drum_map"), *_empty_segments(segments, layout)]:
         log(f"{name}: {line}")
     return segments
+
+
+def _advice_on_drums(groove: Any) -> str:
+    """Return which flag may find the drums of a groove."""
+    if any(note.is_drum for note in groove.notes):
+        return "see --drum_map for its pitches"
+    names = {info.instrument: info.name for info in groove.instrument_infos}
+    instruments = sorted({note.instrument for note in groove.notes})
+    if len(instruments) > 1:
+        known = ", ".join(names.get(number, "without a name") for number in instruments[:8])
+        return f"name its drums by --drums=track:NAME or --drums=channel:N (its tracks: {known})"
+    return "--all_notes treats its notes as drums" if instruments else ""
 
 
 def nonempty(segments: Segments) -> np.ndarray:
@@ -74,15 +83,30 @@ def trim_to_shorter(
     if first.bars != last.bars:
         log(f"the grooves have {first.bars} and {last.bars} bars: only the first {bars} are used")
     num = -(-bars // layout.split_bars)
-    first, last = (one._replace(outputs=one.outputs[:num], bars=bars) for one in (first, last))
+    first, last = (
+        one._replace(
+            outputs=one.outputs[:num],
+            mask=one.mask[:num],
+            bars=bars,
+            timeline=one.timeline.trim(bars),
+        )
+        for one in (first, last)
+    )
     return first, last
 
 
-def to_tensor(groove: Any, layout: Layout) -> np.ndarray:
-    """Return a groove as one tensor [steps, depth], of 0 steps if it has no notes."""
+def to_bars(groove: Any, layout: Layout) -> np.ndarray:
+    """Return the bars of a groove [bars, steps_per_bar, depth], 0 bars if it has no notes."""
     if not groove.notes:
-        return np.zeros((0, layout.depth), np.float32)
-    return split_groove(groove, layout, no_log).outputs.reshape(-1, layout.depth)
+        return np.zeros((0, layout.steps_per_bar, layout.depth), np.float32)
+    outputs = split_groove(groove, layout, no_log).outputs
+    return outputs.reshape(-1, layout.steps_per_bar, layout.depth)
+
+
+def bar_tempos(groove: Any, layout: Layout, num_bars: int) -> np.ndarray:
+    """Return the tempo of the first bars of `to_bars` in qpm; it stays after the last bar."""
+    tempos_qpm = Timeline(groove, layout.steps_per_bar).bar_tempos_qpm()[:num_bars]
+    return np.pad(tempos_qpm, (0, num_bars - len(tempos_qpm)), mode="edge")
 
 
 def tap_layout(layout: Layout, taps: Any) -> Layout:

@@ -55,7 +55,7 @@ def test_stdout_on_a_full_disk_is_one_line(small_dataset: Path, call: str) -> No
 
 
 def is_importing(process: subprocess.Popen[str], _: Path) -> bool:
-    return "tensorflow" in Path(f"/proc/{process.pid}/maps").read_text()
+    return "numpy" in Path(f"/proc/{process.pid}/maps").read_text()
 
 
 def is_working(_: subprocess.Popen[str], out: Path) -> bool:

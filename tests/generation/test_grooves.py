@@ -150,7 +150,7 @@ def test_times_after_an_hour_are_exact() -> None:
 def test_drum_notes_include_drums_without_a_class() -> None:
     groove = drums((0, 36, 90), (0.5, 20, 70))
     groove.notes.add(pitch=60, velocity=50, start_time=0.25, end_time=0.5)
-    found = drum_notes(groove, segments_of(groove))
+    found = drum_notes(segments_of(groove))
     assert [(note.pitch, cell) for note, cell in found] == [(36, KICK), (20, -1)]
     found[0][0].velocity = 1
     assert groove.notes[0].velocity == 90  # unchanged
@@ -159,7 +159,7 @@ def test_drum_notes_include_drums_without_a_class() -> None:
 def test_all_notes_become_drum_notes() -> None:
     groove = drums((0, 36, 90), is_drum=False)
     layout = config_map.layout("groovae_4bar", all_notes=True)
-    ((note, cell),) = drum_notes(groove, segments_of(groove, layout))
+    ((note, cell),) = drum_notes(segments_of(groove, layout))
     assert (note.is_drum, cell) == (True, KICK)
 
 
@@ -169,7 +169,7 @@ def test_all_notes_become_drum_notes() -> None:
 def test_own_performance_changes_nothing() -> None:
     groove = a_groove(bars=6)
     segments = segments_of(groove)
-    same = apply_performance(groove, segments, segments.outputs)
+    same = apply_performance(segments, segments.outputs)
     assert [note.velocity for note in same.notes] == [note.velocity for note in groove.notes]
     np.testing.assert_allclose(
         [note.start_time for note in same.notes], [note.start_time for note in groove.notes]
@@ -180,7 +180,7 @@ def test_hits_get_timing_and_velocity_of_the_tensor() -> None:
     groove = drums((0.01, 36, 80), (0.5, 38, 100))
     segments = segments_of(groove)
     tensor = a_tensor((0, KICK, 50 / 127, 0.4), (4, SNARE, 1.0, -0.2), bars=4)
-    played = apply_performance(groove, segments, tensor[np.newaxis])
+    played = apply_performance(segments, tensor[np.newaxis])
     assert hits_of(played) == [
         (pytest.approx(-0.2 * STEP_SECONDS, abs=1e-6), 36, 50),
         (pytest.approx(0.5 + 0.1 * STEP_SECONDS, abs=1e-6), 38, 127),
@@ -193,7 +193,7 @@ def test_hits_get_timing_and_velocity_of_the_tensor() -> None:
 def test_flam_keeps_its_spacing_and_velocity_ratio() -> None:
     groove = drums((0.48, 38, 30), (0.5, 38, 90))  # the grace note is in the same step
     tensor = a_tensor((4, SNARE, 60 / 127, 0.8), bars=4)
-    played = apply_performance(groove, segments_of(groove), tensor[np.newaxis])
+    played = apply_performance(segments_of(groove), tensor[np.newaxis])
     assert hits_of(played) == [
         (pytest.approx(0.48 - 0.4 * STEP_SECONDS, abs=1e-6), 38, 20),
         (pytest.approx(0.5 - 0.4 * STEP_SECONDS, abs=1e-6), 38, 60),
@@ -203,14 +203,14 @@ def test_flam_keeps_its_spacing_and_velocity_ratio() -> None:
 def test_drum_without_a_class_is_unchanged() -> None:
     groove = drums((0.0, 36, 80), (0.26, 20, 33))
     tensor = a_tensor((0, KICK, 0.5, 0.5), bars=4)
-    played = apply_performance(groove, segments_of(groove), tensor[np.newaxis])
+    played = apply_performance(segments_of(groove), tensor[np.newaxis])
     assert hits_of(played)[1] == (0.26, 20, 33)
 
 
 def test_velocities_stay_within_1_and_127() -> None:
     groove = drums((0.0, 36, 1), (0.5, 38, 100))
     tensor = a_tensor((0, KICK, 1.0, 0.0), (4, SNARE, 0.0, 0.0), bars=4)
-    played = apply_performance(groove, segments_of(groove), tensor[np.newaxis])
+    played = apply_performance(segments_of(groove), tensor[np.newaxis])
     assert [note.velocity for note in played.notes] == [127, 1]
 
 

@@ -19,7 +19,7 @@ from without_tensorflow import run_blocked
 from groovae import load_model
 from groovae.cli.main import main
 from groovae.errors import UsageError
-from groovae.music.midi_reader import read_midi
+from groovae.music.midi_magenta import read_magenta
 from groovae.music.midi_writer import write_sequence
 
 pytest.importorskip("onnx")
@@ -49,7 +49,7 @@ def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def notes_of(path: Path) -> np.ndarray:
     """Return the pitch, velocity, start and end in seconds of each note, sorted."""
-    notes = read_midi(path.read_bytes()).notes
+    notes = read_magenta(path.read_bytes()).notes
     rows = [(note.pitch, note.velocity, note.start_time, note.end_time) for note in notes]
     return np.array(sorted(rows)).reshape(-1, 4)
 
@@ -118,6 +118,20 @@ def test_commands_run_without_tensorflow(exported: Export, files: Path) -> None:
     assert "hits" in result.stderr
     numbered = {"sample", "interpolate", "vary"}
     assert {path.stem for path in files.glob("*.mid")} >= {*COMMANDS} - numbered
+
+
+def test_preprocess_and_info_run_without_tensorflow(files: Path) -> None:
+    result = run_blocked(
+        "from groovae.cli.main import main\n"
+        "assert main(['preprocess', '.', 'music.tfrecord', '--shards=2']) in (None, 0)\n"
+        "assert main(['info', 'music.tfrecord-*']) in (None, 0)\n"
+        "assert main(['info', 'beat.mid']) in (None, 0)\n"
+        "found = {name for name in sys.modules if name.split('.')[0] in HEAVY}\n"
+        "assert found == {'note_seq.protobuf.music_pb2'}, found",
+    )
+    assert result.returncode == 0, result.stderr
+    assert "2 windows from 2 of 2 sequences" in result.stdout
+    assert "6 bars" in result.stdout
 
 
 def test_checkpoint_without_tensorflow_names_the_missing_package(trained: Path) -> None:

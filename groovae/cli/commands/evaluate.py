@@ -172,7 +172,7 @@ def _format_metrics(results: dict[str, Any], markdown: bool) -> str:
     head = [
         f"{results['checkpoint']}, step {results['step']:,}, config {results['config']}",
         f"{results['windows']:,} windows of {results['recordings']:,} recordings, "
-        f"{results['hits']:,} hits, in {results['examples']}",
+        f"{results['hits']:,} hits, meter {results['meter']}, in {results['examples']}",
         f"z = mu, {hits}, velocity and timing "
         + ("given a hit" if results["as_hits"] else "averaged over hit and no hit"),
         f"baselines fitted on {results['baseline_examples']}; 95 % confidence intervals; "

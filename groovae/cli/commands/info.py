@@ -1,52 +1,114 @@
-"""groovae info: summarize a Groove MIDI Dataset folder or a TFRecord of NoteSequences.
+"""groovae info: summarize a MIDI file, a Groove MIDI Dataset folder or a TFRecord.
 
-Usage: groovae info DIR [--json]
+Usage: groovae info FILE.mid [--drums=...] [--drum_map=...] [--json]
+       groovae info DIR [--json]
        groovae info FILE.tfrecord [--flags]
 
+For a MIDI file, shows its tempo map, meters, bars and tracks, which notes are drums, how often each
+pitch of each drum class is hit, and the pitches without a class, with a proposal for a drum map.
 For a folder, reads DIR/info.csv and shows files, hours and tempo by split, style and meter, and how
 many of the listed files are missing. For a TFRecord, or a quoted glob of them, shows how many
 training windows the config gets from the records, what is lost and why.
 
 Examples:
+  groovae info take.mid
   groovae info data_dir/groove
   groovae info data_dir/music.tfrecord
   groovae info 'data_dir/music.tfrecord-*' --config=groovae_2bar_humanize --hop_bars=1 --json"""
 
+import json
 import os
+from pathlib import Path
 from typing import Any
 
 from absl import flags
 
-from groovae.cli.flags import check_arguments, define_config, define_layout
+from groovae.cli.flags import (
+    check_arguments,
+    define_config,
+    define_drums,
+    define_layout,
+    define_meter,
+    layout_options,
+)
 from groovae.cli.output import print_json
+from groovae.data.music_files import KINDS, suffix_of
+from groovae.errors import GroovaeError
 
 
 def define_flags(values: flags.FlagValues) -> None:
     define_config(values, "Config to count training windows for.")
     define_layout(values)
+    define_meter(values)
+    define_drums(values)
     flags.DEFINE_bool("json", False, "Print one JSON object.", values)
 
 
 def run(values: Any, positional: list[str]) -> None:
-    (path,) = check_arguments(positional, "DIR or FILE.tfrecord")
+    (path,) = check_arguments(positional, "FILE.mid, DIR or FILE.tfrecord")
     if os.path.basename(path) == "info.csv":
         path = os.path.dirname(path) or "."
     full_path, name = os.path.expanduser(path), os.path.basename(path)
     # A missing path without a dot or a wildcard was meant to be a folder.
     is_named_like_a_file = any(mark in name for mark in ".*?[")
     is_file = os.path.isfile(full_path) or (is_named_like_a_file and not os.path.isdir(full_path))
-    (_show_records if is_file else _show_folder)(path, values)
+    if is_file and KINDS.get(suffix_of(name) or "") == "MIDI":
+        _show_midi(path, values)
+    else:
+        (_show_records if is_file else _show_folder)(path, values)
+
+
+def _show_midi(path: str, values: Any) -> None:
+    from groovae.music.drums import GM, read_drum_map
+    from groovae.music.midi_reader import BrokenMidi
+    from groovae.music.midi_summary import summarize_midi
+
+    drum_map = read_drum_map(values.drum_map) if values.drum_map else GM
+    try:
+        data = Path(path).expanduser().read_bytes()
+        summary = summarize_midi(data, values.drums, drum_map)
+    except (OSError, BrokenMidi) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise GroovaeError(f"{path}: cannot be read: {reason}") from error
+    if values.json:
+        print_json(summary)
+    else:
+        print("\n".join(_midi_lines(path, summary)))
+
+
+def _midi_lines(path: str, summary: dict[str, Any]) -> list[str]:
+    tempos = ", ".join(f"{mark['qpm']:g} from bar {mark['bar']}" for mark in summary["tempos"])
+    meters = ", ".join(f"{mark['meter']} from bar {mark['bar']}" for mark in summary["meters"])
+    lines = [
+        f"{path}: {summary['bars']:,} bars, {summary['drum_hits']:,} drum hits",
+        f"tempo (bpm): {tempos}",
+        f"meter: {meters}",
+        *(
+            f"track {one['track']}{' ' + one['name'] if one['name'] else ''}, channel "
+            f"{one['channel']}: {one['notes']:,} notes{', drums' if one['is_drums'] else ''}"
+            for one in summary["tracks"]
+        ),
+        *(f"note: {text}" for text in summary["notes"]),
+    ]
+    for name, pitches in summary["pitches"].items():
+        if pitches:
+            counts = ", ".join(f"{count:,} at pitch {pitch}" for pitch, count in pitches.items())
+            lines.append(f"{name}: {counts}")
+    for pitch, about in summary["unmapped_pitches"].items():
+        lines.append(f"no drum class: {about['hits']:,} at pitch {pitch} ({about['name']})")
+    if summary["proposed_drum_map"]:
+        drum_map = json.dumps(summary["proposed_drum_map"])
+        lines.append(f"save as map.json, edit and use --drum_map=map.json: {drum_map}")
+    return lines
 
 
 def _show_records(path: str, values: Any) -> None:
-    from groovae.config import config_map
+    from groovae.config.layout import layout_of
     from groovae.data import records
     from groovae.data.grid import count_windows
     from groovae.data.window_report import WindowReport
 
-    layout = config_map.layout(
-        values.config, values.hop_bars, values.unmapped_pitches, values.all_notes
-    )
+    layout = layout_of(values.config, meter=values.meter, **layout_options(values))
     examples, report = records.find(path), WindowReport()
     for counted in examples.map(lambda sequence: count_windows(sequence, layout)):
         report.add(counted)

@@ -46,7 +46,7 @@ def run(values: Any, positional: list[str]) -> None:
     paths = numbered(values.out, values.num_steps if values.separate else 1)
     check_outputs(sources, paths)
     check_sound(values)
-    start, end = (read(source) for source in sources)
+    start, end = (read(source, values) for source in sources)
     model = load_from_flags(values, "interpolate")
     grooves = model.interpolate(start, end, values.num_steps, values.temperature)
     if not values.separate:

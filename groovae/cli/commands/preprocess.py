@@ -8,10 +8,14 @@ that is broken or exceeds a limit is skipped and reported; of several links to a
 OUT.tfrecord.report.json lists what was converted and skipped, and how many training windows
 --config gets from the records. All outputs of a run are replaced together at its end.
 
+--midi_reader=magenta loses hits without a length, and tempo and meter that are not in the first
+track; the report counts them by file. --midi_reader=complete keeps them.
+
 Examples:
   groovae preprocess ../groove data_dir/music.tfrecord
   groovae preprocess ../groove data_dir/music.tfrecord --splits
   groovae preprocess ../groove data_dir/train.tfrecord --split=train --hop_bars=1
+  groovae preprocess ~/midi/drums drums.tfrecord --midi_reader=complete --tempo_changes=follow
   groovae preprocess ~/midi/drums drums.tfrecord --shards=8 --max_minutes=20 --json
 
 --splits writes music-train.tfrecord, music-validation.tfrecord and music-test.tfrecord, each with a
@@ -26,7 +30,14 @@ from typing import TYPE_CHECKING, Any
 from absl import flags
 from tqdm import tqdm
 
-from groovae.cli.flags import check_arguments, define_config, define_layout
+from groovae.cli.flags import (
+    check_arguments,
+    define_config,
+    define_drums,
+    define_layout,
+    define_meter,
+    layout_options,
+)
 from groovae.cli.output import log, print_json
 from groovae.data.window_report import format_counts
 from groovae.errors import UsageError
@@ -39,9 +50,19 @@ MAX_LISTED = 8
 
 def define_flags(values: flags.FlagValues) -> None:
     _define_outputs(values)
+    flags.DEFINE_enum(
+        "midi_reader",
+        "magenta",
+        ["magenta", "complete"],
+        "magenta: the records of Magenta, byte for byte; complete: every hit, and tempo and meter "
+        "from any track.",
+        values,
+    )
+    define_drums(values)
     _define_limits(values)
     define_config(values, "Config to count training windows for.")
     define_layout(values)
+    define_meter(values)
     flags.DEFINE_bool("json", False, "Print the report as JSON.", values)
 
 
@@ -105,20 +126,22 @@ def run(values: Any, positional: list[str]) -> None:
 
 
 def _options(values: Any) -> "PreprocessOptions":
-    from groovae.config import config_map
-    from groovae.data.conversion import Limits
+    from groovae.config.layout import layout_of
+    from groovae.data.conversion import Limits, MidiOptions
     from groovae.data.preprocess import PreprocessOptions
 
-    # Records hold all notes, so a pitch without a drum class is counted and is no error here.
-    policy = "drop" if values.unmapped_pitches == "error" else values.unmapped_pitches
+    options = layout_options(values)
+    if options["unmapped_pitches"] == "error":
+        options["unmapped_pitches"] = "drop"  # records hold all notes, so they are only counted
     return PreprocessOptions(
         workers=values.workers,
         shards=values.shards,
         split=values.split,
         limits=Limits(values.max_file_mb, values.max_minutes, values.max_notes),
         timeout_seconds=values.timeout,
-        layout=config_map.layout(values.config, values.hop_bars, policy, values.all_notes),
+        layout=layout_of(values.config, meter=values.meter, **options),
         config=values.config,
+        midi=MidiOptions(values.midi_reader, values.drums),
     )
 
 
@@ -131,6 +154,19 @@ def _log_outputs(report: "ConversionReport") -> None:
     if report.windows:
         log(textwrap.indent(report.windows.summary(f"for {report.windows_of['config']}"), "  "))
     log(f"  report: {report.path}")
+
+
+def _log_lost_hits(keeps: list[dict[str, int]]) -> None:
+    """Log what --midi_reader=complete would keep."""
+    found = []
+    if hits := sum(counts["hits"] for counts in keeps):
+        files = sum(counts["hits"] > 0 for counts in keeps)
+        found.append(f"{hits:,} more drum hits in {files:,} files")
+    for name in ("tempo", "meter"):
+        if files := sum(counts[name] for counts in keeps):
+            found.append(f"the {name} of {files:,} files")
+    if found:
+        log(f"--midi_reader=complete would keep {', '.join(found)}")
 
 
 def _log_losses(reports: "list[ConversionReport]") -> None:
@@ -147,6 +183,7 @@ def _log_losses(reports: "list[ConversionReport]") -> None:
         warnings += report.warnings
     for text, count in warnings.items():
         log(f"warning for {count:,} files: {text}")
+    _log_lost_hits([keeps for report in reports for keeps in report.complete_keeps.values()])
     duplicates = {name: same for report in reports for name, same in report.duplicates.items()}
     if duplicates:
         name, same = next(iter(duplicates.items()))

@@ -3,9 +3,10 @@
 Usage: groovae sample [--out=FILE.mid] [--flags]
 
 Takes the latest checkpoint of a training folder, or the bundled model if nothing is trained in
-.train, samples grooves and writes each to a MIDI file: drum channel, 4/4. Prints the file names.
-The same seed gives the same bytes. If the first hit is before the beat, the groove starts that much
-later in the file, since MIDI has no negative times; --pickup begins with an empty bar instead.
+.train, samples grooves and writes each to a MIDI file: drum channel, in the meter of the model's
+training, which is 4/4 unless it was trained with --meter. Prints the file names. The same seed
+gives the same bytes. If the first hit is before the beat, the groove starts that much later in the
+file, since MIDI has no negative times; --pickup begins with an empty bar instead.
 
 Grooves longer than the model's 4 (or 2) bars are sampled as several segments, each related to the
 one before; see --drift.
@@ -36,7 +37,7 @@ MAX_BARS_IN_MEMORY = 8192  # of all grooves that are sampled before they are wri
 
 def define_flags(values: flags.FlagValues) -> None:
     flags.DEFINE_integer("num_outputs", 1, "Number of grooves.", 1, flag_values=values)
-    flags.DEFINE_integer("bars", 4, "Bars of 4/4 in each groove.", 1, MAX_BARS, flag_values=values)
+    flags.DEFINE_integer("bars", 4, "Bars in each groove.", 1, MAX_BARS, flag_values=values)
     flags.DEFINE_float(
         "drift",
         0.5,

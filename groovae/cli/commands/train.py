@@ -18,6 +18,7 @@ Examples:
   groovae train --config=groovae_2bar_humanize --examples_path='data_dir/*.tfrecord'
   groovae train --examples_path=data_dir/music-train.tfrecord \
       --eval_examples_path=data_dir/music-validation.tfrecord --early_stop_patience=20
+  groovae train --meter=3/4 --drum_map=kit.json --tempo_changes=follow --train_dir=runs/waltz
   groovae train --init_checkpoint=data_dir/checkpoints/groovae_4bar.tar --train_dir=runs/mine"""
 
 import math
@@ -37,6 +38,7 @@ from groovae.cli.flags import (
     define_examples,
     define_hparams,
     define_layout,
+    define_meter,
     define_seed,
     from_flags,
 )
@@ -59,6 +61,7 @@ def define_flags(values: flags.FlagValues) -> None:
         values, "name=value,... to override in the config; repeated, the last value is used."
     )
     define_layout(values)
+    define_meter(values)
     flags.DEFINE_string(
         "init_checkpoint",
         None,

@@ -37,7 +37,7 @@ def run(values: Any, positional: list[str]) -> int:
     for name in ("groove", "beat"):
         if not values[name].value:
             raise UsageError(f"--{name}=FILE.mid missing; see --help")
-    groove = read(values.groove)
+    groove = read(values.groove, values)
 
     def generate(model: Any, beat: Any) -> Output:
         return Output([model.transfer(groove, beat, values.temperature)])
