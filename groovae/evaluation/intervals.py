@@ -15,7 +15,7 @@ from groovae.config.layout import Layout
 from groovae.data.windows import predicted_drums, to_inputs
 from groovae.metrics import scores
 from groovae.metrics.baselines import LABELS, Baseline, fit
-from groovae.metrics.features import split
+from groovae.metrics.features import Meter, split
 from groovae.metrics.scores import METRICS
 from groovae.music.drums import CLASS_NAMES
 
@@ -30,11 +30,13 @@ class ReferenceWindows(NamedTuple):
       reference: float32 [n, steps, 3 * drums].
       tempo_qpm: Of each window, [n].
       recordings: Number of the recording of each window, int [n].
+      meter: Numerator and denominator, of all windows.
     """
 
     reference: np.ndarray
     tempo_qpm: np.ndarray
     recordings: np.ndarray
+    meter: Meter = (4, 4)
 
     @property
     def has_intervals(self) -> bool:
@@ -43,7 +45,7 @@ class ReferenceWindows(NamedTuple):
 
     def score(self, estimate: np.ndarray, where: np.ndarray | None = None) -> "Scored":
         """Score an estimate; see `metrics.scores.tally`."""
-        tallies = scores.tally(self.reference, estimate, self.tempo_qpm, where)
+        tallies = scores.tally(self.reference, estimate, self.tempo_qpm, where, self.meter)
         draws = scores.bootstrap(tallies, self.recordings) if self.has_intervals else None
         return Scored(tallies, draws)
 
@@ -107,9 +109,10 @@ def score_with_baselines(
     ]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # a baseline may be silent
+        fitted = fit(train, train_inputs, windows.meter)
         baselines = {
             baseline.name: _score_baseline(baseline, estimate, scored, names, windows)
-            for baseline in fit(train, train_inputs).predict(windows.reference, inputs)
+            for baseline in fitted.predict(windows.reference, inputs)
         }
     return {
         "scores": scored.with_intervals(names),

@@ -22,9 +22,9 @@ from typing import Any
 import numpy as np
 
 from groovae.config import config_map
-from groovae.config.layout import Layout
+from groovae.config.layout import Layout, format_meter
 from groovae.config.tasks import task_of
-from groovae.data.source import DataSource
+from groovae.data.source import TRAINED_WINDOWS, DataSource
 from groovae.data.window_cache import CachedWindows
 from groovae.data.windows import WindowSource, predicted_drums
 from groovae.evaluation.intervals import (
@@ -139,11 +139,9 @@ def evaluate_model(
     baseline_data = baseline_data or DataSource("data_dir/music-train.tfrecord")
     baseline_windows = baseline_data.load(full_config, folder, log)
     train = trained_on = _outputs(baseline_windows)
-    # Copies are searched in the windows as they were trained on.
-    hop_bars = (config_map.read_config(folder) or {}).get("hop_bars", baseline_data.hop_bars)
-    as_trained = dataclasses.replace(baseline_data, hop_bars=hop_bars)
+    as_trained = _as_trained(baseline_data, folder)
     if as_trained != baseline_data:
-        trained_on = _outputs(as_trained.load(full_config, folder, log))
+        trained_on = _outputs(as_trained.load(full_config, folder, log, check=lambda *report: None))
     windows = data.load(full_config, folder, log)
     with contextlib.closing(Evaluator(name, full_config, windows)) as evaluator:
         evaluation = evaluator.evaluate(prefix)
@@ -152,7 +150,9 @@ def evaluate_model(
     num_samples = len(windows) if num_samples is None else num_samples
     study = _run(model, evaluation, data.examples().name, windows, num_samples, temperature)
     study.baselines_share_windows = windows.key == baseline_windows.key
-    reference = ReferenceWindows(study.reference, study.tempo_qpm, study.recordings)
+    reference = ReferenceWindows(
+        study.reference, study.tempo_qpm, study.recordings, study.layout.meter
+    )
     lines = [*_caveats(study, reference)]
     with _collect_warnings(lines):
         study.results = {
@@ -166,6 +166,13 @@ def evaluate_model(
     for line in lines:
         log(f"warning: {line}")
     return study
+
+
+def _as_trained(data: DataSource, folder: Path) -> DataSource:
+    """Return data that gives the windows that the model was trained on, to search for copies."""
+    saved = config_map.read_config(folder) or {}
+    trained = {name: saved[name] for name in TRAINED_WINDOWS if name in saved}
+    return dataclasses.replace(data, **trained)
 
 
 def _caveats(study: Study, reference: ReferenceWindows) -> Iterator[str]:
@@ -240,6 +247,7 @@ def _overview(study: Study, baseline_examples: str) -> dict[str, Any]:
         "checkpoint": study.checkpoint,
         "step": study.step,
         "config": study.config_name,
+        "meter": format_meter(study.layout.meter),
         "examples": study.examples,
         "baseline_examples": baseline_examples,
         "windows": len(study.reference),
@@ -255,15 +263,15 @@ def _compare_samples(
     """Compare the samples with the windows, and with those that the model was trained on."""
     if not len(study.samples):
         return None
-    samples, data = study.samples, study.reference
+    samples, data, meter = study.samples, study.reference, study.layout.meter
     return {
         "number": len(samples),
         "temperature": temperature,
         "seed": seed,
         "windows_trained_on": len(trained_on),
-        **scores.compare(samples, data, trained_on),
-        "copies_of_data": features.copies(data, trained_on),
-        "diversity_of_data": features.diversity(data),
+        **scores.compare(samples, data, trained_on, meter),
+        "copies_of_data": features.copies(data, trained_on, meter=meter),
+        "diversity_of_data": features.diversity(data, meter),
     }
 
 

@@ -30,6 +30,7 @@ import numpy as np
 
 from groovae import __version__
 from groovae.config.config_file import CONFIG_FILE
+from groovae.config.layout import format_meter
 from groovae.errors import GroovaeError
 from groovae.export import tfjs_weights
 from groovae.export.formats import LICENCE, check_dtype
@@ -138,9 +139,14 @@ def is_replaceable(folder: Path) -> bool:
 
 def _check_supported(prefix: str, config: Any) -> None:
     """Raise a GroovaeError if magenta.js would fail on a model or compute something else."""
-    hparams = config.hparams
+    from groovae.config import config_map
+
+    hparams, layout = config.hparams, config_map.layout(config)
     reason = ""
-    if len(hparams.enc_rnn_size) > 1:
+    if layout.quarters_per_bar != 4:
+        meter = format_meter(layout.meter)
+        reason = f"its meter is {meter}, but only 4/4 is supported; use --format=onnx"
+    elif len(hparams.enc_rnn_size) > 1:
         reason = f"enc_rnn_size is {hparams.enc_rnn_size}, but only one encoder layer is supported"
     elif len(set(hparams.dec_rnn_size)) > 1:
         reason = f"dec_rnn_size is {hparams.dec_rnn_size}, but decoder layers must have one size"

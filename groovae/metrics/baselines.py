@@ -36,7 +36,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from groovae.metrics.features import STEPS_PER_BAR, Parts, nearest, parts
+from groovae.metrics.features import Meter, Parts, nearest, parts, steps_per_bar
 
 THRESHOLDS = np.arange(1, 100) / 100
 LABELS = {
@@ -83,6 +83,7 @@ class Baselines:
       patterns: By name, bool [steps, drums].
       most_common_count: How many windows have the most common pattern.
       threshold: The share of bars above which `frequency` has a hit.
+      meter: Of the windows.
     """
 
     train: np.ndarray
@@ -91,6 +92,7 @@ class Baselines:
     patterns: dict[str, np.ndarray]
     most_common_count: int
     threshold: float
+    meter: Meter = (4, 4)
 
     def predict(self, reference: np.ndarray, inputs: np.ndarray | None = None) -> list[Baseline]:
         """Return the predictions of all baselines.
@@ -104,7 +106,7 @@ class Baselines:
         """
         if np.shape(reference)[1:] != self.train.shape[1:]:
             raise ValueError(f"shapes differ: {np.shape(reference)} and {self.train.shape}")
-        hits = parts(reference).hits
+        hits = parts(reference, self.meter).hits
         found = [
             Baseline(
                 name, ("timing",) if name == "on_grid" else ("timing", "velocity"), _play(hits, how)
@@ -114,28 +116,32 @@ class Baselines:
         for name, pattern in self.patterns.items():
             played = _play(np.broadcast_to(pattern, hits.shape), self.performances["mean"])
             found.append(Baseline(name, ("hits",), played))
-        index, _ = nearest(reference if inputs is None else inputs, self.train_inputs)
+        inputs = reference if inputs is None else inputs
+        index, _ = nearest(inputs, self.train_inputs, self.meter)
         copied = self.train[index].astype(np.float32)
         return [*found, Baseline("nearest", ("hits", "timing", "velocity"), copied)]
 
 
-def fit(train: np.ndarray, train_inputs: np.ndarray | None = None) -> Baselines:
+def fit(
+    train: np.ndarray, train_inputs: np.ndarray | None = None, meter: Meter = (4, 4)
+) -> Baselines:
     """Fit all baselines, and warn if there are no hits to fit them on.
 
     Args:
       train: [n, steps, 3 * drums], at least one window; kept without a copy.
       train_inputs: What a model receives of them, by default all.
+      meter: Of the windows.
 
     Raises:
       ValueError: the shape is wrong, or there is no window.
     """
-    played = parts(train)
+    played, bar_steps = parts(train, meter), steps_per_bar(meter)
     if not len(train):
         raise ValueError("there are no windows to fit baselines on")
     if not played.hits.any():
         warnings.warn("the training windows have no hits: baselines are silent", stacklevel=2)
     steps, num_drums = played.hits.shape[1:]
-    bars, num_bars = _cut(played, STEPS_PER_BAR, num_drums), steps // STEPS_PER_BAR
+    bars, num_bars = _cut(played, bar_steps, num_drums), steps // bar_steps
     mean = _average(_cut(played, 1, 1))
     performances = {
         "on_grid": Performance(mean.velocities, np.zeros((1, 1))),
@@ -153,6 +159,7 @@ def fit(train: np.ndarray, train_inputs: np.ndarray | None = None) -> Baselines:
         patterns={"most_common": pattern, "frequency": np.tile(frequent, (num_bars, 1))},
         most_common_count=count,
         threshold=threshold,
+        meter=meter,
     )
 
 

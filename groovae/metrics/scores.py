@@ -4,8 +4,9 @@ Conventions
 -----------
 
 A window is an array [steps, 3 * drums] of hits (0 or 1), velocities (0 to 1) and offsets (in half
-steps ahead of the grid), as in data/grid.py; 16 steps are a bar. Functions take sets of windows
-[n, steps, 3 * drums], first the reference, then the estimate, and the tempo of all or of each.
+steps ahead of the grid), as in data/grid.py. Functions take sets of windows [n, steps, 3 * drums],
+first the reference, then the estimate, the tempo of all or of each, and the meter, 4/4 by default,
+whose bars have 16 steps.
 
 A value over 0.5 is a hit. Hits match if they have the same window, step and drum; timing and
 velocity are compared for matching hits. Non-finite values are not hits, and a hit whose velocity or
@@ -44,7 +45,7 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 
 from groovae.metrics import features
-from groovae.metrics.features import MAX_VELOCITY, STEPS_PER_BAR, check_shape, split
+from groovae.metrics.features import MAX_VELOCITY, Meter, check_shape, split, steps_per_bar
 from groovae.music.drums import CLASS_NAMES
 
 MIN_VARIANCE = 1e-12  # as a share of the mean square; less is rounding
@@ -87,6 +88,7 @@ def validate(
     estimate: np.ndarray,
     tempo_qpm: float | np.ndarray,
     where: np.ndarray | None = None,
+    meter: Meter = (4, 4),
 ) -> None:
     """Check the arguments of `tally`, and warn if scores will be degenerate.
 
@@ -95,7 +97,7 @@ def validate(
     """
     if reference.shape != estimate.shape:
         raise ValueError(f"shapes differ: {reference.shape} and {estimate.shape}")
-    check_shape(reference, min_bars=0)
+    check_shape(reference, 0, meter)
     n, steps, depth = reference.shape
     if where is not None and (where.dtype != bool or where.shape != (n, steps, depth // 3)):
         raise ValueError(f"where must be bool {(n, steps, depth // 3)}, got {where.shape}")
@@ -114,33 +116,35 @@ def tally(
     estimate: np.ndarray,
     tempo_qpm: float | np.ndarray,
     where: np.ndarray | None = None,
+    meter: Meter = (4, 4),
 ) -> Tallies:
     """Count hits and sum errors by window, position in the bar and drum.
 
     Args:
-      reference: [n, steps, 3 * drums], steps a multiple of 16, 1 to 9 drums.
+      reference: [n, steps, 3 * drums], whole bars, 1 to 9 drums.
       estimate: Of the same shape.
       tempo_qpm: Quarter notes per minute, of all windows or of each, [n].
       where: bool [n, steps, drums], the cells in which timing and velocity are compared, or None
         for all; hits are compared everywhere.
+      meter: Of all windows.
 
     Returns:
-      float64 arrays [n, 16, drums]: the counts `reference_hits`, `estimate_hits` and `matches`;
-      `density`, the additional hits per bar of the estimate; `timed_hits`, the matching hits with
-      finite offsets, and over these the sums of the absolute errors `timing_ms` and `timing_16ths`
-      and of `lateness_ms` (positive if the estimate is late); `velocity_hits`, those with finite
-      velocities, and over these the sums of the absolute error `velocity` and of the moments `x`,
-      `y`, `xx`, `yy` and `xy` of reference (x) and estimate (y).
+      float64 arrays [n, steps_per_bar, drums]: the counts `reference_hits`, `estimate_hits` and
+      `matches`; `density`, the additional hits per bar of the estimate; `timed_hits`, the matching
+      hits with finite offsets, and over these the sums of the absolute errors `timing_ms` and
+      `timing_16ths` and of `lateness_ms` (positive if the estimate is late); `velocity_hits`, those
+      with finite velocities, and over these the sums of the absolute error `velocity` and of the
+      moments `x`, `y`, `xx`, `yy` and `xy` of reference (x) and estimate (y).
 
     Raises:
       ValueError: see `validate`.
     """
-    validate(reference, estimate, tempo_qpm, where)
+    validate(reference, estimate, tempo_qpm, where, meter)
     ours, theirs = (split(np.asarray(each, np.float64)) for each in (estimate, reference))
     matches = ours.hits & theirs.hits
     compared = matches & (True if where is None else where)
     sixteenth_ms = 60_000 / np.asarray(tempo_qpm, np.float64).reshape(-1, 1, 1) / 4
-    bars = max(reference.shape[1] // STEPS_PER_BAR, 1)
+    bars = max(reference.shape[1] // steps_per_bar(meter), 1)
     cells = {
         "reference_hits": theirs.hits,
         "estimate_hits": ours.hits,
@@ -149,7 +153,16 @@ def tally(
         **_timing(theirs.offsets, ours.offsets, compared, sixteenth_ms),
         **_velocities(theirs.velocities, ours.velocities, compared),
     }
-    return {name: _by_position(cell) for name, cell in cells.items()}
+    return {name: _by_position(cell, meter) for name, cell in cells.items()}
+
+
+def join(tallies: Tallies) -> Tallies:
+    """Return the tallies of consecutive windows as those of one long window.
+
+    A groove whose tempo changes can so be scored as a whole, with each bar at its tempo.
+    """
+    joined = {name: cells.sum(axis=0, keepdims=True) for name, cells in tallies.items()}
+    return {**joined, "density": joined["density"] / max(len(tallies["density"]), 1)}
 
 
 def summarize(tallies: Tallies) -> dict[str, float]:
@@ -164,7 +177,7 @@ def by_window(tallies: Tallies) -> list[dict[str, float]]:
 
 
 def by_position(tallies: Tallies) -> list[dict[str, float]]:
-    """Return the scores of each of the 16 positions in the bar."""
+    """Return the scores of each 16th of the bar."""
     return _scores_along(1, tallies)
 
 
@@ -174,20 +187,26 @@ def by_drum(tallies: Tallies) -> dict[str, dict[str, float]]:
 
 
 def evaluate(
-    reference: np.ndarray, estimate: np.ndarray, tempo_qpm: float | np.ndarray
+    reference: np.ndarray,
+    estimate: np.ndarray,
+    tempo_qpm: float | np.ndarray,
+    meter: Meter = (4, 4),
 ) -> dict[str, Any]:
     """Return all scores of an estimate, and those `by_drum` and `by_position`; see `tally`.
 
     Raises:
       ValueError: see `validate`.
     """
-    tallies = tally(reference, estimate, tempo_qpm)
+    tallies = tally(reference, estimate, tempo_qpm, meter=meter)
     parts = {"by_drum": by_drum(tallies), "by_position": by_position(tallies)}
     return {**summarize(tallies), **parts}
 
 
 def compare(
-    samples: np.ndarray, data: np.ndarray, train: np.ndarray | None = None
+    samples: np.ndarray,
+    data: np.ndarray,
+    train: np.ndarray | None = None,
+    meter: Meter = (4, 4),
 ) -> dict[str, Any]:
     """Compare two sets of unpaired windows; see features.py.
 
@@ -195,6 +214,7 @@ def compare(
       samples: [n, steps, 3 * drums].
       data: [m, steps, 3 * drums], windows that the samples should resemble.
       train: [k, steps, 3 * drums], windows that they should not copy, or None.
+      meter: Of all windows.
 
     Returns:
       `features`, see `compare_sets`; `copies`, the share of the samples that are near copies of a
@@ -204,9 +224,9 @@ def compare(
       ValueError: the shapes do not fit.
     """
     return {
-        "features": features.compare_sets(samples, data),
-        "copies": None if train is None else features.copies(samples, train),
-        "diversity": features.diversity(samples),
+        "features": features.compare_sets(samples, data, meter),
+        "copies": None if train is None else features.copies(samples, train, meter=meter),
+        "diversity": features.diversity(samples, meter),
     }
 
 
@@ -315,10 +335,10 @@ def _velocities(x: np.ndarray, y: np.ndarray, where: np.ndarray) -> Tallies:
     return {"velocity_hits": known, "velocity": np.abs(x - y), **moments}
 
 
-def _by_position(cells: np.ndarray) -> np.ndarray:
-    """Sum [n, steps, drums] over the bars to [n, 16, drums]."""
+def _by_position(cells: np.ndarray, meter: Meter) -> np.ndarray:
+    """Sum [n, steps, drums] over the bars to [n, steps_per_bar, drums]."""
     n, steps, drums = cells.shape
-    bars = cells.reshape(n, steps // STEPS_PER_BAR, STEPS_PER_BAR, drums)
+    bars = cells.reshape(n, steps // steps_per_bar(meter), steps_per_bar(meter), drums)
     return bars.sum(axis=1, dtype=np.float64)
 
 

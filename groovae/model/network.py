@@ -7,6 +7,7 @@ import numpy as np
 
 from groovae.config.layout import Layout
 from groovae.errors import GroovaeError
+from groovae.music.drums import DrumMap
 
 # Tensors [n, steps, depth], and the likelihood of each hit [n, steps, drums]; both float32.
 Decoded = tuple[np.ndarray, np.ndarray]
@@ -20,12 +21,14 @@ class Network(Protocol):
       config_name: A key of `CONFIG_MAP`.
       layout: How the model was trained to split a groove, and the encoder's input.
       z_size: The number of latent dimensions.
+      drum_map: The drum map that the model was trained with; None for that of its config.
     """
 
     checkpoint: str
     config_name: str
     layout: Layout
     z_size: int
+    drum_map: DrumMap | None
 
     def encode(self, inputs: np.ndarray, controls: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Encode windows.

@@ -27,6 +27,8 @@ from groovae.system.packages import need_package
 
 # Keys of config.json that the metadata of each ONNX file repeats, to detect another model's file.
 METADATA_KEYS = ("config", "hparams", "data_converter", "layout", "step", "dtype")
+# Keys that exports of earlier versions lack.
+NEW_METADATA_KEYS = ("meter", "drum_map")
 
 
 class OnnxNetwork:
@@ -35,7 +37,7 @@ class OnnxNetwork:
     Attributes:
       checkpoint: The folder it was loaded from.
       metadata: The contents of `config.json` in the folder.
-      config_name, layout, z_size: See `Network`.
+      config_name, layout, z_size, drum_map: See `Network`.
     """
 
     def __init__(self, folder: str | os.PathLike[str], batch_size: int = 1):
@@ -53,6 +55,8 @@ class OnnxNetwork:
         self._session("decoder.onnx")  # whose metadata verifies that of config.json
         self.config_name: str = self.metadata["config"]
         self.z_size: int = self.metadata["hparams"]["z_size"]
+        has_drum_map = self.metadata.get("drum_map") is not None
+        self.drum_map = self.layout.pitch_classes if has_drum_map else None
 
     def encode(self, inputs: np.ndarray, controls: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         mu, sigma = self._run_in_batches("encoder.onnx", inputs=inputs, controls=controls)
@@ -150,8 +154,9 @@ class OnnxNetwork:
         except Exception as error:
             raise GroovaeError(f"{path}: {first_line(error)}") from error
         found = session.get_modelmeta().custom_metadata_map
-        expected = {key: metadata_value(self.metadata.get(key)) for key in METADATA_KEYS}
-        if wrong := [key for key in METADATA_KEYS if found.get(key) != expected[key]]:
+        keys = (*METADATA_KEYS, *(key for key in NEW_METADATA_KEYS if key in found))
+        expected = {key: metadata_value(self.metadata.get(key)) for key in keys}
+        if wrong := [key for key in keys if found.get(key) != expected[key]]:
             raise GroovaeError(
                 f"{path}: this is not the model that config.json describes (differing: "
                 f"{', '.join(wrong)}); export it again with `groovae export`"
@@ -213,4 +218,6 @@ def _layout(values: dict[str, Any]) -> Layout:
     """Return a Layout from JSON, which turns tuples into lists."""
     pitches = tuple(tuple(map(int, group)) for group in values["pitch_classes"])
     added = tuple(values["add_instruments"])
-    return Layout(**(values | {"pitch_classes": pitches, "add_instruments": added}))
+    numerator, denominator = map(int, values.get("meter", (4, 4)))  # old exports lack it
+    restored = {"pitch_classes": pitches, "add_instruments": added}
+    return Layout(**(values | restored | {"meter": (numerator, denominator)}))

@@ -16,7 +16,7 @@ from typing import Any, Literal
 import numpy as np
 
 from groovae.errors import GroovaeError
-from groovae.music.picture import BAR_STEPS, BEAT_STEPS, quiet_matplotlib
+from groovae.music.picture import BEAT_STEPS, quiet_matplotlib
 
 STYLE_COLOURS = 8  # style-0 to style-7; the last one is for all other styles
 COLOURS = {
@@ -157,7 +157,7 @@ def curve(
 
 
 def by_sixteenth(name: str, description: str, series: Sequence[Series], unit: str) -> str:
-    """Draw 16 values by 16th of the bar, NaN for a gap; see `dots`."""
+    """Draw a value for each 16th of the bar, NaN for a gap; see `dots`."""
     chart = Chart(grid="y")
     axes = chart.axes
     for label, colour, values in series:
@@ -165,9 +165,9 @@ def by_sixteenth(name: str, description: str, series: Sequence[Series], unit: st
     low, high = axes.get_ylim()
     if low < 0 < high:
         axes.axhline(0, color=MUTED, linewidth=0.8, zorder=1)
-    beats = range(0, BAR_STEPS, BEAT_STEPS)
-    axes.set_xticks(beats, [str(beat // BEAT_STEPS + 1) for beat in beats])
-    axes.set(xlabel="beat", ylabel=unit)
+    quarters = range(0, len(series[0][2]), BEAT_STEPS)
+    axes.set_xticks(quarters, [str(step // BEAT_STEPS + 1) for step in quarters])
+    axes.set(xlabel="quarter", ylabel=unit)
     _legend(axes)
     return chart.svg(name, description)
 

@@ -76,7 +76,10 @@ def curve_figures(study: "Study") -> list[Figure]:
 
 def profile_figures(study: "Study") -> list[Figure]:
     """Draw timing, velocity and density by 16th of the bar, of the data and of the samples."""
-    profiles = [(name, colour, features.profile(windows)) for name, colour, windows in _sets(study)]
+    meter = study.layout.meter
+    profiles = [
+        (name, colour, features.profile(windows, meter)) for name, colour, windows in _sets(study)
+    ]
     figures = []
     for name, title, unit, caption in PROFILES:
         series = [(label, colour, getattr(each, name)) for label, colour, each in profiles]
@@ -92,17 +95,17 @@ def feature_figures(study: "Study") -> list[Figure]:
     if not len(study.samples):
         return []
     compared = (study.results.get("samples") or {}).get("features") or {}
-    figures = []
+    figures, meter = [], study.layout.meter
     for name, caption in FEATURES.items():
         feature = features.FEATURES[name]
-        data, samples = feature(study.reference), feature(study.samples)
+        data, samples = feature(study.reference, meter), feature(study.samples, meter)
         description = f"{name}: mean {data.mean():.3g} in data, {samples.mean():.3g} in samples"
         svg = charts.densities(f"feature-{name}", description, data, samples, feature.unit)
         caption += _similarity(compared.get(name) or {})
         figures.append(Figure(_title(feature.label), svg, caption))
     drums = CLASS_NAMES[: study.reference.shape[-1] // 3]
     series = [
-        (label, colour, 100 * features.drums(windows).mean(axis=0))
+        (label, colour, 100 * features.drums(windows, meter).mean(axis=0))
         for label, colour, windows in _sets(study)
     ]
     description = f"% of the hits by drum ({', '.join(drums)}): {_describe(series)}"

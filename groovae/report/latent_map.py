@@ -103,6 +103,7 @@ def _data(
         "original": _encode(study.reference[chosen]),
         "reconstruction": _encode(study.predictions[chosen]),
         "steps": study.reference.shape[1],
+        "barSteps": study.layout.steps_per_bar,
         "lanes": [rolls.LANE_OF[drum] for drum in range(study.reference.shape[2] // 3)],
         "drums": CLASS_NAMES,
         "lateness": [[min(limit, 1), name] for limit, name in rolls.LATENESS_CLASSES],

@@ -188,7 +188,7 @@
       .map((name, drum) => [name, hits.filter((hit) => hit.drum === drum).length])
       .filter(([, count]) => count)
       .map(([name, count]) => `${name} ${count}`);
-    const text = `${hits.length} hits in ${data.steps / 16} bars` +
+    const text = `${hits.length} hits in ${data.steps / data.barSteps} bars` +
       `${counts.length ? ": " : ""}${counts.join(", ")}`;
     if (!original) return text;
     const countMissing = (from, others) => from.filter((hit) =>

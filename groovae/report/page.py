@@ -13,8 +13,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from groovae import __version__
+from groovae.config.layout import format_meter
 from groovae.errors import GroovaeError
 from groovae.metrics.scores import METRICS
+from groovae.music.picture import BAR_STEPS
 from groovae.music.sound import FilePath
 from groovae.report import encoding, figures, latent_map, pairs, rolls, summary
 from groovae.report.encoding import Sound
@@ -52,6 +54,7 @@ class Card(NamedTuple):
     qpm: float
     original: np.ndarray | None = None
     sound: Sound | None = None
+    bar_steps: int = BAR_STEPS
 
     @property
     def groove(self) -> rolls.Groove:
@@ -59,7 +62,7 @@ class Card(NamedTuple):
 
     @property
     def svg(self) -> str:
-        return rolls.roll(self.window, self.original)
+        return rolls.roll(self.window, self.original, self.bar_steps)
 
 
 class Pair(NamedTuple):
@@ -120,6 +123,7 @@ def render(study: "Study", styles: Sequence[str] | None, options: ReportOptions,
         *_sample_cards(study, options.num_samples),
         *_interpolation_cards(study),
     ]
+    cards = [card._replace(bar_steps=study.layout.steps_per_bar) for card in cards]
     if not no_sound:
         log(f"rendering {len(cards):,} grooves to sound")
         sounds = encoding.sounds([card.groove for card in cards], options.soundfont)
@@ -165,8 +169,9 @@ def render(study: "Study", styles: Sequence[str] | None, options: ReportOptions,
         curves=figures.curve_figures(study),
         configuration=_configuration(study),
         lanes=rolls.LANES,
-        grid=rolls.grid(study.reference.shape[1]),
+        grid=rolls.grid(study.reference.shape[1], study.layout.steps_per_bar),
         bars=study.layout.split_bars,
+        meter=format_meter(study.layout.meter),
     )
 
 

@@ -99,7 +99,8 @@ def _window_scores(study: "Study", part: slice = slice(None)) -> list[dict[str, 
     )
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # a window may have too few hits
-        tallies = scores.tally(reference, predictions, study.tempo_qpm[part])
+        tempo_qpm, meter = study.tempo_qpm[part], study.layout.meter
+        tallies = scores.tally(reference, predictions, tempo_qpm, meter=meter)
     has_hits = tallies["reference_hits"].sum(axis=(1, 2)) > 0
     undefined = dict.fromkeys(METRICS, math.nan)
     found = zip(scores.by_window(tallies), has_hits, strict=True)

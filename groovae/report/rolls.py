@@ -77,13 +77,14 @@ def groove_of(window: np.ndarray, tempo_qpm: float) -> Groove:
     return Groove(notes, len(window) * step_seconds, (Tempo(tempo_qpm),))
 
 
-def roll(window: np.ndarray, original: np.ndarray | None = None) -> str:
+def roll(window: np.ndarray, original: np.ndarray | None = None, bar_steps: int = BAR_STEPS) -> str:
     """Draw a window as an `svg` element, for a page with a `grid` of this length.
 
     Args:
       window: float32 [steps, 3 * drums].
       original: The window it was predicted from, of the same shape: missed hits are marked by a
         ring, additional ones by a dot.
+      bar_steps: 16ths in a bar.
     """
     hits = hits_of(window)
     paths = [
@@ -98,28 +99,30 @@ def roll(window: np.ndarray, original: np.ndarray | None = None) -> str:
     drawn = "".join(f'<path class="{name}" d="{"".join(d)}"/>' for name, d in paths if d)
     return (
         f'<svg class="roll" viewBox="0 0 {len(window)} {len(LANES)}" preserveAspectRatio="none" '
-        f'role="img" aria-label="{describe(window, original)}">'
+        f'role="img" aria-label="{describe(window, original, bar_steps)}">'
         f'<use href="#grid-{len(window)}"/>{drawn}</svg>'
     )
 
 
-def grid(steps: int) -> str:
-    """Draw the lines behind all rolls of this length: lanes, beats and bars."""
+def grid(steps: int, bar_steps: int = BAR_STEPS) -> str:
+    """Draw the lines behind all rolls of this length: lanes, quarters and bars."""
     lanes = len(LANES)
     paths = {
         "lane": "".join(f"M0 {lane}h{steps}" for lane in range(lanes + 1)),
-        "beat": _verticals(x for x in range(0, steps, BEAT_STEPS) if x % BAR_STEPS),
-        "bar": _verticals(range(0, steps + 1, BAR_STEPS)),
+        "beat": _verticals(x for x in range(0, steps, BEAT_STEPS) if x % bar_steps),
+        "bar": _verticals(range(0, steps + 1, bar_steps)),
     }
     drawn = "".join(f'<path class="{name}" d="{d}"/>' for name, d in paths.items())
     return f'<g id="grid-{steps}">{drawn}</g>'
 
 
-def describe(window: np.ndarray, original: np.ndarray | None = None) -> str:
+def describe(
+    window: np.ndarray, original: np.ndarray | None = None, bar_steps: int = BAR_STEPS
+) -> str:
     """Return a text alternative of the roll."""
     drums = [hit.drum for hit in hits_of(window)]
     counts = [f"{CLASS_NAMES[drum]} {drums.count(drum)}" for drum in sorted(set(drums))]
-    bars = len(window) / BAR_STEPS
+    bars = len(window) / bar_steps
     text = f"{len(drums)} hits in {bars:g} bars{': ' if counts else ''}{', '.join(counts)}"
     if original is None:
         return text

@@ -18,6 +18,12 @@ class TrainOptions:
       hop_bars: Bars from the start of a window to the next; None for a whole window.
       unmapped_pitches: What to do with drum notes without a class: `drop`, `nearest` or `error`.
       all_notes: Use the notes of all tracks as drums, not only notes flagged is_drum.
+      tempo_changes: What to do with sequences whose tempo changes: `skip` them, or `follow` the
+        tempo map.
+      meter: Meter of the sequences to train on, such as `3/4`; by default that of the training to
+        resume, or else 4/4. Likewise `drum_map`.
+      drum_map: The pitches of each drum class: `gm`, `roland` or a JSON file; by default those of
+        the config.
       init_checkpoint: A checkpoint whose weights a new training starts from.
       eval_examples_path: A TFRecord, or a glob of them, for validation; windows do not overlap.
       eval_every: Evaluate every N-th checkpoint.
@@ -44,6 +50,9 @@ class TrainOptions:
     hop_bars: int | None = None
     unmapped_pitches: str = "drop"
     all_notes: bool = False
+    tempo_changes: str = "skip"
+    meter: str | None = None
+    drum_map: str | None = None
     init_checkpoint: str | None = None
     eval_examples_path: str | None = None
     eval_every: int = 1

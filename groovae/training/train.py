@@ -24,12 +24,14 @@ from pathlib import Path
 from typing import Any
 
 from groovae.config import config_map
-from groovae.data.source import DataSource
+from groovae.config.layout import Layout, format_meter
+from groovae.data.source import TRAINED_WINDOWS, DataSource
 from groovae.data.window_cache import CachedWindows
 from groovae.data.window_report import WindowReport
 from groovae.errors import GroovaeError, first_line
 from groovae.model.checkpoints import find_checkpoint, need_checkpoint
 from groovae.model.formats import step_of
+from groovae.music.drums import read_drum_map
 from groovae.system.atomic_files import exclusive
 from groovae.system.log import Log, no_log
 from groovae.training.distributed.replica import Replica, current_replica
@@ -125,31 +127,57 @@ def train(
 
 
 def _config(options: TrainOptions, replica: Replica) -> Any:
-    """Return the config with the options applied and the batch size of this replica."""
-    config = config_map.get_config(options.config, options.hparams)
+    """Return the config with the options applied and the batch size of this replica.
+
+    Raises:
+      UsageError: unknown config or hparam, or the folder holds another model.
+    """
+    saved = _read_resumed(options)
+    windowing = _windowing(options, saved)
+    config = config_map.get_config(options.config, options.hparams, **windowing)
+    if saved:  # before the windows, of which another meter or drum map may leave none
+        asked = config_map.config_json(options.config, config)
+        config_map.check_same_model(saved, asked, options.train_dir)
     config.hparams.batch_size = replica.share(config.hparams.batch_size)
     path = None if options.tfds_name else os.path.expanduser(options.examples_path)
     source = {"tfds_name": options.tfds_name or None, "train_examples_path": path}
     return config_map.update_config(config, source)
 
 
+def _read_resumed(options: TrainOptions) -> dict[str, Any] | None:
+    """Read `config.json` of the training to resume; None for a new training."""
+    train_dir = Path(options.train_dir).expanduser()
+    return config_map.read_config(train_dir) if find_checkpoint(train_dir) else None
+
+
+def _windowing(options: TrainOptions, saved: dict[str, Any] | None) -> dict[str, Any]:
+    """Return meter and drum map: of the options, or of the training to resume."""
+    resumed = config_map.saved_options(saved) if saved else {"meter": None, "drum_map": None}
+    drum_map = read_drum_map(options.drum_map) if options.drum_map else resumed["drum_map"]
+    return {"meter": options.meter or resumed["meter"], "drum_map": drum_map}
+
+
 def _windows(config: Any, options: TrainOptions, log: Log) -> CachedWindows:
     """Return the windows to train on, at least a batch of them."""
 
-    def check(name: str, report: WindowReport) -> None:
-        _check_fills_batch(name, report, config.hparams.batch_size)
-
-    names = set(DataSource.__dataclass_fields__) - {"split"}
+    names = set(DataSource.__dataclass_fields__) - {"split", "drum_map"}  # it is in the config
     data = DataSource(split="train", **{name: getattr(options, name) for name in names})
+    layout = data.layout(config)
+
+    def check(name: str, report: WindowReport) -> None:
+        _check_fills_batch(name, report, layout, config.hparams.batch_size)
+
     train_dir = Path(options.train_dir).expanduser()
     return data.load(config, train_dir, log, options.cache_dataset, check)
 
 
-def _check_fills_batch(name: str, report: WindowReport, batch_size: int) -> None:
+def _check_fills_batch(name: str, report: WindowReport, layout: Layout, batch_size: int) -> None:
     if not report.windows:
+        keeps = "keeps its tempo (or use --tempo_changes=follow)"
         raise GroovaeError(
             f"{name}: no windows to train on: {report}. A file has windows if it has drum notes, "
-            "is in 4/4, keeps its tempo and is long enough"
+            f"is in {format_meter(layout.meter)} (see --meter), "
+            f"{keeps if layout.tempo_changes == 'skip' else 'keeps its meter'} and is long enough"
         )
     if report.windows < batch_size:
         power_of_two = 1 << (report.windows.bit_length() - 1)
@@ -266,6 +294,7 @@ class _Chief(_Trainer):
             options.eval_examples_path,
             unmapped_pitches=options.unmapped_pitches,
             all_notes=options.all_notes,
+            tempo_changes=options.tempo_changes,
         )
 
         def evaluator() -> Evaluator:
@@ -325,7 +354,7 @@ class _Chief(_Trainer):
 
     def _training_details(self) -> dict[str, Any]:
         """Return what `config.json` holds besides the model."""
-        names = ("hop_bars", "unmapped_pitches", "all_notes", "num_steps")
+        names = (*TRAINED_WINDOWS, "num_steps")
         return {
             "train_examples_path": self.config.train_examples_path,
             "tfds_name": self.config.tfds_name,

@@ -219,6 +219,18 @@ def gmd_windows(gmd: Path, gmd_records: Path, folder: Path) -> tuple[np.ndarray,
     return train, test, tempos[splits == "test"], recordings[splits == "test"]
 
 
+def test_baselines_of_bars_of_3_4() -> None:
+    """Two bars of 3/4, with a kick at the start of each and a snare drum in one of them."""
+    hits = [(0, KICK, 0.9, 0.1), (12, KICK, 0.7, 0.3), (16, SNARE, 0.6, 0.5)]
+    waltz = make_windows.window(*hits, bars=2)[:, :24]
+    fitted = fit(waltz, meter=(3, 4))
+    kick = [float(fitted.performances["bar_mean"].velocities[step, KICK]) for step in (0, 12)]
+    assert kick == pytest.approx([0.8, 0.8])
+    assert fitted.patterns["frequency"].shape == (24, 9)
+    predicted = {each.name: each.estimate for each in fitted.predict(waltz)}
+    np.testing.assert_array_equal(predicted["nearest"], waltz)
+
+
 @pytest.mark.slow
 def test_scores_on_gmd(gmd: Path, gmd_records: Path, tmp_path: Path) -> None:
     """The expected values were measured without `metrics.scores`."""

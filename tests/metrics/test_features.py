@@ -390,3 +390,49 @@ def test_diversity_of_identical_samples_is_zero() -> None:
     assert diversity(same) == {"all_pairs": 0, "nearest_other": 0}
     with pytest.warns(UserWarning, match="fewer than two samples"):
         assert all(map(math.isnan, diversity(same[:1]).values()))
+
+
+# Other meters
+
+COMPOUND = [0, -4, -3, -4, -3, -4, -2, -4, -3, -4, -3, -4]
+
+
+@pytest.mark.parametrize(
+    ("meter", "weights"),
+    [
+        ((4, 4), [0, -4, -3, -4, -2, -4, -3, -4, -1, -4, -3, -4, -2, -4, -3, -4]),
+        ((2, 2), [0, -4, -3, -4, -2, -4, -3, -4, -1, -4, -3, -4, -2, -4, -3, -4]),
+        ((2, 4), [0, -3, -2, -3, -1, -3, -2, -3]),
+        ((5, 4), [0, -3, -2, -3] + [-1, -3, -2, -3] * 4),
+        ((12, 8), [*COMPOUND, -1, *COMPOUND[1:]]),
+        ((12, 16), [0, -3, -3, -2, -3, -3, -1, -3, -3, -2, -3, -3]),
+    ],
+)
+def test_metrical_weights(meter: tuple[int, int], weights: list[int]) -> None:
+    assert features.metrical_weights(meter) == weights
+
+
+def test_features_of_two_bars_of_3_4() -> None:
+    """A kick on 1 and a snare drum on 2, and in the second bar on the eighth after 2."""
+    hits = [(0, KICK, 0.5, 0), (4, SNARE, 1, 0), (12, KICK, 0.5, 0), (18, SNARE, 1, -0.5)]
+    waltz = window(*hits, bars=2)[:, :24]
+    assert features.density(waltz, (3, 4)) == [2]
+    found = profile(waltz, (3, 4))
+    assert np.flatnonzero(found.hits).tolist() == [0, 4, 6]
+    assert (found.hits[[0, 4, 6]] == [1, 0.5, 0.5]).all()
+    assert found.lateness[6] == 0.25
+    # The first snare drum sounds over the bar line, stronger by 1; the second over beat 3, by 1.
+    assert features.syncopation(waltz, (3, 4)) == [(1 + 1) / 2]
+    assert features.syncopation(waltz, (6, 8)) == [(2 + 0) / 2]
+    with pytest.raises(ValueError, match=r"\[n, 16 \* bars"):
+        features.density(waltz)
+
+
+def test_comparisons_of_windows_in_3_4() -> None:
+    windows = random_windows(6, 5, 0.1, bars=3)
+    meter = (3, 4)
+    assert copies(windows, windows, meter=meter) == 1
+    assert nearest(windows, windows, meter)[0].tolist() == list(range(6))
+    assert diversity(windows, meter) == diversity(windows)  # 48 steps: 4 bars of 3/4, 3 of 4/4
+    found = compare_sets(windows, windows, meter)
+    assert len(found["velocity"]["data"]["mean"]) == 12

@@ -24,6 +24,7 @@ from groovae.metrics.scores import (
     compare,
     evaluate,
     interval,
+    join,
     share_worse,
     summarize,
     tally,
@@ -591,3 +592,20 @@ def test_invalid_where_and_groups_raise(where: np.ndarray) -> None:
         tally(BEAT, BEAT, 120, where)
     with pytest.raises(ValueError, match=r"\(1,\)"):
         bootstrap(tally(BEAT, BEAT, 120), np.array([0, 1]))
+
+
+def test_positions_of_other_meters() -> None:
+    windows = make_windows.random_windows(4, 5, 0.2, bars=3)
+    positions = by_position(tally(windows, windows, 120, meter=(6, 8)))
+    assert len(positions) == 12
+    found = summarize(tally(windows, windows, 120, meter=(6, 8)))
+    assert found == pytest.approx(summarize(tally(windows, windows, 120)), nan_ok=True)
+    with pytest.raises(ValueError, match=r"20 \* bars"):
+        tally(windows, windows, 120, meter=(5, 4))
+
+
+def test_joined_bars_score_as_one_window() -> None:
+    reference, estimate = (make_windows.random_windows(1, seed, 0.2, bars=4) for seed in (5, 6))
+    whole = summarize(tally(reference, estimate, 120))
+    by_bar = tally(reference.reshape(4, 16, -1), estimate.reshape(4, 16, -1), 120)
+    assert summarize(join(by_bar)) == pytest.approx(whole)

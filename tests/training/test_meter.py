@@ -1,0 +1,393 @@
+"""Training on other meters, tempo maps and drum maps, and what its checkpoints do elsewhere."""
+
+import json
+import re
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import mido
+import numpy as np
+import pytest
+from conftest import (
+    TINY_HPARAMS,
+    Groovae,
+    a_groove,
+    assert_one_line,
+    only_once,
+    write_records,
+)
+
+from groovae.data.conversion import read_sequence
+from groovae.errors import GroovaeError, UsageError
+from groovae.generation.groove_model import load_model
+from groovae.music.drums import read_drum_map
+from groovae.music.midi_writer import write_sequence
+from groovae.training.train import TrainOptions, train
+
+# Pitches that no class of General MIDI has.
+KIT = {"kick": [101, 100], "snare": 102, "closed hi-hat": 103}
+OWN_PITCHES = (101, 102, 103)
+BEAT_STEPS = ((0, 101), (4, 102), (8, 102), (2, 103), (6, 103), (10, 103))
+
+Waltz = Callable[..., Path]
+
+
+@pytest.fixture(name="groovae")
+def groovae_in_process(in_process: Groovae) -> Groovae:
+    """The command line in this process, which saves the import of TensorFlow."""
+    return in_process
+
+
+def a_waltz(bars: int = 16, meter: tuple[int, int] = (3, 4), **more: Any) -> Any:
+    """A groove of bars of three quarters at 120 qpm, with the pitches of KIT."""
+    groove = a_groove(0, meters=[(0, *meter)], **more)
+    for bar in range(bars):
+        for number, (step, pitch) in enumerate(BEAT_STEPS):
+            start = (12 * bar + step) * 0.125 + 0.01 * (number % 2)
+            groove.notes.add(
+                start_time=start, end_time=start + 0.1, pitch=pitch, velocity=90, is_drum=True
+            )
+    groove.total_time = bars * 1.5
+    return groove
+
+
+@pytest.fixture(scope="module")
+def kit(shared_folder: Path) -> Path:
+    """The drum map of KIT."""
+    path = shared_folder / "kit.json"
+    path.write_text(json.dumps(KIT))
+    return path
+
+
+@pytest.fixture(scope="module")
+def waltzes(shared_folder: Path) -> Path:
+    """A TFRecord of two waltzes: 8 windows of 4 bars; and one in 4/4, which gives none."""
+    grooves = [a_waltz(name="a.mid"), a_waltz(name="b.mid"), a_waltz(meter=(4, 4), name="c.mid")]
+    return write_records(shared_folder / "waltzes.tfrecord", *grooves)
+
+
+@pytest.fixture(scope="module")
+def waltz(waltzes: Path, kit: Path, shared_folder: Path) -> Path:
+    """The training folder of a tiny model of waltzes on KIT; do not change it."""
+    train_dir = shared_folder / "waltz"
+    with only_once(train_dir):
+        if not (train_dir / "model.ckpt-2.index").exists():
+            train(options(train_dir, waltzes, meter="3/4", drum_map=str(kit), num_steps=2))
+    return train_dir
+
+
+def options(train_dir: Path, records: Path, **more: Any) -> TrainOptions:
+    return TrainOptions(str(train_dir), str(records), hparams=TINY_HPARAMS, seed=1, **more)
+
+
+def config_of(train_dir: Path) -> dict[str, Any]:
+    return json.loads((train_dir / "config.json").read_text())
+
+
+def time_signatures(path: Path) -> list[tuple[int, int]]:
+    messages = [message for track in mido.MidiFile(path).tracks for message in track]
+    return [(m.numerator, m.denominator) for m in messages if m.type == "time_signature"]
+
+
+# Meter
+
+
+@pytest.mark.parametrize(("meter", "quarters"), [("3/4", 3), ("6/8", 3), ("5/4", 5)])
+def test_trained_meter_is_sampled(
+    groovae: Groovae, tmp_path: Path, meter: str, quarters: int
+) -> None:
+    numerator, denominator = map(int, meter.split("/"))
+    groove = a_groove(8 * quarters, meters=[(0, numerator, denominator)])  # 32 bars of this meter
+    write_records(tmp_path / "some.tfrecord", groove)
+    result = groovae(
+        "train",
+        "--examples_path=some.tfrecord",
+        f"--meter={meter}",
+        f"--hparams={TINY_HPARAMS}",
+        "--num_steps=1",
+    )
+    assert result.returncode == 0, result.stderr
+    assert "8 windows from 1 of 1 sequences" in result.stderr
+    saved = config_of(tmp_path / ".train")
+    assert (saved["meter"], saved["data_converter"]["quarters_per_bar"]) == (meter, quarters)
+    assert saved["hparams"]["max_seq_len"] == 16 * quarters
+    sampled = groovae("sample", "--bars=6", "--seed=1", "--temperature=1", "--out=new.mid")
+    assert sampled.returncode == 0, sampled.stderr
+    assert time_signatures(tmp_path / "new.mid") == [(numerator, denominator)]
+    assert mido.MidiFile(tmp_path / "new.mid").length == pytest.approx(6 * quarters * 0.5, abs=0.13)
+
+
+@pytest.mark.parametrize("meter", ["7/8", "3", "3/5", "0/4", "three"])
+def test_meters_that_do_not_fit_are_one_line(groovae: Groovae, meter: str) -> None:
+    assert_one_line(groovae("train", f"--meter={meter}"), 2, "meter", meter)
+
+
+def test_resuming_needs_no_meter(waltz: Path, waltzes: Path, tmp_path: Path) -> None:
+    train_dir = shutil.copytree(waltz, tmp_path / "train")
+    assert train(options(train_dir, waltzes, num_steps=3)).step == 3
+    for name in ("meter", "drum_map", "data_converter"):
+        assert config_of(train_dir)[name] == config_of(waltz)[name]
+
+
+@pytest.mark.parametrize(
+    ("changed", "words"),
+    [
+        ({"meter": "4/4"}, "meter is 3/4, not 4/4"),
+        ({"meter": "6/8"}, "meter is 3/4, not 6/8"),
+        ({"drum_map": "gm"}, r"drum_map is kick 101\+100.*, not kick 36\+35"),
+    ],
+)
+def test_resuming_with_another_meter_or_drum_map_is_refused(
+    waltz: Path, waltzes: Path, tmp_path: Path, changed: dict[str, str], words: str
+) -> None:
+    train_dir = shutil.copytree(waltz, tmp_path / "train")
+    with pytest.raises(UsageError, match=words):
+        train(options(train_dir, waltzes, num_steps=9, **changed))
+
+
+def test_no_windows_name_the_meter(records: Path, tmp_path: Path) -> None:
+    with pytest.raises(GroovaeError, match=r"not in 3/4.*is in 3/4 \(see --meter\)"):
+        train(options(tmp_path / "train", records, meter="3/4"))
+
+
+def test_training_of_an_earlier_version_is_in_4_4(
+    trained: Path, records: Path, tmp_path: Path
+) -> None:
+    train_dir = shutil.copytree(trained, tmp_path / "train")
+    saved = config_of(train_dir)
+    for name in ("meter", "drum_map", "tempo_changes"):
+        del saved[name]
+    (train_dir / "config.json").write_text(json.dumps(saved))
+    assert load_model(train_dir, seed=1).layout.meter == (4, 4)
+    assert train(options(train_dir, records, num_steps=4)).step == 4
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("meter", "7/8"), ("meter", 3), ("drum_map", [[36]]), ("drum_map", "gm")]
+)
+def test_damaged_config_json_is_one_line(
+    waltz: Path, tmp_path: Path, name: str, value: Any
+) -> None:
+    train_dir = shutil.copytree(waltz, tmp_path / "train")
+    saved = config_of(train_dir) | {name: value}
+    (train_dir / "config.json").write_text(json.dumps(saved))
+    with pytest.raises(GroovaeError, match=r"config\.json.*remove it") as raised:
+        load_model(train_dir)
+    assert "\n" not in str(raised.value)
+
+
+def test_weights_of_a_4_4_model_start_a_waltz(
+    trained: Path, waltzes: Path, kit: Path, tmp_path: Path
+) -> None:
+    more = {"init_checkpoint": str(trained), "meter": "3/4", "drum_map": str(kit)}
+    assert train(options(tmp_path / "train", waltzes, num_steps=1, **more)).step == 1
+
+
+# Evaluation
+
+
+def test_evaluation_knows_meter_and_drum_map(
+    groovae: Groovae, waltz: Path, waltzes: Path, tmp_path: Path
+) -> None:
+    flags = [f"--checkpoint={waltz}", f"--examples_path={waltzes}"]
+    result = groovae("evaluate", *flags, "--json")
+    assert result.returncode == 0, result.stderr
+    assert json.loads(result.stdout)["windows"] == 8
+    assert "1 not in 3/4" in result.stderr
+    assert "no drum class" not in result.stderr
+    overridden = groovae("evaluate", *flags, "--drum_map=gm")
+    assert_one_line(overridden, 1, "no window to evaluate on", "see --drum_map")
+
+
+def test_metrics_and_report_have_bars_of_three_quarters(
+    groovae: Groovae, waltz: Path, waltzes: Path, tmp_path: Path
+) -> None:
+    flags = [f"--checkpoint={waltz}", f"--examples_path={waltzes}", "--num_samples=4"]
+    flags.append(f"--baseline_examples_path={waltzes}")
+    result = groovae("evaluate", *flags, "--metrics", "--json")
+    assert result.returncode == 0, result.stderr
+    found = json.loads(result.stdout)
+    assert (found["meter"], found["windows"], found["hits"]) == ("3/4", 8, 8 * 4 * 6)
+    assert len(found["by_position"]) == 12
+    assert found["samples"]["features"]["density"]["data"]["mean"] == 6
+    assert groovae("report", *flags, "--out=page.html").returncode == 0
+    page = (tmp_path / "page.html").read_text()
+    bars = re.search(r'<g id="grid-48">.*?class="bar" d="([^"]*)"', page)
+    assert bars
+    assert re.findall(r"M(\d+)", bars[1]) == ["0", "12", "24", "36", "48"]
+    assert "windows of 4 bars in 3/4" in page
+    assert "24 hits in 4 bars" in page
+
+
+# Exports
+
+
+def test_onnx_export_keeps_meter_and_drum_map(waltz: Path, tmp_path: Path) -> None:
+    pytest.importorskip("onnx")
+    from groovae.export.onnx import export
+
+    export(waltz, tmp_path / "onnx")
+    ours, theirs = (load_model(path, seed=3, batch_size=4) for path in (waltz, tmp_path / "onnx"))
+    assert theirs.layout == ours.layout
+    assert (theirs.layout.meter, theirs.layout.window_steps) == ((3, 4), 48)
+    samples = [model.sample(1, 4, 1.0)[0] for model in (ours, theirs)]
+    assert [(n.pitch, n.velocity) for n in samples[0].notes] == [
+        (n.pitch, n.velocity) for n in samples[1].notes
+    ]
+    assert samples[1].time_signatures[0].numerator == 3
+    assert samples[1].total_time == 6
+
+
+def test_onnx_export_with_another_drum_map_is_refused(waltz: Path, tmp_path: Path) -> None:
+    pytest.importorskip("onnx")
+    from groovae.export.onnx import export
+
+    export(waltz, tmp_path / "onnx")
+    saved = config_of(tmp_path / "onnx")
+    (tmp_path / "onnx" / "config.json").write_text(json.dumps(saved | {"drum_map": None}))
+    with pytest.raises(GroovaeError, match="differing: drum_map"):
+        load_model(tmp_path / "onnx")
+
+
+def test_magentajs_plays_4_4_only(groovae: Groovae, waltz: Path, tmp_path: Path) -> None:
+    result = groovae("export", "--format=magentajs", f"--checkpoint={waltz}", "--out=web")
+    assert_one_line(result, 1, "magenta.js", "3/4", "only 4/4", "--format=onnx")
+    assert not (tmp_path / "web").exists()
+
+
+# Drum maps
+
+
+def test_own_pitches_reach_the_model_and_come_back(
+    groovae: Groovae, waltz: Path, kit: Path, tmp_path: Path
+) -> None:
+    saved = config_of(waltz)
+    own = [list(pitches) for pitches in read_drum_map(str(kit))]
+    assert saved["drum_map"] == saved["data_converter"]["pitch_classes"] == own
+    assert saved["windows"]["unmapped_pitches"] == {}
+    write_sequence(tmp_path / "in.mid", a_waltz(4), False)
+    result = groovae(
+        *("reconstruct", "in.mid", "--out=out.mid", "--temperature=3", "--seed=1"),
+        f"--checkpoint={waltz}",
+    )
+    assert result.returncode == 0, result.stderr
+    assert "no drum class" not in result.stderr
+    written = {note.pitch for note in read_sequence(tmp_path / "out.mid").notes}
+    assert set(OWN_PITCHES) < written <= {pitches[0] for pitches in own}
+    overridden = groovae(
+        *("sample", "--out=gm.mid", "--temperature=3", "--seed=1", "--drum_map=gm"),
+        f"--checkpoint={waltz}",
+    )
+    assert overridden.returncode == 0, overridden.stderr
+    pitches = {note.pitch for note in read_sequence(tmp_path / "gm.mid").notes}
+    assert pitches
+    assert not pitches & set(OWN_PITCHES)
+
+
+def test_own_pitches_are_humanized(groovae: Groovae, kit: Path, tmp_path: Path) -> None:
+    records = write_records(tmp_path / "some.tfrecord", *[a_waltz(48)] * 2)
+    more = {"config": "groovae_2bar_humanize", "meter": "3/4", "drum_map": str(kit)}
+    train(options(tmp_path / ".train", records, num_steps=1, **more))
+    write_sequence(tmp_path / "in.mid", a_waltz(2), False)
+    result = groovae("humanize", "in.mid", "--out=out.mid", "--seed=1")
+    assert result.returncode == 0, result.stderr
+    before, after = (read_sequence(tmp_path / name).notes for name in ("in.mid", "out.mid"))
+    assert sorted(note.pitch for note in before) == sorted(note.pitch for note in after)
+    assert all(note.velocity != 90 for note in after)
+    assert time_signatures(tmp_path / "out.mid") == [(3, 4)]
+
+
+def test_model_without_a_drum_map_plays_general_midi(trained: Path) -> None:
+    assert load_model(trained).layout.pitch_classes == read_drum_map("gm")
+    assert load_model(trained, drum_map="roland").layout.pitch_classes == read_drum_map("roland")
+
+
+def test_named_drum_map_is_kept(records: Path, tmp_path: Path) -> None:
+    from groovae.export.magentajs import export
+
+    train(options(tmp_path / "train", records, num_steps=1, drum_map="roland"))
+    roland = read_drum_map("roland")
+    assert load_model(tmp_path / "train").layout.pitch_classes == roland
+    export(tmp_path / "train", tmp_path / "web")
+    arguments = config_of(tmp_path / "web")["dataConverter"]["args"]
+    assert tuple(map(tuple, arguments["pitchClasses"])) == roland
+
+
+def test_default_drums_of_general_midi_have_a_class(records: Path, tmp_path: Path) -> None:
+    """The acoustic bass drum and the low floor tom, which Magenta raises a KeyError for."""
+    grooves = [a_groove(16, pitch=pitch, name=f"{pitch}.mid") for pitch in (35, 41)]
+    write_records(tmp_path / "some.tfrecord", *grooves)
+    train(options(tmp_path / "train", tmp_path / "some.tfrecord", num_steps=1))
+    windows = config_of(tmp_path / "train")["windows"]
+    assert (windows["windows"], windows["unmapped_pitches"]) == (8, {})
+
+
+# Tempo changes
+
+
+def test_tempo_changes_are_skipped_or_followed(groovae: Groovae, tmp_path: Path) -> None:
+    changing = a_groove(16, tempos=[(0, 120), (4, 90), (8, 150)])
+    write_records(tmp_path / "some.tfrecord", *[changing] * 4)
+    flags = ["--examples_path=some.tfrecord", f"--hparams={TINY_HPARAMS}", "--num_steps=1"]
+    skipped = groovae("train", *flags)
+    assert_one_line(skipped, 1, "0 windows", "with tempo changes", "--tempo_changes=follow")
+    followed = groovae("train", *flags, "--tempo_changes=follow")
+    assert followed.returncode == 0, followed.stderr
+    assert "windows from 4 of 4 sequences" in followed.stderr
+    assert config_of(tmp_path / ".train")["tempo_changes"] == "follow"
+    assert_one_line(groovae("evaluate", flags[0]), 1, "with tempo changes")
+    evaluated = groovae("evaluate", flags[0], "--tempo_changes=follow", "--json")
+    assert evaluated.returncode == 0, evaluated.stderr
+    windows = config_of(tmp_path / ".train")["windows"]["windows"]
+    assert json.loads(evaluated.stdout)["windows"] == windows > 8
+
+
+def test_validation_follows_tempo_changes_too(tmp_path: Path) -> None:
+    changing = a_groove(16, tempos=[(0, 120), (4, 90)])
+    records = write_records(tmp_path / "some.tfrecord", *[changing] * 4)
+    more = {"eval_examples_path": str(records), "tempo_changes": "follow"}
+    assert train(options(tmp_path / "train", records, num_steps=1, **more)).best
+
+
+def test_copies_are_searched_in_the_windows_trained_on(groovae: Groovae, tmp_path: Path) -> None:
+    grooves = [a_groove(16), a_groove(16, tempos=[(0, 120), (4, 90)])]
+    records = write_records(tmp_path / "some.tfrecord", *grooves * 3)
+    train(options(tmp_path / ".train", records, num_steps=1, tempo_changes="follow"))
+    result = groovae(
+        *("evaluate", "--metrics", "--json", f"--examples_path={records}", "--num_samples=2"),
+        f"--baseline_examples_path={records}",
+    )
+    assert result.returncode == 0, result.stderr
+    found = json.loads(result.stdout)
+    assert found["windows"] == 12
+    trained_on = config_of(tmp_path / ".train")["windows"]["windows"]
+    assert found["samples"]["windows_trained_on"] == trained_on > 12
+
+
+def test_comparison_uses_the_tempo_at_each_bar(trained: Path) -> None:
+    """A hit a tenth of a 16th late: 12.5 ms at 120 qpm, 25 ms at 60 qpm."""
+    model, grooves = load_model(trained), []
+    for late_steps in (0.0, 0.1):
+        groove = a_groove(0, tempos=[(0, 120), (2, 60)])
+        for start, step_seconds in ((0, 0.125), (2, 0.25)):
+            at = start + late_steps * step_seconds
+            groove.notes.add(start_time=at, end_time=at + 0.1, pitch=36, velocity=80, is_drum=True)
+        grooves.append(groove)
+    found = model.compare(*grooves)
+    assert found["timing_mae_ms"] == pytest.approx((12.5 + 25) / 2, abs=0.01)
+    assert found["timing_mae_16ths"] == pytest.approx(0.1, abs=1e-4)
+    assert found["density_mae"] == 0
+
+
+def test_comparison_of_grooves_without_notes(trained: Path) -> None:
+    found = load_model(trained).compare(a_groove(0), a_groove(0))
+    assert found["hit_f1"] == 1
+    assert np.isnan(found["timing_mae_ms"])
+
+
+def test_density_error_is_that_of_the_whole_groove(trained: Path) -> None:
+    one, two = a_groove(2), a_groove(2)
+    del one.notes[:4], two.notes[-4:]
+    assert load_model(trained).compare(one, two)["density_mae"] == 0
