@@ -6,7 +6,13 @@ import mido
 from conftest import Groovae, assert_one_line
 
 
-def test_the_demo_writes_grooves_and_resumes(groovae: Groovae, tmp_path: Path) -> None:
+def test_the_demo_writes_grooves_overwrites_no_dataset_and_resumes(
+    groovae: Groovae, in_process: Groovae, tmp_path: Path
+) -> None:
+    others = [tmp_path / "demo" / name for name in ("groove/info.csv", "music.tfrecord")]
+    (tmp_path / "demo" / "groove").mkdir(parents=True)
+    for file in others:
+        file.write_text("mine")
     first = groovae("demo", "--num_steps=5", "--dir=demo")
     assert first.returncode == 0, first.stderr
     files = first.stdout.split()
@@ -20,20 +26,12 @@ def test_the_demo_writes_grooves_and_resumes(groovae: Groovae, tmp_path: Path) -
     ):
         assert f"  {next_step}\n" in first.stderr
     before = (tmp_path / files[0]).read_bytes()
-    second = groovae("demo", "--num_steps=5", "--dir=demo")
+    second = in_process("demo", "--num_steps=5", "--dir=demo")
     assert second.returncode == 0, second.stderr
     assert "step 5" in second.stderr
     assert "step 1/5" not in second.stderr
     assert (tmp_path / files[0]).read_bytes() == before
-
-
-def test_the_demo_overwrites_no_dataset(in_process: Groovae, tmp_path: Path) -> None:
-    (tmp_path / "groove").mkdir()
-    for name in ("groove/info.csv", "music.tfrecord"):
-        (tmp_path / name).write_text("mine")
-    assert in_process("demo", "--num_steps=1", "--dir=.").returncode == 0
-    assert (tmp_path / "groove/info.csv").read_text() == "mine"
-    assert (tmp_path / "music.tfrecord").read_text() == "mine"
+    assert [file.read_text() for file in others] == ["mine", "mine"]
 
 
 def test_a_folder_that_cannot_be_made_is_one_line(in_process: Groovae, tmp_path: Path) -> None:
