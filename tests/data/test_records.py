@@ -250,16 +250,16 @@ def test_tfds_sequences_equal_magentas(tfds_dir: Path) -> None:
     assert len(list(records.from_tfds("groove/4bar-midionly", str(tfds_dir), "validation"))) == 5
 
 
-def test_train_on_tfds_set(tfds_dir: Path, groovae: Groovae, tmp_path: Path) -> None:
+def test_train_on_tfds_set(tfds_dir: Path, in_process: Groovae, tmp_path: Path) -> None:
     flags = ["--tfds_name=groove/4bar-midionly", f"--tfds_data_dir={tfds_dir}"]
     flags += [f"--hparams={TINY_HPARAMS}", "--num_steps=2"]
-    result = groovae("train", *flags)
+    result = in_process("train", *flags)
     assert result.returncode == 0, result.stderr
     assert "20 windows from 20 of 20 sequences" in result.stderr
     saved = json.loads((tmp_path / ".train" / "config.json").read_text())
     assert (saved["tfds_name"], saved["train_examples_path"]) == ("groove/4bar-midionly", None)
     assert len(list(tfds_dir.rglob("*.windows-*.npy"))) == 1
-    assert_one_line(groovae("train", *flags, "--examples_path=a"), 2, "--examples_path")
+    assert_one_line(in_process("train", *flags, "--examples_path=a"), 2, "--examples_path")
 
 
 @pytest.mark.parametrize(("name", "word"), [("nonsense/x", "nonsense"), ("mnist", "'midi'")])

@@ -271,13 +271,13 @@ def test_concurrent_processes(tmp_path: Path) -> None:
     assert not list(tmp_path.glob(".*.tmp"))
 
 
-def test_info_shows_window_report(groovae: Groovae, mixed_records: Path) -> None:
-    result = groovae("info", mixed_records, "--json", "--unmapped_pitches=nearest")
+def test_info_shows_window_report(in_process: Groovae, mixed_records: Path) -> None:
+    result = in_process("info", mixed_records, "--json", "--unmapped_pitches=nearest")
     assert result.returncode == 0, result.stderr
     about = json.loads(result.stdout)
     windows, _ = load(mixed_records, config_map.layout("groovae_4bar", unmapped_pitches="nearest"))
     assert about["windows"] == windows.report.as_dict()
     assert (about["config"], about["files"]) == ("groovae_4bar", [str(mixed_records)])
-    shown = groovae("info", mixed_records).stdout
+    shown = in_process("info", mixed_records).stdout
     assert "12 windows from 8 of 15 sequences" in shown
     assert "left out: no drum class holds pitch 39 (hand clap) 32 times" in shown

@@ -385,7 +385,7 @@ def test_note_sequence_without_a_tempo_is_written_at_120_qpm(tmp_path: Path) -> 
 
 @pytest.fixture(scope="module")
 def test_grooves(gmd: Path) -> list[Any]:
-    """The 526 windows of the test split, as Magenta decodes them, at their original tempo."""
+    """Every fourth file of the test split, as Magenta decodes it, at its original tempo."""
     from groovae.config import config_map
     from groovae.data.windows import to_windows
     from groovae.music.midi_magenta import read_magenta
@@ -398,7 +398,7 @@ def test_grooves(gmd: Path) -> list[Any]:
         played = [
             gmd / row["midi_filename"] for row in csv.DictReader(file) if row["split"] == "test"
         ]
-    for path in played:
+    for path in played[3::4]:  # among them the one that is hardly early
         windows = to_windows(read_magenta(path.read_bytes()), layout)
         for groove, source in zip(
             converter.from_tensors(windows.outputs), windows.sources, strict=True
@@ -423,8 +423,8 @@ def test_every_hit_of_gmd_is_read_back_to_the_tick(
 ) -> None:
     from groovae.music.midi_magenta import read_magenta
 
-    assert len(test_grooves) == 526
-    assert sum(len(groove.notes) for groove in test_grooves) == 39_561
+    assert len(test_grooves) == 134
+    assert sum(len(groove.notes) for groove in test_grooves) == 10_572
     early = 0
     for groove in test_grooves:
         moved_ms = write_sequence(tmp_path / "groove.mid", groove, pickup)
@@ -432,7 +432,7 @@ def test_every_hit_of_gmd_is_read_back_to_the_tick(
         read = read_magenta((tmp_path / "groove.mid").read_bytes())
         assert_same_hits(groove, read, moved_ms, pickup)
         early += moved_ms > 0
-    assert early == (351 if pickup else 352)  # one groove is early by less than half a tick
+    assert early == (88 if pickup else 89)  # one groove is early by less than half a tick
 
 
 def expected_shift_ms(groove: Any, pickup: bool) -> float:

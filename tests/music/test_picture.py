@@ -220,7 +220,7 @@ def place(groove: Groove, step: float) -> float:
     return float(figure(groove).axes[0].transData.transform((step, 0))[0])
 
 
-@settings(max_examples=15)
+@settings(max_examples=8)
 @given(st.integers(0, 63), st.floats(-0.45, 0.45), st.sampled_from([KICK, SNARE, CRASH]))
 def test_stem_is_at_the_time_of_its_hit(step: int, late: float, pitch: int) -> None:
     groove = bars(4, hit(step + late, pitch, 127))
@@ -229,7 +229,7 @@ def test_stem_is_at_the_time_of_its_hit(step: int, late: float, pitch: int) -> N
     assert abs(upper_half.mean() + 0.5 - place(groove, step + late)) <= 1.5
 
 
-@settings(max_examples=8)
+@settings(max_examples=5)
 @given(st.lists(st.integers(1, 127), min_size=2, max_size=3, unique=True))
 def test_louder_hits_have_higher_stems(velocities: list[int]) -> None:
     heights = [len(set(stem(bars(1, hit(2, KICK, v)))[0])) for v in sorted(velocities)]
