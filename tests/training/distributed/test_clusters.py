@@ -17,7 +17,7 @@ from groovae.training.train import TrainOptions, train
 from groovae.upstream import tf
 
 # Small enough for four processes, large enough to learn within a few steps.
-HPARAMS = SMALL_HPARAMS.replace("batch_size=64", "batch_size=48") + ",learning_rate=0.003"
+HPARAMS = SMALL_HPARAMS.replace("batch_size=64", "batch_size=24") + ",learning_rate=0.003"
 SUCCESS = dict.fromkeys(ALL, 0)
 
 
@@ -47,7 +47,7 @@ def test_synchronous_cluster_trains_as_one_process_survives_kills_and_stops_on_c
 ) -> None:
     with ClusterProcesses(tmp_path, **flags, num_sync_workers=3) as cluster:
         cluster.wait_for_step(11)  # and step 10 is evaluated
-        assert "48 windows a step" in cluster.log("chief0")
+        assert "24 windows a step" in cluster.log("chief0")
         for name in ("ps0", "worker0", "worker1"):
             assert [path.name for path in (tmp_path / name).iterdir()] == ["log"]
             assert "step " not in cluster.log(name)
