@@ -33,7 +33,7 @@ def shared_study(request: pytest.FixtureRequest) -> Study:
 
 def _make(trained: str, records: str) -> Study:
     data = DataSource(records)
-    study = evaluate_model(trained, data, data, num_samples=100)
+    study = evaluate_model(trained, data, data, num_samples=10)
     others = np.roll(study.reference, 7, axis=0)
     return dataclasses.replace(
         study, predictions=others, samples=others[:100], interpolation=others[:3]

@@ -1,5 +1,6 @@
 """Evaluation of trained models, and `groovae evaluate --metrics` as a gate for pipelines."""
 
+import itertools
 import json
 import math
 import subprocess
@@ -22,7 +23,7 @@ from groovae.generation.groove_model import load_model
 from groovae.metrics import scores
 from groovae.training.losses import evaluate
 
-pytestmark = pytest.mark.usefixtures("one_batch")
+pytestmark = pytest.mark.usefixtures("small_batches")
 
 TASKS = sorted(CONFIGS)
 
@@ -35,13 +36,20 @@ def lines() -> list[str]:
 
 @pytest.fixture(scope="module")
 def study(
-    one_batch: None, trained_for: Callable[[str], Path], few_records: Path, lines: list[str]
+    small_batches: None, trained_for: Callable[[str], Path], few_records: Path, lines: list[str]
 ) -> Study:
     """A small model, evaluated on the windows that it was trained on."""
     data = DataSource(str(few_records))
     return evaluate_model(
         str(trained_for("reconstruct")), data, data, num_samples=20, log=lines.append
     )
+
+
+@pytest.fixture(scope="module")
+def eight_records(few_records: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Eight of the performances that the models are trained on."""
+    path = tmp_path_factory.mktemp("eight") / "eight.tfrecord"
+    return write_records(path, *itertools.islice(find(few_records), 8))
 
 
 def test_study_holds_windows_predictions_and_samples(study: Study) -> None:
@@ -126,9 +134,9 @@ def test_every_config_is_trained_and_evaluated() -> None:
 
 @pytest.mark.parametrize("task", TASKS)
 def test_task_models_are_scored_on_their_predictions(
-    task: str, trained_for: Callable[[str], Path], few_records: Path
+    task: str, trained_for: Callable[[str], Path], eight_records: Path
 ) -> None:
-    data = DataSource(str(few_records))
+    data = DataSource(str(eight_records))
     found = evaluate_model(str(trained_for(task)), data, data, num_samples=4)
     assert found.config_name == config_for(task)
     assert np.isfinite(list(found.results["losses"].values())).all()
@@ -173,7 +181,7 @@ def test_copies_are_searched_in_the_windows_of_the_training(study: Study) -> Non
 
 @pytest.fixture
 def evaluate_metrics(
-    in_process: Groovae, trained_for: Callable[[str], Path], few_records: Path
+    in_process: Groovae, trained_for: Callable[[str], Path], eight_records: Path
 ) -> Callable[..., subprocess.CompletedProcess[str]]:
     """Runs `groovae evaluate --metrics` on a trained model."""
 
@@ -181,7 +189,7 @@ def evaluate_metrics(
         return in_process(
             *("evaluate", "--metrics", "--num_samples=5"),
             *("--checkpoint", trained_for("reconstruct")),
-            *("--examples_path", few_records, "--baseline_examples_path", few_records),
+            *("--examples_path", eight_records, "--baseline_examples_path", eight_records),
             *flags,
         )
 
@@ -202,12 +210,12 @@ def test_unmet_condition_gives_exit_code_3_after_the_tables(
 def test_json_output(
     evaluate_metrics: Callable[..., subprocess.CompletedProcess[str]],
     trained_for: Callable[[str], Path],
-    few_records: Path,
+    eight_records: Path,
 ) -> None:
     result = evaluate_metrics("--json", "--require=samples.copees<0.5")
     assert_one_line(result, 2, "samples.copies")
     found = json.loads(result.stdout)
-    losses = evaluate(str(trained_for("reconstruct")), DataSource(str(few_records))).losses
+    losses = evaluate(str(trained_for("reconstruct")), DataSource(str(eight_records))).losses
     assert found["losses"] == pytest.approx(losses, rel=1e-5)
     assert found["scores"]["hit_f1"]["value"] > 0.4
     assert found["baselines"]["mean"]["all_hits"]["velocity_correlation"]["value"] is None

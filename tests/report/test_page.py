@@ -4,6 +4,7 @@ import base64
 import dataclasses
 import html.parser
 import io
+import itertools
 import json
 import math
 import os
@@ -13,9 +14,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conftest import ROOT, Groovae, assert_one_line
+from conftest import ROOT, Groovae, assert_one_line, write_records
 from make_study import large_page, shared_study, small, with_file
 
+from groovae.data.records import find
 from groovae.errors import GroovaeError
 from groovae.evaluation.study import Study
 from groovae.music.drums import CLASS_NAMES, GM
@@ -26,7 +28,7 @@ from groovae.report.pairs import CAPTIONS, choose_windows, format_scores
 from groovae.report.styles import UNKNOWN, styles_of
 
 FEW = ReportOptions(num_pairs=1, num_samples=2)
-pytestmark = pytest.mark.usefixtures("one_batch")
+pytestmark = pytest.mark.usefixtures("small_batches")
 
 HOSTILE = "<script>alert(1)</script>\"'&.mid"
 soundfile: Any = pytest.importorskip("soundfile")
@@ -34,7 +36,7 @@ VOID = {"meta", "link", "input", "br", "img"}
 
 
 @pytest.fixture(scope="module")
-def study(one_batch: None, request: pytest.FixtureRequest) -> Study:
+def study(small_batches: None, request: pytest.FixtureRequest) -> Study:
     return shared_study(request)
 
 
@@ -460,8 +462,9 @@ def test_verdict_depends_on_the_draws(worse: float, verdict: str) -> None:
 
 
 def test_report_command(in_process: Groovae, trained: Path, records: Path, tmp_path: Path) -> None:
-    flags = [f"--checkpoint={trained}", f"--examples_path={records}"]
-    flags += [f"--baseline_examples_path={records}", "--num_samples=4", "--num_pairs=1"]
+    few = write_records(tmp_path / "few.tfrecord", *itertools.islice(find(records), 10))
+    flags = [f"--checkpoint={trained}", f"--examples_path={few}"]
+    flags += [f"--baseline_examples_path={few}", "--num_samples=4", "--num_pairs=1"]
     result = in_process("report", *flags, "--out=pages/report.html")
     assert result.returncode == 0, result.stderr
     assert result.stdout == "pages/report.html\n"

@@ -13,7 +13,7 @@ from groovae.evaluation.study import Study
 from groovae.music.sound import RING_SECONDS
 from groovae.report import ReportOptions, encoding, rolls, write
 
-pytestmark = pytest.mark.usefixtures("one_batch")
+pytestmark = pytest.mark.usefixtures("small_batches")
 
 HOSTILE = "<img src=x onerror=alert(1)>.mid"
 
@@ -27,7 +27,7 @@ window.AudioContext = class extends AudioContext {
 
 
 @pytest.fixture(scope="module")
-def study(one_batch: None, request: pytest.FixtureRequest) -> Study:
+def study(small_batches: None, request: pytest.FixtureRequest) -> Study:
     return shared_study(request)
 
 

@@ -20,6 +20,7 @@ from groovae.data.source import DataSource
 from groovae.errors import GroovaeError
 from groovae.generation.groove_model import load_model
 from groovae.model.checkpoints import find_checkpoint, need_checkpoint
+from groovae.training import validation
 from groovae.training.losses import Evaluation, Evaluator
 from groovae.training.metrics_csv import MetricsLog
 from groovae.training.train import TrainOptions, TrainResult, train
@@ -32,7 +33,7 @@ from groovae.training.validation import (
     watch,
 )
 
-pytestmark = pytest.mark.usefixtures("one_batch")
+pytestmark = pytest.mark.usefixtures("small_batches")
 
 
 def options(train_dir: Path, records: Path, **more: Any) -> TrainOptions:
@@ -48,7 +49,7 @@ def options(train_dir: Path, records: Path, **more: Any) -> TrainOptions:
 
 @pytest.fixture(scope="module")
 def validated(
-    one_batch: None, records: Path, tmp_path_factory: pytest.TempPathFactory
+    small_batches: None, records: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> tuple[Path, TrainResult]:
     """A training of six steps with an evaluation each two steps; tests copy the folder."""
     train_dir = tmp_path_factory.mktemp("validated") / "train"
@@ -165,9 +166,9 @@ def test_best_without_an_index_is_replaced(records: Path, train_dir: Path) -> No
     for file in (train_dir / "best").glob("*.index"):
         file.unlink()
     (train_dir / "eval" / "metrics.csv").unlink()
-    validation = Validation(train_dir, evaluator(records, train_dir))
+    new = Validation(train_dir, evaluator(records, train_dir))
     assert read_best(train_dir) is None
-    validation.evaluate(str(train_dir / "model.ckpt-2"))
+    new.evaluate(str(train_dir / "model.ckpt-2"))
     assert find_checkpoint(train_dir / "best") == str(train_dir / "best" / "model.ckpt-2")
 
 
@@ -219,8 +220,11 @@ def test_watch_evaluates_a_finished_training(
     assert load_model(train_dir / "best", seed=1)
 
 
-def test_training_stops_early_by_the_evaluations_of_a_watch(records: Path, tmp_path: Path) -> None:
+def test_training_stops_early_by_the_evaluations_of_a_watch(
+    records: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The training evaluates nothing itself."""
+    monkeypatch.setattr(validation, "POLL_SECONDS", 0.1)
     lines: list[str] = []
     watching = threading.Thread(
         target=watch, args=(tmp_path, lambda: evaluator(records, tmp_path), 1, lines.append)
