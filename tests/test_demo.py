@@ -11,8 +11,8 @@ def test_the_demo_writes_grooves_overwrites_no_dataset_and_resumes(
 ) -> None:
     others = [tmp_path / "demo" / name for name in ("groove/info.csv", "music.tfrecord")]
     (tmp_path / "demo" / "groove").mkdir(parents=True)
-    for file in others:
-        file.write_text("mine")
+    for other in others:
+        other.write_text("mine")
     first = groovae("demo", "--num_steps=5", "--dir=demo")
     assert first.returncode == 0, first.stderr
     files = first.stdout.split()
@@ -31,7 +31,7 @@ def test_the_demo_writes_grooves_overwrites_no_dataset_and_resumes(
     assert "step 5" in second.stderr
     assert "step 1/5" not in second.stderr
     assert (tmp_path / files[0]).read_bytes() == before
-    assert [file.read_text() for file in others] == ["mine", "mine"]
+    assert [other.read_text() for other in others] == ["mine", "mine"]
 
 
 def test_a_folder_that_cannot_be_made_is_one_line(in_process: Groovae, tmp_path: Path) -> None:
