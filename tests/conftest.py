@@ -230,11 +230,12 @@ def trained_for(few_records: Path, shared_folder: Path) -> Callable[[str], Path]
     from groovae.training.train import TrainOptions, train
 
     def folder_of(task: str) -> Path:
-        num_steps = 200 if task == "reconstruct" else 100
+        config = config_for(task)
+        num_steps = 200 if config == "groovae_4bar" else 100
         options = TrainOptions(
-            str(shared_folder / config_for(task)),
+            str(shared_folder / config),
             str(few_records),
-            config=config_for(task),
+            config=config,
             hparams=QUICK_HPARAMS,
             hop_bars=1,
             num_steps=num_steps,

@@ -164,6 +164,10 @@ class _Worker:
             raise GroovaeError(
                 f"cannot start a worker process: {error.strerror}; set fewer workers"
             ) from error
+        except BaseException:  # Ctrl-C, which the new process may have missed, and would wait
+            if self._process.pid is not None:
+                self.end()
+            raise
         finally:
             theirs.close()
 
