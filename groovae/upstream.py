@@ -24,6 +24,7 @@ from typing import Any
 
 from groovae.errors import GroovaeError, missing_package
 from groovae.system.atomic_files import sync
+from groovae.system.checkpoint_files import checkpoint_files, remove_checkpoint
 
 MAGENTA_INSTALL = "pip install --no-deps magenta==2.1.4"
 DEBUG = os.environ.get("GROOVAE_DEBUG", "0") not in ("", "0")
@@ -174,16 +175,25 @@ def keep_freed_memory() -> None:
 class DurableSaver(Saver):
     """A Saver that syncs the newest checkpoint to disk before it removes an older one.
 
-    TensorFlow leaves the new files in the system's cache, so that a power cut could lose both.
+    TensorFlow leaves the new files in the system's cache, so that a power cut could lose both. It
+    takes the older one's path for a glob, so that training in `runs[1]` removes files of `runs1`,
+    and it removes checkpoints of other folders that the file `checkpoint` of a copied folder names.
     """
 
     def _MaybeDeleteOldCheckpoints(self, meta_graph_suffix: str = "meta") -> None:
-        if self._checkpoints_to_be_deleted and "://" not in self.last_checkpoints[-1]:
-            folder, name = os.path.split(self.last_checkpoints[-1])
-            written = [file for file in os.listdir(folder) if file.startswith(f"{name}.")]
-            for path in [*(os.path.join(folder, file) for file in written), folder]:
-                sync(path)
-        super()._MaybeDeleteOldCheckpoints(meta_graph_suffix)
+        if not self._checkpoints_to_be_deleted or "://" in self.last_checkpoints[-1]:
+            super()._MaybeDeleteOldCheckpoints(meta_graph_suffix)
+            return
+        newest = self.last_checkpoints[-1]
+        folder = os.path.dirname(newest)
+        for path in [*checkpoint_files(newest), folder]:
+            sync(path)
+        old, saved_at = self._checkpoints_to_be_deleted.pop(0)
+        if saved_at > self._next_checkpoint_time:
+            self._next_checkpoint_time += self.saver_def.keep_checkpoint_every_n_hours * 3600
+        elif os.path.realpath(os.path.dirname(old)) == os.path.realpath(folder):
+            with contextlib.suppress(OSError):  # as TensorFlow does
+                remove_checkpoint(old)
 
 
 # By default a while_loop runs up to 32 iterations at once. Random ops have no inputs to wait for,

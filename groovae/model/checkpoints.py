@@ -3,7 +3,6 @@
 import os
 import re
 import shlex
-import shutil
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +13,7 @@ import numpy as np
 from groovae.errors import GroovaeError, first_line
 from groovae.model.archives import unpacked
 from groovae.model.formats import is_onnx_export, is_web_export, step_of
+from groovae.system import checkpoint_files
 from groovae.system.log import Log
 from groovae.upstream import tf
 
@@ -39,7 +39,7 @@ def find_checkpoint(path: str | os.PathLike[str]) -> str | None:
     """
     # The shell completes a prefix to one of its files.
     path = Path(re.sub(r"\.(index|meta|data-\d+-of-\d+)$", "", str(path))).expanduser()
-    if Path(f"{path}.index").exists() and not path.is_dir():
+    if Path(f"{path}.index").is_file() and not path.is_dir():
         return str(path)
     if path.suffix == ".onnx" and path.is_file():
         raise GroovaeError(f"{path}: this file is part of an exported model; name its folder")
@@ -94,7 +94,8 @@ def need_checkpoint(path: str | os.PathLike[str], how_to_get: str | None = None)
 
 def all_checkpoints(folder: Path) -> list[str]:
     """Return the prefixes of all checkpoints in a folder, sorted by step."""
-    return sorted((str(index)[: -len(".index")] for index in folder.glob("*.index")), key=step_of)
+    found = (str(index)[: -len(".index")] for index in folder.glob("*.index") if index.is_file())
+    return sorted(found, key=step_of)
 
 
 def newest_readable(train_dir: Path, log: Log) -> str | None:
@@ -120,10 +121,9 @@ def newest_readable(train_dir: Path, log: Log) -> str | None:
 
 def remove_partial_checkpoints(train_dir: Path) -> None:
     """Remove files of checkpoints without an index, which a killed process was still writing."""
-    for part in train_dir.glob("model.ckpt-*"):
-        prefix = re.match(r"model\.ckpt-\d+", part.name)
-        if prefix and not (train_dir / f"{prefix[0]}.index").exists():
-            shutil.rmtree(part) if part.is_dir() else part.unlink()
+    for name in checkpoint_files.prefixes(train_dir):
+        if not os.path.lexists(train_dir / f"{name}.index"):
+            checkpoint_files.remove_checkpoint(train_dir / name)
 
 
 @dataclass(frozen=True)

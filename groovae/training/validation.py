@@ -26,6 +26,7 @@ from groovae.errors import GroovaeError, UsageError
 from groovae.model.checkpoints import find_checkpoint
 from groovae.model.formats import step_of
 from groovae.system.atomic_files import LOCK, atomic_write, exclusive, write_json
+from groovae.system.checkpoint_files import checkpoint_files, prefixes, remove_checkpoint
 from groovae.system.log import Log, no_log
 from groovae.training.hooks import StopRequest, scalar_summary
 from groovae.training.losses import Evaluation, Evaluator
@@ -89,8 +90,9 @@ def open_validation(
     """Yield the Validation of a training folder, locked against other processes.
 
     Raises:
-      GroovaeError: another process evaluates this training.
+      GroovaeError: another process evaluates this training, or a folder of it is a link.
     """
+    _refuse_links(train_dir)
     with (
         exclusive(train_dir / EVAL_FOLDER, "evaluates this training"),
         contextlib.closing(evaluator()) as opened,
@@ -140,8 +142,10 @@ def discard_evaluations(train_dir: Path, after_step: int | None) -> None:
     """Remove the evaluations after the step at which a training resumes; None removes all.
 
     Raises:
-      GroovaeError: all are to be removed, but the folder has the best checkpoint of a training.
+      GroovaeError: all are to be removed, but the folder has the best checkpoint of a training; or
+        a folder of the evaluations is a link.
     """
+    _refuse_links(train_dir)
     best_dir = train_dir / BEST_FOLDER
     if after_step is None and best_dir.exists():
         raise GroovaeError(
@@ -149,6 +153,16 @@ def discard_evaluations(train_dir: Path, after_step: int | None) -> None:
             "another --train_dir"
         )
     _metrics(train_dir).truncate(-1 if after_step is None else after_step)
+
+
+def _refuse_links(train_dir: Path) -> None:
+    """Raise a GroovaeError if files would be written and removed in a folder that a link names."""
+    for name in (EVAL_FOLDER, BEST_FOLDER):
+        if (train_dir / name).is_symlink():
+            raise GroovaeError(
+                f"{train_dir / name}: this is a link, but training replaces the files in it; "
+                "remove the link, or use another --train_dir"
+            )
 
 
 def evaluations_since_best(train_dir: Path) -> int:
@@ -264,22 +278,20 @@ def _save_best(
     The new one is complete before evaluation.json names it; the old one is removed last.
     """
     train_dir, name = Path(checkpoint).parent, Path(checkpoint).name
-    # The index is written last: without it, the other files are not a checkpoint.
-    files = sorted(train_dir.glob(f"{name}.*"), key=lambda file: file.suffix == ".index")
+    files = checkpoint_files(checkpoint)  # the index is the last to be written
     if not files or files[-1].suffix != ".index":
         raise GroovaeError(f"{checkpoint}: deleted before it could be kept as the best checkpoint")
     for file in files:
-        with atomic_write(best_dir / file.name) as temporary:
+        with atomic_write(best_dir / file.name, follow_links=False) as temporary:
             _link_or_copy(file, temporary)
     if (train_dir / config_map.CONFIG_FILE).exists():
-        with atomic_write(best_dir / config_map.CONFIG_FILE) as temporary:
+        with atomic_write(best_dir / config_map.CONFIG_FILE, follow_links=False) as temporary:
             shutil.copyfile(train_dir / config_map.CONFIG_FILE, temporary)
     kept = {**evaluation.as_dict(), "checkpoint": name, "data": data}
     write_json(best_dir / EVALUATION_FILE, kept)
     tf.train.update_checkpoint_state(str(best_dir), name)
-    for old in best_dir.glob("model.ckpt-*"):
-        if not old.name.startswith(f"{name}."):
-            old.unlink()
+    for old in prefixes(best_dir) - {name}:
+        remove_checkpoint(best_dir / old)
 
 
 def _link_or_copy(file: Path, temporary: Path) -> None:

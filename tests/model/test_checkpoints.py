@@ -183,10 +183,13 @@ def test_only_partial_checkpoints_are_removed(checkpoints: Path, tmp_path: Path)
     (train_dir / "model.ckpt-4_temp" / "part-00000-of-00001.data-00000-of-00001").touch()
     for name in ("data-00000-of-00001", "data-00000-of-00001.tempstate123", "meta"):
         (train_dir / f"model.ckpt-40.{name}").touch()
-    (train_dir / "model.ckpt-mine.txt").touch()
+    own = ["model.ckpt-mine.txt", "model.ckpt-40.tar", "model.ckpt-40_best.mid"]
+    for name in own:
+        (train_dir / name).touch()
+    (train_dir / "model.ckpt-40.backup").mkdir()
     remove_partial_checkpoints(train_dir)
-    (train_dir / "model.ckpt-mine.txt").unlink()
-    assert sorted(path.name for path in train_dir.iterdir()) == before
+    found = sorted(path.name for path in train_dir.iterdir())
+    assert found == sorted([*before, *own, "model.ckpt-40.backup"])
 
 
 # Fine-tuning

@@ -7,7 +7,7 @@ import re
 import shutil
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -114,6 +114,27 @@ def test_new_checkpoint_is_on_disk_before_an_old_one_is_removed(
     assert {"model.ckpt-2.index", "model.ckpt-2.data-00000-of-00001", tmp_path.name} <= names
 
 
+def save_steps(folder: Path, steps: Iterable[int], named: Iterable[str] = ()) -> None:
+    """Save checkpoints of which one is kept, as if the file `checkpoint` named other ones."""
+    folder.mkdir(exist_ok=True)
+    with tf.Graph().as_default(), tf.Session() as session:
+        saver = DurableSaver([tf.Variable(1.0)], max_to_keep=1)
+        saver.recover_last_checkpoints(list(named))
+        session.run(tf.global_variables_initializer())
+        for step in steps:
+            saver.save(session, str(folder / "model.ckpt"), step, write_meta_graph=False)
+
+
+def test_rotation_removes_no_file_of_another_folder(tmp_path: Path) -> None:
+    save_steps(tmp_path / "runs1", [1])
+    before = sorted(os.listdir(tmp_path / "runs1"))
+    save_steps(tmp_path / "runs[1]", [1, 2])
+    save_steps(tmp_path / "copy", [2, 3], [str(tmp_path / "runs1" / "model.ckpt-1")])
+    assert sorted(os.listdir(tmp_path / "runs1")) == before
+    assert [path.name for path in (tmp_path / "runs[1]").glob("*.index")] == ["model.ckpt-2.index"]
+    assert [path.name for path in (tmp_path / "copy").glob("*.index")] == ["model.ckpt-3.index"]
+
+
 # Signals, and two at once
 
 
@@ -146,6 +167,19 @@ def test_sigterm_stops_after_the_current_step(records: Path, tmp_path: Path) -> 
     result = train(options(tmp_path, records), on_step=terminate)
     assert (result.step, result.stopped_by) == (3, signal.SIGTERM)
     assert find_checkpoint(tmp_path) == result.checkpoint == str(tmp_path / "model.ckpt-3")
+
+
+def test_links_in_a_training_folder_are_replaced(records: Path, tmp_path: Path) -> None:
+    train_dir = tmp_path / "train"
+    train_dir.mkdir()
+    names = ("config.json", "metrics.csv", "checkpoint", "graph.pbtxt", "model.ckpt-1.index")
+    (tmp_path / "metrics.csv").write_text("step,loss\n")
+    for name in names:
+        (train_dir / name).symlink_to(tmp_path / name)
+    train(options(train_dir, records, num_steps=1))
+    assert [path for path in train_dir.iterdir() if path.is_symlink()] == []
+    assert {path.name for path in tmp_path.iterdir()} == {"train", "metrics.csv"}
+    assert (tmp_path / "metrics.csv").read_text() == "step,loss\n"
 
 
 def test_unwritable_lock_is_an_error(records: Path, tmp_path: Path) -> None:

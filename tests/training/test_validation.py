@@ -172,6 +172,30 @@ def test_best_without_an_index_is_replaced(records: Path, train_dir: Path) -> No
     assert find_checkpoint(train_dir / "best") == str(train_dir / "best" / "model.ckpt-2")
 
 
+def test_own_files_beside_checkpoints_are_neither_copied_nor_removed(train_dir: Path) -> None:
+    best_dir = train_dir / "best"
+    own = ["model.ckpt-9.tar", "model.ckpt-9_best.mid"]
+    for folder, name in ((best_dir, own[0]), (best_dir, own[1]), (train_dir, "model.ckpt-6.tar")):
+        (folder / name).write_text("mine")
+    (best_dir / "model.ckpt-9.backup").mkdir()
+    (best_dir / "model.ckpt-9.index").touch()
+    checkpoint = str(train_dir / "model.ckpt-6")
+    _save_best(checkpoint, Evaluation(checkpoint, 6, "", 1, {"loss": 0.0}), {}, best_dir)
+    found = {path.name for path in best_dir.glob("model.ckpt-*")}
+    assert found >= {*own, "model.ckpt-9.backup", "model.ckpt-6.index"}
+    assert not found & {"model.ckpt-9.index", "model.ckpt-6.tar"}
+
+
+@pytest.mark.parametrize("name", ["best", "eval"])
+def test_linked_folder_is_refused(
+    records: Path, train_dir: Path, tmp_path: Path, name: str
+) -> None:
+    (train_dir / name).rename(tmp_path / "elsewhere")
+    (train_dir / name).symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(GroovaeError, match=f"{name}: this is a link"):
+        train(options(train_dir, records, num_steps=8))
+
+
 def test_new_training_does_not_overwrite_the_best_of_another(
     records: Path, train_dir: Path, tmp_path: Path
 ) -> None:
