@@ -323,7 +323,7 @@ def write_dataset(directory: str | os.PathLike[str], seed: int = 0) -> list[Path
     for path, performance in zip(paths, performed, strict=True):
         write_midi(path, performance.notes, performance.tempo_qpm, performance.duration_seconds)
     with (
-        atomic_write(Path(directory, "info.csv")) as temporary,
+        atomic_write(Path(directory, "info.csv"), follow_links=False) as temporary,
         temporary.open("w", encoding="utf-8", newline="") as file,
     ):
         writer = csv.DictWriter(file, rows[0], lineterminator="\n")

@@ -197,7 +197,7 @@ def _convert(
     outputs = [_Output(root, split, name, options) for split, name in names.items()]
     _assign_files(root, outputs)
     paths = [path for output in outputs for path in output.paths]
-    with atomic_write_all(paths) as temporaries:
+    with atomic_write_all(paths, follow_links=False) as temporaries:
         left = iter(temporaries)
         for output in outputs:
             output.temporaries = [next(left) for _ in output.paths]
@@ -220,7 +220,9 @@ class _Output:
         self.report = ConversionReport(printable(root), printable(name), split=split)
         count = options.shards
         self._shards = [f"{name}-{i:05}-of-{count:05}" for i in range(count)] if count else [name]
-        self.paths = [*self._shards, f"{name}.report.json"]
+        # A link is followed if the user named it.
+        records = self._shards if count else [os.path.realpath(name)]
+        self.paths = [*records, f"{name}.report.json"]
         self.temporaries: list[Path] = []
         self.files: list[str] = []
         self._added = 0

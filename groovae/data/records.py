@@ -23,7 +23,7 @@ from groovae.errors import GroovaeError, UsageError, first_line
 from groovae.music.midi_magenta import read_magenta
 from groovae.music.midi_reader import BrokenMidi
 from groovae.music.note_sequence import NoteSequence
-from groovae.system.atomic_files import finish_interrupted
+from groovae.system.atomic_files import check_complete
 from groovae.system.workers import Lost, available_cores, ordered_map
 
 CHUNK_RECORDS = 64
@@ -117,10 +117,10 @@ def find(examples_path: str | os.PathLike[str]) -> Examples:
     """Find the records of a path: a file, or a glob of files, such as all shards of a set.
 
     Raises:
-      GroovaeError: no file matches, or shards are missing.
+      GroovaeError: no file matches, shards are missing, or files were replaced in part.
     """
     path = os.path.expanduser(examples_path)
-    _finish_interrupted(path)
+    _check_complete(path)
     storage = _storage(path)
     with _named_errors(path):
         # As a glob, the name `take[1].tfrecord` would not match itself.
@@ -172,10 +172,10 @@ def from_tfds(name: str, data_dir: str | None = None, split: str = "train") -> E
     return Examples(f"{name} ({split})", files, functools.partial(_parse_tfds_example, name))
 
 
-def _finish_interrupted(path: str) -> None:
+def _check_complete(path: str) -> None:
     folder = os.path.dirname(path) or "."
     if not glob.has_magic(folder) and os.path.isdir(folder):
-        finish_interrupted(folder)
+        check_complete(folder)
 
 
 def _hint(path: str) -> str:

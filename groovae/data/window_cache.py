@@ -35,6 +35,7 @@ from groovae.errors import GroovaeError
 from groovae.music.tempo import TempoMap
 from groovae.system.atomic_files import atomic_write
 from groovae.system.log import Log, no_log
+from groovae.system.regular_files import open_regular
 
 FORMAT = 2
 RECORD = np.dtype(
@@ -138,7 +139,7 @@ def load(
             return windows
     path = next((path for path in paths if os.access(path.parent, os.W_OK)), paths[-1])
     log(f"making the windows of {examples.name}, to keep in {path}")
-    with atomic_write(path) as temporary, open(temporary, "w+b") as file:
+    with atomic_write(path, follow_links=False) as temporary, open(temporary, "w+b") as file:
         return write(file)
 
 
@@ -165,7 +166,7 @@ def _paths(examples: Examples, layout: Layout, fallback_dir: Path) -> list[Path]
 def _open(path: Path, layout: Layout, log: Log) -> CachedWindows | None:
     """Open a cache file; return None if it is missing or not valid."""
     try:
-        with open(path, "rb") as file:
+        with open_regular(path) as file:
             size = os.fstat(file.fileno()).st_size - SHA256_BYTES
             if size < 0 or _sha256(file, size) != file.read():
                 log(f"{path} is damaged")

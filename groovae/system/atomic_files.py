@@ -4,17 +4,21 @@
         midi.save(temporary)
 
 `atomic_write_all` gives the same promise for files that belong together, such as records and their
-report, even after kill -9: a hidden journal lists the renames while they run, and the next command
-in that folder completes them (`finish_interrupted`). The journal is needed because a report
-written last, with the SHA-256 of its records, would only detect half-replaced shards or splits:
-the old ones would be gone and the new ones incomplete. Readers would also have to hash every file
-of a set, whichever of them they use.
+report, even after kill -9: a hidden journal lists the renames while they run, and the next write in
+that folder completes them. The journal is needed because a report written last, with the SHA-256 of
+its records, would only detect half-replaced shards or splits: the old ones would be gone and the
+new ones incomplete. Readers would also have to hash every file of a set, whichever of them they
+use. Readers complete nothing; `check_complete` tells them that renames are left to do. Only a
+journal of the same user is obeyed: in a folder such as /tmp, anyone can put one.
 
-Locks (flock) keep writers of one folder apart, and mark the temporary files of running processes,
-so that those of killed ones can be removed. They are on open handles, where filelock would leave a
-lock file in every output folder and take 0.1 s to import. On Windows and on file systems without
-locks, only one process may write into a folder at a time, and temporary files of killed processes
-stay.
+Links are followed for paths that the user named. A file whose name groovae chose replaces a link in
+its place (`follow_links=False`), which may lead anywhere.
+
+Locks (flock) keep apart the writers of a journal, and mark the temporary files of running
+processes, so that those of killed ones can be removed. A lock that another process holds for long
+is an error. Locks are on files of their own, since other programs lock folders. On Windows and on
+file systems without locks, only one process may write into a folder at a time, and temporary files
+of killed processes stay.
 """
 
 import contextlib
@@ -23,42 +27,58 @@ import json
 import os
 import re
 import shutil
+import stat
 import tempfile
+import time
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from groovae.errors import GroovaeError
+from groovae.system.regular_files import read_json
 
 JOURNAL = ".groovae-commit.json"
+JOURNAL_LOCK = ".groovae-commit.lock"
 LOCK = ".groovae-lock"
+LOCK_SECONDS = 10.0  # groovae itself holds the locks that are waited for for milliseconds
+TEMPORARY = re.compile(r"\.(.+)\.[a-z0-9_]{8}\.tmp", re.DOTALL)
 NO_LOCKS = (errno.ENOSYS, errno.ENOLCK, errno.ENOTSUP)  # what flock raises where it is missing
+
+# For each folder, when to list it again, and the temporary files in it.
+_listings: dict[Path, tuple[float, dict[str, list[str]]]] = {}
 
 
 @contextlib.contextmanager
-def atomic_write(path: str | os.PathLike[str]) -> Iterator[Path]:
+def atomic_write(path: str | os.PathLike[str], follow_links: bool = True) -> Iterator[Path]:
     """Yield a temporary path beside `path`, and rename it to `path` at the end of the block.
 
     Parent folders are created. If the block raises, or the file cannot be written, `path` keeps its
     content and the temporary file is removed.
 
+    Args:
+      path: The file to write or replace.
+      follow_links: Write the target of a link, as for a path that the user named; otherwise
+        replace the link.
+
     Raises:
       GroovaeError: the folder is not writable, or the disk is full.
     """
-    with atomic_write_all([path]) as (temporary,):
+    with atomic_write_all([path], follow_links) as (temporary,):
         yield temporary
 
 
 @contextlib.contextmanager
-def atomic_write_all(paths: Sequence[str | os.PathLike[str]]) -> Iterator[list[Path]]:
+def atomic_write_all(
+    paths: Sequence[str | os.PathLike[str]], follow_links: bool = True
+) -> Iterator[list[Path]]:
     """Do the same as `atomic_write` for several files; those in one folder are replaced together.
 
     Raises:
-      GroovaeError: as `atomic_write`. If a rename itself failed, the next `finish_interrupted`
+      GroovaeError: as `atomic_write`. If a rename itself failed, the next write in the folder
         continues.
     """
-    targets = [_resolve(path) for path in paths]
+    targets = [_resolve(path, follow_links) for path in paths]
     with contextlib.ExitStack() as stack:
         temporaries = [stack.enter_context(_temporary(target)) for target in targets]
         with _as_groovae_error(targets[0]):
@@ -73,16 +93,25 @@ def atomic_write_all(paths: Sequence[str | os.PathLike[str]]) -> Iterator[list[P
                 _replace_together(temporaries, targets)
 
 
-def finish_interrupted(folder: str | os.PathLike[str]) -> None:
-    """Complete the renames in `folder` that a killed `atomic_write_all` had begun, if any.
+def check_complete(folder: str | os.PathLike[str]) -> None:
+    """Check that no killed `atomic_write_all` left renames to be done in `folder`.
+
+    Waits for a running one. A journal counts if it belongs to this user or the folder's owner.
 
     Raises:
-      GroovaeError: the folder is not writable, or its journal was not written by groovae.
+      GroovaeError: files were replaced in part.
     """
     path = _resolve(folder)
-    if os.path.lexists(path / JOURNAL):
-        with _as_groovae_error(path / JOURNAL), _locked(path, wait=True):
-            _finish(path)
+    journal = path / JOURNAL
+    if not _belongs_to(journal, _user(), _owner(path)):
+        return
+    with contextlib.suppress(OSError), _journal_lock(path):
+        pass  # The files of a running process are in place now.
+    if _belongs_to(journal, _user(), _owner(path)):
+        raise GroovaeError(
+            f"{journal}: a command was stopped while it replaced files in this folder, so they may "
+            "not belong together; run it again to complete them"
+        )
 
 
 @contextlib.contextmanager
@@ -113,6 +142,7 @@ def exclusive(folder: str | os.PathLike[str], activity: str) -> Iterator[None]:
     lock = FileLock(path, blocking=False, on_acquired=_write_holder)
     with _as_groovae_error(path):
         path.parent.mkdir(parents=True, exist_ok=True)
+        _check_lock_file(path)
         try:
             lock.acquire()
         except Timeout as error:
@@ -134,8 +164,8 @@ def exclusive(folder: str | os.PathLike[str], activity: str) -> Iterator[None]:
 
 
 def write_json(path: str | os.PathLike[str], value: Any) -> None:
-    """Write `value` as indented JSON, atomically."""
-    with atomic_write(path) as temporary:
+    """Write `value` as indented JSON, atomically; replace a link."""
+    with atomic_write(path, follow_links=False) as temporary:
         temporary.write_text(json_text(value), "utf-8")
 
 
@@ -159,6 +189,14 @@ def sync(path: str | os.PathLike[str]) -> None:
         os.close(handle)
 
 
+def _check_lock_file(path: Path) -> None:
+    """Raise an OSError unless a lock file may be opened and emptied: not if it is a link."""
+    if os.path.lexists(path):
+        status = os.lstat(path)
+        if not stat.S_ISREG(status.st_mode) or status.st_nlink > 1:
+            raise OSError(errno.EINVAL, "it is a link, or not a regular file; remove it")
+
+
 def _write_holder(handle: int) -> None:
     import socket  # which playing does without
 
@@ -175,49 +213,69 @@ def _holder(lock: Path) -> str:
 
 @contextlib.contextmanager
 def _temporary(target: Path, is_folder: bool = False) -> Iterator[Path]:
-    """Create a temporary file or folder beside `target`, and remove it unless it was renamed.
-
-    It is locked during the block. Until it is, the lock of the parent folder protects it from
-    other processes that remove abandoned ones.
-    """
+    """Create a temporary file or folder beside `target`, and remove it unless it was renamed."""
     with contextlib.ExitStack() as stack:
         with _as_groovae_error(target):
-            if not is_folder and target.exists() and not target.is_file():
+            if not (is_folder or target.is_symlink()) and target.exists() and not target.is_file():
                 raise GroovaeError(f"cannot write {target}: it is not a file")
             target.parent.mkdir(parents=True, exist_ok=True)
-            with _locked(target.parent, wait=True):
-                _finish(target.parent)
-                _remove_abandoned(target)
-                affixes = (".tmp", f".{target.name}.", target.parent)
-                if is_folder:
-                    temporary = Path(tempfile.mkdtemp(*affixes))
-                else:
-                    handle, name = tempfile.mkstemp(*affixes)
-                    os.close(handle)  # Windows cannot rename an open file.
-                    temporary = Path(name)
-                stack.enter_context(_locked(temporary))
+            _finish(target.parent)
+            _remove_abandoned(target)
+            temporary = stack.enter_context(_locked_temporary(target, is_folder))
         try:
             yield temporary
         finally:
             if is_folder:
                 shutil.rmtree(temporary, ignore_errors=True)
-            elif not os.path.lexists(target.parent / JOURNAL):
+            elif not _belongs_to(target.parent / JOURNAL, _user()):
                 temporary.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def _locked_temporary(target: Path, is_folder: bool) -> Iterator[Path]:
+    """Create a temporary file or folder, and lock it during the block."""
+    while True:
+        temporary = _new_temporary(target, is_folder)
+        with contextlib.ExitStack() as stack:
+            with contextlib.suppress(FileNotFoundError):
+                stack.enter_context(_locked(temporary, wait=True))
+            if temporary.exists():  # no process took it for abandoned before it was locked
+                yield temporary
+                return
+
+
+def _new_temporary(target: Path, is_folder: bool) -> Path:
+    affixes = (".tmp", f".{target.name}.", target.parent)
+    if is_folder:
+        return Path(tempfile.mkdtemp(*affixes))
+    handle, name = tempfile.mkstemp(*affixes)
+    os.close(handle)  # Windows cannot rename an open file.
+    return Path(name)
 
 
 def _remove_abandoned(target: Path) -> None:
     """Remove the temporary files and folders of killed processes that were writing `target`."""
-    (target.parent / f"{JOURNAL}.tmp").unlink(missing_ok=True)
-    pattern = _temporary_name(target.name)
-    for name in filter(pattern.fullmatch, os.listdir(target.parent)):
+    for name in _temporaries_in(target.parent).pop(target.name, []):
         path = target.parent / name
         with contextlib.suppress(OSError), _locked(path) as is_locked:
-            if is_locked:
+            if is_locked and os.lstat(path).st_uid == _user():
                 shutil.rmtree(path) if path.is_dir() else path.unlink()
 
 
-def _temporary_name(name: str) -> re.Pattern[str]:
-    return re.compile(rf"\.{re.escape(name)}\.[a-z0-9_]{{8}}\.tmp")
+def _temporaries_in(folder: Path) -> dict[str, list[str]]:
+    """Return the temporary files in a folder by target, as listed now or shortly before.
+
+    Listing takes a hundredth of the time at most, so that writing many files takes linear time.
+    """
+    started = time.monotonic()
+    next_listing, found = _listings.get(folder, (started, {}))
+    if started >= next_listing:
+        found = defaultdict(list)
+        for match in filter(None, map(TEMPORARY.fullmatch, os.listdir(folder))):
+            found[match[1]].append(match[0])
+        now = time.monotonic()
+        _listings[folder] = now + 100 * (now - started), found
+    return found
 
 
 def _replace_together(temporaries: list[Path], targets: list[Path]) -> None:
@@ -225,30 +283,45 @@ def _replace_together(temporaries: list[Path], targets: list[Path]) -> None:
     for temporary, target in zip(temporaries, targets, strict=True):
         moves[target.parent][temporary.name] = target.name
     for folder, names in moves.items():
-        with _locked(folder, wait=True):
+        with _journal_lock(folder):
             try:
+                _complete(folder)
                 _write_journal(folder, names)
-                _finish(folder)
+                _complete(folder)
             except KeyboardInterrupt:
-                _finish(folder)
+                _complete(folder)
                 raise
 
 
 def _write_journal(folder: Path, moves: dict[str, str]) -> None:
-    temporary = folder / f"{JOURNAL}.tmp"
-    temporary.write_text(json.dumps(moves))
+    journal, temporary = folder / JOURNAL, folder / f"{JOURNAL}.tmp"
+    if os.path.lexists(journal):
+        raise GroovaeError(
+            f"{journal}: this belongs to another user, or is not a file; remove it, or write to "
+            "another folder"
+        )
+    temporary.unlink(missing_ok=True)
+    with open(temporary, "x", encoding="utf-8") as file:  # a new file, never the target of a link
+        json.dump(moves, file)
     sync(temporary)
-    os.replace(temporary, folder / JOURNAL)
+    os.replace(temporary, journal)
     sync(folder)
 
 
 def _finish(folder: Path) -> None:
-    """Do the renames in the journal that are still to be done. The caller locks the folder."""
+    """Complete the renames that a killed process of this user had begun in `folder`, if any."""
+    if _belongs_to(folder / JOURNAL, _user()):
+        with _journal_lock(folder):
+            _complete(folder)
+
+
+def _complete(folder: Path) -> None:
+    """Do the renames in the journal that are still to be done. The caller locks the journal."""
     journal = folder / JOURNAL
-    if not os.path.lexists(journal):
+    if not _belongs_to(journal, _user()):
         return
     for temporary, name in _read_journal(journal).items():
-        with contextlib.suppress(FileNotFoundError):  # already renamed
+        if _belongs_to(folder / temporary, _user()):  # not yet renamed
             os.replace(folder / temporary, folder / name)
     sync(folder)
     journal.unlink(missing_ok=True)
@@ -257,9 +330,10 @@ def _finish(folder: Path) -> None:
 def _read_journal(journal: Path) -> dict[str, str]:
     """Read the renames; refuse any from or to another folder, or of any but temporary files."""
     try:
-        moves = json.loads(journal.read_text("utf-8"))
+        moves = read_json(journal)
         for temporary, name in moves.items():
-            if os.path.basename(name) != name or not _temporary_name(name).fullmatch(temporary):
+            match = TEMPORARY.fullmatch(temporary)
+            if os.path.basename(name) != name or not match or match[1] != name:
                 raise ValueError(f"it would move {temporary} to {name}")
     except (ValueError, AttributeError, TypeError) as error:
         raise GroovaeError(
@@ -268,25 +342,92 @@ def _read_journal(journal: Path) -> dict[str, str]:
     return moves
 
 
+def _belongs_to(path: Path, *users: int) -> bool:
+    """Return whether `path` is a regular file, not a link, of one of these users."""
+    with contextlib.suppress(OSError):
+        status = os.lstat(path)
+        return stat.S_ISREG(status.st_mode) and status.st_uid in users
+    return False
+
+
+def _user() -> int:
+    return os.geteuid() if hasattr(os, "geteuid") else 0  # as os.stat on Windows
+
+
+def _owner(folder: Path) -> int:
+    try:
+        return os.stat(folder).st_uid
+    except OSError:
+        return _user()
+
+
+@contextlib.contextmanager
+def _journal_lock(folder: Path) -> Iterator[None]:
+    """Lock the journal of a folder during the block, by a file that is removed at its end."""
+    if _fcntl() is None:
+        yield
+        return
+    path = folder / JOURNAL_LOCK
+    while True:
+        with _opened(path, os.O_RDONLY | os.O_CREAT) as handle:
+            _lock(handle, path, wait=True)
+            if _is_same_file(path, handle):  # The process that held the lock removed its file.
+                try:
+                    yield
+                finally:
+                    with contextlib.suppress(OSError):
+                        path.unlink()
+                return
+
+
+def _is_same_file(path: Path, handle: int) -> bool:
+    try:
+        return os.path.samestat(os.lstat(path), os.fstat(handle))
+    except FileNotFoundError:
+        return False
+
+
 @contextlib.contextmanager
 def _locked(path: Path, wait: bool = False) -> Iterator[bool]:
     """Lock a file or folder until the end of the block or process; yield whether it is locked."""
-    fcntl = _fcntl()
-    if fcntl is None:
+    if _fcntl() is None:
         yield False
         return
-    handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+    with _opened(path, os.O_RDONLY) as handle:
+        yield _lock(handle, path, wait)
+
+
+@contextlib.contextmanager
+def _opened(path: Path, flags: int) -> Iterator[int]:
+    handle = os.open(path, flags | os.O_NONBLOCK | os.O_NOFOLLOW, 0o666)
     try:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
-            is_locked = True
-        except OSError:  # held by another process, or the file system has no locks
-            is_locked = False
-        yield is_locked
+        yield handle
     finally:
         with contextlib.suppress(OSError):
-            fcntl.flock(handle, fcntl.LOCK_UN)  # A forked process may hold the handle too.
+            _fcntl().flock(handle, _fcntl().LOCK_UN)  # A forked process may hold the handle too.
         os.close(handle)
+
+
+def _lock(handle: int, path: Path, wait: bool) -> bool:
+    """Lock an open file; return False if another process holds it, or there are no locks.
+
+    Raises:
+      GroovaeError: `wait`, and another process holds it for `LOCK_SECONDS`.
+    """
+    fcntl, deadline = _fcntl(), time.monotonic() + LOCK_SECONDS
+    while True:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return True
+        except OSError as error:
+            if not wait or error.errno not in (errno.EAGAIN, errno.EACCES):
+                return False
+        if time.monotonic() >= deadline:
+            raise GroovaeError(
+                f"cannot write {path}: another process has locked it for {LOCK_SECONDS:g} s; end "
+                "that process, or write to another folder"
+            )
+        time.sleep(0.005)
 
 
 def _fcntl() -> Any:
@@ -305,8 +446,12 @@ def _as_groovae_error(path: Path) -> Iterator[None]:
         raise GroovaeError(f"cannot write {path}: {error.strerror or error}") from error
 
 
-def _resolve(path: str | os.PathLike[str]) -> Path:
-    return Path(os.path.realpath(os.path.expanduser(path)))
+def _resolve(path: str | os.PathLike[str], follow_links: bool = True) -> Path:
+    """Return an absolute path without links; without `follow_links`, the last part may be one."""
+    path = os.path.expanduser(path)
+    if follow_links:
+        return Path(os.path.realpath(path))
+    return Path(os.path.realpath(os.path.dirname(path)), os.path.basename(path))
 
 
 def _umask() -> int:

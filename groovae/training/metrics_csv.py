@@ -44,7 +44,10 @@ class MetricsLog:
     def _write(self, rows: list[Row]) -> None:
         """Write the whole table atomically: a kill or a full disk leaves the old one."""
         columns = list(dict.fromkeys(name for row in rows for name in row))
-        with atomic_write(self._path) as temporary, open(temporary, "w", newline="") as file:
+        with (
+            atomic_write(self._path, follow_links=False) as temporary,
+            open(temporary, "w", newline="") as file,
+        ):
             writer = csv.DictWriter(file, columns, lineterminator="\n")
             writer.writeheader()
             # 9 digits restore a float32 exactly.

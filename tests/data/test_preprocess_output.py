@@ -20,7 +20,7 @@ from groovae.cli.main import main
 from groovae.data.patterns import write_dataset
 from groovae.data.preprocess import SPLITS, PreprocessOptions, convert_directory, convert_splits
 from groovae.music.midi_writer import Note, write_midi
-from groovae.system.atomic_files import finish_interrupted
+from groovae.system.atomic_files import atomic_write
 
 Command = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -196,10 +196,26 @@ def test_kill_9_leaves_old_or_new_output(tmp_path: Path, kind: str) -> None:
         process.kill()
         process.join()
         assert reader.poll(60), "workers are still running"
-        finish_interrupted(output.parent)
+        with atomic_write(output.parent / "next"):
+            pass  # completes the renames of the killed process
+        (output.parent / "next").unlink()
         now = {name: (output.parent / name).read_bytes() for name in new}
         assert now in (old, new)
         seen.append(now == new)
     assert seen[0] is False, "killed at once"
     run(root, output, kind)
     assert contents(output.parent) == new, "nothing is left of the killed runs"
+
+
+def test_linked_report_is_replaced_and_named_link_is_followed(tmp_path: Path) -> None:
+    write_dataset(tmp_path / "in")
+    (tmp_path / "there").mkdir()
+    (tmp_path / "mine").write_text("mine")
+    (tmp_path / "music.tfrecord").symlink_to("there/music.tfrecord")
+    report = tmp_path / "music.tfrecord.report.json"
+    report.symlink_to("mine")
+    run(tmp_path / "in", tmp_path / "music.tfrecord", "one")
+    assert (tmp_path / "there" / "music.tfrecord").stat().st_size > 0
+    assert (tmp_path / "music.tfrecord").is_symlink()
+    assert not report.is_symlink()
+    assert (tmp_path / "mine").read_text() == "mine"

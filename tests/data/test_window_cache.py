@@ -148,6 +148,19 @@ def test_damaged_file_is_replaced(mixed_records: Path) -> None:
         del windows
 
 
+def test_link_in_the_place_of_the_file_is_replaced(mixed_records: Path, tmp_path: Path) -> None:
+    load(mixed_records)
+    (path,) = caches(tmp_path)
+    (tmp_path / "mine").write_text("mine")
+    for target in ("mine", "missing"):
+        path.unlink()
+        path.symlink_to(tmp_path / target)
+        load(mixed_records)
+        assert not path.is_symlink()
+    assert (tmp_path / "mine").read_text() == "mine"
+    assert not (tmp_path / "missing").exists()
+
+
 def test_records_without_windows_have_a_report(tmp_path: Path) -> None:
     path = write_records(tmp_path / "none.tfrecord", a_groove(1), a_groove(is_drum=False))
     for _ in range(2):

@@ -27,8 +27,8 @@ from groovae.system.atomic_files import (
     atomic_directory,
     atomic_write,
     atomic_write_all,
+    check_complete,
     exclusive,
-    finish_interrupted,
     write_json,
 )
 
@@ -57,6 +57,12 @@ def run_python(script: str, *arguments: object) -> subprocess.CompletedProcess[s
 def write(path: Path, text: str = "new") -> None:
     with atomic_write(path) as temporary:
         temporary.write_text(text)
+
+
+def finish_interrupted(folder: Path) -> None:
+    """Let the next write in a folder complete the renames of a killed process."""
+    write(folder / "next")
+    (folder / "next").unlink()
 
 
 def half_write(path: Path, error: BaseException) -> None:
@@ -126,6 +132,20 @@ def test_target_of_a_link_is_replaced(tmp_path: Path) -> None:
     write(tmp_path / "link")
     assert os.readlink(tmp_path / "link") == "there/file"
     assert (tmp_path / "there" / "file").read_text() == "new"
+
+
+def test_link_is_replaced_if_the_user_did_not_name_it(tmp_path: Path) -> None:
+    (tmp_path / "mine").write_text("mine")
+    for target in ("mine", "missing", "/dev/null"):
+        (tmp_path / "link").symlink_to(target)
+        with atomic_write(tmp_path / "link", follow_links=False) as temporary:
+            temporary.write_text("new")
+        assert not (tmp_path / "link").is_symlink()
+        assert (tmp_path / "link").read_text() == "new"
+        (tmp_path / "link").unlink()
+    (tmp_path / "config.json").symlink_to("mine")
+    write_json(tmp_path / "config.json", {})
+    assert contents(tmp_path) == {"mine": "mine", "config.json": "{}\n"}
 
 
 def test_tilde_is_the_home_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -321,7 +341,7 @@ def test_journal_with_other_renames_is_refused(tmp_path: Path, journal: str) -> 
     write_all(folder, "old ", ["a", ".b.12345678.tmp", "..b.12345678.tmp"])
     (folder / JOURNAL).write_text(journal)
     before = contents(folder)
-    for act in (finish_interrupted, lambda folder: write(folder / "new")):
+    for act in (lambda folder: write_all(folder, "new"), lambda folder: write(folder / "new")):
         with pytest.raises(GroovaeError, match=rf"{JOURNAL}: .* remove it"):
             act(folder)
     assert contents(folder) == before
@@ -329,7 +349,7 @@ def test_journal_with_other_renames_is_refused(tmp_path: Path, journal: str) -> 
 
 def test_finish_without_a_journal_or_its_files_does_nothing(tmp_path: Path) -> None:
     finish_interrupted(tmp_path)
-    finish_interrupted(tmp_path / "nowhere")
+    check_complete(tmp_path / "nowhere")
     (tmp_path / JOURNAL).write_text('{".a.12345678.tmp": "a"}')
     finish_interrupted(tmp_path)
     assert contents(tmp_path) == {}
@@ -406,6 +426,25 @@ def test_exclusive_keeps_a_folder_with_files(tmp_path: Path) -> None:
     with exclusive(tmp_path / "a", "trains here"):
         (tmp_path / "a" / "file").touch()
     assert os.listdir(tmp_path / "a") == ["file"]
+
+
+@pytest.mark.parametrize("kind", ["link", "hard link", "dangling link", "pipe"])
+def test_lock_that_is_not_a_plain_file_is_refused(tmp_path: Path, kind: str) -> None:
+    (tmp_path / "mine").write_text("mine")
+    lock = tmp_path / LOCK
+    if kind == "pipe":
+        os.mkfifo(lock)
+    elif kind == "hard link":
+        os.link(tmp_path / "mine", lock)
+    else:
+        lock.symlink_to("mine" if kind == "link" else "missing")
+    with (
+        pytest.raises(GroovaeError, match=f"cannot write .*/{LOCK}: .*remove it"),
+        exclusive(tmp_path, "trains here"),
+    ):
+        pass
+    assert (tmp_path / "mine").read_text() == "mine"
+    assert sorted(os.listdir(tmp_path)) == sorted(["mine", LOCK])
 
 
 def test_exclusive_is_not_inherited_by_forked_processes(tmp_path: Path) -> None:
@@ -575,8 +614,8 @@ def test_concurrent_writers_do_not_mix_their_files(tmp_path: Path) -> None:
         for turn in range(20_000):
             if turn > 200 and len(seen) == 2:
                 break
-            finish_interrupted(tmp_path)
-            with atomic_files._locked(tmp_path, wait=True):
+            check_complete(tmp_path)
+            with atomic_files._journal_lock(tmp_path):
                 (text,) = {(tmp_path / name).read_text() for name in "abc"}
             seen.add(text.split()[0])
         for process in (x, y):
@@ -593,3 +632,127 @@ def test_full_disk_keeps_all_old_files(tiny_disk: Path) -> None:
     with pytest.raises(GroovaeError, match="No space left on device"):
         write_all(tiny_disk, "new" * 10_000)
     assert contents(tiny_disk) == {"a": "old a", "b": "old b", "c": "old c"}
+
+
+# Journals of other users, and locks that are never released
+
+
+def as_another_user(*paths: Path) -> None:
+    if os.geteuid() != 0:
+        pytest.skip("only root can give files away")
+    for path in paths:
+        os.chown(path, 65534, 65534)
+
+
+def write_journal(folder: Path) -> None:
+    """Write a journal that is still to be obeyed: it replaces the file `a`."""
+    (folder / ".a.12345678.tmp").write_text("new a")
+    (folder / "a").write_text("old a")
+    (folder / JOURNAL).write_text('{".a.12345678.tmp": "a"}')
+
+
+def test_journal_of_another_user_is_not_obeyed(tmp_path: Path) -> None:
+    write_journal(tmp_path)
+    as_another_user(tmp_path / JOURNAL)
+    write(tmp_path / "b")
+    check_complete(tmp_path)
+    assert (tmp_path / "a").read_text() == "old a"
+    with pytest.raises(GroovaeError, match=rf"{JOURNAL}: this belongs to another user.*remove it"):
+        write_all(tmp_path, "newer ")
+    assert contents(tmp_path).keys() == {"a", "b", JOURNAL}
+    assert (tmp_path / "a").read_text() == "old a"
+
+
+def test_temporary_file_of_another_user_is_not_moved(tmp_path: Path) -> None:
+    write_journal(tmp_path)
+    as_another_user(tmp_path / ".a.12345678.tmp")
+    write(tmp_path / "b")
+    assert (tmp_path / "a").read_text() == "old a"
+    assert not (tmp_path / JOURNAL).exists()
+
+
+@pytest.mark.parametrize("kind", ["link", "pipe", "folder"])
+def test_journal_that_is_not_a_file_is_not_obeyed(tmp_path: Path, kind: str) -> None:
+    write_journal(tmp_path)
+    journal = tmp_path / JOURNAL
+    journal.rename(tmp_path / "theirs")
+    if kind == "link":
+        journal.symlink_to("theirs")
+    else:
+        (os.mkfifo if kind == "pipe" else os.mkdir)(journal)
+    write(tmp_path / "b")
+    check_complete(tmp_path)
+    assert (tmp_path / "a").read_text() == "old a"
+    with pytest.raises(GroovaeError, match=f"{JOURNAL}: .*remove it"):
+        write_all(tmp_path, "newer ")
+
+
+def test_reading_does_not_finish_renames(tmp_path: Path) -> None:
+    write_journal(tmp_path)
+    before = contents(tmp_path)
+    with pytest.raises(GroovaeError, match=f"{JOURNAL}: a command was stopped.*run it again"):
+        check_complete(tmp_path)
+    assert contents(tmp_path) == before
+
+
+def test_journal_of_the_owner_of_a_folder_is_reported_to_readers(tmp_path: Path) -> None:
+    write_journal(tmp_path)
+    as_another_user(tmp_path, tmp_path / JOURNAL)
+    with pytest.raises(GroovaeError, match="a command was stopped"):
+        check_complete(tmp_path)
+
+
+def test_link_in_the_place_of_a_new_journal_is_replaced(tmp_path: Path) -> None:
+    (tmp_path / "mine").write_text("mine")
+    (tmp_path / f"{JOURNAL}.tmp").symlink_to("mine")
+    write_all(tmp_path, "new ")
+    assert contents(tmp_path) == {"a": "new a", "b": "new b", "c": "new c", "mine": "mine"}
+
+
+@contextlib.contextmanager
+def locked_by_another(path: Path) -> Iterator[None]:
+    if not path.exists():
+        path.touch()
+    handle = os.open(path, os.O_RDONLY)  # another open file is as another process
+    fcntl.flock(handle, fcntl.LOCK_EX)
+    try:
+        yield
+    finally:
+        os.close(handle)
+
+
+def test_locked_folder_is_written(tmp_path: Path) -> None:
+    with locked_by_another(tmp_path):
+        write(tmp_path / "file")
+        write_all(tmp_path, "new ")
+    assert contents(tmp_path) == {"a": "new a", "b": "new b", "c": "new c", "file": "new"}
+
+
+def test_lock_that_is_never_released_is_an_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(atomic_files, "LOCK_SECONDS", 0.1)
+    write_all(tmp_path, "old ")
+    write(tmp_path / "other", "old")
+    with (
+        locked_by_another(tmp_path / atomic_files.JOURNAL_LOCK),
+        pytest.raises(GroovaeError, match=r"another process has locked it for 0\.1 s"),
+    ):
+        write_all(tmp_path, "new ")
+    assert set(contents(tmp_path).values()) == {"old a", "old b", "old c", "old", ""}
+
+
+def test_many_files_take_linear_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    listed: list[Path] = []
+    listdir = os.listdir
+
+    def spy(folder: Path) -> list[str]:
+        listed.append(folder)
+        return listdir(folder)
+
+    for number in range(3000):
+        (tmp_path / str(number)).touch()
+    monkeypatch.setattr(os, "listdir", spy)
+    for number in range(300):
+        write(tmp_path / str(number))
+    assert len(listed) < 100
