@@ -81,6 +81,13 @@ def small_batches() -> Iterator[None]:
         yield
 
 
+@pytest.fixture
+def cache_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Keep a test out of the cache of the user who runs it."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    return tmp_path / "cache"
+
+
 @pytest.fixture(scope="session")
 def gmd() -> Path:
     """The Groove MIDI Dataset."""

@@ -1,17 +1,20 @@
 """Checkpoints packed as `.tar`, `.tar.gz` or `.tgz`, unpacked safely and only once.
 
-    prefix = unpacked("groovae_4bar.tar")  # groovae_4bar.unpacked-64c3d5e2d71ef248/model.ckpt-...
+    prefix = unpacked("groovae_4bar.tar")  # .../groovae_4bar.unpacked-64c3d5e2/model.ckpt-...
 
 Archives are not trusted: nothing is written before all members have been checked. Then the files of
 one checkpoint, and the `config.json` beside it, are unpacked to a folder named after the archive
-and its SHA-256. It lies beside the archive, or in the user's cache (`$XDG_CACHE_HOME/groovae`,
-by default `~/.cache/groovae`) if that folder is not writable. It may be deleted at any time.
+and its SHA-256. It lies in the user's cache (`$XDG_CACHE_HOME/groovae`, by default
+`~/.cache/groovae`), and may be deleted at any time: not beside the archive, where whoever made the
+archive could have put other files. Without a writable cache, it lasts until Python exits.
 """
 
 import contextlib
+import functools
 import os
 import re
 import tarfile
+import tempfile
 import zlib
 from collections import defaultdict
 from collections.abc import Collection, Iterator
@@ -54,25 +57,36 @@ def unpacked(path: str | os.PathLike[str]) -> Path:
     """
     path = Path(path).expanduser()
     with _as_groovae_error(path), open(path, "rb") as file:
-        folders = _folders(path, sha256_of(file))
-        for folder in folders:
-            if prefix := _prefix_in(folder):
-                return folder / prefix
+        folder = _folder(path, sha256_of(file))
+        if found := _prefix_in(folder):
+            return folder / found
         file.seek(0)
         with tarfile.open(fileobj=file, mode="r:*", tarinfo=_Member) as archive:
             members = _checked_members(path, archive)
             prefix, names = _last_checkpoint(path, members.keys())
-            folder = folders[0] if os.access(path.parent, os.W_OK) else folders[1]
             _unpack(path, archive, [members[name] for name in names], folder)
             return folder / prefix.name
 
 
-def _folders(path: Path, sha256: str) -> list[Path]:
-    """Return where an archive may be unpacked: beside it, and in the user's cache."""
+def _folder(path: Path, sha256: str) -> Path:
+    """Return where an archive is unpacked."""
     name = re.sub(r"\.(tgz|tar(\.\w+)?)$", "", path.name)
-    name = f"{name}.unpacked-{sha256[:16]}"
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser()
-    return [path.parent / name, cache / "groovae" / name]
+    return _cache() / f"{name}.unpacked-{sha256[:16]}"
+
+
+def _cache() -> Path:
+    """Return the user's cache, or a temporary folder if there is none, or it cannot be written."""
+    try:
+        cache = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "groovae"
+    except RuntimeError:  # no home
+        return Path(_temporary_cache().name)
+    there = next(folder for folder in (cache, *cache.parents) if folder.exists())
+    return cache if there.is_dir() and os.access(there, os.W_OK) else Path(_temporary_cache().name)
+
+
+@functools.cache
+def _temporary_cache() -> tempfile.TemporaryDirectory[str]:
+    return tempfile.TemporaryDirectory(prefix="groovae-")  # removed when Python exits
 
 
 def _prefix_in(folder: Path) -> PurePosixPath | None:
@@ -158,7 +172,7 @@ def _unpack(
         with contextlib.ExitStack() as stack:  # which renames the files in reverse order
             for member in members:
                 target = folder / PurePosixPath(member.name).name
-                temporary = stack.enter_context(atomic_write(target))
+                temporary = stack.enter_context(atomic_write(target, follow_links=False))
                 with open(temporary, "wb") as sink:
                     for chunk in _chunks(path, archive, member):
                         sink.write(chunk)

@@ -28,14 +28,9 @@ def groovae_in_process(in_process: Groovae) -> Groovae:
     return in_process
 
 
+pytestmark = pytest.mark.usefixtures("cache_home")
+
 STEP_3 = ("model.ckpt-3.index", "model.ckpt-3.data-00000-of-00001", "model.ckpt-3.meta")
-
-
-@pytest.fixture(autouse=True)
-def cache_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Keep tests out of the cache of the user who runs them."""
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    return tmp_path / "cache"
 
 
 @pytest.fixture
@@ -98,7 +93,7 @@ def test_checkpoint_at_any_depth_is_unpacked(
     path = pack(tmp_path / f"x.y{suffix}", trained, folder, "config.json")
     prefix = unpacked(path)
     assert prefix.name == "model.ckpt-3"
-    assert prefix.parent.parent == tmp_path
+    assert prefix.parent.parent == tmp_path / "cache" / "groovae"
     assert prefix.parent.name.startswith("x.y.unpacked-")
     names = {*STEP_3, "config.json"}
     assert snapshot(prefix.parent) == {name: (trained / name).read_bytes() for name in names}
@@ -167,21 +162,42 @@ def test_removed_files_are_unpacked_again(packed: Path) -> None:
     assert snapshot(prefix.parent) == before
 
 
-def test_archive_in_a_read_only_folder_is_unpacked_to_the_cache(
-    packed: Path, cache_home: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    # Root can write to a read-only folder.
-    monkeypatch.setattr(os, "access", lambda path, mode: Path(path) != packed.parent)
-    before = set(packed.parent.iterdir())
+def test_files_beside_an_archive_are_not_trusted(packed: Path) -> None:
     prefix = unpacked(packed)
-    assert prefix.parent.parent == cache_home / "groovae"
-    assert set(packed.parent.iterdir()) == before | {cache_home}
-    monkeypatch.undo()
-    monkeypatch.setenv("XDG_CACHE_HOME", str(cache_home))
-    assert unpacked(packed) == prefix, "it is still used when the folder is writable again"
+    beside = shutil.copytree(prefix.parent, packed.parent / prefix.parent.name)
+    (beside / "config.json").write_text("{}")
+    shutil.rmtree(prefix.parent)
+    for name in STEP_3:
+        (beside / name).write_bytes(b"forged")
+    assert unpacked(packed) == prefix
+    check_readable(str(prefix))
+    assert not (prefix.parent / "config.json").exists()
+
+
+def test_cache_is_in_the_home_folder(
+    packed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.delenv("XDG_CACHE_HOME")
-    monkeypatch.setenv("HOME", str(packed.parent))
-    assert archives._folders(packed, "0" * 64)[1].parent == packed.parent / ".cache" / "groovae"
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    assert unpacked(packed).parent.parent == tmp_path / "home" / ".cache" / "groovae"
+
+
+@pytest.mark.parametrize("kind", ["no home", "a file", "read-only"])
+def test_without_a_cache_a_temporary_folder_is_used(
+    packed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    (tmp_path / "file").touch()
+    if kind == "a file":
+        monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
+    elif kind == "read-only":  # Root can write to a read-only folder.
+        monkeypatch.setattr(os, "access", lambda path, mode: Path(path) != tmp_path)
+    else:
+        monkeypatch.setattr(os.path, "expanduser", lambda path: path)
+        monkeypatch.delenv("XDG_CACHE_HOME")
+    prefix = unpacked(packed)
+    assert tmp_path not in prefix.parents
+    check_readable(str(prefix))
+    assert unpacked(packed) == prefix
 
 
 def test_processes_can_unpack_one_archive_at_once(packed: Path) -> None:
@@ -348,12 +364,14 @@ def test_truncated_compressed_archive_is_refused(trained: Path, tmp_path: Path) 
 
 
 @pytest.mark.parametrize("suffix", [".tar", ".tgz"])
-def test_damaged_archive_is_refused_or_unpacked_in_its_folder(
+def test_damaged_archive_is_refused_or_unpacked_in_the_cache(
     trained: Path, tmp_path: Path, suffix: str
 ) -> None:
     """Try 300 archives with some bytes changed."""
     content = pack(tmp_path / "in" / f"whole{suffix}", trained, "m/", "config.json").read_bytes()
-    outside, path, draw = snapshot(tmp_path), tmp_path / "in" / "x.tar", random.Random(4)
+    path, draw, cache = tmp_path / "in" / "x.tar", random.Random(4), tmp_path / "cache" / "groovae"
+    cache.mkdir(parents=True)
+    outside = snapshot(tmp_path)
     errors: list[str] = []
     for _ in range(300):
         damaged = bytearray(content)
@@ -364,7 +382,7 @@ def test_damaged_archive_is_refused_or_unpacked_in_its_folder(
         path.write_bytes(damaged)
         try:
             prefix = unpacked(path)
-            assert prefix.parent.parent == path.parent
+            assert prefix.parent.parent == cache
             shutil.rmtree(prefix.parent)
         except GroovaeError as error:
             errors.append(str(error))

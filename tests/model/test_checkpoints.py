@@ -20,6 +20,8 @@ from groovae.model.checkpoints import (
 from groovae.training.train import TrainOptions, train
 from groovae.upstream import tf
 
+pytestmark = pytest.mark.usefixtures("cache_home")
+
 
 @pytest.fixture(name="groovae")
 def groovae_in_process(in_process: Groovae) -> Groovae:
