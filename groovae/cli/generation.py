@@ -3,13 +3,16 @@
 An input is a music file or a folder. For a folder one model generates an output for each music file
 in it, at the same place in another folder. The random numbers start anew from the seed for each
 file, so that it gives the same output as alone. A file that fails is logged, reported and skipped.
+COMMAND.report.json in the other folder lists what the command wrote there: the next run may replace
+these files, but no others unless --overwrite is given.
 """
 
 import collections
+import contextlib
 import dataclasses
 import os
 import shutil
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,18 +30,22 @@ from groovae.cli.flags import (
 from groovae.cli.output import log, print_json
 from groovae.data.music_files import deduplicate, find_music, printable, shorten
 from groovae.data.window_report import format_counts
-from groovae.errors import GroovaeError, UsageError
-from groovae.music.midi_writer import numbered, write_sequence
+from groovae.errors import GroovaeError, UsageError, first_line
+from groovae.music.midi_writer import numbered, numbered_names, write_sequence
 from groovae.system.atomic_files import write_json
 from groovae.system.log import Log
+from groovae.system.regular_files import read_json
 
 if TYPE_CHECKING:
     from groovae.generation.groove_model import GrooveModel
 
-REPORT_FILE = "report.json"
+MAX_OUTPUTS = 10_000  # of one input
+MAX_FOLDER_OUTPUTS = 100_000
+MANY_OUTPUTS = 20  # from which on there is a progress bar
 OUT_HELP = (
-    "MIDI file to write, by default IN-COMMAND.mid, numbered if there are several; for a folder "
-    "the folder to write, by default DIR-COMMAND."
+    "MIDI file to write or replace, by default IN-COMMAND.mid, numbered if there are several; for "
+    "a folder the folder to write, by default DIR-COMMAND, where only files that an earlier run of "
+    "the command wrote are replaced."
 )
 HIT_TEMPERATURE_HELP = (
     "Sampling temperature of the hits: 0 takes the most likely ones, 1 samples from the learned "
@@ -56,12 +63,12 @@ class Output:
     """What a command generated from one input.
 
     Attributes:
-      grooves: NoteSequences.
+      grooves: NoteSequences, or an iterator that generates them.
       log_lines: More lines for the log.
       json_fields: More fields for --json and the report.
     """
 
-    grooves: list[Any]
+    grooves: Iterable[Any]
     log_lines: list[str] = dataclasses.field(default_factory=list)
     json_fields: dict[str, Any] = dataclasses.field(default_factory=dict)
 
@@ -91,6 +98,7 @@ def define_generation(
     temperature_help: str = HIT_TEMPERATURE_HELP,
     expectation: bool = False,
     reads_music: bool = True,
+    reads_folders: bool = True,
     out: str | None = None,
     out_help: str = OUT_HELP,
 ) -> None:
@@ -99,6 +107,13 @@ def define_generation(
     if reads_music:
         define_drums(values)
         define_all_notes(values)
+    if reads_music and reads_folders:
+        flags.DEFINE_bool(
+            "overwrite",
+            False,
+            "In the folder of --out, also replace files that no earlier run of this command wrote.",
+            values,
+        )
     if expectation:
         define_expectation(values)
     flags.DEFINE_string("out", out, out_help, values)
@@ -178,6 +193,7 @@ def run_on_files(values: Any, positional: list[str], command: GenerationCommand)
     out = values.out or f"{shorten(Path(source).stem)}-{command.task}.mid"
     paths = numbered(out, command.num_outputs)
     check_outputs([source, command.also_read], paths)
+    check_links(values, paths)
     lost: list[str] = []
     groove = read(source, values, _logging_to(lost))
     model = load_from_flags(values, command.task)
@@ -200,10 +216,38 @@ def write_outputs(
     """
     for line in output.log_lines:
         log(line)
-    return [
-        _write_output(values, model, path, groove)
-        for path, groove in zip(paths, output.grooves, strict=True)
-    ]
+    written = []
+    with _progress(len(paths)) as advance:
+        for path, groove in zip(paths, output.grooves, strict=True):
+            with advance():
+                written.append(_write_output(values, model, path, groove))
+    return written
+
+
+def define_num_outputs(values: flags.FlagValues, help_text: str) -> None:
+    flags.DEFINE_integer("num_outputs", 1, help_text, 1, MAX_OUTPUTS, flag_values=values)
+
+
+@contextlib.contextmanager
+def _progress(total: int) -> Iterator[Callable[[], contextlib.AbstractContextManager[None]]]:
+    """Show a progress bar on a terminal, if there are many outputs.
+
+    Yields a function for the block that makes one output, in which text may be printed.
+    """
+    if total < MANY_OUTPUTS:
+        yield contextlib.nullcontext
+        return
+    from tqdm import tqdm
+
+    with tqdm(total=total, unit="groove", disable=None, leave=False) as bar:
+
+        @contextlib.contextmanager
+        def advance() -> Iterator[None]:
+            with tqdm.external_write_mode():
+                yield
+            bar.update()
+
+        yield advance
 
 
 def model_fields(model: "GrooveModel") -> dict[str, Any]:
@@ -232,6 +276,21 @@ def check_outputs(sources: Iterable[str], targets: Iterable[Path]) -> None:
         if path in outputs:
             raise UsageError(f"{target}: the output of two inputs; run the command on each file")
         outputs.add(path)
+
+
+def check_links(values: Any, targets: Iterable[Path]) -> None:
+    """Check that no output is a link, apart from the one that --out names: it may lead anywhere."""
+    named = Path(values.out).expanduser() if values.out else None
+    for path in _all_formats(values, targets):
+        if path != named and path.is_symlink():
+            raise UsageError(f"{path}: this is a link; remove it, or choose another --out")
+
+
+def _all_formats(values: Any, targets: Iterable[Path]) -> Iterator[Path]:
+    """Yield the MIDI files to write, each with its picture and sound."""
+    for path in targets:
+        yield path
+        yield from (path.with_suffix(f".{kind}") for kind in ("png", "wav") if values[kind].value)
 
 
 def _write_output(values: Any, model: "GrooveModel", path: Path, groove: Any) -> dict[str, Any]:
@@ -304,11 +363,10 @@ def _run_on_folder(values: Any, source: str, command: GenerationCommand) -> int:
         raise UsageError(
             f"{folder}: this is a file, but {source} is a folder; --out needs a folder"
         )
-    targets = _targets(source, folder, command.num_outputs)
-    check_outputs(
-        [command.also_read, *(os.path.join(source, file) for file in targets)],
-        [path for paths in targets.values() for path in paths],
-    )
+    targets = _targets(source, folder)
+    _check_folder_outputs(values, source, targets, command)
+    report_path = folder / f"{command.task}.report.json"
+    names = _names_to_write(values, folder, targets, command.num_outputs, report_path)
     values.preview = False
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -316,14 +374,75 @@ def _run_on_folder(values: Any, source: str, command: GenerationCommand) -> int:
         raise GroovaeError(f"cannot write {folder}: {error.strerror}") from error
     model = load_from_flags(values, command.task)
     command.check(model)
-    report: dict[str, Any] = {**model_fields(model), "takes": [], "skipped": []}
-    for file, paths in targets.items():
-        _run_on_file(values, model, command, os.path.join(source, file), paths, report)
-    return _finish_folder(values, folder, report)
+    report: dict[str, Any] = {**model_fields(model), "takes": [], "skipped": [], "files": names}
+    write_json(report_path, report)  # if this run is stopped, the next one may replace its files
+    for file, path in targets.items():
+        _run_on_file(values, model, command, os.path.join(source, file), path, report)
+    return _finish_folder(values, folder, report_path, report)
 
 
-def _targets(source: str, folder: Path, num_outputs: int) -> dict[str, list[Path]]:
-    """Return the outputs for each music file below `source`.
+def _check_folder_outputs(
+    values: Any, source: str, targets: dict[str, Path], command: GenerationCommand
+) -> None:
+    """Check that there are not too many outputs, and that none overwrites an input."""
+    count = len(targets) * command.num_outputs
+    if count > MAX_FOLDER_OUTPUTS:
+        raise UsageError(
+            f"--num_outputs={command.num_outputs} for {len(targets):,} files would write "
+            f"{count:,} files, over {MAX_FOLDER_OUTPUTS:,}; give less"
+        )
+    paths = _numbered_all(targets, command.num_outputs)
+    inputs = [command.also_read, *(os.path.join(source, file) for file in targets)]
+    check_outputs(inputs, paths)
+    check_links(values, _numbered_all(targets, command.num_outputs))
+
+
+def _numbered_all(targets: dict[str, Path], count: int) -> Iterator[Path]:
+    for target in targets.values():
+        yield from numbered_names(target, count)
+
+
+def _names_to_write(
+    values: Any, folder: Path, targets: dict[str, Path], num_outputs: int, report_path: Path
+) -> list[str]:
+    """Return the names in `folder` that this command writes or has written there.
+
+    Raises:
+      UsageError: a file is there that no earlier run of this command wrote.
+    """
+    earlier = _written_earlier(report_path, values.overwrite)
+    names = []
+    for path in _all_formats(values, _numbered_all(targets, num_outputs)):
+        name = printable(str(path.relative_to(folder)))
+        if not values.overwrite and name not in earlier and os.path.lexists(path):
+            raise UsageError(
+                f"{path}: no earlier run of this command wrote this file; give --overwrite to "
+                "replace it, or another --out"
+            )
+        names.append(name)
+    return sorted({*names, *(name for name in earlier if os.path.lexists(folder / name))})
+
+
+def _written_earlier(report_path: Path, overwrite: bool) -> set[str]:
+    """Return the names of the files that earlier runs wrote, from their report."""
+    if not os.path.lexists(report_path):
+        return set()
+    try:
+        names = read_json(report_path)["files"]
+        if not all(isinstance(name, str) for name in names):
+            raise ValueError("files is not a list of names")
+        return set(names)
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        if overwrite:
+            return set()
+        raise UsageError(
+            f"{report_path}: not a report of this command ({first_line(error)}); give --overwrite "
+            "to replace it, or another --out"
+        ) from error
+
+
+def _targets(source: str, folder: Path) -> dict[str, Path]:
+    """Return the output, not yet numbered, for each music file below `source`.
 
     Files in `folder`, where an earlier run may have written, are no inputs.
     """
@@ -332,7 +451,7 @@ def _targets(source: str, folder: Path, num_outputs: int) -> dict[str, list[Path
     if Path(os.path.realpath(root)) in own.parents:
         real_paths = {file: Path(os.path.realpath(os.path.join(root, file))) for file in files}
         files = [file for file in files if own not in real_paths[file].parents]
-    targets: dict[str, list[Path]] = {}
+    targets: dict[str, Path] = {}
     taken: set[Path] = set()
     for file in files:
         path = Path(file)
@@ -340,7 +459,7 @@ def _targets(source: str, folder: Path, num_outputs: int) -> dict[str, list[Path
         if target in taken:  # as of take.mid and take.midi
             target = folder / path.with_name(f"{shorten(path.name)}.mid")
         taken.add(target)
-        targets[file] = numbered(target, num_outputs)
+        targets[file] = target
     return targets
 
 
@@ -349,7 +468,7 @@ def _run_on_file(
     model: "GrooveModel",
     command: GenerationCommand,
     path: str,
-    paths: list[Path],
+    target: Path,
     report: dict[str, Any],
 ) -> None:
     """Generate from one file of a folder, and add to the report what was written or why not."""
@@ -357,6 +476,7 @@ def _run_on_file(
     model.log = _logging_to(lost)
     model.reset_random()
     try:
+        paths = numbered(target, command.num_outputs)
         output = command.generate(model, read(path, values, model.log))
         written = write_outputs(values, model, paths, output)
     except (GroovaeError, OSError, MemoryError) as error:
@@ -368,16 +488,17 @@ def _run_on_file(
     report["takes"].append({"source": name, "lost": lost, **output.json_fields, "outputs": written})
 
 
-def _finish_folder(values: Any, folder: Path, report: dict[str, Any]) -> int:
+def _finish_folder(values: Any, folder: Path, path: Path, report: dict[str, Any]) -> int:
     """Write the report, log a summary of it, and return the exit code."""
     num_done, skipped = len(report["takes"]), report["skipped"]
-    write_json(folder / REPORT_FILE, report)
+    report["files"] = [name for name in report["files"] if os.path.lexists(folder / name)]
+    write_json(path, report)
     line = f"wrote the output of {num_done} of {num_done + len(skipped)} files to {folder}"
     if skipped:
         line += (
             f"; skipped: {format_counts(collections.Counter(skip['reason'] for skip in skipped))}"
         )
-    log(f"{line}; see {folder / REPORT_FILE}")
+    log(f"{line}; see {path}")
     if values.json:
         print_json(report)
     return 0 if num_done else 1

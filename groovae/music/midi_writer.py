@@ -20,7 +20,7 @@ note of a NoteSequence.
 
 import math
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from numbers import Real
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
@@ -126,10 +126,17 @@ def numbered(path: str | os.PathLike[str], count: int) -> list[Path]:
         raise UsageError(f"{name}: this is a folder; name a file in it")
     if path.suffix.lower() not in (".mid", ".midi"):
         path = path.with_name(f"{path.name}.mid")
+    return list(numbered_names(path, count))
+
+
+def numbered_names(path: Path, count: int) -> Iterator[Path]:
+    """Yield `count` numbered names of a MIDI file, or the name itself for one."""
     if count == 1:
-        return [path]
+        yield path
+        return
     width = max(2, len(str(count)))
-    return [path.with_name(f"{path.stem}-{i:0{width}}{path.suffix}") for i in range(1, count + 1)]
+    for i in range(1, count + 1):
+        yield path.with_name(f"{path.stem}-{i:0{width}}{path.suffix}")
 
 
 def to_midi(

@@ -15,7 +15,6 @@ import pytest
 from conftest import Groovae, assert_one_line
 from make_music import write_track
 
-from groovae.cli.generation import REPORT_FILE
 from groovae.config.tasks import CONFIGS
 from groovae.metrics.scores import METRICS
 from groovae.music.midi_writer import Note, write_midi
@@ -48,7 +47,8 @@ def files_of(result: subprocess.CompletedProcess[str]) -> list[str]:
 
 
 def read_report(folder: str) -> Any:
-    return json.loads(Path(folder, REPORT_FILE).read_text())
+    (report,) = Path(folder).glob("*.report.json")
+    return json.loads(report.read_text())
 
 
 def write_beat(path: str, bars: int = 2, tempo_qpm: float = 120.0, first_bar: int = 0) -> None:
@@ -348,9 +348,9 @@ def test_each_file_of_a_folder_is_used_or_reported(run: Groovae) -> None:
         assert reason in skipped[name]
         assert sum(f"in/{name}: {skipped[name]}" in line for line in logged) == 1, logged
     last = result.stderr.splitlines()[-1]
-    for words in ("1 of 7 files", f"2 {skipped['piano.mid']}", f"out/{REPORT_FILE}"):
+    for words in ("1 of 7 files", f"2 {skipped['piano.mid']}", "out/reconstruct.report.json"):
         assert words in last
-    assert sorted(os.listdir("out")) == ["good.mid", REPORT_FILE]
+    assert sorted(os.listdir("out")) == ["good.mid", "reconstruct.report.json"]
 
 
 @pytest.mark.parametrize("task", ["reconstruct", "tap2drum"])
@@ -447,6 +447,90 @@ def test_a_name_that_is_almost_too_long_is_shortened(run: Groovae) -> None:
     assert len(os.fsencode(written.name)) <= 210
 
 
+def files_in(folder: str) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in Path(folder).iterdir() if path.is_file()}
+
+
+def test_files_of_others_in_the_folder_of_outputs_are_kept(run: Groovae) -> None:
+    write_beat("in/a.mid")
+    write_beat("in/b.mid")
+    Path("out").mkdir()
+    for name in ("report.json", "b.mid"):
+        Path("out", name).write_text("mine")
+    result = run("reconstruct", "in", "--out=out")
+    assert_one_line(result, 2, "out/b.mid: ", "no earlier run", "--overwrite", "--out")
+    assert files_in("out") == {"report.json": b"mine", "b.mid": b"mine"}
+    assert files_of(run("reconstruct", "in", "--out=out", "--overwrite")) == [
+        "out/a.mid",
+        "out/b.mid",
+    ]
+    assert files_in("out")["report.json"] == b"mine"
+    assert len(files_of(run("reconstruct", "in", "--out=out"))) == 2, "its own files"
+    assert_one_line(run("vary", "in", "--out=out"), 2, "out/a.mid: ", "--overwrite")
+
+
+def test_files_of_earlier_runs_are_remembered(run: Groovae) -> None:
+    write_beat("in/a.mid")
+    write_beat("in/b.mid")
+    run("reconstruct", "in", "--out=out")
+    Path("in/b.mid").rename("b.mid")
+    run("reconstruct", "in", "--out=out")
+    assert read_report("out")["files"] == ["a.mid", "b.mid"]
+    Path("out/b.mid").unlink()
+    run("reconstruct", "in", "--out=out", "--png")
+    assert read_report("out")["files"] == ["a.mid", "a.png"]
+    Path("out/b.mid").write_text("mine")
+    Path("b.mid").rename("in/b.mid")
+    assert_one_line(run("reconstruct", "in", "--out=out"), 2, "out/b.mid: ", "--overwrite")
+
+
+@pytest.mark.parametrize("report", ["mine", "[]", '{"files": 1}', '{"files": [1]}', "[" * 10**5])
+def test_report_of_others_is_kept(in_process: Groovae, report: str) -> None:
+    write_beat("in/a.mid")
+    Path("out").mkdir()
+    Path("out/reconstruct.report.json").write_text(report)
+    result = in_process("reconstruct", "in", "--out=out")
+    assert_one_line(result, 2, "out/reconstruct.report.json: not a report", "--overwrite")
+    assert files_in("out") == {"reconstruct.report.json": report.encode()}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "link"),
+    [
+        (["sample", "--num_outputs=2", "--out=x.mid"], "x-02.mid"),
+        (["sample", "--png", "--out=x.mid"], "x.png"),
+        (["reconstruct", "a.mid"], "a-reconstruct.mid"),
+        (["interpolate", "a.mid", "a.mid", "--separate", "--out=x.mid"], "x-01.mid"),
+        (["reconstruct", "in", "--out=.", "--overwrite"], "c.mid"),
+    ],
+)
+def test_link_that_out_does_not_name_is_refused(
+    in_process: Groovae, arguments: list[str], link: str
+) -> None:
+    write_beat("a.mid")
+    write_beat("in/c.mid")
+    Path("mine").write_text("mine")
+    Path(link).symlink_to("mine")
+    assert_one_line(in_process(*arguments), 2, f"{link}: this is a link")
+    assert Path("mine").read_text() == "mine"
+
+
+def test_many_outputs_show_no_progress_bar_without_a_terminal(run: Groovae) -> None:
+    result = run("sample", "--num_outputs=25", "--bars=1", "--out=x.mid")
+    assert files_of(result) == [f"x-{i:02}.mid" for i in range(1, 26)]
+    assert len([line for line in result.stderr.splitlines() if ".mid: " in line]) == 25
+    assert "groove/s" not in result.stderr
+
+
+def test_too_many_outputs_of_a_folder_are_a_usage_error(in_process: Groovae) -> None:
+    write_beat("in/0.mid")
+    for i in range(1, 11):
+        shutil.copy("in/0.mid", f"in/{i}.mid")
+    result = in_process("vary", "in", "--num_outputs=10000", "--out=out")
+    assert_one_line(result, 2, "110,000", "over 100,000")
+    assert not Path("out").exists()
+
+
 # Errors before a model is loaded
 
 
@@ -520,6 +604,9 @@ def test_a_soundfont_is_checked_first(in_process: Groovae) -> None:
         (["sample", "--drift=2"], 2, ["drift"]),
         (["sample", "--bars=0"], 2, ["bars"]),
         (["sample", "--num_outputs=0"], 2, ["num_outputs"]),
+        (["sample", "--num_outputs=1000000000"], 2, ["num_outputs", "10000"]),
+        (["vary", "a.mid", "--num_outputs=1000000000"], 2, ["num_outputs", "10000"]),
+        (["interpolate", "a.mid", "b.mid", f"--num_steps={10**25}"], 2, ["num_steps", "10000"]),
         (["sample", "--bpm=0"], 2, ["bpm"]),
         (["sample", "groove.mid"], 2, ["groove.mid"]),
         (["sample", "--out=."], 2, ["folder"]),

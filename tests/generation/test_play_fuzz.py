@@ -77,7 +77,7 @@ def run(folder: Path, out: Path, checkpoint: Path) -> tuple[str, dict[str, Any],
         _, status, usage = os.wait4(process.pid, 0)
         process.returncode = os.waitstatus_to_exitcode(status)
     assert process.returncode == 0, stderr[-2000:]
-    return stderr, json.loads((out / "report.json").read_text("utf-8")), usage.ru_maxrss
+    return stderr, json.loads((out / "reconstruct.report.json").read_text("utf-8")), usage.ru_maxrss
 
 
 @pytest.mark.slow
@@ -96,7 +96,10 @@ def test_damaged_files_are_skipped(gmd: Path, trained: Path, tmp_path: Path) -> 
     assert len(logged) == len(skipped)
     assert f"{len(played)} of {FILES} files" in stderr.splitlines()[-1]
     outputs = [output for take in report["takes"] for output in take["outputs"]]
-    assert {path.name for path in (tmp_path / "out").iterdir()} == {"report.json", *played}
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {
+        "reconstruct.report.json",
+        *played,
+    }
     for output in outputs:
         midi = mido.MidiFile(output["file"])
         starts = [m for m in midi.tracks[0] if m.type == "note_on" and m.velocity]

@@ -16,7 +16,9 @@ from absl import flags
 
 from groovae.cli.flags import check_arguments
 from groovae.cli.generation import (
+    MAX_OUTPUTS,
     Output,
+    check_links,
     check_outputs,
     check_sound,
     define_generation,
@@ -31,13 +33,23 @@ from groovae.music.midi_writer import numbered
 
 def define_flags(values: flags.FlagValues) -> None:
     flags.DEFINE_integer(
-        "num_steps", 5, "Number of grooves, including both ends.", 2, flag_values=values
+        "num_steps",
+        5,
+        "Number of grooves, including both ends.",
+        2,
+        MAX_OUTPUTS,
+        flag_values=values,
     )
     flags.DEFINE_bool(
         "separate", False, "Write each groove to a numbered file, as out-01.mid.", values
     )
     define_generation(
-        values, 0.0, expectation=True, out="interpolate.mid", out_help="MIDI file to write."
+        values,
+        0.0,
+        expectation=True,
+        reads_folders=False,
+        out="interpolate.mid",
+        out_help="MIDI file to write or replace.",
     )
 
 
@@ -45,6 +57,7 @@ def run(values: Any, positional: list[str]) -> None:
     sources = check_arguments(positional, "A.mid", "B.mid")
     paths = numbered(values.out, values.num_steps if values.separate else 1)
     check_outputs(sources, paths)
+    check_links(values, paths)
     check_sound(values)
     start, end = (read(source, values) for source in sources)
     model = load_from_flags(values, "interpolate")

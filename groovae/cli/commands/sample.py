@@ -16,6 +16,7 @@ Examples:
   groovae sample --num_outputs=8 --bars=2 --bpm=96 --seed=7 --out=grooves/take.mid
   groovae sample --checkpoint=.train/model.ckpt-2000 --bars=32 --drift=0.3 --png --wav"""
 
+from collections.abc import Iterator
 from typing import Any
 
 from absl import flags
@@ -23,8 +24,10 @@ from absl import flags
 from groovae.cli.flags import check_arguments
 from groovae.cli.generation import (
     Output,
+    check_links,
     check_sound,
     define_generation,
+    define_num_outputs,
     load_from_flags,
     model_fields,
     write_outputs,
@@ -32,11 +35,11 @@ from groovae.cli.generation import (
 from groovae.cli.output import print_json
 from groovae.music.midi_writer import MAX_BARS, MAX_TEMPO_QPM, MIN_TEMPO_QPM, numbered
 
-MAX_BARS_IN_MEMORY = 8192  # of all grooves that are sampled before they are written
+BARS_AT_ONCE = 2048  # of the grooves that are sampled before they are written
 
 
 def define_flags(values: flags.FlagValues) -> None:
-    flags.DEFINE_integer("num_outputs", 1, "Number of grooves.", 1, flag_values=values)
+    define_num_outputs(values, "Number of grooves.")
     flags.DEFINE_integer("bars", 4, "Bars in each groove.", 1, MAX_BARS, flag_values=values)
     flags.DEFINE_float(
         "drift",
@@ -56,21 +59,25 @@ def define_flags(values: flags.FlagValues) -> None:
         expectation=True,
         reads_music=False,
         out="drum_4bar.mid",
-        out_help="MIDI file to write; several are numbered, as drum_4bar-01.mid.",
+        out_help="MIDI file to write or replace; several are numbered, as drum_4bar-01.mid.",
     )
 
 
 def run(values: Any, positional: list[str]) -> None:
     check_arguments(positional)
     paths = numbered(values.out, values.num_outputs)
+    check_links(values, paths)
     check_sound(values)
     num_segments = values.num_outputs * -(-values.bars // 4)
     model = load_from_flags(values, "sample", batch_size=num_segments)
-    written: list[dict[str, Any]] = []
-    at_once = max(1, MAX_BARS_IN_MEMORY // values.bars)
-    for first in range(0, len(paths), at_once):
-        some = paths[first : first + at_once]
-        grooves = model.sample(len(some), values.bars, values.temperature, values.bpm, values.drift)
-        written += write_outputs(values, model, some, Output(grooves))
+    written = write_outputs(values, model, paths, Output(_grooves(values, model)))
     if values.json:
         print_json({**model_fields(model), "outputs": written})
+
+
+def _grooves(values: Any, model: Any) -> Iterator[Any]:
+    """Sample the grooves, not many more at once than a batch."""
+    at_once = max(1, BARS_AT_ONCE // values.bars)
+    for first in range(0, values.num_outputs, at_once):
+        count = min(at_once, values.num_outputs - first)
+        yield from model.sample(count, values.bars, values.temperature, values.bpm, values.drift)

@@ -14,7 +14,13 @@ from typing import Any
 
 from absl import flags
 
-from groovae.cli.generation import GenerationCommand, Output, define_generation, run_on_files
+from groovae.cli.generation import (
+    GenerationCommand,
+    Output,
+    define_generation,
+    define_num_outputs,
+    run_on_files,
+)
 
 
 def define_flags(values: flags.FlagValues) -> None:
@@ -26,7 +32,7 @@ def define_flags(values: flags.FlagValues) -> None:
         1,
         flag_values=values,
     )
-    flags.DEFINE_integer("num_outputs", 1, "Number of variations.", 1, flag_values=values)
+    define_num_outputs(values, "Number of variations.")
     define_generation(values, 0.0, expectation=True)
 
 
