@@ -6,7 +6,7 @@
     tensors, likelihoods = network.decode(mu, thresholds, controls)
 
 An ONNX file is loaded when it is first needed, and only if its SHA-256 and its metadata match
-`config.json`. decoder.onnx is loaded at once.
+`config.json`, and it has only the operators of exports. decoder.onnx is loaded at once.
 """
 
 import json
@@ -23,7 +23,9 @@ from groovae.config.tasks import check_task
 from groovae.errors import GroovaeError, UsageError, first_line
 from groovae.model.checksums import read_verified
 from groovae.model.network import Decoded, check_finite, in_batches
+from groovae.model.onnx_operators import check_graph
 from groovae.system.packages import need_package
+from groovae.system.regular_files import read_json
 
 # Keys of config.json that the metadata of each ONNX file repeats, to detect another model's file.
 METADATA_KEYS = ("config", "hparams", "data_converter", "layout", "step", "dtype")
@@ -141,6 +143,13 @@ class OnnxNetwork:
     def _load(self, name: str) -> Any:
         path = self._folder / name
         data = read_verified(path, self.metadata["files"])
+        try:
+            check_graph(data)
+        except ValueError as error:
+            raise GroovaeError(
+                f"{path}: not a graph that groovae exports: {error}; export it again with "
+                "`groovae export`"
+            ) from error
         options = self._runtime.SessionOptions()
         options.log_severity_level = 3
         if self._batch_size == 1:
@@ -200,7 +209,7 @@ def read_export(folder: str | os.PathLike[str]) -> tuple[dict[str, Any], Layout]
     """
     path = Path(folder).expanduser() / CONFIG_FILE
     try:
-        metadata = json.loads(path.read_text("utf-8"))
+        metadata = read_json(path)
         if metadata["format"] != "onnx":
             raise ValueError("its format is not onnx")
         if not isinstance(metadata["files"], dict):

@@ -331,6 +331,16 @@ def test_invalid_model_with_valid_checksum_is_rejected(folder: Path) -> None:
         OnnxNetwork(folder).encode(np.zeros((1, 64, 27)), np.zeros((1, 64, 0)))
 
 
+def test_endless_loop_with_valid_checksum_is_rejected(folder: Path) -> None:
+    model = onnx.load(folder / "decoder.onnx")
+    body = onnx.helper.make_graph([onnx.helper.make_node("Identity", ["a"], ["b"])], "x", [], [])
+    model.graph.node.append(onnx.helper.make_node("Loop", ["", ""], [], body=body))
+    onnx.save(model, folder / "decoder.onnx")
+    change_config(folder)
+    with pytest.raises(GroovaeError, match=r"decoder\.onnx: .*the operator Loop"):
+        OnnxNetwork(folder)
+
+
 def test_non_finite_output_is_an_error(folder: Path) -> None:
     change_bias(folder / "decoder.onnx", "output_projection/bias", np.nan)
     with pytest.raises(GroovaeError, match="non-finite"):
