@@ -123,6 +123,8 @@ def _parse(values: flags.FlagValues, name: str, arguments: list[str]) -> list[st
                 raise ValueError(f"flag --{flag} must be a number")
     except flags.UnrecognizedFlagError as error:
         message = f"no flag --{error.flagname}{_suggestion(error.flagname, values, '--')}"
+    except RecursionError:
+        message = "flag files that name another flag file, too many in a row"
     except (flags.Error, ValueError) as error:
         message = str(error).removeprefix("ERROR:: ")  # which absl writes for a flagfile
     else:

@@ -8,13 +8,13 @@ shows it. MusicXML and ABC are read by Magenta.
 """
 
 import contextlib
+import copy
 import dataclasses
 import hashlib
 import os
 import warnings
 import zipfile
 import zlib
-from pathlib import Path
 from typing import Any
 
 from groovae.config.layout import Layout
@@ -29,11 +29,18 @@ from groovae.music.midi_reader import DRUM_CHANNEL, METER, TEMPO, BrokenMidi, Mi
 from groovae.music.note_sequence import NoteSequence
 from groovae.music.tempo import meter_of
 from groovae.system.log import Log, no_log
+from groovae.system.regular_files import read_regular
 
 MIDI_READERS = ("magenta", "complete")
 PERCUSSION_IN_XML = "percussion in MusicXML is not supported; export the score as MIDI"
 
 MXL_COMPRESSION = 10  # XML compresses to a tenth and less.
+MAX_BYTES = 1 << 30  # of a file that grows after its size was checked
+CHUNK_BYTES = 1 << 16
+
+
+# What zipfile raises for broken or encrypted archives.
+BROKEN_ZIP = (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, NotImplementedError)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -205,9 +212,23 @@ def _check_file(path: str, limits: Limits) -> None:
         raise OSError("not a regular file")
     _check_size(size, "", limits.max_file_mb)
     if suffix_of(path) == ".mxl" and zipfile.is_zipfile(path):
-        with contextlib.suppress(zipfile.BadZipFile), zipfile.ZipFile(path) as archive:
-            unpacked = sum(member.file_size for member in archive.infolist())
-            _check_size(unpacked, " unpacked", limits.max_file_mb * MXL_COMPRESSION)
+        with contextlib.suppress(*BROKEN_ZIP), zipfile.ZipFile(path) as archive:
+            _check_unpacked(archive, limits.max_file_mb * MXL_COMPRESSION)
+
+
+def _check_unpacked(archive: zipfile.ZipFile, max_mb: float) -> None:
+    """Raise TooMuch if an archive unpacks to more, whatever sizes its directory claims."""
+    unpacked = 0
+    for member in archive.infolist():
+        if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+            raise TooMuch("unsupported compression", "an .mxl file is compressed by deflate")
+        whole = copy.copy(member)
+        whole.file_size, whole.CRC = MAX_BYTES, None  # type: ignore[assignment]  # not checked
+        with archive.open(whole) as file:
+            while chunk := file.read(CHUNK_BYTES):
+                unpacked += len(chunk)
+                if unpacked > max_mb * 1e6:
+                    raise TooMuch("too large", f"over {max_mb:,g} MB unpacked")
 
 
 def _check_size(size: int, what: str, max_mb: float) -> None:
@@ -229,8 +250,8 @@ def _convert_score(kind: str, root: str, file: str) -> tuple[list[Any], list[str
 def _has_percussion(path: str) -> bool:
     """Return whether a score has notes without a pitch, which note_seq cannot read."""
     if not zipfile.is_zipfile(path):
-        return b"<unpitched" in Path(path).read_bytes()
-    with contextlib.suppress(zipfile.BadZipFile, zlib.error), zipfile.ZipFile(path) as archive:
+        return b"<unpitched" in read_regular(path, MAX_BYTES)
+    with contextlib.suppress(*BROKEN_ZIP), zipfile.ZipFile(path) as archive:
         names = (name for name in archive.namelist() if name.endswith("xml"))
         return any(b"<unpitched" in archive.read(name) for name in names)
     return False
@@ -238,7 +259,7 @@ def _has_percussion(path: str) -> bool:
 
 def _convert_midi(root: str, file: str, midi: MidiOptions, result: Converted) -> Any:
     """Read a MIDI file, and set the names that Magenta's `convert_midi` sets."""
-    data = Path(root, file).read_bytes()
+    data = read_regular(os.path.join(root, file), MAX_BYTES)
     if midi.reader == "complete":
         sequence, lines = read_complete(data, midi.drums)
         result.warnings.update(lines)

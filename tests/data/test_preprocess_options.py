@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import zipfile
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -230,6 +231,27 @@ def zip_bomb(path: Path) -> None:
         archive.writestr("score.xml", bytes(300_000))
 
 
+def forged_zip_bomb(path: Path) -> None:
+    """Claim a size of 100 bytes and their CRC-32, with which Python unpacks all in one piece."""
+    zip_bomb(path)
+    data = path.read_bytes()
+    for whole, forged in (
+        ((300_000).to_bytes(4, "little"), (100).to_bytes(4, "little")),
+        (
+            zlib.crc32(bytes(300_000)).to_bytes(4, "little"),
+            zlib.crc32(bytes(100)).to_bytes(4, "little"),
+        ),
+    ):
+        assert data.count(whole) == 2
+        data = data.replace(whole, forged)
+    path.write_bytes(data)
+
+
+def lzma_zip(path: Path) -> None:
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_LZMA) as archive:
+        archive.writestr("score.xml", b"x")
+
+
 def too_many_ticks(path: Path) -> None:
     write_track(path, b"\0\x99\x24\x40\xff\xff\xff\x7f\x24\0")
 
@@ -251,8 +273,10 @@ def too_many_tunes(path: Path) -> None:
     [
         ("x.mid", too_large, "too large", "0.0 MB, over 0.01 MB"),
         ("x.abc", too_large, "too large", "0.0 MB, over 0.01 MB"),
-        ("x.mxl", zip_bomb, "too large", "0.3 MB unpacked, over 0.1 MB"),
-        ("x.MXL", zip_bomb, "too large", "0.3 MB unpacked, over 0.1 MB"),
+        ("x.mxl", zip_bomb, "too large", "over 0.1 MB unpacked"),
+        ("x.MXL", zip_bomb, "too large", "over 0.1 MB unpacked"),
+        ("x.mxl", forged_zip_bomb, "too large", "over 0.1 MB unpacked"),
+        ("x.mxl", lzma_zip, "unsupported compression", "an .mxl file is compressed by deflate"),
         ("x.mid", too_many_ticks, "too long", "4,660 minutes, over 30 minutes"),
         ("x.mid", too_many_minutes, "too long", "36 minutes, over 30 minutes"),
         ("x.mid", too_many_notes, "too many notes", "51 notes, over 50 notes"),
