@@ -23,6 +23,7 @@ from groovae.config.pretrained import pretrained_config
 from groovae.errors import GroovaeError, UsageError
 from groovae.music.drums import DrumMap, check_drum_map
 from groovae.system.atomic_files import write_json
+from groovae.system.regular_files import read_json
 from groovae.upstream import (
     MusicVAE,
     lstm_models,
@@ -189,7 +190,7 @@ def read_config(train_dir: Path) -> dict[str, Any] | None:
     """
     path = train_dir / CONFIG_FILE
     try:
-        saved = json.loads(path.read_text("utf-8"))
+        saved = read_json(path)
         name, *parts = (saved[key] for key in ("config", "hparams", "data_converter"))
         parse_meter(saved.setdefault("meter", "4/4"))  # older versions train on 4/4 only
         if saved.setdefault("drum_map", None) is not None:

@@ -16,6 +16,7 @@ from groovae.errors import GroovaeError, UsageError
 from groovae.system.atomic_files import atomic_write
 from groovae.system.download import Progress, RemoteFile, fetched, sha256_of
 from groovae.system.log import Log, no_log
+from groovae.system.regular_files import open_regular
 
 URL = "https://storage.googleapis.com/magentadata/models/music_vae/checkpoints/{}.tar"
 DEST = "data_dir/checkpoints"
@@ -111,7 +112,7 @@ def _path(name: str, dest: str) -> Path:
 
 def _check_sha256(path: Path, archive: RemoteFile) -> None:
     try:
-        with open(path, "rb") as file:
+        with open_regular(path) as file:
             sha256 = sha256_of(file)
     except OSError as error:
         raise GroovaeError(f"cannot read {path}: {error.strerror or error}") from error

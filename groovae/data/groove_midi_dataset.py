@@ -7,6 +7,7 @@ LLC, CC BY 4.0, https://magenta.tensorflow.org/datasets/groove.
     groovae info data_dir/groove
 """
 
+import io
 import os
 import stat
 import zipfile
@@ -18,6 +19,7 @@ import pandas as pd
 from groovae.errors import GroovaeError
 from groovae.system.atomic_files import atomic_directory
 from groovae.system.download import Progress, RemoteFile, fetched
+from groovae.system.regular_files import read_regular
 
 GROOVE = RemoteFile(
     url="https://storage.googleapis.com/magentadata/datasets/groove/groove-v1.0.0-midionly.zip",
@@ -27,6 +29,7 @@ GROOVE = RemoteFile(
 FOLDER = "groove"  # in the zip
 
 MAX_UNPACKED_BYTES = 1 << 30
+MAX_INFO_BYTES = 256 << 20
 
 INFO_COLUMNS = (
     *("drummer", "session", "id", "style", "bpm", "beat_type", "time_signature"),
@@ -71,7 +74,7 @@ def read_info(directory: str | os.PathLike[str]) -> pd.DataFrame:
             "`groovae download`"
         )
     try:
-        info = pd.read_csv(path)
+        info = pd.read_csv(io.BytesIO(read_regular(path, MAX_INFO_BYTES)))
     except (OSError, ValueError) as error:
         raise GroovaeError(f"{path}: this is not a CSV table ({error})") from error
     missing = [column for column in INFO_COLUMNS if column not in info.columns]

@@ -24,6 +24,7 @@ from groovae.music.midi_magenta import read_magenta
 from groovae.music.midi_reader import BrokenMidi
 from groovae.music.note_sequence import NoteSequence
 from groovae.system.atomic_files import check_complete
+from groovae.system.regular_files import open_regular
 from groovae.system.workers import Lost, available_cores, ordered_map
 
 CHUNK_RECORDS = 64
@@ -259,7 +260,7 @@ class _LocalFiles:
     @staticmethod
     def read(path: str) -> tuple[int, Iterator[bytes]]:
         """Return the size of a file, and its bytes in parts."""
-        file = open(path, "rb")  # noqa: SIM115
+        file = open_regular(path)
         return os.fstat(file.fileno()).st_size, iter(lambda: file.read(READ_BYTES), b"")
 
 

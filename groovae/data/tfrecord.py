@@ -16,6 +16,8 @@ from typing import BinaryIO
 
 import google_crc32c
 
+from groovae.system.regular_files import open_regular
+
 HEADER = struct.Struct("<QI")
 FOOTER = struct.Struct("<I")
 MASK_DELTA = 0xA282EAD8
@@ -40,7 +42,7 @@ def read_records(path: str | os.PathLike[str]) -> Iterator[bytes]:
       DamagedRecords: the file is truncated, or a checksum is wrong.
       OSError: the file cannot be read.
     """
-    with open(path, "rb") as file:
+    with open_regular(path) as file:
         size = os.fstat(file.fileno()).st_size
         while header := file.read(HEADER.size):
             start = file.tell() - len(header)

@@ -20,7 +20,6 @@ import base64
 import hashlib
 import html
 import importlib.resources
-import json
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -40,6 +39,7 @@ from groovae.model.checksums import checksums_of, read_verified
 from groovae.model.formats import is_onnx_export, is_web_export
 from groovae.system.atomic_files import json_text
 from groovae.system.log import Log, no_log
+from groovae.system.regular_files import read_json
 
 PAGE_SCRIPTS = ("page.js", "files.js", "model.js", "groove.js", "midi.js", "player.js")
 PAGE_FILES = ("index.html", "page.css", *PAGE_SCRIPTS)
@@ -119,7 +119,7 @@ def read_verified_config(folder: FilePath) -> dict[str, Any]:
             f"{folder}: {found} in this folder; write one for the browser with `groovae export "
             "--format=magentajs --out=web`"
         )
-    config = json.loads((path / CONFIG_FILE).read_text("utf-8"))
+    config = read_json(path / CONFIG_FILE)
     if config["groovae"].pop("sha256", None) != _config_sha256(config):
         raise GroovaeError(
             f"{path / CONFIG_FILE}: the SHA-256 differs from the one written at export; export "

@@ -37,6 +37,7 @@ from groovae.model.onnx_network import OnnxNetwork, metadata_value
 from groovae.model.tensorflow_network import TensorFlowNetwork
 from groovae.system.atomic_files import json_text
 from groovae.system.log import Log, no_log
+from groovae.system.regular_files import read_json
 
 BATCH_SIZE = 32
 
@@ -143,7 +144,7 @@ def build_config(prefix: str, name: str, config: Any) -> dict[str, Any]:
 def is_replaceable(folder: Path) -> bool:
     """Return whether a folder is an ONNX export and holds no other files."""
     try:
-        description = json.loads((folder / CONFIG_FILE).read_text("utf-8"))
+        description = read_json(folder / CONFIG_FILE)
         names = {file.name for file in folder.iterdir()}
         return description["format"] == "onnx" and names <= {*ONNX_FILES, CONFIG_FILE}
     except (OSError, ValueError, KeyError, TypeError):

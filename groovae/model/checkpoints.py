@@ -15,6 +15,7 @@ from groovae.model.archives import unpacked
 from groovae.model.formats import is_onnx_export, is_web_export, step_of
 from groovae.system import checkpoint_files
 from groovae.system.log import Log
+from groovae.system.regular_files import read_text
 from groovae.upstream import tf
 
 # Hparams, each with the variables whose shape depends on it alone.
@@ -35,7 +36,8 @@ def find_checkpoint(path: str | os.PathLike[str]) -> str | None:
         `.train/model.ckpt-400`; or a `.tar` with a checkpoint, see `groovae.model.archives`.
 
     Raises:
-      GroovaeError: `path` is a file that is not a readable archive, or an exported model.
+      GroovaeError: `path` is a file that is not a readable archive, or an exported model; or the
+        file `checkpoint` in the folder cannot be read.
     """
     # The shell completes a prefix to one of its files.
     path = Path(re.sub(r"\.(index|meta|data-\d+-of-\d+)$", "", str(path))).expanduser()
@@ -47,6 +49,7 @@ def find_checkpoint(path: str | os.PathLike[str]) -> str | None:
         return str(unpacked(path))
     if not path.is_dir():
         return None
+    _check_state_file(path / "checkpoint")
     latest = tf.train.latest_checkpoint(str(path))
     if latest is not None and Path(latest).parent.resolve() == path.resolve():
         return latest
@@ -58,6 +61,20 @@ def find_checkpoint(path: str | os.PathLike[str]) -> str | None:
             "checkpoint that it was exported from"
         )
     return found
+
+
+def _check_state_file(path: Path) -> None:
+    """Raise a GroovaeError if the file that names the latest checkpoint is not a small text."""
+    try:
+        if os.path.lexists(path):
+            read_text(path)
+    except FileNotFoundError:  # a dangling link
+        return
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or first_line(error)
+        raise GroovaeError(
+            f"cannot read {path}: {reason}; remove it to use the checkpoint of the last step"
+        ) from error
 
 
 def need_checkpoint(path: str | os.PathLike[str], how_to_get: str | None = None) -> str:
@@ -203,6 +220,7 @@ def variable_shapes(checkpoint: str) -> dict[str, list[int]]:
     Raises:
       GroovaeError: the index is damaged.
     """
+    _check_regular(checkpoint)
     try:
         return dict(tf.train.list_variables(checkpoint))
     except (tf.errors.OpError, ValueError) as error:
@@ -252,6 +270,7 @@ def damaged(checkpoint: str, error: Exception) -> GroovaeError:
 
 def _read_variables(checkpoint: str, pattern: str = "") -> Iterator[tuple[str, np.ndarray]]:
     """Yield the variables whose names begin with `pattern`, sorted; raise if one is damaged."""
+    _check_regular(checkpoint)
     try:
         reader = tf.train.load_checkpoint(checkpoint)
         for name in sorted(reader.get_variable_to_shape_map()):
@@ -262,6 +281,12 @@ def _read_variables(checkpoint: str, pattern: str = "") -> Iterator[tuple[str, n
                 yield name, value
     except (tf.errors.OpError, IndexError, RuntimeError, ValueError) as error:
         raise damaged(checkpoint, error) from error
+
+
+def _check_regular(checkpoint: str) -> None:
+    """Raise a GroovaeError if TensorFlow would read from a pipe or device without end."""
+    for path in checkpoint_files.irregular_files(checkpoint):
+        raise damaged(checkpoint, ValueError(f"{path.name} is not a regular file"))
 
 
 def _is_optimizer_state(name: str) -> bool:

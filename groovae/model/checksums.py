@@ -6,6 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from groovae.errors import GroovaeError
+from groovae.system.regular_files import read_regular
+
+MAX_BYTES = 2 << 30  # an ONNX file cannot be larger
 
 
 def checksums_of(folder: Path, names: Iterable[str]) -> dict[str, dict[str, str]]:
@@ -20,9 +23,7 @@ def read_verified(path: Path, files: dict[str, Any]) -> bytes:
       GroovaeError: the file cannot be read, or its checksum differs or is missing.
     """
     try:
-        if path.exists() and not path.is_file():  # reading a pipe would block
-            raise ValueError("it is not a file")
-        data = path.read_bytes()
+        data = read_regular(path, MAX_BYTES)
     except (OSError, ValueError) as error:  # ValueError: a NUL in the name
         reason = getattr(error, "strerror", None) or error
         raise GroovaeError(f"cannot read {path}: {reason}; export it again") from error

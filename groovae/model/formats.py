@@ -1,11 +1,11 @@
 """Recognise the format of a path: a checkpoint, an ONNX export or a magenta.js export."""
 
-import json
 import os
 import re
 from pathlib import Path
 
 from groovae.config.config_file import CONFIG_FILE
+from groovae.system.regular_files import read_json
 
 ONNX_FILES = ("encoder.onnx", "decoder.onnx", "decoder_start.onnx", "decoder_step.onnx")
 
@@ -18,7 +18,7 @@ def is_onnx_export(folder: str | os.PathLike[str]) -> bool:
 def is_web_export(folder: Path) -> bool:
     """Return whether the `config.json` of a folder is that of a magenta.js export."""
     try:
-        config = json.loads((folder / CONFIG_FILE).read_text("utf-8"))
+        config = read_json(folder / CONFIG_FILE)
         return config["type"] == "MusicVAE" and isinstance(config["groovae"]["config"], str)
     except (OSError, ValueError, KeyError, TypeError):
         return False

@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from groovae.errors import GroovaeError, UsageError, first_line
+from groovae.system.regular_files import MAX_TEXT_BYTES
 
 CLASS_NAMES = (
     *("kick", "snare", "closed hi-hat", "open hi-hat"),
@@ -185,7 +186,10 @@ def classes(drum_map: DrumMap) -> dict[int, int]:
 
 def _read_json(file: str) -> Any:
     try:
-        text = Path(file).expanduser().read_bytes()
+        with Path(file).expanduser().open("rb") as stream:  # may be a pipe
+            text = stream.read(MAX_TEXT_BYTES + 1)
+            if len(text) > MAX_TEXT_BYTES:
+                raise ValueError(f"larger than {MAX_TEXT_BYTES:,} bytes")
     except FileNotFoundError as error:
         hint = _did_you_mean(file, DRUM_MAPS)
         raise UsageError(

@@ -38,6 +38,7 @@ from groovae.music.drums import GM, DrumMap, classes
 from groovae.music.synthesizer import BLOCK_FRAMES, SAMPLE_RATE
 from groovae.music.tempo import check_sequence
 from groovae.system.atomic_files import atomic_write
+from groovae.system.regular_files import open_regular
 
 RING_SECONDS = 1.0  # after the end of the groove
 FADE_SECONDS = 0.2  # at the end, so that a cymbal does not end in a click
@@ -148,7 +149,7 @@ def _find_soundfont(soundfont: FilePath | None) -> str:
         soundfont = os.path.join(folders[0] if folders else "", DEFAULT_SOUNDFONT)
     path = os.path.expanduser(os.fspath(soundfont))
     try:
-        with open(path, "rb") as file:
+        with open_regular(path) as file:
             header = file.read(12)
             size = os.fstat(file.fileno()).st_size
     except OSError as error:

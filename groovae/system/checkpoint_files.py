@@ -27,6 +27,18 @@ def checkpoint_files(prefix: str | os.PathLike[str]) -> list[Path]:
     return sorted(files, key=lambda path: path.suffix == ".index")
 
 
+def irregular_files(prefix: str | os.PathLike[str]) -> list[Path]:
+    """Return what has the name of a checkpoint's file but is none, and not a link to one."""
+    start, folder = len(Path(prefix).name), Path(prefix).parent
+    return [
+        folder / name
+        for name in _names(folder)
+        if name.startswith(Path(prefix).name)
+        and _COMPLETE.fullmatch(name, start)
+        and not (folder / name).is_file()
+    ]
+
+
 def prefixes(folder: Path) -> set[str]:
     """Return the names of the checkpoints in a folder, also of those without an index."""
     found = ((_STEP.match(name), name) for name in _names(folder))

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from groovae.errors import GroovaeError
 from groovae.system.atomic_files import atomic_write
+from groovae.system.regular_files import read_text
 
 FILE = "metrics.csv"
 
@@ -57,14 +58,14 @@ class MetricsLog:
 
 def _read(path: Path) -> list[Row]:
     try:
-        lines = csv.DictReader(path.read_text("utf-8").splitlines())
+        lines = csv.DictReader(read_text(path).splitlines())
         rows = [{name: float(text) for name, text in line.items() if text} for line in lines]
         if not all("step" in row for row in rows):
             raise ValueError("a row has no step")
         return rows
     except FileNotFoundError:
         return []
-    except (OSError, ValueError, TypeError) as error:
+    except (OSError, ValueError, TypeError, csv.Error) as error:
         raise GroovaeError(
             f"{path}: not a table of metrics by step ({error}); remove the file"
         ) from error

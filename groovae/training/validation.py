@@ -12,7 +12,6 @@ stopping depends on eval/metrics.csv alone and works with both.
 """
 
 import contextlib
-import json
 import math
 import os
 import shutil
@@ -28,6 +27,7 @@ from groovae.model.formats import step_of
 from groovae.system.atomic_files import LOCK, atomic_write, exclusive, write_json
 from groovae.system.checkpoint_files import checkpoint_files, prefixes, remove_checkpoint
 from groovae.system.log import Log, no_log
+from groovae.system.regular_files import read_json
 from groovae.training.hooks import StopRequest, scalar_summary
 from groovae.training.losses import Evaluation, Evaluator
 from groovae.training.metrics_csv import FILE, MetricsLog
@@ -258,7 +258,7 @@ def _read_evaluation(best_dir: Path) -> dict[str, Any]:
     """Return the content of evaluation.json, empty without the file or its checkpoint."""
     path = best_dir / EVALUATION_FILE
     try:
-        evaluation = json.loads(path.read_text("utf-8"))
+        evaluation = read_json(path)
         if not isinstance(evaluation["step"], int):
             raise ValueError("step is not an integer")
         float(evaluation["losses"]["loss"])

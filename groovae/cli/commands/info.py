@@ -18,7 +18,6 @@ Examples:
 
 import json
 import os
-from pathlib import Path
 from typing import Any
 
 from absl import flags
@@ -34,6 +33,8 @@ from groovae.cli.flags import (
 from groovae.cli.output import print_json
 from groovae.data.music_files import KINDS, suffix_of
 from groovae.errors import GroovaeError
+
+MAX_MIDI_BYTES = 100_000_000
 
 
 def define_flags(values: flags.FlagValues) -> None:
@@ -62,10 +63,11 @@ def _show_midi(path: str, values: Any) -> None:
     from groovae.music.drums import GM, read_drum_map
     from groovae.music.midi_reader import BrokenMidi
     from groovae.music.midi_summary import summarize_midi
+    from groovae.system.regular_files import read_regular
 
     drum_map = read_drum_map(values.drum_map) if values.drum_map else GM
     try:
-        data = Path(path).expanduser().read_bytes()
+        data = read_regular(os.path.expanduser(path), MAX_MIDI_BYTES)
         summary = summarize_midi(data, values.drums, drum_map)
     except (OSError, BrokenMidi) as error:
         reason = getattr(error, "strerror", None) or error
