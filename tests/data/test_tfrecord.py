@@ -1,11 +1,14 @@
 """TFRecord files equal those of TensorFlow, and damage is found."""
 
+import struct
 from pathlib import Path
 
 import pytest
+from conftest import TINY_HPARAMS, Groovae, assert_one_line
 from hypothesis import given
 from hypothesis import strategies as st
 
+from groovae.data import tfrecord
 from groovae.data.tfrecord import DamagedRecords, read_records, write_record
 from groovae.upstream import tf
 
@@ -52,3 +55,18 @@ def test_forged_length_allocates_nothing(tmp_path: Path) -> None:
     path.write_bytes(header + path.read_bytes()[8:])
     with pytest.raises(DamagedRecords, match="at 0"):
         list(read_records(path))
+
+
+def test_forged_length_ends_no_command_without_a_line(
+    in_process: Groovae, trained: Path, tmp_path: Path
+) -> None:
+    length = struct.pack("<Q", 1 << 40)
+    crc = tfrecord._masked_crc(length).to_bytes(4, "little")
+    path = tmp_path / "forged.tfrecord"
+    path.write_bytes(length + crc + bytes(100))
+    for arguments in (
+        ["info", path],
+        ["evaluate", f"--examples_path={path}", f"--checkpoint={trained}"],
+        ["train", f"--examples_path={path}", f"--hparams={TINY_HPARAMS}"],
+    ):
+        assert_one_line(in_process(*arguments), 1, f"{path}: damaged after record 0", "truncated")
