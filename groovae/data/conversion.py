@@ -223,7 +223,7 @@ def _check_unpacked(archive: zipfile.ZipFile, max_mb: float) -> None:
         if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
             raise TooMuch("unsupported compression", "an .mxl file is compressed by deflate")
         whole = copy.copy(member)
-        whole.file_size, whole.CRC = MAX_BYTES, None  # type: ignore[assignment]  # not checked
+        whole.file_size, whole.CRC = int(max_mb * 1e6) + 1, None  # type: ignore[assignment]  # not checked
         with archive.open(whole) as file:
             while chunk := file.read(CHUNK_BYTES):
                 unpacked += len(chunk)

@@ -12,6 +12,7 @@ import numpy as np
 
 from groovae.errors import GroovaeError, first_line
 from groovae.model.archives import unpacked
+from groovae.model.checkpoint_index import check_index
 from groovae.model.formats import is_onnx_export, is_web_export, step_of
 from groovae.system import checkpoint_files
 from groovae.system.log import Log
@@ -220,7 +221,7 @@ def variable_shapes(checkpoint: str) -> dict[str, list[int]]:
     Raises:
       GroovaeError: the index is damaged.
     """
-    _check_regular(checkpoint)
+    _check_files(checkpoint)
     try:
         return dict(tf.train.list_variables(checkpoint))
     except (tf.errors.OpError, ValueError) as error:
@@ -270,7 +271,7 @@ def damaged(checkpoint: str, error: Exception) -> GroovaeError:
 
 def _read_variables(checkpoint: str, pattern: str = "") -> Iterator[tuple[str, np.ndarray]]:
     """Yield the variables whose names begin with `pattern`, sorted; raise if one is damaged."""
-    _check_regular(checkpoint)
+    _check_files(checkpoint)
     try:
         reader = tf.train.load_checkpoint(checkpoint)
         for name in sorted(reader.get_variable_to_shape_map()):
@@ -283,10 +284,16 @@ def _read_variables(checkpoint: str, pattern: str = "") -> Iterator[tuple[str, n
         raise damaged(checkpoint, error) from error
 
 
-def _check_regular(checkpoint: str) -> None:
-    """Raise a GroovaeError if TensorFlow would read from a pipe or device without end."""
+def _check_files(checkpoint: str) -> None:
+    """Raise a GroovaeError for files that TensorFlow would wait for, or be aborted by."""
     for path in checkpoint_files.irregular_files(checkpoint):
         raise damaged(checkpoint, ValueError(f"{path.name} is not a regular file"))
+    try:
+        check_index(checkpoint)
+    except FileNotFoundError:
+        return  # of which TensorFlow says more
+    except (OSError, ValueError) as error:
+        raise damaged(checkpoint, error) from error
 
 
 def _is_optimizer_state(name: str) -> bool:

@@ -2,11 +2,12 @@
 
 A checksum shows that a file is the one that `config.json` describes, not that it is harmless: with
 other operators, a graph can loop forever, where not even Ctrl-C stops onnxruntime, or read other
-files. The file is read as protobuf (onnx.proto3), since inference does without the package onnx.
+files. The file is read by `protobuf.py`, since inference does without the package onnx.
 """
 
 import math
-from collections.abc import Iterator
+
+from groovae.model.protobuf import fields, message, text, varints
 
 OPERATORS = {
     *("Add", "Cast", "Concat", "ConstantOfShape", "Gather", "Greater", "Identity", "IsInf", "LSTM"),
@@ -23,8 +24,6 @@ ATTRIBUTE_TENSOR, ATTRIBUTE_GRAPH, ATTRIBUTE_TENSORS, ATTRIBUTE_GRAPHS = 5, 6, 1
 ATTRIBUTE_SPARSE = (22, 23)
 TENSOR_DIMENSION, TENSOR_EXTERNAL, TENSOR_LOCATION = 1, 13, 14
 
-Value = int | memoryview
-
 
 def check_graph(data: bytes) -> None:
     """Check the operators and the size of the weights of an ONNX file.
@@ -33,11 +32,11 @@ def check_graph(data: bytes) -> None:
       ValueError: it is not a graph that `groovae export` writes; the message gives the reason.
     """
     graphs = []
-    for field, value in _fields(memoryview(data)):
+    for field, value in fields(memoryview(data)):
         if field in (MODEL_TRAINING, MODEL_FUNCTIONS):
             raise ValueError("it defines functions of its own")
         if field == MODEL_GRAPH:
-            graphs.append(_message(value))
+            graphs.append(message(value))
     if not graphs:
         raise ValueError("it has no graph")
     for graph in graphs:
@@ -46,12 +45,12 @@ def check_graph(data: bytes) -> None:
 
 def _check_graph(data: memoryview, operators: set[str]) -> None:
     num_nodes = 0
-    for field, value in _fields(data):
+    for field, value in fields(data):
         if field == GRAPH_NODE:
             num_nodes += 1
-            _check_node(_message(value), operators)
+            _check_node(message(value), operators)
         elif field == GRAPH_INITIALIZER:
-            _check_tensor(_message(value))
+            _check_tensor(message(value))
         elif field == GRAPH_SPARSE:
             raise ValueError("it has sparse weights")
     if num_nodes > MAX_NODES:
@@ -59,23 +58,23 @@ def _check_graph(data: memoryview, operators: set[str]) -> None:
 
 
 def _check_node(data: memoryview, operators: set[str]) -> None:
-    fields = list(_fields(data))
-    names = [_text(value) for field, value in fields if field == NODE_OPERATOR]
-    if any(_text(value) for field, value in fields if field == NODE_DOMAIN):
+    found = list(fields(data))
+    names = [text(value) for field, value in found if field == NODE_OPERATOR]
+    if any(text(value) for field, value in found if field == NODE_DOMAIN):
         raise ValueError(f"{'.'.join(names)} is not a standard operator")
     if unknown := [name for name in names if name not in operators]:
         raise ValueError(f"the operator {unknown[0]:.40} is not one of an export")
-    for field, value in fields:
+    for field, value in found:
         if field == NODE_ATTRIBUTE:
-            _check_attribute(_message(value), is_scan=names == ["Scan"])
+            _check_attribute(message(value), is_scan=names == ["Scan"])
 
 
 def _check_attribute(data: memoryview, is_scan: bool) -> None:
-    for field, value in _fields(data):
+    for field, value in fields(data):
         if field in (ATTRIBUTE_TENSOR, ATTRIBUTE_TENSORS):
-            _check_tensor(_message(value))
+            _check_tensor(message(value))
         elif field == ATTRIBUTE_GRAPH and is_scan:
-            _check_graph(_message(value), OPERATORS - {"Scan"})  # loops in loops take too long
+            _check_graph(message(value), OPERATORS - {"Scan"})  # loops in loops take too long
         elif field in (ATTRIBUTE_GRAPH, ATTRIBUTE_GRAPHS, *ATTRIBUTE_SPARSE):
             raise ValueError("a node has an attribute that is not one of an export")
 
@@ -83,63 +82,10 @@ def _check_attribute(data: memoryview, is_scan: bool) -> None:
 def _check_tensor(data: memoryview) -> None:
     """Check that a tensor has at most one element per byte, all of them in this file."""
     dimensions: list[int] = []
-    for field, value in _fields(data):
+    for field, value in fields(data):
         if field == TENSOR_EXTERNAL or (field == TENSOR_LOCATION and value):
             raise ValueError("it has weights in another file")
         if field == TENSOR_DIMENSION:
-            dimensions += [value] if isinstance(value, int) else _varints(value)
+            dimensions += [value] if isinstance(value, int) else varints(value)
     if math.prod(dimensions) > len(data):  # a negative dimension is a large varint
         raise ValueError("a weight has more elements than bytes")
-
-
-def _fields(data: memoryview) -> Iterator[tuple[int, Value]]:
-    """Yield number and value of each field of a protobuf message."""
-    position = 0
-    while position < len(data):
-        key, position = _varint(data, position)
-        field, wire_type = key >> 3, key & 7
-        if wire_type == 0:
-            value, position = _varint(data, position)
-            yield field, value
-            continue
-        if wire_type == 2:
-            size, position = _varint(data, position)
-        elif wire_type in (1, 5):
-            size = {1: 8, 5: 4}[wire_type]
-        else:
-            raise ValueError("not an ONNX file")
-        if size > len(data) - position:
-            raise ValueError("truncated")
-        yield field, data[position : position + size]
-        position += size
-
-
-def _varint(data: memoryview, position: int) -> tuple[int, int]:
-    """Return the variable-length integer at a position, and the position after it."""
-    value = 0
-    for shift in range(0, 70, 7):
-        if position >= len(data):
-            raise ValueError("truncated")
-        byte = data[position]
-        position += 1
-        value |= (byte & 127) << shift
-        if byte < 128:
-            return value, position
-    raise ValueError("not an ONNX file")
-
-
-def _varints(data: memoryview) -> Iterator[int]:
-    position = 0
-    while position < len(data):
-        value, position = _varint(data, position)
-        yield value
-
-
-def _message(value: Value) -> memoryview:
-    if isinstance(value, int):
-        raise ValueError("not an ONNX file")
-    return value
-
-
-def _text(value: Value) -> str:
-    return bytes(_message(value)).decode("utf-8", "replace")
