@@ -10,7 +10,7 @@ import math
 import os
 from collections.abc import Iterator
 
-from groovae.model.protobuf import fields, message, varint
+from groovae.model.protobuf import Value, fields, message, varint
 from groovae.system.regular_files import read_regular
 
 MAX_BYTES = 256 << 20
@@ -20,14 +20,17 @@ TRAILER_BYTES = 5  # of a block: its compression, and a checksum that TensorFlow
 MAX_RANK = 254  # of TensorFlow
 MAX_ELEMENTS = 1 << 40
 
-# Field numbers of BundleEntryProto and TensorShapeProto.
-ENTRY_TYPE, ENTRY_SHAPE, ENTRY_CHECKSUM = 1, 2, 6  # the last field of an unpartitioned variable
+# Field numbers of BundleHeaderProto, BundleEntryProto and TensorShapeProto.
+HEADER_SHARDS, HEADER_ENDIANNESS, HEADER_VERSION = 1, 2, 3
+ENTRY_TYPE, ENTRY_SHAPE, ENTRY_SHARD, ENTRY_OFFSET, ENTRY_SIZE, ENTRY_CHECKSUM = range(1, 7)
 SHAPE_DIMENSION, DIMENSION_SIZE = 2, 1
-KNOWN_TYPES = 23  # DT_FLOAT is 1, DT_HALF is 19, DT_UINT64 is 23
+# Bytes of an element by type, as of tensorflow/core/framework/types.proto; no model has strings.
+TYPE_BYTES = {1: 4, 2: 8, 3: 4, 4: 1, 5: 2, 6: 1, 8: 8, 9: 8, 10: 1, 14: 2, 17: 2, 18: 16, 19: 2}
+TYPE_BYTES |= {22: 4, 23: 8}
 
 
 def check_index(prefix: str | os.PathLike[str]) -> None:
-    """Check the shapes in the index of a checkpoint.
+    """Check the shapes in the index of a checkpoint, and that its data is long enough.
 
     Raises:
       OSError: it cannot be read.
@@ -39,10 +42,18 @@ def check_index(prefix: str | os.PathLike[str]) -> None:
     footer = data[-FOOTER_BYTES:]
     _, position = _handle(footer, 0)  # of the block of metadata
     blocks, _ = _handle(footer, position)
+    num_shards, ends = 1, dict[int, int]()
     for _, value in _entries(_block(data, blocks)):
         for name, entry in _entries(_block(data, _handle(value, 0)[0])):
-            if name:  # the first one is about the whole checkpoint
-                _check_entry(name, entry)
+            if name:
+                shard, end = _check_entry(name.decode("utf-8", "backslashreplace")[:80], entry)
+                ends[shard] = max(end, ends.get(shard, 0))
+            else:
+                num_shards = _check_header(entry)
+    for shard, end in ends.items():
+        path = f"{os.fspath(prefix)}.data-{shard:05}-of-{num_shards:05}"
+        if os.path.exists(path) and os.path.getsize(path) < end:
+            raise ValueError(f"{os.path.basename(path)} is truncated")
 
 
 def _handle(data: memoryview, position: int) -> tuple[slice, int]:
@@ -80,36 +91,66 @@ def _entries(block: memoryview) -> Iterator[tuple[bytes, memoryview]]:
         yield key, block[end:position]
 
 
-def _check_entry(name: bytes, entry: memoryview) -> None:
-    shown = name.decode("utf-8", "backslashreplace")[:80]
-    types = []
-    for field, value in fields(entry):
-        if not 0 < field <= ENTRY_CHECKSUM:
-            raise ValueError(f"{shown} is partitioned, or of a later version")
-        if field == ENTRY_TYPE:
-            types.append(value)
-        elif field == ENTRY_SHAPE:
-            _check_shape(shown, message(value))
-    if len(types) != 1 or not isinstance(types[0], int) or not 0 < types[0] <= KNOWN_TYPES:
-        raise ValueError(f"{shown} has an unknown type")
+def _check_header(header: memoryview) -> int:
+    """Check the first entry, which is about the whole checkpoint; return the number of shards."""
+    num_shards: Value = 0
+    for field, value in _once(header).items():
+        if field == HEADER_VERSION:
+            versions = _once(message(value))
+            is_known = all(isinstance(version, int) for version in versions.values())
+        else:
+            is_known = field == HEADER_SHARDS or (field == HEADER_ENDIANNESS and value == 0)
+        if field == HEADER_SHARDS:
+            num_shards = value
+        if not is_known:
+            raise ValueError("the index is of another version")
+    if not isinstance(num_shards, int):
+        raise ValueError("the index is of another version")
+    return num_shards
 
 
-def _check_shape(name: str, shape: memoryview) -> None:
+def _check_entry(name: str, entry: memoryview) -> tuple[int, int]:
+    """Check that a variable has a known type, and a shape that fits its size in bytes.
+
+    Returns:
+      The number of its shard, and the position there after its last byte.
+    """
+    found = _once(entry)
+    shape, checksum = found.pop(ENTRY_SHAPE, memoryview(b"")), found.pop(ENTRY_CHECKSUM, None)
+    if unknown := found.keys() - {ENTRY_TYPE, ENTRY_SHARD, ENTRY_OFFSET, ENTRY_SIZE}:
+        raise ValueError(f"{name} is partitioned, or of a later version (field {min(unknown)})")
+    numbers = {field: value for field, value in found.items() if isinstance(value, int)}
+    if len(numbers) < len(found) or isinstance(checksum, int):
+        raise ValueError(f"{name} has no valid place")
+    element_bytes = TYPE_BYTES.get(numbers.get(ENTRY_TYPE, 0))
+    if element_bytes is None:
+        raise ValueError(f"{name} has an unknown type")
+    size = math.prod(_sizes(name, message(shape))) * element_bytes
+    if size != numbers.get(ENTRY_SIZE, 0):
+        raise ValueError(f"{name} has another size than its shape")
+    return numbers.get(ENTRY_SHARD, 0), numbers.get(ENTRY_OFFSET, 0) + size
+
+
+def _once(data: memoryview) -> dict[int, Value]:
+    """Return the fields of a message by number; none may be repeated."""
+    found = list(fields(data))
+    if len(dict(found)) < len(found):
+        raise ValueError("a field is repeated")
+    return dict(found)
+
+
+def _sizes(name: str, shape: memoryview) -> list[int]:
+    """Return the dimensions of a shape, which are not negative."""
     sizes = []
     for field, value in fields(shape):
-        if field != SHAPE_DIMENSION:
+        dimension = _once(message(value))
+        size = dimension.get(DIMENSION_SIZE, 0)
+        if field != SHAPE_DIMENSION or dimension.keys() - {DIMENSION_SIZE}:
             raise ValueError(f"{name} has no shape")
-        sizes.append(_size(message(value)))
-    # A negative size is a large number here.
+        # A negative size is a large number here.
+        if not isinstance(size, int) or size > MAX_ELEMENTS:
+            raise ValueError(f"{name} has a shape that is negative or too large")
+        sizes.append(size)
     if len(sizes) > MAX_RANK or math.prod(size or 1 for size in sizes) > MAX_ELEMENTS:
         raise ValueError(f"{name} has a shape that is negative or too large")
-
-
-def _size(dimension: memoryview) -> int:
-    size = 0
-    for field, value in fields(dimension):
-        if field == DIMENSION_SIZE:
-            if not isinstance(value, int):
-                raise ValueError("the index is damaged")
-            size = value
-    return size
+    return sizes

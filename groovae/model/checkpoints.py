@@ -224,7 +224,7 @@ def variable_shapes(checkpoint: str) -> dict[str, list[int]]:
     _check_files(checkpoint)
     try:
         return dict(tf.train.list_variables(checkpoint))
-    except (tf.errors.OpError, ValueError) as error:
+    except (tf.errors.OpError, IndexError, RuntimeError, ValueError) as error:
         raise damaged(checkpoint, error) from error
 
 

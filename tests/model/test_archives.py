@@ -398,6 +398,7 @@ def test_damaged_archive_is_refused_or_unpacked_in_the_cache(
 def test_full_disk_leaves_nothing(
     packed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    (tmp_path / "cache" / "groovae").mkdir(parents=True)
     before = snapshot(tmp_path)
 
     def full(*_: object) -> Iterator[bytes]:

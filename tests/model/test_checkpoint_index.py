@@ -88,9 +88,13 @@ FORGED = {
     "many dimensions": (entry([1] * 300), "too large"),
     "unknown type": (entry([1], dtype=99), "unknown type"),
     "no type": (field(2, b""), "unknown type"),
-    "two types": (entry([1]) + field(1, 1), "unknown type"),
+    "two types": (entry([1]) + field(1, 1), "repeated"),
+    "text": (entry([1], dtype=7), "unknown type"),
+    "size": (entry([2]), "another size"),
+    "offset": (entry([1]) + field(4, 1 << 40), "truncated"),
+    "message as offset": (entry([1]) + field(4, b"1"), "no valid place"),
     "slices": (entry([1]) + field(7, field(1, b"\x08\x03")), "partitioned"),
-    "unknown rank": (field(1, 1) + field(2, field(3, 1)), "no shape"),
+    "unknown rank": (field(1, 1) + field(2, field(3, b"")), "no shape"),
     "field 0": (field(1, 1) + field(2, field(2, b"\0\1")), "protobuf"),
     "no message": (b"\x0f", "protobuf"),
 }
@@ -137,5 +141,9 @@ def test_forged_archive_ends_no_command_without_a_line(
 
 
 def test_index_of_one_variable(tmp_path: Path) -> None:
-    write_index(tmp_path / "x", [(b"", b""), (b"a", entry([2, 3]))])
+    write_index(tmp_path / "x", [(b"", b""), (b"a", entry([2, 3], size=24))])
     check_index(tmp_path / "x")
+    for header in (field(2, 1), field(1, b""), field(3, field(1, b"")), field(9, 0), b"\xff"):
+        write_index(tmp_path / "x", [(b"", header)])
+        with pytest.raises(ValueError, match=r"version|message|truncated"):
+            check_index(tmp_path / "x")
