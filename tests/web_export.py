@@ -187,9 +187,9 @@ def change_config(folder: Path, **changes: Any) -> None:
 
 
 @contextmanager
-def served(folder: Path, log: Log = no_log) -> Iterator[str]:
+def served(folder: Path, log: Log = no_log, cors: bool = False) -> Iterator[str]:
     """Serve a folder and yield its URL, without the slash at the end."""
-    with Server(folder, port=0, log=log) as server:
+    with Server(folder, port=0, log=log, cors=cors) as server:
         thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
         thread.start()
         try:

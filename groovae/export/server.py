@@ -8,11 +8,14 @@
 - It listens on 127.0.0.1 and serves files by GET and HEAD, with index.html for a folder. Folders
   are not listed, and names that begin with a dot are hidden.
 - Paths are resolved, symbolic links included, before they are checked to lie in the folder.
-- Pages of other origins (ports) may load the files: CORS allows all.
+- Only requests to a loopback name (`Host`) are answered, so that a web page whose name resolves to
+  127.0.0.1 cannot read the files. Pages of other origins (ports) may load them only with `cors`.
+- At most 64 connections are open at a time, and a request takes at most 5 minutes.
 - Browsers cache files and revalidate them on each use (`ETag`, 304), so a new export shows at once.
 - Request lines (414), headers (431) and bodies (413) that are too long are refused.
 """
 
+import contextlib
 import errno
 import functools
 import http
@@ -20,6 +23,7 @@ import os
 import re
 import socket
 import sys
+import time
 import urllib.parse
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -31,7 +35,12 @@ from groovae.system.log import Log, no_log
 
 HOST = "127.0.0.1"
 MAX_BODY_BYTES = 1 << 16  # bodies are ignored
-REQUEST_SECONDS = 30
+MAX_CONNECTIONS = 64
+IDLE_SECONDS = 30
+REQUEST_SECONDS = 300  # with its answer
+LOOPBACK = re.compile(r"(localhost|127\.0\.0\.1|\[::1\])(:[0-9]{1,5})?", re.IGNORECASE)
+UNAVAILABLE = b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+NO_RESOURCES = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
 MEDIA_TYPES = {
     ".html": "text/html; charset=utf-8",
     ".css": "text/css; charset=utf-8",
@@ -53,6 +62,8 @@ class Server(ThreadingHTTPServer):
     Attributes:
       folder: The folder, resolved.
       log: Called with a line for each failed request.
+      cors: Whether pages of other origins may load the files.
+      deadlines: When the request of each open connection must be done, in monotonic seconds.
     """
 
     daemon_threads = True
@@ -63,13 +74,14 @@ class Server(ThreadingHTTPServer):
         folder: str | os.PathLike[str],
         port: int = 8000,
         log: Log = no_log,
+        cors: bool = False,
     ):
         """Start to listen.
 
         Args:
           folder: The folder to serve.
           port: 1 to 65535, or 0 for any free port.
-          log: See the attribute.
+          log: See the attribute; likewise `cors`.
 
         Raises:
           UsageError: the port is out of range.
@@ -78,6 +90,7 @@ class Server(ThreadingHTTPServer):
         if not 0 <= port <= 65535:
             raise UsageError(f"port must be 0 to 65535, got {port}")
         self.folder, self.log = Path(folder).expanduser().resolve(), log
+        self.cors, self.deadlines = cors, dict[Any, float]()
         if not self.folder.is_dir():
             raise GroovaeError(f"{folder}: no such folder to serve")
         try:
@@ -88,6 +101,39 @@ class Server(ThreadingHTTPServer):
     @property
     def url(self) -> str:
         return f"http://{HOST}:{self.server_address[1]}/"
+
+    def get_request(self) -> tuple[socket.socket, Any]:
+        try:
+            return super().get_request()
+        except OSError as error:
+            if error.errno in NO_RESOURCES:
+                time.sleep(0.2)  # The connection stays ready to be accepted: do not spin.
+            raise
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        """Handle a connection in a thread, or refuse it if too many are open."""
+        if len(self.deadlines) < MAX_CONNECTIONS:
+            self.extend_deadline(request)
+            super().process_request(request, client_address)
+            return
+        self.log(f"503 Service Unavailable: {MAX_CONNECTIONS} connections are open")
+        with contextlib.suppress(OSError):
+            request.sendall(UNAVAILABLE)
+        self.shutdown_request(request)
+
+    def extend_deadline(self, request: Any) -> None:
+        self.deadlines[request] = time.monotonic() + REQUEST_SECONDS
+
+    def shutdown_request(self, request: Any) -> None:
+        self.deadlines.pop(request, None)
+        super().shutdown_request(request)
+
+    def service_actions(self) -> None:
+        """Shut down connections whose request takes too long; called twice a second."""
+        for request, deadline in list(self.deadlines.items()):
+            if time.monotonic() > deadline:
+                with contextlib.suppress(OSError):
+                    request.shutdown(socket.SHUT_RDWR)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         error = sys.exc_info()[1]
@@ -116,11 +162,15 @@ class Handler(SimpleHTTPRequestHandler):
     server_version, sys_version = f"groovae/{__version__}", ""
     error_content_type = "text/plain; charset=utf-8"
     error_message_format = "%(code)d %(message)s\n"
-    timeout = REQUEST_SECONDS
+    timeout = IDLE_SECONDS
     _etag = ""
 
+    def handle_one_request(self) -> None:
+        self.server.extend_deadline(self.connection)
+        super().handle_one_request()
+
     def parse_request(self) -> bool:
-        if not super().parse_request() or not self._check_body():
+        if not super().parse_request() or not self._check_body() or not self._check_host():
             return False
         self.rfile.read(self._body_bytes())  # It would be read as the next request.
         return True
@@ -130,6 +180,9 @@ class Handler(SimpleHTTPRequestHandler):
 
     def do_OPTIONS(self) -> None:
         """Answer a CORS preflight request."""
+        if not self.server.cors:
+            self.send_error(http.HTTPStatus.METHOD_NOT_ALLOWED)
+            return
         self.send_response(http.HTTPStatus.NO_CONTENT)
         self.send_header("Access-Control-Allow-Methods", "GET, HEAD, OPTIONS")
         self.send_header("Access-Control-Allow-Headers", "*")
@@ -173,8 +226,10 @@ class Handler(SimpleHTTPRequestHandler):
 
     def send_response(self, code: int, message: str | None = None) -> None:
         super().send_response(code, message)
-        self.send_header("Access-Control-Allow-Origin", "*")
-        self.send_header("Cross-Origin-Resource-Policy", "cross-origin")
+        if self.server.cors:
+            self.send_header("Access-Control-Allow-Origin", "*")
+        policy = "cross-origin" if self.server.cors else "same-origin"
+        self.send_header("Cross-Origin-Resource-Policy", policy)
         self.send_header("X-Content-Type-Options", "nosniff")
         if code >= 400:
             self.send_header("Cache-Control", "no-store")
@@ -182,7 +237,7 @@ class Handler(SimpleHTTPRequestHandler):
             self.send_header("Cache-Control", "no-cache")
             self.send_header("ETag", self._etag)
         if code == http.HTTPStatus.METHOD_NOT_ALLOWED:
-            self.send_header("Allow", "GET, HEAD, OPTIONS")
+            self.send_header("Allow", "GET, HEAD, OPTIONS" if self.server.cors else "GET, HEAD")
 
     def send_error(self, code: int, message: str | None = None, explain: str | None = None) -> None:
         """Answer with a line of text, log it, and close the connection."""
@@ -212,6 +267,17 @@ class Handler(SimpleHTTPRequestHandler):
             self.send_error(http.HTTPStatus.LENGTH_REQUIRED)
         elif self._body_bytes() > MAX_BODY_BYTES:
             self.send_error(http.HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
+        else:
+            return True
+        return False
+
+    def _check_host(self) -> bool:
+        """Return whether the request is to a loopback name; answer an error if not."""
+        hosts = self.headers.get_all("Host", [])
+        if len(hosts) != 1:
+            self.send_error(http.HTTPStatus.BAD_REQUEST)
+        elif not LOOPBACK.fullmatch(hosts[0].strip()):
+            self.send_error(http.HTTPStatus.FORBIDDEN)
         else:
             return True
         return False

@@ -1,5 +1,6 @@
 """`groovae serve` over real HTTP: what it serves, what it refuses, and its headers."""
 
+import contextlib
 import http.client
 import io
 import os
@@ -9,6 +10,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -20,7 +22,7 @@ from web_export import served
 
 from groovae.errors import GroovaeError, UsageError
 from groovae.export import magentajs
-from groovae.export.server import MAX_BODY_BYTES, REQUEST_SECONDS, Handler, Server
+from groovae.export.server import IDLE_SECONDS, MAX_BODY_BYTES, MAX_CONNECTIONS, Handler, Server
 
 
 @pytest.fixture
@@ -115,7 +117,8 @@ def test_hidden_and_outside_paths_are_not_found(url: str, path: str) -> None:
 
 def test_absolute_paths_and_urls_stay_in_the_folder(url: str, tmp_path: Path) -> None:
     assert ask(url, f"/{tmp_path}/secret.txt")[0].status == 404
-    assert ask(url, "http://elsewhere/shard.bin")[0].status == 200  # the form that proxies get
+    # The form that proxies get.
+    assert ask(url, "http://elsewhere/shard.bin", Host="localhost")[0].status == 200
 
 
 def test_head_returns_the_length_without_a_body(url: str) -> None:
@@ -161,7 +164,12 @@ def test_a_file_that_changes_is_sent_up_to_its_first_size(
 
 
 @pytest.mark.parametrize("path", ["/", "/no.html"])
-def test_cors_allows_any_origin(url: str, path: str) -> None:
+def test_cors_allows_any_origin(site: Path, path: str) -> None:
+    with served(site, cors=True) as url:
+        check_cors(url, path)
+
+
+def check_cors(url: str, path: str) -> None:
     response, _ = ask(url, path, Origin="http://127.0.0.1:3000")
     assert response.headers["Access-Control-Allow-Origin"] == "*"
     assert response.headers["Cross-Origin-Resource-Policy"] == "cross-origin"
@@ -172,10 +180,85 @@ def test_cors_allows_any_origin(url: str, path: str) -> None:
     assert asked.headers["Access-Control-Allow-Origin"] == "*"
 
 
-@pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "PATCH", "TRACE"])
+@pytest.mark.parametrize("path", ["/", "/no.html"])
+def test_other_origins_may_not_read_by_default(url: str, path: str) -> None:
+    response, _ = ask(url, path, Origin="http://127.0.0.1:3000")
+    assert "Access-Control-Allow-Origin" not in response.headers
+    assert response.headers["Cross-Origin-Resource-Policy"] == "same-origin"
+
+
+@pytest.mark.parametrize(
+    "host", ["localhost", "LOCALHOST:80", "127.0.0.1:8000", "[::1]", "[::1]:9"]
+)
+def test_loopback_hosts_are_answered(url: str, host: str) -> None:
+    assert ask(url, Host=host)[0].status == 200
+
+
+@pytest.mark.parametrize(
+    "host",
+    ["evil.example", "evil.example:8000", "127.0.0.1.evil.example", "localhost:x", "::1", ""],
+)
+def test_other_hosts_are_forbidden(url: str, host: str) -> None:
+    response, body = ask(url, Host=host)
+    assert (response.status, body) == (403, b"403 Forbidden\n")
+
+
+@pytest.mark.parametrize("hosts", [b"", b"Host: localhost\r\nHost: evil.example\r\n"])
+def test_exactly_one_host_is_required(url: str, hosts: bytes) -> None:
+    assert answer_to(url, b"GET / HTTP/1.1\r\n" + hosts + b"\r\n").startswith(b"HTTP/1.1 400 ")
+
+
+def test_connections_are_limited(site: Path) -> None:
+    lines: list[str] = []
+    with served(site, lines.append) as url, contextlib.ExitStack() as stack:
+        address = ("127.0.0.1", int(urlsplit(url).netloc.split(":")[1]))
+        for _ in range(MAX_CONNECTIONS):
+            stack.enter_context(socket.create_connection(address, timeout=20))
+        assert ask(url)[0].status == 503
+        stack.close()
+        deadline = time.monotonic() + 20
+        while ask(url)[0].status != 200:
+            assert time.monotonic() < deadline
+    assert lines[0] == f"503 Service Unavailable: {MAX_CONNECTIONS} connections are open"
+
+
+def test_request_that_trickles_in_times_out(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("groovae.export.server.REQUEST_SECONDS", 0.3)
+    host, port = urlsplit(url).netloc.split(":")
+    started = time.monotonic()
+    client = socket.create_connection((host, int(port)), timeout=0.05)
+    with client, contextlib.suppress(ConnectionError):
+        while time.monotonic() < started + 20:
+            client.sendall(b"G")
+            with contextlib.suppress(TimeoutError):
+                if not client.recv(1):
+                    break
+    assert time.monotonic() < started + 20
+
+
+def test_lack_of_file_handles_is_no_busy_loop(url: str) -> None:
+    resource = pytest.importorskip("resource")
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    host, port = urlsplit(url).netloc.split(":")
+    with socket.socket() as client:
+        free = os.dup(client.fileno())
+        os.close(free)
+        try:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (free, limits[1]))
+            client.connect((host, int(port)))
+            started = time.process_time()
+            time.sleep(0.5)
+            seconds = time.process_time() - started
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+    assert seconds < 0.2
+    assert ask(url)[0].status == 200
+
+
+@pytest.mark.parametrize("method", ["OPTIONS", "POST", "PUT", "DELETE", "PATCH", "TRACE"])
 def test_other_methods_are_not_allowed(url: str, method: str) -> None:
     response, _ = ask(url, "/index.html", method)
-    assert (response.status, response.headers["Allow"]) == (405, "GET, HEAD, OPTIONS")
+    assert (response.status, response.headers["Allow"]) == (405, "GET, HEAD")
 
 
 @pytest.mark.parametrize(
@@ -190,10 +273,10 @@ def test_other_methods_are_not_allowed(url: str, method: str) -> None:
         (b"GET / HTTP/1.1\r\nContent-Length: -1\r\n\r\n", 413),
         (b"GET / HTTP/1.1\r\nContent-Length: \xb2\r\n\r\n", 413),
         (b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n", 411),
-        (b"BREW / HTTP/1.1\r\n\r\n", 501),
+        (b"BREW / HTTP/1.1\r\nHost: localhost\r\n\r\n", 501),
         (b"GET / HTTP/3.0\r\n\r\n", 505),
         (b"nonsense\r\n\r\n", 400),
-        (b"GET http://[/ HTTP/1.1\r\n\r\n", 404),
+        (b"GET http://[/ HTTP/1.1\r\nHost: localhost\r\n\r\n", 404),
     ],
 )
 def test_bad_requests_get_their_status(url: str, raw: bytes, status: int) -> None:
@@ -203,14 +286,14 @@ def test_bad_requests_get_their_status(url: str, raw: bytes, status: int) -> Non
 
 def test_small_body_is_skipped(url: str) -> None:
     body = b"x" * MAX_BODY_BYTES
-    head = b"GET /a%%20b.js HTTP/1.1\r\nContent-Length: %d\r\n\r\n" % len(body)
-    answer = answer_to(url, head + body + b"HEAD / HTTP/1.1\r\n\r\n")
+    head = b"GET /a%%20b.js HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n" % len(body)
+    answer = answer_to(url, head + body + b"HEAD / HTTP/1.1\r\nHost: localhost\r\n\r\n")
     assert answer.count(b"HTTP/1.1 200 OK") == 2
 
 
 def test_disconnecting_clients_do_not_stop_the_server(url: str) -> None:
     host, port = urlsplit(url).netloc.split(":")
-    for raw in (b"", b"GET / HT", b"GET /shard.bin HTTP/1.1\r\n\r\n"):
+    for raw in (b"", b"GET / HT", b"GET /shard.bin HTTP/1.1\r\nHost: localhost\r\n\r\n"):
         with socket.create_connection((host, int(port))) as connection:
             connection.sendall(raw)
     assert ask(url)[0].status == 200
@@ -229,7 +312,7 @@ def test_client_that_is_still_sending_gets_the_answer(url: str) -> None:
 
 
 def test_idle_connection_times_out(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert Handler.timeout == REQUEST_SECONDS
+    assert Handler.timeout == IDLE_SECONDS
     monkeypatch.setattr(Handler, "timeout", 0.05)
     host, port = urlsplit(url).netloc.split(":")
     with socket.create_connection((host, int(port)), timeout=20) as connection:
@@ -241,7 +324,7 @@ def test_failed_requests_are_logged_without_control_characters(site: Path) -> No
     with Server(site, 0, lines.append) as server:
         assert server.server_address[0] == "127.0.0.1"
     with served(site, lines.append) as url:
-        answer_to(url, b"GET /\x1b[31m%1b HTTP/1.1\r\n\r\n")
+        answer_to(url, b"GET /\x1b[31m%1b HTTP/1.1\r\nHost: localhost\r\n\r\n")
         ask(url, "/")
     assert len(lines) == 1
     assert re.fullmatch(r"404 Not Found: GET /\\x1b\[31m%1b HTTP/1\.1", lines[0])
