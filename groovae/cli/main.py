@@ -23,6 +23,7 @@ from typing import Any
 from absl import flags
 
 from groovae import __version__
+from groovae.cli.output import log
 from groovae.errors import GroovaeError, UsageError, missing_package
 
 FOLDER = Path(__file__).with_name("commands")
@@ -65,14 +66,14 @@ def main(argv: list[str] | None = None) -> int:
         finally:
             _flush()
     except KeyboardInterrupt:
-        print(f"\n{program}: stopped by Ctrl-C", file=sys.stderr)
+        log(f"\n{program}: stopped by Ctrl-C")
         return 130
     except BrokenPipeError:
         return 141  # as in `groovae info DIR | head`
     except Exception as error:
         if os.environ.get("GROOVAE_DEBUG", "0") not in ("", "0"):
             traceback.print_exc()
-        print(f"{program}: {_message(error)}", file=sys.stderr)
+        log(f"{program}: {_message(error)}")
         return error.exit_code if isinstance(error, GroovaeError) else 1
 
 

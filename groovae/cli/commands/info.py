@@ -30,7 +30,7 @@ from groovae.cli.flags import (
     define_meter,
     layout_options,
 )
-from groovae.cli.output import print_json
+from groovae.cli.output import print_json, print_text
 from groovae.data.music_files import KINDS, suffix_of
 from groovae.errors import GroovaeError
 
@@ -75,7 +75,7 @@ def _show_midi(path: str, values: Any) -> None:
     if values.json:
         print_json(summary)
     else:
-        print("\n".join(_midi_lines(path, summary)))
+        print_text("\n".join(_midi_lines(path, summary)))
 
 
 def _midi_lines(path: str, summary: dict[str, Any]) -> list[str]:
@@ -115,7 +115,7 @@ def _show_records(path: str, values: Any) -> None:
     for counted in examples.map(lambda sequence: count_windows(sequence, layout)):
         report.add(counted)
     if not values.json:
-        print(report.summary(path))
+        print_text(report.summary(path))
         return
     print_json(
         {
@@ -135,7 +135,7 @@ def _show_folder(folder: str, values: Any) -> None:
         print_json(summary)
         return
     tempo = summary["tempo_bpm"]
-    print(
+    print_text(
         f"{folder}: {summary['files']:,} files, {summary['hours']:.1f} hours, "
         f"{summary['drummers']} drummers, {tempo['min']:.0f} to {tempo['max']:.0f} bpm "
         f"(median {tempo['median']:.0f})"
@@ -150,7 +150,7 @@ def _print_table(title: str, table: dict[str, dict[str, Any]]) -> None:
     width = max(len(title), *map(len, table))
     print(f"\n{title:<{width}}  {'files':>6} {'hours':>6} {'beats':>6} {'fills':>6} {'bpm':>5}")
     for name, row in table.items():
-        print(
+        print_text(
             f"{name:<{width}}  {row['files']:>6,} {row['hours']:>6.2f} {row['beats']:>6,} "
             f"{row['fills']:>6,} {row['median_bpm']:>5.0f}"
         )

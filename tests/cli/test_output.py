@@ -1,0 +1,43 @@
+"""What the commands write to stdout and stderr: unprintable text, and streams that fail."""
+
+from pathlib import Path
+
+import pytest
+
+from groovae.cli.main import main
+from groovae.cli.output import escape_controls, log
+from groovae.music.midi_writer import Note, write_midi
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("a\x1b]0;title\x07b", r"a\x1b]0;title\x07b"),
+        ("\x7f\x9b31m\r", r"\x7f\x9b31m\r"),
+        ("gnp.\u202edim", r"gnp.\u202edim"),
+        ("\udcff", r"\udcff"),
+        (
+            "a\tb\nc \u9f13 \ub4dc\ub7fc \U0001f941 \u3000\\",
+            "a\tb\nc \u9f13 \ub4dc\ub7fc \U0001f941 \u3000\\",
+        ),
+    ],
+)
+def test_control_characters_are_shown_as_escapes(
+    capsys: pytest.CaptureFixture[str], text: str, shown: str
+) -> None:
+    assert escape_controls(text) == shown
+    log(text)
+    assert capsys.readouterr().err == f"{shown}\n"
+
+
+def test_names_of_files_do_not_reach_the_terminal_raw(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    path = tmp_path / "a\x1b[31m.mid"
+    assert main(["info", str(path)]) == 1
+    write_midi(path, [Note(0, 0.1, 36, 100)])
+    assert main(["info", str(path)]) == 0
+    out, err = capsys.readouterr()
+    assert r"a\x1b[31m.mid" in out
+    assert r"a\x1b[31m.mid" in err
+    assert "\x1b" not in out + err
