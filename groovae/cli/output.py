@@ -2,6 +2,7 @@
 
 import json
 import math
+import os
 import re
 import sys
 from typing import Any
@@ -11,6 +12,20 @@ from typing import Any
 _UNPRINTABLE = re.compile(
     r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]"
 )
+
+
+def open_missing_streams() -> None:
+    """Open the null device in the place of closed file descriptors 0, 1 and 2.
+
+    Otherwise the next file that is opened would get their number, and what is written to stderr,
+    also by C++, would land in it.
+    """
+    for number, name, mode in ((0, "stdin", "r"), (1, "stdout", "w"), (2, "stderr", "w")):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)
+            setattr(sys, name, os.fdopen(number, mode, encoding="utf-8", closefd=False))
 
 
 def escape_controls(text: str) -> str:

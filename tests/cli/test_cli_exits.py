@@ -51,6 +51,18 @@ def test_stdout_on_a_full_disk_is_one_line(small_dataset: Path, call: str) -> No
     assert len(result.stderr.splitlines()) == 1
 
 
+@pytest.mark.parametrize("closed", ["2>&-", "<&- >&- 2>&-"])
+def test_closed_streams_do_not_spoil_the_output(tmp_path: Path, closed: str) -> None:
+    (tmp_path / "midi").mkdir()
+    write_midi(tmp_path / "midi" / "groove.mid", [Note(0, 0.1, 36, 100)], length_seconds=8)
+    (tmp_path / "midi" / "broken.mid").write_bytes(b"MThd")
+    command = f'"{sys.executable}" -m groovae preprocess midi out/music.tfrecord --workers=1'
+    shell = ["sh", "-c", f"{command} {closed}"]
+    result = subprocess.run(shell, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert (result.returncode, result.stdout) == (0, "")
+    assert (tmp_path / "out" / "music.tfrecord").stat().st_size
+
+
 # Ctrl-C
 
 
