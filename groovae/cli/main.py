@@ -23,7 +23,7 @@ from typing import Any
 from absl import flags
 
 from groovae import __version__
-from groovae.cli.output import log, open_missing_streams
+from groovae.cli.output import accept_any_text, log, open_missing_streams
 from groovae.errors import GroovaeError, UsageError, missing_package
 
 FOLDER = Path(__file__).with_name("commands")
@@ -58,6 +58,7 @@ HELP_TEXT = textwrap.TextWrapper(
 def main(argv: list[str] | None = None) -> int:
     """Run one command and return its exit code."""
     open_missing_streams()
+    accept_any_text()
     arguments = list(sys.argv[1:] if argv is None else argv)
     name = arguments.pop(0) if arguments else "--help"
     program = f"groovae {name}" if name in COMMANDS else "groovae"

@@ -1,5 +1,6 @@
 """Output of the commands: the log goes to stderr, data to stdout."""
 
+import io
 import json
 import math
 import os
@@ -26,6 +27,16 @@ def open_missing_streams() -> None:
         except OSError:
             os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)
             setattr(sys, name, os.fdopen(number, mode, encoding="utf-8", closefd=False))
+
+
+def accept_any_text() -> None:
+    """Write characters that the encoding of stdout or stderr lacks as escapes, not as an error."""
+    for stream in (sys.stdout, sys.stderr):
+        # This pair, of the C locale, writes any file name as it is.
+        if isinstance(stream, io.TextIOWrapper) and (
+            (stream.encoding.lower(), stream.errors) != ("utf-8", "surrogateescape")
+        ):
+            stream.reconfigure(errors="backslashreplace")
 
 
 def escape_controls(text: str) -> str:

@@ -1,5 +1,7 @@
 """What the commands write to stdout and stderr: unprintable text, and streams that fail."""
 
+import io
+import sys
 from pathlib import Path
 
 import pytest
@@ -41,3 +43,16 @@ def test_names_of_files_do_not_reach_the_terminal_raw(
     assert r"a\x1b[31m.mid" in out
     assert r"a\x1b[31m.mid" in err
     assert "\x1b" not in out + err
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1", "cp1252"])
+def test_any_name_is_written_in_any_encoding(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, encoding: str
+) -> None:
+    path = tmp_path / "\ub4dc\ub7fc.mid"
+    write_midi(path, [Note(0, 0.1, 36, 100)])
+    with io.TextIOWrapper(io.BytesIO(), encoding) as stdout:
+        monkeypatch.setattr(sys, "stdout", stdout)
+        assert main(["info", str(path)]) == 0
+        stdout.seek(0)
+        assert r"\ub4dc\ub7fc.mid: 1 bars" in stdout.read()
