@@ -118,12 +118,14 @@ def numbered(path: str | os.PathLike[str], count: int) -> list[Path]:
     ['take-01.mid', 'take-02.mid']
 
     Raises:
-      UsageError: `path` is a folder.
+      UsageError: `path` is a folder, a device or a pipe.
     """
     name = os.fspath(path)
     path = Path(path).expanduser()
     if name.endswith(os.sep) or path.is_dir():
         raise UsageError(f"{name}: this is a folder; name a file in it")
+    if path.exists() and not path.is_file():
+        raise UsageError(f"{name}: this is a device or a pipe; name a MIDI file")
     if path.suffix.lower() not in (".mid", ".midi"):
         path = path.with_name(f"{path.name}.mid")
     return list(numbered_names(path, count))

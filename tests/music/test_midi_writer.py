@@ -3,6 +3,7 @@
 import csv
 import io
 import math
+import os
 import re
 from collections import Counter
 from collections.abc import Sequence
@@ -339,6 +340,15 @@ def test_longest_times_fit_into_28_bits(
 )
 def test_numbered_paths(path: str, count: int, names: list[str]) -> None:
     assert [str(name) for name in numbered(path, count)] == names
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_device_or_pipe_is_no_midi_file(tmp_path: Path, count: int) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    os.mkfifo(tmp_path / "pipe.mid")
+    for path in (tmp_path / "pipe", tmp_path / "pipe.mid", Path(os.devnull)):
+        with pytest.raises(UsageError, match=f"^{path}: this is a device or a pipe; name a MIDI"):
+            numbered(path, count)
 
 
 # Reading back with note_seq
