@@ -104,7 +104,17 @@ def _run(name: str, arguments: list[str]) -> int:
         return 0
     if values.debug:
         os.environ["GROOVAE_DEBUG"] = "1"
+    _check_working_directory()
     return command.run(values, positional) or 0
+
+
+def _check_working_directory() -> None:
+    try:
+        os.getcwd()
+    except OSError as error:
+        raise GroovaeError(
+            f"the working directory: {error.strerror}; it may have been removed: cd to another"
+        ) from error
 
 
 def _flush() -> None:
@@ -140,7 +150,11 @@ def _message(error: Exception) -> str:
     if isinstance(error, ModuleNotFoundError):
         return missing_package(error.name)
     text = str(error)
-    if not isinstance(error, GroovaeError):
+    if isinstance(error, RuntimeError) and "determine home directory" in text:  # of expanduser
+        text = "there is no home folder for a path that begins with ~; write the path in full"
+    elif isinstance(error, PermissionError) and error.filename:
+        text = f"{error.filename}: {error.strerror}; change its permissions, or name another path"
+    elif not isinstance(error, GroovaeError):
         text = f"unexpected {type(error).__name__}: {text}; --debug shows the traceback"
     return " ".join(text.split())
 

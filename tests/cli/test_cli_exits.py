@@ -1,13 +1,15 @@
 """Exit codes and messages of commands that fail: a closed pipe, a full disk, Ctrl-C, a bug."""
 
+import contextlib
 import importlib
 import os
 import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -151,3 +153,50 @@ def test_debug_shows_the_traceback_of_an_expected_error_too(groovae: Groovae) ->
     assert result.returncode == 1
     assert result.stderr.startswith("Traceback")
     assert result.stderr.splitlines()[-1].startswith("groovae info: missing/info.csv: ")
+
+
+# Surroundings
+
+
+def test_removed_working_directory_is_one_line(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "gone").mkdir()
+    monkeypatch.chdir(tmp_path / "gone")
+    (tmp_path / "gone").rmdir()
+    assert main(["preprocess", ".", "music.tfrecord"]) == 1
+    expected = "groovae preprocess: the working directory: No such file or directory; it may have"
+    assert capsys.readouterr().err.startswith(expected)
+    assert main(["--version"]) == 0
+
+
+@contextlib.contextmanager
+def ordinary_user() -> Iterator[None]:
+    """Run as a user who may not read everything, as root may."""
+    is_root = os.geteuid() == 0
+    if is_root:
+        os.seteuid(65534)
+    try:
+        yield
+    finally:
+        if is_root:
+            os.seteuid(0)
+
+
+@pytest.mark.parametrize("call", ["info {}", "info {}/x.mid"])
+def test_unreadable_folder_is_one_line(call: str, capsys: pytest.CaptureFixture[str]) -> None:
+    main(call.format("missing").split())  # imports what an ordinary user may not read
+    capsys.readouterr()
+    with ordinary_user(), tempfile.TemporaryDirectory() as folder:
+        os.chmod(folder, 0)
+        assert main(call.format(folder).split()) == 1
+        os.chmod(folder, 0o700)
+    (line,) = capsys.readouterr().err.splitlines()
+    assert f" {folder}" in line
+    assert "Permission denied" in line
+    assert "unexpected" not in line
+
+
+def test_path_in_an_unknown_home_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["sample", "--out=~nobody-of-this-name/x.mid"]) == 1
+    assert "there is no home folder" in capsys.readouterr().err

@@ -4,6 +4,7 @@ import io
 import itertools
 import multiprocessing
 import os
+import pwd
 import random
 import shutil
 import signal
@@ -182,7 +183,7 @@ def test_cache_is_in_the_home_folder(
     assert unpacked(packed).parent.parent == tmp_path / "home" / ".cache" / "groovae"
 
 
-@pytest.mark.parametrize("kind", ["no home", "a file", "read-only"])
+@pytest.mark.parametrize("kind", ["no home", "no user", "a file", "read-only"])
 def test_without_a_cache_a_temporary_folder_is_used(
     packed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
 ) -> None:
@@ -191,6 +192,10 @@ def test_without_a_cache_a_temporary_folder_is_used(
         monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
     elif kind == "read-only":  # Root can write to a read-only folder.
         monkeypatch.setattr(os, "access", lambda path, mode: Path(path) != tmp_path)
+    elif kind == "no user":  # as in a container with --user
+        for name in ("XDG_CACHE_HOME", "HOME"):
+            monkeypatch.delenv(name)
+        monkeypatch.setattr(pwd, "getpwuid", {}.__getitem__)
     else:
         monkeypatch.setattr(os.path, "expanduser", lambda path: path)
         monkeypatch.delenv("XDG_CACHE_HOME")
