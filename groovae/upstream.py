@@ -40,7 +40,8 @@ def _silence_stderr() -> Iterator[None]:
     if DEBUG or sys.stderr is None:
         yield
         return
-    sys.stderr.flush()
+    with contextlib.suppress(OSError):  # such as a full disk
+        sys.stderr.flush()
     terminal = os.dup(2)
     with tempfile.TemporaryFile() as held_back:
         os.dup2(held_back.fileno(), 2)
@@ -53,7 +54,8 @@ def _silence_stderr() -> Iterator[None]:
             os.write(terminal, held_back.read())
             raise
         finally:
-            sys.stderr.flush()
+            with contextlib.suppress(OSError):
+                sys.stderr.flush()
             os.dup2(terminal, 2)
             os.close(terminal)
 

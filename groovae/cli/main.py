@@ -18,7 +18,7 @@ import textwrap
 import traceback
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from absl import flags
 
@@ -74,9 +74,11 @@ def main(argv: list[str] | None = None) -> int:
         return 141  # as in `groovae info DIR | head`
     except Exception as error:
         if os.environ.get("GROOVAE_DEBUG", "0") not in ("", "0"):
-            traceback.print_exc()
+            log(traceback.format_exc().rstrip())
         log(f"{program}: {_message(error)}")
         return error.exit_code if isinstance(error, GroovaeError) else 1
+    finally:
+        _flush_log()
 
 
 def _run(name: str, arguments: list[str]) -> int:
@@ -122,9 +124,20 @@ def _flush() -> None:
     try:
         print(end="", flush=True)
     except OSError:
-        # Python flushes again at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _redirect_to_null(sys.stdout)
         raise
+
+
+def _flush_log() -> None:
+    try:
+        sys.stderr.flush()
+    except OSError:  # The log does not decide whether the command succeeded.
+        _redirect_to_null(sys.stderr)
+
+
+def _redirect_to_null(stream: TextIO) -> None:
+    """Discard what could not be written: Python flushes again at exit."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def _parse(values: flags.FlagValues, name: str, arguments: list[str]) -> list[str]:

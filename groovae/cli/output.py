@@ -1,5 +1,6 @@
 """Output of the commands: the log goes to stderr, data to stdout."""
 
+import contextlib
 import io
 import json
 import math
@@ -51,8 +52,12 @@ def escape_controls(text: str) -> str:
 
 
 def log(line: str) -> None:
-    """Write a line to stderr, with control characters as escapes."""
-    print(escape_controls(line), file=sys.stderr, flush=True)
+    """Write a line to stderr, with control characters as escapes.
+
+    A failure to write, such as on a full disk, does not stop the command.
+    """
+    with contextlib.suppress(OSError):
+        print(escape_controls(line), file=sys.stderr, flush=True)
 
 
 def print_text(text: str) -> None:

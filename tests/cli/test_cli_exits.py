@@ -53,6 +53,19 @@ def test_stdout_on_a_full_disk_is_one_line(small_dataset: Path, call: str) -> No
     assert len(result.stderr.splitlines()) == 1
 
 
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="there is no /dev/full")
+def test_stderr_on_a_full_disk_does_not_stop_the_command(tmp_path: Path) -> None:
+    (tmp_path / "midi").mkdir()
+    write_midi(tmp_path / "midi" / "groove.mid", [Note(0, 0.1, 36, 100)], length_seconds=8)
+    (tmp_path / "midi" / "broken.mid").write_bytes(b"MThd")
+    command = [sys.executable, "-m", "groovae", "preprocess", "midi", "out/music.tfrecord"]
+    with open("/dev/full", "w") as full:
+        result = subprocess.run(command, cwd=tmp_path, stderr=full, check=False)
+        failed = subprocess.run([*command[:3], "no-such"], cwd=tmp_path, stderr=full, check=False)
+    assert (result.returncode, failed.returncode) == (0, 2)
+    assert (tmp_path / "out" / "music.tfrecord").stat().st_size
+
+
 @pytest.mark.parametrize("closed", ["2>&-", "<&- >&- 2>&-"])
 def test_closed_streams_do_not_spoil_the_output(tmp_path: Path, closed: str) -> None:
     (tmp_path / "midi").mkdir()

@@ -42,7 +42,7 @@ from groovae.cli.flags import (
     define_seed,
     from_flags,
 )
-from groovae.cli.output import escape_controls, log
+from groovae.cli.output import log
 from groovae.training.distributed.tf_config import from_environment
 
 if TYPE_CHECKING:
@@ -167,7 +167,8 @@ class Display:
             self._bar.close()
 
     def log(self, line: str) -> None:
-        tqdm.write(escape_controls(line), file=sys.stderr)
+        with tqdm.external_write_mode(file=sys.stderr):
+            log(line)
 
     def on_step(self, progress: "Progress") -> None:
         if progress.is_recorded or self._bar is None:

@@ -289,6 +289,7 @@ def _watch_ps(servers: dict[int, str], log: Log, stop: threading.Event) -> None:
                     f"{LOST_AFTER_SECONDS:.0f} seconds; start all processes again, and the chief "
                     "resumes from the last checkpoint in its train_dir"
                 )
-                sys.stdout.flush()
-                sys.stderr.flush()
+                with contextlib.suppress(OSError):  # such as a full disk
+                    sys.stdout.flush()
+                    sys.stderr.flush()
                 os._exit(1)
