@@ -45,6 +45,8 @@ COMMANDS = {
     for name in [*ORDER, *sorted({file.stem for file in FOLDER.glob("[!_]*.py")}.difference(ORDER))]
 }
 
+MAX_INTEGER = 2**31 - 1
+
 # Names of files, flags and checkpoints are not broken.
 HELP_TEXT = textwrap.TextWrapper(
     100,
@@ -145,8 +147,7 @@ def _parse(values: flags.FlagValues, name: str, arguments: list[str]) -> list[st
     try:
         positional = values([f"groovae {name}", *arguments])[1:]
         for flag in values:
-            if values[flag].value != values[flag].value:  # NaN, which absl's bounds accept
-                raise ValueError(f"flag --{flag} must be a number")
+            _check_number(flag, values[flag].value)
     except flags.UnrecognizedFlagError as error:
         message = f"no flag --{error.flagname}{_suggestion(error.flagname, values, '--')}"
     except RecursionError:
@@ -156,6 +157,13 @@ def _parse(values: flags.FlagValues, name: str, arguments: list[str]) -> list[st
     else:
         return positional
     raise UsageError(f"{message}; see groovae {name} --help")
+
+
+def _check_number(flag: str, value: Any) -> None:
+    if value != value:  # NaN, which absl's bounds accept
+        raise ValueError(f"flag --{flag} must be a number")
+    if isinstance(value, int) and abs(value) > MAX_INTEGER:
+        raise ValueError(f"flag --{flag} must be at most {MAX_INTEGER:,}")
 
 
 def _message(error: Exception) -> str:

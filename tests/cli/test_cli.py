@@ -12,7 +12,7 @@ from absl import flags
 from conftest import ROOT, Groovae, assert_one_line
 
 import groovae as package
-from groovae.cli.main import COMMANDS
+from groovae.cli.main import COMMANDS, main
 
 HEAVY = ("tensorflow", "note_seq", "magenta", "tf_slim", "tf_keras")
 each_command = pytest.mark.parametrize("command", COMMANDS)
@@ -190,3 +190,17 @@ def test_a_preset_parses_with_the_flags_of_its_command(path: Path) -> None:
     values = flags_of(call[1])
     assert values(["groovae", f"--flagfile={path}"]) == ["groovae"]
     assert any(values[name].present for name in values)
+
+
+@pytest.mark.parametrize(
+    "flag", ["checkpoints_to_keep", "save_checkpoint_steps", "hop_bars", "num_steps"]
+)
+@pytest.mark.parametrize("value", ["2147483648", "1" + 400 * "0"], ids=len)
+def test_huge_flag_value_is_a_usage_error(
+    capsys: pytest.CaptureFixture[str], flag: str, value: str
+) -> None:
+    assert main(["train", f"--{flag}={value}"]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert f"--{flag}" in line
+    assert "see groovae train --help" in line
+    assert len(line) < 200
