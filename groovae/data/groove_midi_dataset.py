@@ -30,6 +30,7 @@ FOLDER = "groove"  # in the zip
 
 MAX_UNPACKED_BYTES = 1 << 30
 MAX_INFO_BYTES = 256 << 20
+MAX_NUMBER = 10**9  # of seconds or bpm
 
 INFO_COLUMNS = (
     *("drummer", "session", "id", "style", "bpm", "beat_type", "time_signature"),
@@ -83,9 +84,15 @@ def read_info(directory: str | os.PathLike[str]) -> pd.DataFrame:
     if info.empty:
         raise GroovaeError(f"{path}: the table has no rows")
     for column in ("bpm", "duration"):
-        if pd.to_numeric(info[column], errors="coerce").isna().any():
-            raise GroovaeError(f"{path}: {column} must be a number in each row")
-    info["on_disk"] = [(directory / str(name)).is_file() for name in info["midi_filename"]]
+        # From text, as pandas cannot convert whole numbers that are too large for a float.
+        numbers = pd.to_numeric(info[column].astype(str), errors="coerce").astype(float)
+        if not numbers.between(0, MAX_NUMBER).all():
+            raise GroovaeError(
+                f"{path}: {column} must be a number from 0 to {MAX_NUMBER:,} in each row; correct "
+                "the table"
+            )
+        info[column] = numbers
+    info["on_disk"] = [os.path.isfile(directory / str(name)) for name in info["midi_filename"]]
     return info
 
 

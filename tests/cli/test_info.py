@@ -60,8 +60,14 @@ def test_info_prints_json(in_process: Groovae, small_dataset: Path) -> None:
         (INFO_CSV.splitlines()[0].encode(), "no rows"),
         (INFO_CSV.replace("1800", "long").encode(), "duration must be a number"),
         (INFO_CSV.replace("120", "").encode(), "bpm must be a number"),
+        (INFO_CSV.replace("120", "inf").encode(), "bpm must be a number from 0 to 1,000,000,000"),
+        (INFO_CSV.replace("120", "-1").encode(), "bpm must be a number"),
+        (INFO_CSV.replace("120", "True").encode(), "bpm must be a number"),
+        (INFO_CSV.replace("1800", 400 * "9").encode(), "duration must be a number"),
+        (INFO_CSV.replace("1800", 5000 * "9").encode(), "duration must be a number"),
+        (INFO_CSV.replace("1800", "1e300").encode(), "duration must be a number"),
     ],
-    ids=["empty", "binary", "cut", "columns", "no rows", "text for a number", "missing number"],
+    ids=lambda value: value.replace(" ", "-") if isinstance(value, str) else "",
 )
 def test_an_invalid_info_csv_is_an_error(tmp_path: Path, content: bytes, message: str) -> None:
     (tmp_path / "info.csv").write_bytes(content)
@@ -80,3 +86,11 @@ def test_summary_of_the_groove_midi_dataset(gmd: Path) -> None:
     splits = {name: row["files"] for name, row in summary["splits"].items()}
     assert splits == {"train": 897, "validation": 124, "test": 129}
     assert sum(row["files"] for row in summary["styles"].values()) == 1150
+
+
+def test_absurd_names_are_missing_files(small_dataset: Path) -> None:
+    path = small_dataset / "info.csv"
+    names = [256 * "x", "a\x1b[31m.mid", "../" * 2000]
+    rows = [path.read_text().splitlines()[1].replace("a.mid", n) for n in names]
+    path.write_text("\n".join([path.read_text().splitlines()[0], *rows]))
+    assert read_info(small_dataset)["on_disk"].sum() == 0
