@@ -10,14 +10,19 @@ A training folder keeps its configuration in `config.json`, which sampling and r
 import copy
 import importlib.metadata
 import json
-import math
 import platform
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from groovae import __version__
-from groovae.config.config_file import CONFIG_FILE, check_same_model, override_hparams
+from groovae.config.config_file import (
+    CONFIG_FILE,
+    check_ranges,
+    check_same_model,
+    is_whole,
+    override_hparams,
+)
 from groovae.config.layout import Layout, adapt_layout, format_meter, layout_of, parse_meter
 from groovae.config.pretrained import pretrained_config
 from groovae.errors import GroovaeError, UsageError
@@ -81,7 +86,8 @@ LAYOUT_ARGUMENTS = (
     "max_note_dropout_probability",
 )
 
-CLIP_MODES = ("global_norm", "value")
+# The largest values in `config.json`; a seed is one of NumPy.
+MAX_SAVED = {"seed": 2**32 - 1, "num_steps": 2**63 - 1}
 
 
 def get_config(
@@ -197,6 +203,9 @@ def read_config(train_dir: Path) -> dict[str, Any] | None:
             check_drum_map(saved["drum_map"])
         if name not in CONFIG_MAP or not all(isinstance(part, dict) for part in parts):
             raise ValueError(f"unknown config {name}")
+        for key, most in MAX_SAVED.items():
+            if saved.get(key) is not None and not is_whole(saved[key], 0, most):
+                raise ValueError(f"{key} must be a whole number from 0 to {most:,}")
         return saved
     except (FileNotFoundError, NotADirectoryError):
         return None
@@ -243,8 +252,8 @@ def resolve_config(
         for key, value in saved["hparams"].items():
             if key in config.hparams:
                 config.hparams.set_hparam(key, value)
-        _check_ranges(config.hparams)
-    except (TypeError, ValueError) as error:
+        check_ranges(config.hparams.values())
+    except (TypeError, ValueError, OverflowError) as error:
         raise GroovaeError(f"{train_dir / CONFIG_FILE}: invalid hparam: {error}") from error
     asked = _merge_hparams(config, hparams)
     check_same_model(saved, config_json(name, asked), str(train_dir))
@@ -280,27 +289,5 @@ def _merge_hparams(config: Any, hparams: str | Sequence[str]) -> Any:
     """Parse `name=value,...`, or several of these in turn, into the config's hparams, in place."""
     for name, value in override_hparams(config.hparams.values(), hparams).items():
         config.hparams.set_hparam(name, value)
-    _check_ranges(config.hparams)
+    check_ranges(config.hparams.values())
     return config
-
-
-def _check_ranges(hparams: Any) -> None:
-    for name in ("batch_size", "z_size", "max_seq_len", "enc_rnn_size", "dec_rnn_size"):
-        value = hparams.get(name)
-        values = value if isinstance(value, list) else [value]
-        if not values or min(values) < 1:
-            raise UsageError(f"hparam {name} must be 1 or more, got {value}")
-    if not 0 < hparams.dropout_keep_prob <= 1:
-        raise UsageError(
-            "hparam dropout_keep_prob is the share that is kept, over 0 and at most 1, "
-            f"got {hparams.dropout_keep_prob}"
-        )
-    for name, value in hparams.values().items():
-        if isinstance(value, float) and not math.isfinite(value):
-            raise UsageError(f"hparam {name} must be a finite number, got {value}")
-    if hparams.learning_rate <= 0:
-        raise UsageError(f"hparam learning_rate must be over 0, got {hparams.learning_rate}")
-    if hparams.clip_mode not in CLIP_MODES:
-        raise UsageError(
-            f"hparam clip_mode must be one of {', '.join(CLIP_MODES)}, got {hparams.clip_mode!r}"
-        )

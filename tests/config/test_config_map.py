@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 from conftest import SMALL_HPARAMS
@@ -130,13 +131,33 @@ def test_damaged_config_json_raises(tmp_path: Path, text: str):
         config_map.resolve_config(tmp_path, None, "")
 
 
-@pytest.mark.parametrize("hparams", [{"z_size": "big"}, {"z_size": None}, [], "x"])
+@pytest.mark.parametrize(
+    "hparams",
+    [
+        *([], "x"),
+        *({"z_size": value} for value in ("big", None, -1, 10**30, True, 1.5, [1])),
+        *({"enc_rnn_size": value} for value in ([8] * 3000, [], [None], ["8"], [2**40], 8, [[8]])),
+        *({"learning_rate": value} for value in (10**400, "x", None, -1, [])),
+        *({"batch_size": 10**30}, {"max_seq_len": 10**9}, {"clip_mode": None}),
+    ],
+    ids=lambda value: str(value)[:30],
+)
 def test_invalid_values_in_config_json_raise(tmp_path: Path, hparams: object):
     _save(tmp_path, "")
     path = tmp_path / config_map.CONFIG_FILE
     path.write_text(json.dumps({**json.loads(path.read_text()), "hparams": hparams}))
-    with pytest.raises(GroovaeError):
+    with pytest.raises(GroovaeError, match=r"config\.json") as error:
         config_map.resolve_config(tmp_path, None, "")
+    assert len(str(error.value).replace(str(tmp_path), "")) < 250
+
+
+@pytest.mark.parametrize("key", ["seed", "num_steps"])
+@pytest.mark.parametrize("value", [10**30, -5, "5", 1.5, True, [], {}])
+def test_invalid_seed_or_steps_in_config_json_raise(tmp_path: Path, key: str, value: Any):
+    config = config_map.get_config("groovae_4bar")
+    config_map.save_config(tmp_path, config_map.config_json("groovae_4bar", config), **{key: value})
+    with pytest.raises(GroovaeError, match=rf"config\.json \(ValueError: {key} must be a whole"):
+        config_map.read_config(tmp_path)
 
 
 def _save(folder: Path, hparams: str) -> None:
