@@ -18,6 +18,7 @@ from groovae.music.drums import (
 # Drums of General MIDI that Roland's e-drums do not send. Magenta raises a KeyError for them.
 GM_KIT = {35: KICK, 41: LOW_TOM}
 TEMPO_CHANGES = ("skip", "follow")
+MAX_STEPS = 1 << 16  # in a window
 
 
 @dataclasses.dataclass(frozen=True)
@@ -128,6 +129,29 @@ LAYOUTS = {
     "groovae_2bar_add_closed_hh": Layout(2, 32, add_instruments=(CLOSED_HIHAT,)),
     "groovae_2bar_hits_control_tfds": Layout(2, 32, hits_as_controls=True),
 }
+
+
+def check_layout(layout: Layout) -> None:
+    """Check the values of a layout that was read from a file.
+
+    Raises:
+      ValueError: a value is of another type, out of range, or contradicts another.
+    """
+    for name in ("split_bars", "hop_steps", "steps_per_quarter", "quarters_per_bar"):
+        if type(value := getattr(layout, name)) is not int or not 1 <= value <= MAX_STEPS:
+            raise ValueError(f"{name} must be a whole number from 1 to {MAX_STEPS:,}")
+    if layout.window_steps > MAX_STEPS:
+        raise ValueError(f"a window must have {MAX_STEPS:,} steps at most")
+    for name in ("humanize", "tapify", "fixed_velocities", "hits_as_controls", "all_notes"):
+        if type(getattr(layout, name)) is not bool:
+            raise ValueError(f"{name} must be true or false")
+    drums = range(layout.num_drums)
+    if not 1 <= len(drums) <= 128 or not all(0 <= p <= 127 for p in layout.class_of):
+        raise ValueError("pitch_classes must be 1 to 128 lists of pitches from 0 to 127")
+    if not all(type(drum) is int and drum in drums for drum in layout.add_instruments):
+        raise ValueError("add_instruments must be drum classes")
+    if 4 * layout.meter[0] != layout.quarters_per_bar * layout.meter[1]:
+        raise ValueError("the meter must have as many quarters as a bar")
 
 
 def layout_of(config: str, **options: Any) -> Layout:

@@ -17,8 +17,8 @@ from typing import Any
 
 import numpy as np
 
-from groovae.config.config_file import CONFIG_FILE, check_same_model, override_hparams
-from groovae.config.layout import Layout
+from groovae.config.config_file import CONFIG_FILE, check_ranges, check_same_model, override_hparams
+from groovae.config.layout import Layout, check_layout, layout_of
 from groovae.config.tasks import check_task
 from groovae.errors import GroovaeError, UsageError, first_line
 from groovae.model.checksums import read_verified
@@ -55,6 +55,7 @@ class OnnxNetwork:
         self._runtime = need_package("onnxruntime")
         self.metadata, self.layout = read_export(self._folder)
         self._session("decoder.onnx")  # whose metadata verifies that of config.json
+        _check_description(self._folder / CONFIG_FILE, self.metadata, self.layout)
         self.config_name: str = self.metadata["config"]
         self.z_size: int = self.metadata["hparams"]["z_size"]
         has_drum_map = self.metadata.get("drum_map") is not None
@@ -62,11 +63,19 @@ class OnnxNetwork:
 
     def encode(self, inputs: np.ndarray, controls: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         mu, sigma = self._run_in_batches("encoder.onnx", inputs=inputs, controls=controls)
+        shape = (len(inputs), self.z_size)
+        self._check_shapes("encoder.onnx", (mu, shape), (sigma, shape))
         return mu, sigma
 
     def decode(self, z: np.ndarray, thresholds: np.ndarray, controls: np.ndarray) -> Decoded:
         tensors, likelihoods = self._run_in_batches(
             "decoder.onnx", z=z, noise=thresholds, controls=controls
+        )
+        shape = thresholds.shape[:2]
+        self._check_shapes(
+            "decoder.onnx",
+            (tensors, (*shape, self.layout.depth)),
+            (likelihoods, (*shape, self.layout.num_drums)),
         )
         check_finite(tensors, self.checkpoint)
         return tensors, likelihoods
@@ -134,6 +143,14 @@ class OnnxNetwork:
         except Exception as error:  # onnxruntime's exceptions have no common base class
             reason = " ".join(str(error).split())  # on one line
             raise GroovaeError(f"{self._folder / name}: {reason}") from error
+
+    def _check_shapes(self, name: str, *outputs: tuple[np.ndarray, tuple[int, ...]]) -> None:
+        for output, expected in outputs:
+            if output.shape != expected:
+                raise GroovaeError(
+                    f"{self._folder / name}: its output has the shape {list(output.shape)} instead "
+                    f"of {list(expected)}; export it again with `groovae export`"
+                )
 
     def _session(self, name: str) -> Any:
         if name not in self._sessions:
@@ -220,6 +237,18 @@ def read_export(folder: str | os.PathLike[str]) -> tuple[dict[str, Any], Layout]
             f"{path}: this is not the config.json of an exported model "
             f"({type(error).__name__}: {first_line(error)}); export one with "
             "`groovae export --format=onnx --out=DIR`"
+        ) from error
+
+
+def _check_description(path: Path, metadata: dict[str, Any], layout: Layout) -> None:
+    try:
+        check_ranges(metadata["hparams"])
+        check_layout(layout)
+        layout_of(metadata["config"])
+    except (ValueError, KeyError, TypeError, AttributeError, GroovaeError) as error:
+        raise GroovaeError(
+            f"{path}: not the description of a model ({type(error).__name__}: "
+            f"{first_line(error)}); export it again with `groovae export`"
         ) from error
 
 

@@ -30,7 +30,7 @@ from groovae.model import latent
 from groovae.model.checkpoints import model_tensors, need_checkpoint, training_step
 from groovae.model.checksums import checksums_of
 from groovae.model.formats import ONNX_FILES, is_onnx_export
-from groovae.model.onnx_network import OnnxNetwork, read_export
+from groovae.model.onnx_network import OnnxNetwork, metadata_value, read_export
 from groovae.system.packages import need_package
 from groovae.upstream import tf
 
@@ -339,6 +339,70 @@ def test_endless_loop_with_valid_checksum_is_rejected(folder: Path) -> None:
     change_config(folder)
     with pytest.raises(GroovaeError, match=r"decoder\.onnx: .*the operator Loop"):
         OnnxNetwork(folder)
+
+
+def forge(folder: Path, **changes: Any) -> None:
+    """Change keys of config.json, and in the metadata of the decoder likewise."""
+    model = onnx.load(folder / "decoder.onnx")
+    for entry in model.metadata_props:
+        if entry.key in changes:
+            entry.value = metadata_value(changes[entry.key])
+    onnx.save(model, folder / "decoder.onnx")
+    change_config(folder, **changes)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        *({"split_bars": value} for value in ("4", 0, -1, 1 << 20, 10**30, 1.5, True, None)),
+        *({"hop_steps": 0}, {"steps_per_quarter": 1 << 15}, {"quarters_per_bar": 3}),
+        *({"humanize": 0}, {"hits_as_controls": "x"}, {"add_instruments": [9]}),
+        *({"pitch_classes": []}, {"pitch_classes": [[200]]}, {"meter": [4, 0]}, {"meter": [3, 4]}),
+    ],
+    ids=str,
+)
+def test_forged_layout_is_an_error(folder: Path, change: dict[str, Any]) -> None:
+    forge(folder, layout=read_export(folder)[0]["layout"] | change)
+    with pytest.raises(GroovaeError, match=r"config\.json: ") as error:
+        OnnxNetwork(folder)
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        *({"z_size": value} for value in (10**30, -1, "x", None, True)),
+        *({"enc_rnn_size": [8] * 3000}, {"dec_rnn_size": []}),
+    ],
+    ids=lambda change: str(change)[:30],
+)
+def test_forged_hparams_are_an_error(folder: Path, change: dict[str, Any]) -> None:
+    forge(folder, hparams=read_export(folder)[0]["hparams"] | change)
+    with pytest.raises(GroovaeError, match=r"config\.json: .* hparam ") as error:
+        OnnxNetwork(folder)
+    assert len(str(error.value).replace(str(folder), "")) < 250
+
+
+@pytest.mark.parametrize("key", ["hparams", "config"])
+@pytest.mark.parametrize("value", [[], {}, 5, None, "x"], ids=str)
+def test_forged_description_is_an_error(folder: Path, key: str, value: Any) -> None:
+    forge(folder, **{key: value})
+    with pytest.raises(GroovaeError, match=r"config\.json: ") as error:
+        OnnxNetwork(folder)
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("axis", [0, 1, 2])
+def test_output_of_another_shape_is_an_error(folder: Path, axis: int) -> None:
+    model = onnx.load(folder / "decoder.onnx")
+    output = model.graph.output[0]
+    twice = onnx.helper.make_node("Concat", [output.name, output.name], ["twice"], axis=axis)
+    model.graph.node.append(twice)
+    output.CopyFrom(onnx.helper.make_tensor_value_info("twice", 1, [None, None, None]))
+    onnx.save(model, folder / "decoder.onnx")
+    change_config(folder)
+    with pytest.raises(GroovaeError, match=r"decoder\.onnx: its output has the shape \["):
+        decode_zeros(folder)
 
 
 def test_non_finite_output_is_an_error(folder: Path) -> None:
