@@ -137,8 +137,13 @@ def test_damaged_config_json_raises(tmp_path: Path, text: str):
         *([], "x"),
         *({"z_size": value} for value in ("big", None, -1, 10**30, True, 1.5, [1])),
         *({"enc_rnn_size": value} for value in ([8] * 3000, [], [None], ["8"], [2**40], 8, [[8]])),
-        *({"learning_rate": value} for value in (10**400, "x", None, -1, [])),
-        *({"batch_size": 10**30}, {"max_seq_len": 10**9}, {"clip_mode": None}),
+        *({"learning_rate": value} for value in (10**400, "x", None, -1)),
+        *(
+            {"learning_rate": []},
+            {"batch_size": 10**30},
+            {"max_seq_len": 10**9},
+            {"clip_mode": None},
+        ),
     ],
     ids=lambda value: str(value)[:30],
 )
