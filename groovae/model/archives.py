@@ -75,7 +75,7 @@ def _folder(path: Path, sha256: str) -> Path:
 
 
 def _cache() -> Path:
-    """Return the user's cache, or a temporary folder if there is none, or it cannot be written."""
+    """Return the user's cache, or a temporary folder if it is missing or not writable."""
     try:
         cache = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "groovae"
     except RuntimeError:  # no home

@@ -28,7 +28,7 @@ def checkpoint_files(prefix: str | os.PathLike[str]) -> list[Path]:
 
 
 def irregular_files(prefix: str | os.PathLike[str]) -> list[Path]:
-    """Return what has the name of a checkpoint's file but is none, and not a link to one."""
+    """Return folders, pipes, devices and dangling links with the names of a checkpoint's files."""
     start, folder = len(Path(prefix).name), Path(prefix).parent
     return [
         folder / name

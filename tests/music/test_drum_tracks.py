@@ -23,7 +23,7 @@ def drums_of(data: bytes, drums: str = "auto") -> tuple[list[str], list[str]]:
     return sorted(names.get(number, str(number)) for number in chosen), lines
 
 
-def test_channel_10_is_drums_without_a_word() -> None:
+def test_channel_10_is_drums_and_not_reported() -> None:
     data = midi(name("Drums") + DRUMS, name("Ten") + notes(beat()) + END)
     assert drums_of(data) == (["Ten"], [])
 

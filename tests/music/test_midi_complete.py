@@ -109,7 +109,7 @@ def test_tempo_jitter_is_one_tempo() -> None:
 
 
 @pytest.mark.parametrize("event", [meta(0x51, b""), meta(0x51, b"\0\0\0"), meta(0x58, b"\0\2")])
-def test_mark_that_is_not_valid_is_left_out_and_told(event: bytes) -> None:
+def test_mark_that_is_not_valid_is_left_out_and_reported(event: bytes) -> None:
     sequence, lines = read_complete(midi(event + tempo(100) + END, BEAT))
     assert tempos_of(sequence) == [(0, 100)]
     assert len(lines) == 1
