@@ -281,21 +281,20 @@ def _read_as_magenta(data: bytes, result: Converted) -> Any:
         with contextlib.suppress(BrokenMidi):
             result.complete_keeps = _compare_to_complete(data, None)
         raise
-    if _may_lose_tracks(data, events):
+    hits = sum(track.count_notes(DRUM_CHANNEL) for track in events.tracks)
+    if not hits or _may_lose_tracks(data, events):
         result.complete_keeps = _compare_to_complete(data, sequence)
     else:
-        hits = sum(track.count_notes(DRUM_CHANNEL) for track in events.tracks)
         result.complete_keeps = _counts(hits - _num_drums(sequence), False, False)
     return sequence
 
 
 def _may_lose_tracks(data: bytes, events: MidiFile) -> bool:
     """Return whether the two readings may differ in more than notes without a length."""
-    has_drums = any(track.count_notes(DRUM_CHANNEL) for track in events.tracks)
     has_marks = any(
         meta.kind in (TEMPO, METER) for track in events.tracks[1:] for meta in track.metas
     )
-    return has_marks or not has_drums or data.count(b"MTrk") > len(events.tracks)
+    return has_marks or data.count(b"MTrk") > len(events.tracks)
 
 
 def _compare_to_complete(data: bytes, sequence: Any) -> dict[str, int]:

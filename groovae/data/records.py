@@ -14,7 +14,7 @@ import os
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, BinaryIO
 
 from google.protobuf.message import DecodeError
 
@@ -261,7 +261,13 @@ class _LocalFiles:
     def read(path: str) -> tuple[int, Iterator[bytes]]:
         """Return the size of a file, and its bytes in parts."""
         file = open_regular(path)
-        return os.fstat(file.fileno()).st_size, iter(lambda: file.read(READ_BYTES), b"")
+        return os.fstat(file.fileno()).st_size, _parts(file)
+
+
+def _parts(file: BinaryIO) -> Iterator[bytes]:
+    with file:
+        while data := file.read(READ_BYTES):
+            yield data
 
 
 def _storage(path: str) -> Any:

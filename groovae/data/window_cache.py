@@ -30,9 +30,8 @@ from groovae.config.layout import Layout
 from groovae.data.grid import to_grid
 from groovae.data.records import Examples
 from groovae.data.window_report import WindowReport
-from groovae.data.windows import WindowSource
+from groovae.data.windows import WindowSource, make_source
 from groovae.errors import GroovaeError
-from groovae.music.tempo import TempoMap
 from groovae.system.atomic_files import atomic_write
 from groovae.system.log import Log, no_log
 from groovae.system.regular_files import open_regular
@@ -94,13 +93,8 @@ class CachedWindows:
         text_start = self._records["text_end"][number - 1] if number else 0
         name, filename, tempos = json.loads(self._text[text_start : record["text_end"]].tobytes())
         first_step = int(index - record["first_window"]) * self.layout.hop_steps
-        first_bar = first_step // self.layout.steps_per_bar
-        tempo_qpm = float(record["tempo_qpm"])
-        if tempos:
-            tempo_qpm = TempoMap(*zip(*tempos, strict=True)).tempo_at(
-                first_bar * self.layout.quarters_per_bar
-            )
-        return WindowSource(name, filename, first_bar, tempo_qpm)
+        tempos = tempos or [(0.0, float(record["tempo_qpm"]))]
+        return make_source(name, filename, first_step, tempos, self.layout)
 
     def _record_of(self, indices: np.ndarray) -> np.ndarray:
         return np.searchsorted(self._records["first_window"], indices, side="right") - 1

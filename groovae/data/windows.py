@@ -5,6 +5,7 @@ The encoder's inputs (`to_inputs`) and the decoder's controls (`to_controls`) ar
 All three equal those of `GrooveConverter.to_tensors` bit for bit.
 """
 
+from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -51,22 +52,32 @@ def to_windows(
     """
     grid = to_grid(sequence, layout, WindowReport() if report is None else report)
     inputs = to_inputs(grid.outputs, layout, rng)
-    tempo_map = (
-        TempoMap(*zip(*grid.tempos, strict=True))
-        if grid.tempos
-        else TempoMap([0], [grid.tempo_qpm])
-    )
-    bars = [start // layout.steps_per_bar for start in grid.starts]
-    tempos_qpm = [tempo_map.tempo_at(bar * layout.quarters_per_bar) for bar in bars]
+    tempos = grid.tempos or ((0.0, grid.tempo_qpm),)
     return SequenceWindows(
         _cut(inputs, grid.starts, layout),
         _cut(grid.outputs, grid.starts, layout),
         _cut(to_controls(grid.outputs, layout), grid.starts, layout),
         [
-            WindowSource(sequence.id, sequence.filename, bar, tempo_qpm)
-            for bar, tempo_qpm in zip(bars, tempos_qpm, strict=True)
+            make_source(sequence.id, sequence.filename, start, tempos, layout)
+            for start in grid.starts
         ],
     )
+
+
+def make_source(
+    name: str, filename: str, first_step: int, tempos: Iterable[Iterable[float]], layout: Layout
+) -> WindowSource:
+    """Return the source of a window that begins at a step of a record.
+
+    Args:
+      name: The id of the record; likewise `filename`.
+      first_step: Its first step in the record.
+      tempos: (quarter, qpm) of each tempo of the record.
+      layout: How it was cut.
+    """
+    bar = first_step // layout.steps_per_bar
+    tempo_map = TempoMap(*zip(*tempos, strict=True))
+    return WindowSource(name, filename, bar, tempo_map.tempo_at(bar * layout.quarters_per_bar))
 
 
 def to_inputs(outputs: np.ndarray, layout: Layout, rng: Any = np.random) -> np.ndarray:

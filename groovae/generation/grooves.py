@@ -12,7 +12,7 @@ import numpy as np
 
 from groovae.data.grid import NO_DRUM, Segments
 from groovae.music.drums import DrumMap
-from groovae.music.midi_writer import DRUM_CHANNEL
+from groovae.music.midi_reader import DRUM_CHANNEL
 from groovae.music.note_sequence import NoteSequence
 from groovae.music.tempo import DEFAULT_QPM
 

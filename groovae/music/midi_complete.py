@@ -15,7 +15,6 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from groovae.music.drum_tracks import Part, choose_drums
-from groovae.music.midi_magenta import num_sharps
 from groovae.music.midi_reader import (
     BEND,
     CONTROL,
@@ -25,6 +24,7 @@ from groovae.music.midi_reader import (
     Events,
     MidiFile,
     Track,
+    num_sharps,
     read_events,
 )
 from groovae.music.note_sequence import NoteSequence, add_messages

@@ -34,6 +34,7 @@ from groovae.music.midi_reader import (
     MidiFile,
     Track,
     TrackReader,
+    num_sharps,
     uint16,
     uint32,
 )
@@ -170,11 +171,6 @@ def _check_meta(kind: int, data: bytes) -> None:
         _refuse(f"a meter has the denominator 2^{data[1]}")
     if kind == KEY and not (-7 <= num_sharps(data) <= 7 and data[1] <= 1):
         _refuse("a key signature has no key")
-
-
-def num_sharps(data: bytes) -> int:
-    """Return the number of sharps of a key signature, negative for flats."""
-    return (data[0] ^ 0x80) - 0x80
 
 
 class _Clock:

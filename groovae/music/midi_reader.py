@@ -191,6 +191,11 @@ def uint32(data: bytes, at: int) -> int:
     return int.from_bytes(data[at : at + 4], "big")
 
 
+def num_sharps(data: bytes) -> int:
+    """Return the number of sharps of a key signature, negative for flats."""
+    return (data[0] ^ 0x80) - 0x80
+
+
 def decode(text: bytes) -> str:
     """Decode a text event: UTF-8, else Latin-1; NULs and spaces around it are removed."""
     try:
