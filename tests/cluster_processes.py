@@ -114,7 +114,7 @@ def _train(folder: Path, flags: list[str], tf_config: str, lost_after_seconds: f
     if tf_config:
         os.environ["TF_CONFIG"] = tf_config
     runtime.LOST_AFTER_SECONDS = lost_after_seconds
-    losses.BATCH_SIZE = 25  # as Magenta's graph has operations for each window of a batch
+    losses.BATCH_SIZE = 10  # as Magenta's graph has operations for each window of a batch
     # Else a worker looks only each 30 seconds whether the variables of a new ps are restored.
     tf.train.SessionManager.__init__ = functools.partialmethod(
         tf.train.SessionManager.__init__, recovery_wait_secs=1

@@ -73,11 +73,11 @@ def browser() -> Iterator[Any]:
 
 @pytest.fixture(scope="module")
 def small_batches() -> Iterator[None]:
-    """Evaluate 40 windows at once: Magenta's graph has operations for each window of a batch."""
+    """Evaluate 10 windows at once: Magenta's graph has operations for each window of a batch."""
     from groovae.training import losses
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(losses, "BATCH_SIZE", 40)  # a divisor of the 200 in `records`
+        patch.setattr(losses, "BATCH_SIZE", 10)  # a divisor of the 200 in `records`
         yield
 
 
@@ -197,17 +197,21 @@ def records(shared_folder: Path) -> Path:
 
 @pytest.fixture(scope="session")
 def trained(records: Path, shared_folder: Path) -> Path:
-    """The training folder of a tiny groovae_4bar after three steps; do not change it."""
+    """The training folder of a tiny groovae_4bar with steps 0, 1, 2 and 3; do not change it."""
     from groovae.training.train import TrainOptions, train
 
     train_dir = shared_folder / "trained"
+    options = TrainOptions(
+        str(train_dir),
+        str(records),
+        hparams=TINY_HPARAMS,
+        num_steps=3,
+        seed=1,
+        save_checkpoint_steps=1,
+    )
     with only_once(train_dir):
         if not (train_dir / "model.ckpt-3.index").exists():
-            train(
-                TrainOptions(
-                    str(train_dir), str(records), hparams=TINY_HPARAMS, num_steps=3, seed=1
-                )
-            )
+            train(options)
     return train_dir
 
 

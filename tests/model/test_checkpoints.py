@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import TINY_HPARAMS, Groovae, assert_one_line
+from conftest import SMALL_HPARAMS, TINY_HPARAMS, Groovae, assert_one_line
 
 from groovae.errors import GroovaeError
 from groovae.generation import bundled
@@ -30,23 +30,6 @@ def groovae_in_process(in_process: Groovae) -> Groovae:
 
 
 OTHER_RATE = f"{TINY_HPARAMS},learning_rate=0.00001"
-
-
-@pytest.fixture(scope="module")
-def checkpoints(records: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A training folder with the checkpoints of steps 0, 1, 2, 3."""
-    train_dir = tmp_path_factory.mktemp("checkpoints") / "train"
-    train(
-        TrainOptions(
-            str(train_dir),
-            str(records),
-            hparams=TINY_HPARAMS,
-            num_steps=3,
-            seed=1,
-            save_checkpoint_steps=1,
-        )
-    )
-    return train_dir
 
 
 def values(checkpoint: str) -> dict[str, np.ndarray]:
@@ -73,8 +56,8 @@ def test_find_checkpoint_accepts_a_folder_a_prefix_or_a_file(trained: Path, tmp_
     assert find_checkpoint(copy) == str(copy / "model.ckpt-3")
 
 
-def test_find_checkpoint_ignores_other_files(checkpoints: Path, tmp_path: Path) -> None:
-    train_dir = shutil.copytree(checkpoints, tmp_path / "train")
+def test_find_checkpoint_ignores_other_files(trained: Path, tmp_path: Path) -> None:
+    train_dir = shutil.copytree(trained, tmp_path / "train")
     (train_dir / "drums.onnx").mkdir()
     (train_dir / "decoder.onnx").touch()
     assert need_checkpoint(train_dir) == str(train_dir / "model.ckpt-3")
@@ -96,9 +79,9 @@ def test_export_is_not_a_checkpoint(tmp_path: Path) -> None:
 @pytest.mark.parametrize("share", [0.0, 0.3, 0.999])
 @pytest.mark.parametrize("part", ["index", "data-00000-of-00001"])
 def test_incomplete_checkpoint_is_skipped(
-    part: str, share: float, checkpoints: Path, tmp_path: Path
+    part: str, share: float, trained: Path, tmp_path: Path
 ) -> None:
-    train_dir = shutil.copytree(checkpoints, tmp_path / "train")
+    train_dir = shutil.copytree(trained, tmp_path / "train")
     truncate(train_dir / f"model.ckpt-3.{part}", share)
     lines: list[str] = []
     assert newest_readable(train_dir, lines.append) == str(train_dir / "model.ckpt-2")
@@ -107,26 +90,35 @@ def test_incomplete_checkpoint_is_skipped(
 
 
 def test_training_resumes_before_an_incomplete_checkpoint(
-    checkpoints: Path, records: Path, tmp_path: Path
+    trained: Path, records: Path, tmp_path: Path
 ) -> None:
-    train_dir = shutil.copytree(checkpoints, tmp_path / "train")
+    """With other hparams of the training, and ignoring --init_checkpoint."""
+    train_dir = shutil.copytree(trained, tmp_path / "train")
     truncate(data_file(train_dir, 3), 0.3)
     lines: list[str] = []
     steps: list[int] = []
-    options = TrainOptions(str(train_dir), str(records), hparams=TINY_HPARAMS, num_steps=4)
+    options = TrainOptions(
+        str(train_dir),
+        str(records),
+        hparams=[TINY_HPARAMS, "learning_rate=0.0005,free_bits=3,batch_size=4"],
+        num_steps=4,
+        init_checkpoint=str(trained),
+    )
     train(options, lines.append, lambda progress: steps.append(progress.step))
     assert steps == [3, 4]
     skipped = [line for line in lines if "skipped" in line]
     assert len(skipped) == 1
     assert "model.ckpt-3: this checkpoint is damaged" in skipped[0]
+    assert not any("variables of the model" in line for line in lines)
+    assert any("--init_checkpoint" in line and str(trained) in line for line in lines)
 
 
 def truncate(file: Path, share: float) -> None:
     file.write_bytes(file.read_bytes()[: int(share * file.stat().st_size)])
 
 
-def test_flipped_bit_is_detected(checkpoints: Path, tmp_path: Path) -> None:
-    train_dir = shutil.copytree(checkpoints, tmp_path / "train")
+def test_flipped_bit_is_detected(trained: Path, tmp_path: Path) -> None:
+    train_dir = shutil.copytree(trained, tmp_path / "train")
     for step in (2, 3):
         damaged = bytearray(data_file(train_dir, step).read_bytes())
         damaged[len(damaged) // 2] ^= 1
@@ -144,9 +136,9 @@ def save(train_dir: Path, step: int, variables: dict[str, np.ndarray]) -> None:
         saver.save(session, str(train_dir / "model.ckpt"), step, write_meta_graph=False)
 
 
-def test_checkpoint_with_nan_is_skipped(checkpoints: Path, tmp_path: Path) -> None:
-    train_dir = shutil.copytree(checkpoints, tmp_path / "train")
-    damaged = values(need_checkpoint(checkpoints))
+def test_checkpoint_with_nan_is_skipped(trained: Path, tmp_path: Path) -> None:
+    train_dir = shutil.copytree(trained, tmp_path / "train")
+    damaged = values(need_checkpoint(trained))
     damaged["encoder/mu/bias"][0] = np.nan
     save(train_dir, 3, damaged)
     lines: list[str] = []
@@ -155,10 +147,10 @@ def test_checkpoint_with_nan_is_skipped(checkpoints: Path, tmp_path: Path) -> No
 
 
 def test_checkpoint_without_optimizer_state_cannot_be_resumed(
-    checkpoints: Path, records: Path, tmp_path: Path
+    trained: Path, records: Path, tmp_path: Path
 ) -> None:
     model = {
-        name: x for name, x in values(need_checkpoint(checkpoints)).items() if "Adam" not in name
+        name: x for name, x in values(need_checkpoint(trained)).items() if "Adam" not in name
     }
     save(tmp_path, 3, {name: x for name, x in model.items() if "_power" not in name})
     options = TrainOptions(str(tmp_path), str(records), hparams=TINY_HPARAMS, num_steps=9)
@@ -167,9 +159,9 @@ def test_checkpoint_without_optimizer_state_cannot_be_resumed(
 
 
 def test_train_without_readable_checkpoint_changes_nothing(
-    groovae: Groovae, checkpoints: Path, records: Path, tmp_path: Path
+    groovae: Groovae, trained: Path, records: Path, tmp_path: Path
 ) -> None:
-    train_dir = shutil.copytree(checkpoints, tmp_path / ".train")
+    train_dir = shutil.copytree(trained, tmp_path / ".train")
     for step in range(4):
         data_file(train_dir, step).write_bytes(b"")
     before = sorted(path.name for path in train_dir.iterdir())
@@ -178,8 +170,8 @@ def test_train_without_readable_checkpoint_changes_nothing(
     assert sorted(path.name for path in train_dir.iterdir()) == before
 
 
-def test_only_partial_checkpoints_are_removed(checkpoints: Path, tmp_path: Path) -> None:
-    train_dir = shutil.copytree(checkpoints, tmp_path / "train")
+def test_only_partial_checkpoints_are_removed(trained: Path, tmp_path: Path) -> None:
+    train_dir = shutil.copytree(trained, tmp_path / "train")
     before = sorted(path.name for path in train_dir.iterdir())
     (train_dir / "model.ckpt-4_temp").mkdir()
     (train_dir / "model.ckpt-4_temp" / "part-00000-of-00001.data-00000-of-00001").touch()
@@ -215,21 +207,17 @@ def one_step_from(start: Path, records: Path, folder: Path, hparams: str) -> Tra
     )
 
 
-@pytest.mark.parametrize("kind", ["prefix", "tar"])
-def test_training_starts_from_initial_weights(
-    kind: str, checkpoints: Path, records: Path, tmp_path: Path
+def test_training_starts_from_initial_weights_in_an_archive(
+    trained: Path, records: Path, tmp_path: Path
 ) -> None:
     """From those of a folder: see the next test."""
-    source = {
-        "prefix": checkpoints / "model.ckpt-3",
-        "tar": as_tar(checkpoints, tmp_path / "model.tar"),
-    }[kind]
     lines: list[str] = []
+    source = as_tar(trained, tmp_path / "model.tar")
     options = one_step_from(source, records, tmp_path, OTHER_RATE)
     assert train(options, lines.append).step == 1
     start, theirs = (
         values(str(tmp_path / "train" / "model.ckpt-0")),
-        values(need_checkpoint(checkpoints)),
+        values(need_checkpoint(trained)),
     )
     model = [n for n in theirs if "Adam" not in n and "_power" not in n and n != "global_step"]
     for name in model:
@@ -243,58 +231,42 @@ def test_training_starts_from_initial_weights(
     assert json.loads((tmp_path / "train" / "config.json").read_text())["init_checkpoint"]
 
 
-def test_training_starts_from_a_native_checkpoint(
+def test_training_starts_from_a_native_checkpoint_and_writes_its_variables(
     native: Path, records: Path, tmp_path: Path
 ) -> None:
-    from conftest import SMALL_HPARAMS
-
-    options = one_step_from(native / "checkpoint", records, tmp_path, SMALL_HPARAMS)
+    hparams = SMALL_HPARAMS.replace("batch_size=64", "batch_size=8")
+    options = one_step_from(native / "checkpoint", records, tmp_path, hparams)
     first: list[float] = []
-    train(options, on_step=lambda progress: first.append(progress.loss))
+    result = train(options, on_step=lambda progress: first.append(progress.loss))
     assert first[0] < 250  # from scratch it is over 500
-
-
-def test_resumed_training_ignores_init_checkpoint(
-    checkpoints: Path, records: Path, tmp_path: Path
-) -> None:
-    train_dir = shutil.copytree(checkpoints, tmp_path / "train")
-    lines: list[str] = []
-    options = TrainOptions(
-        str(train_dir),
-        str(records),
-        hparams=TINY_HPARAMS,
-        num_steps=4,
-        init_checkpoint=str(checkpoints),
-    )
-    assert train(options, lines.append).step == 4
-    assert not any("variables of the model" in line for line in lines)
-    assert any("--init_checkpoint" in line and str(checkpoints) in line for line in lines)
+    ours = tf.train.list_variables(result.checkpoint)
+    assert ours == tf.train.list_variables(str(native / "checkpoint" / "model.ckpt-400"))
 
 
 @pytest.mark.parametrize(
     ("flags", "words"),
     [
-        (["--hparams=z_size=5"], ["encoder/mu/bias is [4], expected [5]", "z_size"]),
-        (["--hparams=dec_rnn_size=[8]"], ["dec_rnn_size"]),
-        (["--hparams=dec_rnn_size=[8,8,8]"], ["dec_rnn_size"]),
-        (["--hparams=enc_rnn_size=[9]"], ["enc_rnn_size"]),
+        (
+            ["--hparams=z_size=5,dec_rnn_size=[8,8,8]"],
+            ["encoder/mu/bias is [4], expected [5]", "z_size", "dec_rnn_size"],
+        ),
         (["--init_checkpoint=nowhere"], ["nowhere: no such checkpoint"]),
-        (["--init_checkpoint=nowhere.tar"], ["nowhere.tar"]),
     ],
 )
 def test_initial_weights_of_another_model_are_refused(
     groovae: Groovae,
-    checkpoints: Path,
+    trained: Path,
     records: Path,
     flags: list[str],
     words: list[str],
     tmp_path: Path,
 ) -> None:
+    """Other sizes and fewer layers: see test_groove_model.py."""
     result = groovae(
         "train",
         f"--examples_path={records}",
         f"--hparams={TINY_HPARAMS}",
-        f"--init_checkpoint={checkpoints}",
+        f"--init_checkpoint={trained}",
         "--num_steps=1",
         *flags,
     )
@@ -303,9 +275,9 @@ def test_initial_weights_of_another_model_are_refused(
 
 
 def test_damaged_initial_weights_are_refused(
-    checkpoints: Path, records: Path, tmp_path: Path
+    trained: Path, records: Path, tmp_path: Path
 ) -> None:
-    source = shutil.copytree(checkpoints, tmp_path / "source")
+    source = shutil.copytree(trained, tmp_path / "source")
     data_file(source, 3).write_bytes(b"x" * data_file(source, 3).stat().st_size)
     options = one_step_from(source, records, tmp_path, TINY_HPARAMS)
     with pytest.raises(GroovaeError, match=r"model\.ckpt-3: this checkpoint is damaged"):
