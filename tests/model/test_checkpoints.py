@@ -149,9 +149,7 @@ def test_checkpoint_with_nan_is_skipped(trained: Path, tmp_path: Path) -> None:
 def test_checkpoint_without_optimizer_state_cannot_be_resumed(
     trained: Path, records: Path, tmp_path: Path
 ) -> None:
-    model = {
-        name: x for name, x in values(need_checkpoint(trained)).items() if "Adam" not in name
-    }
+    model = {name: x for name, x in values(need_checkpoint(trained)).items() if "Adam" not in name}
     save(tmp_path, 3, {name: x for name, x in model.items() if "_power" not in name})
     options = TrainOptions(str(tmp_path), str(records), hparams=TINY_HPARAMS, num_steps=9)
     with pytest.raises(GroovaeError, match=r"no state of the optimizer.*--init_checkpoint"):
@@ -274,9 +272,7 @@ def test_initial_weights_of_another_model_are_refused(
     assert find_checkpoint(tmp_path / ".train") is None
 
 
-def test_damaged_initial_weights_are_refused(
-    trained: Path, records: Path, tmp_path: Path
-) -> None:
+def test_damaged_initial_weights_are_refused(trained: Path, records: Path, tmp_path: Path) -> None:
     source = shutil.copytree(trained, tmp_path / "source")
     data_file(source, 3).write_bytes(b"x" * data_file(source, 3).stat().st_size)
     options = one_step_from(source, records, tmp_path, TINY_HPARAMS)

@@ -223,9 +223,12 @@ def test_training_resumes_after_a_full_disk(
 
 
 @pytest.mark.usefixtures("small_batches")
-@pytest.mark.parametrize("config", ["groovae_4bar", "groovae_2bar_tap_fixed_velocity_note_dropout"])
-def test_seed_reproduces_a_checkpoint_exactly(config: str, records: Path, tmp_path: Path) -> None:
-    """In another process, where str hashes differ, and whether or not it validates."""
+def test_seed_reproduces_a_checkpoint_exactly(records: Path, tmp_path: Path) -> None:
+    """In another process, where str hashes differ, and whether or not it validates.
+
+    The config is the one with random inputs.
+    """
+    config = "groovae_2bar_tap_fixed_velocity_note_dropout"
     flags = ["--num_steps=12", f"--config={config}", f"--hparams={TINY_HPARAMS}"]
     process = start_training(tmp_path, [*flags, f"--examples_path={records}", "--train_dir=a"])
     process.join()

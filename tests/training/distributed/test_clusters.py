@@ -122,7 +122,7 @@ def test_magentas_flags_train_on_a_server_started_elsewhere(records: Path, tmp_p
     options = TrainOptions(
         str(tmp_path / "train"),
         str(records),
-        hparams=HPARAMS,
+        hparams=TINY_HPARAMS,
         num_steps=3,
         master=servers[1].target,
         num_ps_tasks=1,
