@@ -16,9 +16,14 @@ import pytest
 from conftest import only_once
 
 from groovae.data.source import DataSource
+from groovae.errors import GroovaeError
 from groovae.evaluation.study import Study, evaluate_model
 from groovae.report import ReportOptions, encoding, write
 from groovae.report.rolls import Groove
+
+FEW = ReportOptions(num_pairs=2)
+GIVEN_HITS = ("timing_mae_ms", "velocity_mae")  # what is scored if the hits are given
+HOSTILE = "<script>alert(1)</script><img src=x onerror=alert(1)>\"'&.mid"
 
 
 def shared_study(request: pytest.FixtureRequest) -> Study:
@@ -49,6 +54,55 @@ def with_file(study: Study, name: str) -> Study:
 def small(study: Study, samples: int, **changes: Any) -> Study:
     """The study with this number of samples."""
     return dataclasses.replace(study, samples=study.samples[:samples], **changes)
+
+
+def small_page(study: Study, folder: Path) -> Path:
+    """A page with 3 samples and 2 pairs, written once for all files."""
+    path = folder / "small.html"
+    with only_once(path):
+        if not path.exists():
+            write(path, small(study, 3), options=FEW)
+    return path
+
+
+def hostile_page(study: Study, folder: Path) -> Path:
+    """A page of a task where hits are given, without sound, of a file named HOSTILE; likewise."""
+    path = folder / "hostile.html"
+    with only_once(path), pytest.MonkeyPatch.context() as patch:
+        if not path.exists():
+            patch.setattr(encoding, "check_ready", _missing)
+            lines: list[str] = []
+            write(path, _hostile(study), [HOSTILE] * 200, FEW, lines.append)
+            assert any("tinysoundfont" in line for line in lines)
+    return path
+
+
+def _missing(soundfont: Any = None) -> str:
+    raise GroovaeError("sound needs the package tinysoundfont")
+
+
+def _hostile(study: Study) -> Study:
+    humanized = of_task(study, "groovae_2bar_humanize", *GIVEN_HITS, humanize=True)
+    return dataclasses.replace(
+        with_file(humanized, HOSTILE),
+        samples=study.samples[:3],
+        baselines_share_windows=False,
+        examples=HOSTILE,
+        checkpoint=HOSTILE,
+        training_config={**study.training_config, "train_examples_path": HOSTILE},
+        results={**humanized.results, "warnings": [HOSTILE]},
+    )
+
+
+def of_task(study: Study, config: str, *metrics: str, **layout: Any) -> Study:
+    """The study with the model of a task."""
+    kept = {name: study.results["scores"][name] for name in metrics}
+    return dataclasses.replace(
+        small(study, 0),
+        config_name=config,
+        layout=dataclasses.replace(study.layout, **layout),
+        results={**study.results, "scores": kept},
+    )
 
 
 def large_page(study: Study, folder: Path) -> Path:

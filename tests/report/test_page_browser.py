@@ -6,16 +6,13 @@ from typing import Any
 
 import pytest
 from browser import CONTRASTS, MIN_CONTRAST, PHONE
-from make_study import large_page, shared_study, small, with_file
+from make_study import HOSTILE, hostile_page, large_page, shared_study, small_page
 
-from groovae.errors import GroovaeError
 from groovae.evaluation.study import Study
 from groovae.music.sound import RING_SECONDS
-from groovae.report import ReportOptions, encoding, rolls, write
+from groovae.report import rolls
 
 pytestmark = pytest.mark.usefixtures("small_batches")
-
-HOSTILE = "<img src=x onerror=alert(1)>.mid"
 
 # Lets tests find the page's AudioContexts.
 SPY = """
@@ -32,10 +29,8 @@ def study(small_batches: None, request: pytest.FixtureRequest) -> Study:
 
 
 @pytest.fixture(scope="module")
-def few(study: Study, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("few") / "report.html"
-    write(path, small(study, 3), options=ReportOptions(num_pairs=2))
-    return path
+def few(study: Study, shared_folder: Path) -> Path:
+    return small_page(study, shared_folder)
 
 
 @pytest.fixture(scope="module")
@@ -311,15 +306,9 @@ def test_buttons_and_images_are_labelled(few: Path, open_page: Callable[..., Any
 
 
 def test_page_without_sound_shows_windows_and_escapes_names(
-    study: Study, tmp_path: Path, open_page: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+    study: Study, shared_folder: Path, open_page: Callable[..., Any]
 ) -> None:
-    def missing(soundfont: Any = None) -> str:
-        raise GroovaeError("no synthesizer here")
-
-    monkeypatch.setattr(encoding, "check_ready", missing)
-    hostile = with_file(small(study, 3), HOSTILE)
-    write(tmp_path / "report.html", hostile, options=ReportOptions(num_pairs=1))
-    page = open_page(tmp_path / "report.html")
+    page = open_page(hostile_page(study, shared_folder))
     assert page.locator(".play").count() == 0
     page.locator("#map-points use").nth(0).focus()
     page.keyboard.press("Enter")
