@@ -13,6 +13,7 @@ import pytest
 from damaged_midi import a_band, a_groove, an_odd_beat, damaged, damaged_performance, saved
 from make_music import write_track
 
+from groovae.generation.bundled import FOLDER
 from groovae.music.midi_writer import Note, to_midi
 
 FILES = 120
@@ -81,9 +82,9 @@ def run(folder: Path, out: Path, checkpoint: Path) -> tuple[str, dict[str, Any],
 
 
 @pytest.mark.slow
-def test_damaged_files_are_skipped(gmd: Path, trained: Path, tmp_path: Path) -> None:
+def test_damaged_files_are_skipped(gmd: Path, tmp_path: Path) -> None:
     good = write_files(tmp_path / "in", gmd)
-    stderr, report, memory_kb = run(tmp_path / "in", tmp_path / "out", trained)
+    stderr, report, memory_kb = run(tmp_path / "in", tmp_path / "out", FOLDER)
     assert "Traceback" not in stderr
     assert "unexpected" not in stderr
     played = {Path(take["source"]).name for take in report["takes"]}

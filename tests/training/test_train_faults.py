@@ -159,14 +159,17 @@ def test_signal_saves_a_checkpoint_and_the_folder_is_locked_until_then(
     assert train(options(tmp_path / ".train", records, num_steps=step + 1)).step == step + 1
 
 
-def test_sigterm_stops_after_the_current_step(records: Path, tmp_path: Path) -> None:
+def test_sigterm_stops_after_the_current_step(trained: Path, records: Path, tmp_path: Path) -> None:
     def terminate(progress: Progress) -> None:
         if progress.step == 3:
             signal.raise_signal(signal.SIGTERM)
 
-    result = train(options(tmp_path, records), on_step=terminate)
+    result = train(options(tmp_path, records, seed=2), on_step=terminate)
     assert (result.step, result.stopped_by) == (3, signal.SIGTERM)
     assert find_checkpoint(tmp_path) == result.checkpoint == str(tmp_path / "model.ckpt-3")
+    # Another seed gives another loss than the one of `trained`.
+    losses = [MetricsLog(path / "metrics.csv").rows[-1]["loss"] for path in (tmp_path, trained)]
+    assert losses[0] != pytest.approx(losses[1])
 
 
 def test_links_in_a_training_folder_are_replaced(records: Path, tmp_path: Path) -> None:
