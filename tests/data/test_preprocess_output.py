@@ -185,7 +185,7 @@ def test_kill_9_leaves_old_or_new_output(tmp_path: Path, kind: str) -> None:
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["groovae.data.preprocess"])
     rng, seen = random.Random(kind), []
-    for i in range(6):
+    for i in range(4):
         for name, content in old.items():
             (output.parent / name).write_bytes(content)
         reader, writer = context.Pipe(duplex=False)

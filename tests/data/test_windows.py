@@ -69,7 +69,6 @@ def test_windows_of_gmd_equal_magentas(gmd_records: Path, native: Path) -> None:
     assert (report.notes, report.not_drums, report.unmapped_pitches) == (445_494, 0, {})
 
 
-@pytest.mark.slow
 def test_windows_of_gmd_equal_magentas_for_every_config(gmd_records: Path) -> None:
     """Each second file is compared for one of the configs."""
     configs = [config_map.get_config(name) for name in sorted(CONFIG_MAP)]

@@ -36,13 +36,9 @@ def assert_finite(checkpoint: str) -> None:
         assert np.isfinite(reader.get_tensor(name)).all(), name
 
 
-@pytest.mark.parametrize("clip_mode", ["value", "global_norm"])
-def test_diverged_training_stops_with_a_finite_checkpoint(
-    clip_mode: str, records: Path, tmp_path: Path
-) -> None:
-    hparams = (
-        f"clip_mode={clip_mode},grad_clip=1e30,learning_rate=1e30,grad_norm_clip_to_zero=1000000000"
-    )
+def test_diverged_training_stops_with_a_finite_checkpoint(records: Path, tmp_path: Path) -> None:
+    """With clip_mode=value: see below."""
+    hparams = "grad_clip=1e30,learning_rate=1e30,grad_norm_clip_to_zero=1000000000"
     diverging = options(tmp_path, records, hparams, num_steps=500, save_checkpoint_steps=1)
     with pytest.raises(GroovaeError, match=r"became (nan|inf).*learning_rate.*model\.ckpt-"):
         train(diverging)

@@ -1,5 +1,6 @@
 """Validation: evaluated checkpoints, the best one, early stopping, and `evaluate --watch`."""
 
+import itertools
 import json
 import shutil
 import threading
@@ -16,6 +17,7 @@ from conftest import (
 )
 
 from groovae.config import config_map
+from groovae.data.records import find
 from groovae.data.source import DataSource
 from groovae.errors import GroovaeError
 from groovae.generation.groove_model import load_model
@@ -54,6 +56,13 @@ def validated(
     """A training of six steps with an evaluation each two steps; tests copy the folder."""
     train_dir = tmp_path_factory.mktemp("validated") / "train"
     return train_dir, train(options(train_dir, records))
+
+
+@pytest.fixture(scope="module")
+def few(records: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Ten of the windows in `records`, which are evaluated sooner."""
+    path = tmp_path_factory.mktemp("few") / "few.tfrecord"
+    return write_records(path, *itertools.islice(find(records), 5))
 
 
 @pytest.fixture
@@ -127,7 +136,7 @@ def test_resumed_training_continues_its_metrics_and_eval_every_counts_checkpoint
     assert evaluated_steps(train_dir) == [2, 4, 8, 9]
 
 
-def test_early_stopping(records: Path, tmp_path: Path) -> None:
+def test_early_stopping(records: Path, few: Path, tmp_path: Path) -> None:
     write_metrics(tmp_path, 1, 2, 3, 4)  # of an earlier training, which must not stop this one
     patient = options(
         tmp_path,
@@ -135,6 +144,7 @@ def test_early_stopping(records: Path, tmp_path: Path) -> None:
         # So large that the loss falls in the first steps only.
         hparams=f"{TINY_HPARAMS},learning_rate=0.5",
         num_steps=200,
+        eval_examples_path=str(few),
         early_stop_patience=2,
         seed=2,
     )
@@ -245,13 +255,13 @@ def test_watch_evaluates_a_finished_training(
 
 
 def test_training_stops_early_by_the_evaluations_of_a_watch(
-    records: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    records: Path, few: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The training evaluates nothing itself."""
     monkeypatch.setattr(validation, "POLL_SECONDS", 0.1)
     lines: list[str] = []
     watching = threading.Thread(
-        target=watch, args=(tmp_path, lambda: evaluator(records, tmp_path), 1, lines.append)
+        target=watch, args=(tmp_path, lambda: evaluator(few, tmp_path), 1, lines.append)
     )
     watching.start()
     result = train(

@@ -108,7 +108,7 @@ def test_workers_do_not_wait_for_a_chief_that_has_nothing_to_do(
     trained: Path, records: Path, tmp_path: Path
 ) -> None:
     shutil.copytree(trained, tmp_path / "train")
-    flags = {"examples_path": records, "hparams": TINY_HPARAMS, "num_steps": 3}
+    flags: dict[str, Any] = {"examples_path": records, "hparams": TINY_HPARAMS, "num_steps": 3}
     with ClusterProcesses(tmp_path, **flags) as cluster:
         assert cluster.exit_codes(*ALL) == SUCCESS, cluster.log("chief0")
         assert "raise --num_steps" in cluster.log("chief0")
