@@ -3,6 +3,13 @@
 A message names the broken rule, the value, the file, and what to do next.
 """
 
+import reprlib
+from typing import Any
+
+_SHORT = reprlib.Repr()
+_SHORT.maxlist = _SHORT.maxtuple = 12
+_SHORT.maxstring = _SHORT.maxother = 60
+
 
 class GroovaeError(Exception):
     """An operation failed: a file, a folder, a checkpoint, the machine. Exit code 1."""
@@ -24,6 +31,16 @@ def first_line(error: Exception) -> str:
     """
     lines = [line.strip() for line in str(error).splitlines()]
     return next((line for line in lines if line and not line.endswith(":")), type(error).__name__)
+
+
+def shorten_value(value: Any) -> str:
+    """Return a value for an error message.
+
+    >>> shorten_value([8] * 3000)
+    '[8, 8, 8, 8, 8, 8, 8, 8, 8, 8, 8, 8, ...]'
+    """
+    text = _SHORT.repr(value)
+    return text if len(text) <= 80 else f"{text[:77]}..."
 
 
 def missing_package(name: str | None) -> str:

@@ -5,12 +5,11 @@ without TensorFlow.
 """
 
 import difflib
-import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from groovae.errors import UsageError
+from groovae.errors import UsageError, shorten_value
 from groovae.music.drums import format_drum_map
 
 CONFIG_FILE = "config.json"
@@ -23,53 +22,6 @@ TRAINING_HPARAMS = {
     *("dropout_keep_prob", "free_bits", "max_beta", "beta_rate"),
     *("sampling_schedule", "sampling_rate"),
 }
-
-
-# The largest value of hparams that are sizes.
-MAX_SIZES = {
-    "batch_size": 1 << 20,
-    "z_size": 1 << 16,
-    "max_seq_len": 1 << 16,
-    "enc_rnn_size": 1 << 16,
-    "dec_rnn_size": 1 << 16,
-}
-MAX_LAYERS = 64
-CLIP_MODES = ("global_norm", "value")
-
-
-def is_whole(value: Any, least: int, most: int) -> bool:
-    """Return whether a value of a JSON file is a whole number in a range."""
-    return type(value) is int and least <= value <= most
-
-
-def check_ranges(hparams: Mapping[str, Any]) -> None:
-    """Check the values of a model's hparams.
-
-    Raises:
-      UsageError: one is of another type, or out of range.
-    """
-    for name, most in MAX_SIZES.items():
-        value = hparams.get(name)
-        values = value if isinstance(value, list) else [value]
-        if len(values) > MAX_LAYERS:
-            raise UsageError(f"hparam {name}: {MAX_LAYERS} layers at most, got {len(values):,}")
-        if not values or not all(is_whole(size, 1, most) for size in values):
-            got = f"{value}"[:40]
-            raise UsageError(f"hparam {name} must be 1 or more, at most {most:,}, got {got}")
-    if not 0 < hparams["dropout_keep_prob"] <= 1:
-        raise UsageError(
-            "hparam dropout_keep_prob is the share that is kept, over 0 and at most 1, "
-            f"got {hparams['dropout_keep_prob']}"
-        )
-    for name, value in hparams.items():
-        if isinstance(value, float) and not math.isfinite(value):
-            raise UsageError(f"hparam {name} must be a finite number, got {value}")
-    if hparams["learning_rate"] <= 0:
-        raise UsageError(f"hparam learning_rate must be over 0, got {hparams['learning_rate']}")
-    if hparams["clip_mode"] not in CLIP_MODES:
-        raise UsageError(
-            f"hparam clip_mode must be one of {', '.join(CLIP_MODES)}, got {hparams['clip_mode']!r}"
-        )
 
 
 def check_same_model(saved: dict[str, Any], asked: dict[str, Any], where: str) -> None:
@@ -88,11 +40,15 @@ def check_same_model(saved: dict[str, Any], asked: dict[str, Any], where: str) -
         if own == other or key not in ("pitch_classes", "inference_pitch_classes"):
             compared.append((f"the converter's {key}", saved["data_converter"].get(key), here))
     differences = [
-        f"{name} is {there}, not {here}" for name, there, here in compared if there != here
+        f"{name} is {shorten_value(there)}, not {shorten_value(here)}"
+        for name, there, here in compared
+        if there != here
     ]
     if differences:
+        shown, more = differences[:4], len(differences) - 4
+        shown += [f"and {more} more differences"] if more > 0 else []
         raise UsageError(
-            f"{where} holds another model: {'; '.join(differences)}. "
+            f"{where} holds another model: {'; '.join(shown)}. "
             "Leave out the flags that differ, or name another folder"
         )
 

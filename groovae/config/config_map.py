@@ -18,14 +18,13 @@ from typing import Any
 from groovae import __version__
 from groovae.config.config_file import (
     CONFIG_FILE,
-    check_ranges,
     check_same_model,
-    is_whole,
     override_hparams,
 )
-from groovae.config.layout import Layout, adapt_layout, format_meter, layout_of, parse_meter
+from groovae.config.description import check_description, check_hparams
+from groovae.config.layout import Layout, adapt_layout, format_meter, layout_of
 from groovae.config.pretrained import pretrained_config
-from groovae.errors import GroovaeError, UsageError
+from groovae.errors import GroovaeError, UsageError, first_line
 from groovae.music.drums import DrumMap, check_drum_map
 from groovae.system.atomic_files import write_json
 from groovae.system.regular_files import read_json
@@ -85,9 +84,6 @@ LAYOUT_ARGUMENTS = (
     *("humanize", "tapify", "fixed_velocities", "hits_as_controls"),
     "max_note_dropout_probability",
 )
-
-# The largest values in `config.json`; a seed is one of NumPy.
-MAX_SAVED = {"seed": 2**32 - 1, "num_steps": 2**63 - 1}
 
 
 def get_config(
@@ -197,22 +193,14 @@ def read_config(train_dir: Path) -> dict[str, Any] | None:
     path = train_dir / CONFIG_FILE
     try:
         saved = read_json(path)
-        name, *parts = (saved[key] for key in ("config", "hparams", "data_converter"))
-        parse_meter(saved.setdefault("meter", "4/4"))  # older versions train on 4/4 only
-        if saved.setdefault("drum_map", None) is not None:
-            check_drum_map(saved["drum_map"])
-        if name not in CONFIG_MAP or not all(isinstance(part, dict) for part in parts):
-            raise ValueError(f"unknown config {name}")
-        for key, most in MAX_SAVED.items():
-            if saved.get(key) is not None and not is_whole(saved[key], 0, most):
-                raise ValueError(f"{key} must be a whole number from 0 to {most:,}")
-        return saved
+        check_description(saved)
+        return {"meter": "4/4", "drum_map": None} | saved  # which earlier versions lack
     except (FileNotFoundError, NotADirectoryError):
         return None
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except (OSError, ValueError) as error:
         raise GroovaeError(
-            f"cannot read {path} ({type(error).__name__}: {error}); "
-            "remove it and give --config and --hparams instead"
+            f"cannot read {path}: {first_line(error)}; remove it and give --config and --hparams "
+            "instead"
         ) from error
 
 
@@ -252,9 +240,9 @@ def resolve_config(
         for key, value in saved["hparams"].items():
             if key in config.hparams:
                 config.hparams.set_hparam(key, value)
-        check_ranges(config.hparams.values())
+        check_hparams(config.hparams.values())
     except (TypeError, ValueError, OverflowError) as error:
-        raise GroovaeError(f"{train_dir / CONFIG_FILE}: invalid hparam: {error}") from error
+        raise GroovaeError(f"{train_dir / CONFIG_FILE}: {error}") from error
     asked = _merge_hparams(config, hparams)
     check_same_model(saved, config_json(name, asked), str(train_dir))
     return name, asked
@@ -289,5 +277,5 @@ def _merge_hparams(config: Any, hparams: str | Sequence[str]) -> Any:
     """Parse `name=value,...`, or several of these in turn, into the config's hparams, in place."""
     for name, value in override_hparams(config.hparams.values(), hparams).items():
         config.hparams.set_hparam(name, value)
-    check_ranges(config.hparams.values())
+    check_hparams(config.hparams.values())
     return config

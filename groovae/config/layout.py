@@ -2,9 +2,10 @@
 
 import dataclasses
 import functools
+import re
 from typing import Any
 
-from groovae.errors import UsageError
+from groovae.errors import UsageError, shorten_value
 from groovae.music.drums import (
     CLOSED_HIHAT,
     DRUM_MAPS,
@@ -17,6 +18,7 @@ from groovae.music.drums import (
 
 # Drums of General MIDI that Roland's e-drums do not send. Magenta raises a KeyError for them.
 GM_KIT = {35: KICK, 41: LOW_TOM}
+UNMAPPED_PITCHES = ("drop", "nearest", "error")
 TEMPO_CHANGES = ("skip", "follow")
 MAX_STEPS = 1 << 16  # in a window
 
@@ -131,29 +133,6 @@ LAYOUTS = {
 }
 
 
-def check_layout(layout: Layout) -> None:
-    """Check the values of a layout that was read from a file.
-
-    Raises:
-      ValueError: a value is of another type, out of range, or contradicts another.
-    """
-    for name in ("split_bars", "hop_steps", "steps_per_quarter", "quarters_per_bar"):
-        if type(value := getattr(layout, name)) is not int or not 1 <= value <= MAX_STEPS:
-            raise ValueError(f"{name} must be a whole number from 1 to {MAX_STEPS:,}")
-    if layout.window_steps > MAX_STEPS:
-        raise ValueError(f"a window must have {MAX_STEPS:,} steps at most")
-    for name in ("humanize", "tapify", "fixed_velocities", "hits_as_controls", "all_notes"):
-        if type(getattr(layout, name)) is not bool:
-            raise ValueError(f"{name} must be true or false")
-    drums = range(layout.num_drums)
-    if not 1 <= len(drums) <= 128 or not all(0 <= p <= 127 for p in layout.class_of):
-        raise ValueError("pitch_classes must be 1 to 128 lists of pitches from 0 to 127")
-    if not all(type(drum) is int and drum in drums for drum in layout.add_instruments):
-        raise ValueError("add_instruments must be drum classes")
-    if 4 * layout.meter[0] != layout.quarters_per_bar * layout.meter[1]:
-        raise ValueError("the meter must have as many quarters as a bar")
-
-
 def layout_of(config: str, **options: Any) -> Layout:
     """Return the layout of a GrooVAE config by its name, with the options of `adapt_layout`.
 
@@ -186,8 +165,12 @@ def adapt_layout(
     Raises:
       UsageError: an option is out of range.
     """
-    if hop_bars is not None and hop_bars < 1:
-        raise UsageError(f"hop_bars must be 1 or more, got {hop_bars}")
+    if hop_bars is not None and not 1 <= hop_bars <= MAX_STEPS:
+        raise UsageError(f"hop_bars must be 1 to {MAX_STEPS:,}, got {hop_bars}")
+    if unmapped_pitches not in UNMAPPED_PITCHES:
+        raise UsageError(
+            f"unmapped_pitches must be drop, nearest or error, got {unmapped_pitches!r}"
+        )
     if tempo_changes not in TEMPO_CHANGES:
         raise UsageError(f"tempo_changes must be skip or follow, got {tempo_changes!r}")
     if meter:
@@ -211,13 +194,13 @@ def parse_meter(text: str) -> tuple[int, int]:
     Raises:
       UsageError: it is not a meter, or its bars are not 1 to 16 whole quarter notes.
     """
-    numerator, _, denominator = text.partition("/")
-    if numerator.isdecimal() and denominator in ("1", "2", "4", "8", "16"):
-        meter = int(numerator), int(denominator)
+    if match := re.fullmatch("([0-9]{1,3})/(1|2|4|8|16)", text):
+        meter = int(match[1]), int(match[2])
         if 0 < 4 * meter[0] <= 16 * meter[1] and not 4 * meter[0] % meter[1]:
             return meter
     raise UsageError(
-        f"meter must be such as 3/4, 6/8 or 5/4, with bars of 1 to 16 whole quarters, got {text}"
+        "meter must be such as 3/4, 6/8 or 5/4, with bars of 1 to 16 whole quarters, got "
+        + shorten_value(text)
     )
 
 

@@ -29,8 +29,9 @@ import numpy as np
 
 from groovae import __version__
 from groovae.config.config_file import CONFIG_FILE
+from groovae.config.description import check_web_description
 from groovae.config.layout import format_meter
-from groovae.errors import GroovaeError
+from groovae.errors import GroovaeError, first_line
 from groovae.export import tfjs_weights
 from groovae.export.formats import LICENCE, check_dtype
 from groovae.export.output_folder import check_output_folder, replace_export
@@ -114,13 +115,21 @@ def read_verified_config(folder: FilePath) -> dict[str, Any]:
     """
     path = Path(folder).expanduser()
     if not is_web_export(path):
-        found = "an ONNX export" if is_onnx_export(path) else "no model for magenta.js"
+        kind = "an ONNX export" if is_onnx_export(path) else "no model for magenta.js"
         raise GroovaeError(
-            f"{folder}: {found} in this folder; write one for the browser with `groovae export "
+            f"{folder}: {kind} in this folder; write one for the browser with `groovae export "
             "--format=magentajs --out=web`"
         )
-    config = read_json(path / CONFIG_FILE)
-    if config["groovae"].pop("sha256", None) != _config_sha256(config):
+    try:
+        config = read_json(path / CONFIG_FILE)
+        sha256 = config["groovae"].pop("sha256", None)
+        check_web_description(config["groovae"])
+    except (OSError, ValueError) as error:
+        raise GroovaeError(
+            f"{path / CONFIG_FILE}: this is not the config.json of an export "
+            f"({first_line(error)}); export again with `groovae export --format=magentajs`"
+        ) from error
+    if sha256 != _config_sha256(config):
         raise GroovaeError(
             f"{path / CONFIG_FILE}: the SHA-256 differs from the one written at export; export "
             "again with `groovae export --format=magentajs`"

@@ -17,8 +17,9 @@ from typing import Any
 
 import numpy as np
 
-from groovae.config.config_file import CONFIG_FILE, check_ranges, check_same_model, override_hparams
-from groovae.config.layout import Layout, check_layout, layout_of
+from groovae.config.config_file import CONFIG_FILE, check_same_model, override_hparams
+from groovae.config.description import HPARAMS, check_description, check_hparams, check_layout
+from groovae.config.layout import Layout
 from groovae.config.tasks import check_task
 from groovae.errors import GroovaeError, UsageError, first_line
 from groovae.model.checksums import read_verified
@@ -54,8 +55,7 @@ class OnnxNetwork:
         self._sessions: dict[str, Any] = {}
         self._runtime = need_package("onnxruntime")
         self.metadata, self.layout = read_export(self._folder)
-        self._session("decoder.onnx")  # whose metadata verifies that of config.json
-        _check_description(self._folder / CONFIG_FILE, self.metadata, self.layout)
+        self._session("decoder.onnx")  # whose metadata must be that of config.json
         self.config_name: str = self.metadata["config"]
         self.z_size: int = self.metadata["hparams"]["z_size"]
         has_drum_map = self.metadata.get("drum_map") is not None
@@ -210,7 +210,8 @@ def load_export(
     """
     network = OnnxNetwork(folder, batch_size)
     saved = network.metadata
-    asked_hparams = override_hparams(saved["hparams"], hparams)
+    known = {name: saved["hparams"][name] for name in HPARAMS}
+    asked_hparams = saved["hparams"] | override_hparams(known, hparams)
     asked = {**saved, "config": config or saved["config"], "hparams": asked_hparams}
     check_same_model(saved, asked, str(folder))
     if task is not None:
@@ -219,7 +220,7 @@ def load_export(
 
 
 def read_export(folder: str | os.PathLike[str]) -> tuple[dict[str, Any], Layout]:
-    """Return the contents of an export's `config.json`, not yet verified, and its layout.
+    """Return the contents of an export's `config.json`, and its layout.
 
     Raises:
       GroovaeError: it is missing, or was not written by `groovae export --format=onnx`.
@@ -227,35 +228,15 @@ def read_export(folder: str | os.PathLike[str]) -> tuple[dict[str, Any], Layout]
     path = Path(folder).expanduser() / CONFIG_FILE
     try:
         metadata = read_json(path)
-        if metadata["format"] != "onnx":
+        check_description(metadata)
+        check_hparams(metadata["hparams"])
+        if metadata.get("format") != "onnx":
             raise ValueError("its format is not onnx")
-        if not isinstance(metadata["files"], dict):
-            raise ValueError("files is not an object")
-        return metadata, _layout(metadata["layout"])
-    except (OSError, ValueError, KeyError, TypeError, ArithmeticError, RecursionError) as error:
+        if missing := {"files", "layout", "step", "dtype"} - metadata.keys():
+            raise ValueError(f"{min(missing)} is missing")
+        return metadata, check_layout(metadata["layout"])
+    except (OSError, ValueError) as error:
         raise GroovaeError(
-            f"{path}: this is not the config.json of an exported model "
-            f"({type(error).__name__}: {first_line(error)}); export one with "
-            "`groovae export --format=onnx --out=DIR`"
+            f"{path}: this is not the config.json of an exported model ({first_line(error)}); "
+            "export one with `groovae export --format=onnx --out=DIR`"
         ) from error
-
-
-def _check_description(path: Path, metadata: dict[str, Any], layout: Layout) -> None:
-    try:
-        check_ranges(metadata["hparams"])
-        check_layout(layout)
-        layout_of(metadata["config"])
-    except (ValueError, KeyError, TypeError, AttributeError, GroovaeError) as error:
-        raise GroovaeError(
-            f"{path}: not the description of a model ({type(error).__name__}: "
-            f"{first_line(error)}); export it again with `groovae export`"
-        ) from error
-
-
-def _layout(values: dict[str, Any]) -> Layout:
-    """Return a Layout from JSON, which turns tuples into lists."""
-    pitches = tuple(tuple(map(int, group)) for group in values["pitch_classes"])
-    added = tuple(values["add_instruments"])
-    numerator, denominator = map(int, values.get("meter", (4, 4)))  # old exports lack it
-    restored = {"pitch_classes": pitches, "add_instruments": added}
-    return Layout(**(values | restored | {"meter": (numerator, denominator)}))

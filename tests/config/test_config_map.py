@@ -55,8 +55,8 @@ def test_get_config_does_not_change_config_map():
         ("dec_rnn_size=[1,a]", ["dec_rnn_size"]),
         ("batch_size", ["batch_size"]),
         ("batch_size=3,batch_size=4", ["batch_size"]),
-        ("batch_size=0", ["batch_size", "1 or more", "got 0"]),
-        ("dec_rnn_size=[8,0]", ["dec_rnn_size", "1 or more"]),
+        ("batch_size=0", ["batch_size", "from 1", "got 0"]),
+        ("dec_rnn_size=[8,0]", ["dec_rnn_size", "from 1", "got [8, 0]"]),
         ("dropout_keep_prob=0", ["dropout_keep_prob", "got 0"]),
         ("dropout_keep_prob=1.5", ["dropout_keep_prob", "got 1.5"]),
         ("learning_rate=nan", ["learning_rate", "nan"]),
@@ -131,38 +131,13 @@ def test_damaged_config_json_raises(tmp_path: Path, text: str):
         config_map.resolve_config(tmp_path, None, "")
 
 
-@pytest.mark.parametrize(
-    "hparams",
-    [
-        *([], "x"),
-        *({"z_size": value} for value in ("big", None, -1, 10**30, True, 1.5, [1])),
-        *({"enc_rnn_size": value} for value in ([8] * 3000, [], [None], ["8"], [2**40], 8, [[8]])),
-        *({"learning_rate": value} for value in (10**400, "x", None, -1)),
-        *(
-            {"learning_rate": []},
-            {"batch_size": 10**30},
-            {"max_seq_len": 10**9},
-            {"clip_mode": None},
-        ),
-    ],
-    ids=lambda value: str(value)[:30],
-)
-def test_invalid_values_in_config_json_raise(tmp_path: Path, hparams: object):
+@pytest.mark.parametrize("change", [{"seed": -5}, {"hparams": {"z_size": 10**30}}])
+def test_invalid_values_in_config_json_raise(tmp_path: Path, change: dict[str, Any]):
     _save(tmp_path, "")
     path = tmp_path / config_map.CONFIG_FILE
-    path.write_text(json.dumps({**json.loads(path.read_text()), "hparams": hparams}))
-    with pytest.raises(GroovaeError, match=r"config\.json") as error:
+    path.write_text(json.dumps(json.loads(path.read_text()) | change))
+    with pytest.raises(GroovaeError, match=r"config\.json: "):
         config_map.resolve_config(tmp_path, None, "")
-    assert len(str(error.value).replace(str(tmp_path), "")) < 250
-
-
-@pytest.mark.parametrize("key", ["seed", "num_steps"])
-@pytest.mark.parametrize("value", [10**30, -5, "5", 1.5, True, [], {}])
-def test_invalid_seed_or_steps_in_config_json_raise(tmp_path: Path, key: str, value: Any):
-    config = config_map.get_config("groovae_4bar")
-    config_map.save_config(tmp_path, config_map.config_json("groovae_4bar", config), **{key: value})
-    with pytest.raises(GroovaeError, match=rf"config\.json \(ValueError: {key} must be a whole"):
-        config_map.read_config(tmp_path)
 
 
 def _save(folder: Path, hparams: str) -> None:

@@ -293,15 +293,18 @@ def change_layout(folder: Path, **changes: Any) -> None:
         (lambda out: change_config(out, files={"decoder.onnx": "x"}), "onnx: .*SHA-256"),
         (lambda out: change_config(out, files=[]), "config.json.*files"),
         (lambda out: change_config(out, layout=[]), "config.json"),
-        (lambda out: change_config(out, config="groovae_9bar"), "decoder.onnx: .* config\\)"),
-        (lambda out: change_config(out, hparams={"z_size": 5}), "decoder.onnx: .* hparams\\)"),
+        (
+            lambda out: change_config(out, config="groovae_2bar_humanize"),
+            "decoder.onnx: .* config\\)",
+        ),
+        (lambda out: change_config(out, hparams={"z_size": 5}), "config.json: .*hparam "),
         (lambda out: change_config(out, dtype="int8"), "decoder.onnx: .* dtype\\)"),
-        (lambda out: change_config(out, step="8"), "decoder.onnx: .* step\\)"),
-        (lambda out: change_layout(out, split_bars="4"), "decoder.onnx: .* layout\\)"),
+        (lambda out: change_config(out, step=8), "decoder.onnx: .* step\\)"),
+        (lambda out: change_layout(out, split_bars="4"), "config.json: .* split_bars"),
         (lambda out: change_layout(out, split_bars=2), "decoder.onnx: .* layout\\)"),
         (lambda out: change_layout(out, humanize=True), "decoder.onnx: .* layout\\)"),
-        (lambda out: change_layout(out, humanize=0), "decoder.onnx: .* layout\\)"),
-        (lambda out: change_layout(out, pitch_classes=[[36]] * 3), "decoder.onnx: .* layout\\)"),
+        (lambda out: change_layout(out, humanize=0), "config.json: .* humanize"),
+        (lambda out: change_layout(out, pitch_classes=[[36]] * 3), "config.json: .* pitch_classes"),
         (lambda out: change_layout(out, pitch_classes=[[1e999]]), "config.json"),
     ],
 )
@@ -351,45 +354,10 @@ def forge(folder: Path, **changes: Any) -> None:
     change_config(folder, **changes)
 
 
-@pytest.mark.parametrize(
-    "change",
-    [
-        *({"split_bars": value} for value in ("4", 0, -1, 1 << 20, 10**30, 1.5, True, None)),
-        *({"hop_steps": 0}, {"steps_per_quarter": 1 << 15}, {"quarters_per_bar": 3}),
-        *({"humanize": 0}, {"hits_as_controls": "x"}, {"add_instruments": [9]}),
-        *({"pitch_classes": []}, {"pitch_classes": [[200]]}, {"meter": [4, 0]}, {"meter": [3, 4]}),
-    ],
-    ids=str,
-)
-def test_forged_layout_is_an_error(folder: Path, change: dict[str, Any]) -> None:
-    forge(folder, layout=read_export(folder)[0]["layout"] | change)
-    with pytest.raises(GroovaeError, match=r"config\.json: ") as error:
+def test_forged_description_with_valid_metadata_is_an_error(folder: Path) -> None:
+    forge(folder, layout=read_export(folder)[0]["layout"] | {"split_bars": -1})
+    with pytest.raises(GroovaeError, match=r"config\.json: .* split_bars must be "):
         OnnxNetwork(folder)
-    assert "\n" not in str(error.value)
-
-
-@pytest.mark.parametrize(
-    "change",
-    [
-        *({"z_size": value} for value in (10**30, -1, "x", None, True)),
-        *({"enc_rnn_size": [8] * 3000}, {"dec_rnn_size": []}),
-    ],
-    ids=lambda change: str(change)[:30],
-)
-def test_forged_hparams_are_an_error(folder: Path, change: dict[str, Any]) -> None:
-    forge(folder, hparams=read_export(folder)[0]["hparams"] | change)
-    with pytest.raises(GroovaeError, match=r"config\.json: .* hparam ") as error:
-        OnnxNetwork(folder)
-    assert len(str(error.value).replace(str(folder), "")) < 250
-
-
-@pytest.mark.parametrize("key", ["hparams", "config"])
-@pytest.mark.parametrize("value", [[], {}, 5, None, "x"], ids=str)
-def test_forged_description_is_an_error(folder: Path, key: str, value: Any) -> None:
-    forge(folder, **{key: value})
-    with pytest.raises(GroovaeError, match=r"config\.json: ") as error:
-        OnnxNetwork(folder)
-    assert "\n" not in str(error.value)
 
 
 @pytest.mark.parametrize("axis", [0, 1, 2])
