@@ -33,6 +33,8 @@ METADATA_KEYS = ("config", "hparams", "data_converter", "layout", "step", "dtype
 # Keys that exports of earlier versions lack.
 NEW_METADATA_KEYS = ("meter", "drum_map")
 
+Shape = tuple[int, ...]
+
 
 class OnnxNetwork:
     """Encoder and decoder of an exported model; see `groovae.model.network.Network`.
@@ -58,31 +60,32 @@ class OnnxNetwork:
         self._session("decoder.onnx")  # whose metadata must be that of config.json
         self.config_name: str = self.metadata["config"]
         self.z_size: int = self.metadata["hparams"]["z_size"]
+        self._state_size = 2 * sum(self.metadata["hparams"]["dec_rnn_size"])
         has_drum_map = self.metadata.get("drum_map") is not None
         self.drum_map = self.layout.pitch_classes if has_drum_map else None
 
     def encode(self, inputs: np.ndarray, controls: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        mu, sigma = self._run_in_batches("encoder.onnx", inputs=inputs, controls=controls)
-        shape = (len(inputs), self.z_size)
-        self._check_shapes("encoder.onnx", (mu, shape), (sigma, shape))
+        latents = (self.z_size,)
+        mu, sigma = self._run_in_batches(
+            "encoder.onnx", [latents, latents], inputs=inputs, controls=controls
+        )
         return mu, sigma
 
     def decode(self, z: np.ndarray, thresholds: np.ndarray, controls: np.ndarray) -> Decoded:
+        steps = thresholds.shape[1]
         tensors, likelihoods = self._run_in_batches(
-            "decoder.onnx", z=z, noise=thresholds, controls=controls
-        )
-        shape = thresholds.shape[:2]
-        self._check_shapes(
             "decoder.onnx",
-            (tensors, (*shape, self.layout.depth)),
-            (likelihoods, (*shape, self.layout.num_drums)),
+            [(steps, self.layout.depth), (steps, self.layout.num_drums)],
+            z=z,
+            noise=thresholds,
+            controls=controls,
         )
         check_finite(tensors, self.checkpoint)
         return tensors, likelihoods
 
     def start(self, z: np.ndarray) -> np.ndarray:
         """Return the decoder's initial state [n, state_size] for `z` [n, z_size]."""
-        return self._run("decoder_start.onnx", z=z)[0]
+        return self._run("decoder_start.onnx", [(self._state_size,)], z=z)[0]
 
     def step(
         self,
@@ -105,7 +108,10 @@ class OnnxNetwork:
           Tensors [n, depth], the likelihoods of hits [n, drums], and the next state.
         """
         feed = {"z": z, "state": state, "previous": previous, "noise": thresholds}
-        tensors, likelihoods, state = self._run("decoder_step.onnx", controls=controls, **feed)
+        shapes = [(self.layout.depth,), (self.layout.num_drums,), (self._state_size,)]
+        tensors, likelihoods, state = self._run(
+            "decoder_step.onnx", shapes, controls=controls, **feed
+        )
         return tensors, likelihoods, state
 
     def decode_by_steps(
@@ -122,16 +128,19 @@ class OnnxNetwork:
         tensors, likelihoods = (np.stack(parts, axis=1) for parts in zip(*steps, strict=True))
         return tensors, likelihoods
 
-    def _run_in_batches(self, name: str, **feed: np.ndarray) -> list[np.ndarray]:
+    def _run_in_batches(
+        self, name: str, shapes: Sequence[Shape], **feed: np.ndarray
+    ) -> list[np.ndarray]:
         if not len(next(iter(feed.values()))):
             raise UsageError(f"{name} takes 1 or more at a time, got 0")
 
         def run(*arrays: np.ndarray) -> list[np.ndarray]:
-            return self._run(name, **dict(zip(feed, arrays, strict=True)))
+            return self._run(name, shapes, **dict(zip(feed, arrays, strict=True)))
 
         return in_batches(run, self._batch_size, *feed.values())
 
-    def _run(self, name: str, **feed: np.ndarray) -> list[np.ndarray]:
+    def _run(self, name: str, shapes: Sequence[Shape], **feed: np.ndarray) -> list[np.ndarray]:
+        """Run a model once; `shapes` are those of the outputs, for one of the batch."""
         session = self._session(name)
         if not self.layout.control_depth:
             feed.pop("controls", None)
@@ -139,18 +148,19 @@ class OnnxNetwork:
         if "noise" in feed:  # thresholds, which the temperature has scaled already
             feed["temperature"] = np.ones((), np.float32)
         try:
-            return session.run(None, feed)
+            outputs = session.run(None, feed)
         except Exception as error:  # onnxruntime's exceptions have no common base class
             reason = " ".join(str(error).split())  # on one line
             raise GroovaeError(f"{self._folder / name}: {reason}") from error
-
-    def _check_shapes(self, name: str, *outputs: tuple[np.ndarray, tuple[int, ...]]) -> None:
-        for output, expected in outputs:
-            if output.shape != expected:
-                raise GroovaeError(
-                    f"{self._folder / name}: its output has the shape {list(output.shape)} instead "
-                    f"of {list(expected)}; export it again with `groovae export`"
-                )
+        batch_size = len(next(iter(feed.values())))
+        found = [(np.shape(output), getattr(output, "dtype", None)) for output in outputs]
+        expected = [((batch_size, *shape), np.float32) for shape in shapes]
+        if found != expected:
+            raise GroovaeError(
+                f"{self._folder / name}: its outputs have the shapes {_format(found)} instead of "
+                f"{_format(expected)}; export it again with `groovae export`"
+            )
+        return outputs
 
     def _session(self, name: str) -> Any:
         if name not in self._sessions:
@@ -188,6 +198,10 @@ class OnnxNetwork:
                 f"{', '.join(wrong)}); export it again with `groovae export`"
             )
         return session
+
+
+def _format(outputs: Sequence[tuple[Shape, Any]]) -> str:
+    return ", ".join(f"{np.dtype(dtype)} {list(shape)}" for shape, dtype in outputs)
 
 
 def metadata_value(value: Any) -> str:

@@ -360,16 +360,47 @@ def test_forged_description_with_valid_metadata_is_an_error(folder: Path) -> Non
         OnnxNetwork(folder)
 
 
-@pytest.mark.parametrize("axis", [0, 1, 2])
-def test_output_of_another_shape_is_an_error(folder: Path, axis: int) -> None:
+def change_output(folder: Path, name: str, number: int, operator: str, **attributes: Any) -> None:
+    """Apply an operator to an output of a model, twice the output if it takes several inputs."""
+    model = onnx.load(folder / name)
+    output = model.graph.output[number]
+    inputs = [output.name] * (2 if operator == "Concat" else 1)
+    model.graph.node.append(onnx.helper.make_node(operator, inputs, ["other"], **attributes))
+    elem_type = attributes.get("to", onnx.TensorProto.FLOAT)
+    output.CopyFrom(onnx.helper.make_tensor_value_info("other", elem_type, None))
+    onnx.save(model, folder / name)
+    change_config(folder)
+
+
+def decode_steps_of_zeros(folder: Path) -> None:
+    z, noise = np.zeros((1, 6), np.float32), np.zeros((1, 2, 9), np.float32)
+    OnnxNetwork(folder).decode_by_steps(z, noise, noise[..., :0])
+
+
+@pytest.mark.parametrize(
+    ("name", "number", "change"),
+    [
+        *(("decoder.onnx", 0, {"operator": "Concat", "axis": axis}) for axis in (0, 1, 2)),
+        ("decoder.onnx", 0, {"operator": "Cast", "to": onnx.TensorProto.INT64}),
+        ("decoder_start.onnx", 0, {"operator": "Concat", "axis": 1}),
+        *(("decoder_step.onnx", i, {"operator": "Concat", "axis": 0}) for i in range(3)),
+    ],
+)
+def test_output_of_another_shape_or_type_is_an_error(
+    folder: Path, name: str, number: int, change: dict[str, Any]
+) -> None:
+    change_output(folder, name, number, **change)
+    use = decode_zeros if name == "decoder.onnx" else decode_steps_of_zeros
+    with pytest.raises(GroovaeError, match=rf"{name}: its outputs have the shapes (float32|int64)"):
+        use(folder)
+
+
+def test_missing_output_is_an_error(folder: Path) -> None:
     model = onnx.load(folder / "decoder.onnx")
-    output = model.graph.output[0]
-    twice = onnx.helper.make_node("Concat", [output.name, output.name], ["twice"], axis=axis)
-    model.graph.node.append(twice)
-    output.CopyFrom(onnx.helper.make_tensor_value_info("twice", 1, [None, None, None]))
+    del model.graph.output[1]
     onnx.save(model, folder / "decoder.onnx")
     change_config(folder)
-    with pytest.raises(GroovaeError, match=r"decoder\.onnx: its output has the shape \["):
+    with pytest.raises(GroovaeError, match=r"decoder\.onnx: its outputs"):
         decode_zeros(folder)
 
 
