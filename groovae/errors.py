@@ -3,8 +3,12 @@
 A message names the broken rule, the value, the file, and what to do next.
 """
 
+import numbers
 import reprlib
 from typing import Any
+
+MAX_NUMBER = 1e9  # of arguments and flags without a bound of their own
+MAX_WHOLE = 2**31 - 1
 
 _SHORT = reprlib.Repr()
 _SHORT.maxlist = _SHORT.maxtuple = 12
@@ -21,6 +25,24 @@ class UsageError(GroovaeError, ValueError):
     """The call is wrong: a flag, an argument, an hparam. Exit code 2."""
 
     exit_code = 2
+
+
+def check_number(name: str, value: Any, least: float, most: float = MAX_NUMBER) -> None:
+    """Raise a UsageError for an argument that is not a number in a range."""
+    is_number = isinstance(value, numbers.Real)
+    if not is_number or not least <= value <= most:  # NaN included
+        raise UsageError(
+            f"{name} must be a number from {least:g} to {most:g}, got {shorten_value(value)}"
+        )
+
+
+def check_whole(name: str, value: Any, least: int, most: int = MAX_WHOLE) -> None:
+    """Raise a UsageError for an argument that is not a whole number in a range."""
+    is_whole = isinstance(value, numbers.Integral)
+    if not is_whole or not least <= value <= most:
+        raise UsageError(
+            f"{name} must be a whole number from {least:,} to {most:,}, got {shorten_value(value)}"
+        )
 
 
 def first_line(error: Exception) -> str:

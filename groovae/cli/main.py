@@ -13,6 +13,7 @@ Exit codes: 0 success, 1 failure, 2 wrong call, 3 a --require does not hold, 130
 import difflib
 import importlib
 import os
+import re
 import sys
 import textwrap
 import traceback
@@ -24,7 +25,7 @@ from absl import flags
 
 from groovae import __version__
 from groovae.cli.output import accept_any_text, log, open_missing_streams
-from groovae.errors import GroovaeError, UsageError, missing_package
+from groovae.errors import MAX_NUMBER, MAX_WHOLE, GroovaeError, UsageError, missing_package
 
 FOLDER = Path(__file__).with_name("commands")
 ORDER = (  # of the overview, in which other commands follow
@@ -44,8 +45,6 @@ COMMANDS = {
     name: _summary(name)
     for name in [*ORDER, *sorted({file.stem for file in FOLDER.glob("[!_]*.py")}.difference(ORDER))]
 }
-
-MAX_INTEGER = 2**31 - 1
 
 # Names of files, flags and checkpoints are not broken.
 HELP_TEXT = textwrap.TextWrapper(
@@ -154,16 +153,18 @@ def _parse(values: flags.FlagValues, name: str, arguments: list[str]) -> list[st
         message = "flag files that name another flag file, too many in a row"
     except (flags.Error, ValueError) as error:
         message = str(error).removeprefix("ERROR:: ")  # which absl writes for a flagfile
+        message = re.sub(r"\S{80,}", lambda match: f"{match[0][:40]}...", message)
     else:
         return positional
     raise UsageError(f"{message}; see groovae {name} --help")
 
 
 def _check_number(flag: str, value: Any) -> None:
-    if value != value:  # NaN, which absl's bounds accept
-        raise ValueError(f"flag --{flag} must be a number")
-    if isinstance(value, int) and abs(value) > MAX_INTEGER:
-        raise ValueError(f"flag --{flag} must be at most {MAX_INTEGER:,}")
+    """Check a number of a flag without bounds of its own, or NaN, which absl's bounds accept."""
+    if isinstance(value, int) and abs(value) > MAX_WHOLE:
+        raise ValueError(f"flag --{flag} must be at most {MAX_WHOLE:,}")
+    if isinstance(value, float) and not abs(value) <= MAX_NUMBER:
+        raise ValueError(f"flag --{flag} must be a number, at most {MAX_NUMBER:,.0f}, got {value}")
 
 
 def _message(error: Exception) -> str:

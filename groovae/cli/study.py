@@ -27,6 +27,7 @@ def define_study(values: flags.FlagValues) -> None:
         None,
         "Grooves to sample; by default as many as there are windows.",
         0,
+        1_000_000,
         flag_values=values,
     )
     define_temperature(values, 0.5, "Sampling temperature of these grooves.")

@@ -21,7 +21,7 @@ from groovae.config.layout import Layout
 from groovae.data.grid import count_windows
 from groovae.data.music_files import KINDS, printable, suffix_of
 from groovae.data.window_report import WindowReport
-from groovae.errors import GroovaeError, UsageError
+from groovae.errors import GroovaeError, UsageError, check_number
 from groovae.music.drum_tracks import check_choice
 from groovae.music.midi_complete import read_complete
 from groovae.music.midi_magenta import read_mido_events, to_sequence
@@ -59,7 +59,8 @@ class Limits:
 
     def __post_init__(self) -> None:
         for name, value in dataclasses.asdict(self).items():
-            if not value > 0:
+            check_number(name, value, 0)
+            if not value:
                 raise UsageError(f"{name} must be over 0, got {value:g}")
 
 

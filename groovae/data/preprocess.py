@@ -23,12 +23,13 @@ from groovae.data.conversion import Converted, Limits, MidiOptions, convert_file
 from groovae.data.music_files import deduplicate, find_music, printable, suffix_of
 from groovae.data.tfrecord import write_record
 from groovae.data.window_report import WindowReport
-from groovae.errors import GroovaeError, UsageError
+from groovae.errors import GroovaeError, UsageError, check_number, check_whole
 from groovae.system.atomic_files import atomic_write_all, json_text
 from groovae.system.workers import TIMEOUT_SECONDS, Lost, available_cores, ordered_map
 
 SPLITS = ("train", "validation", "test")
 MAX_SHARDS = 256
+MAX_WORKERS = 1000
 NOT_LISTED = "not in info.csv"
 
 Progress = Callable[[int, int], None]
@@ -59,11 +60,12 @@ class PreprocessOptions:
     midi: MidiOptions = dataclasses.field(default_factory=MidiOptions)
 
     def __post_init__(self) -> None:
-        if self.workers is not None and self.workers < 1:
-            raise UsageError(f"workers must be 1 or more, got {self.workers}")
-        if self.shards is not None and not 1 <= self.shards <= MAX_SHARDS:
-            raise UsageError(f"shards must be 1 to {MAX_SHARDS}, got {self.shards}")
-        if not self.timeout_seconds > 0:
+        if self.workers is not None:
+            check_whole("workers", self.workers, 1, MAX_WORKERS)
+        if self.shards is not None:
+            check_whole("shards", self.shards, 1, MAX_SHARDS)
+        check_number("timeout_seconds", self.timeout_seconds, 0)
+        if not self.timeout_seconds:
             raise UsageError(f"timeout_seconds must be over 0, got {self.timeout_seconds:g}")
 
 

@@ -30,7 +30,7 @@ from groovae.config.layout import Layout
 from groovae.config.tasks import check_task, task_of
 from groovae.data.grid import Segments
 from groovae.data.windows import predicted_drums, to_controls, to_inputs
-from groovae.errors import GroovaeError, UsageError
+from groovae.errors import GroovaeError, UsageError, check_number, check_whole
 from groovae.generation.bundled import default_checkpoint
 from groovae.generation.grooves import (
     apply_performance,
@@ -57,6 +57,7 @@ from groovae.music.tempo import check_sequence
 from groovae.system.log import Log
 
 MAX_BATCH_SIZE = 512
+MAX_OUTPUTS = 1_000_000
 
 
 class GrooveModel:
@@ -120,7 +121,7 @@ class GrooveModel:
         that correlates with its neighbours (see `latent.chain`).
 
         Args:
-          num_outputs: The number of grooves, 1 or more.
+          num_outputs: The number of grooves, 1 to 1,000,000.
           bars: Their length in bars, 1 or more.
           temperature: 0 or more; see the module docstring.
           tempo_qpm: Their tempo in quarter notes per minute.
@@ -139,9 +140,9 @@ class GrooveModel:
         self, num_outputs: int = 1, bars: int = 4, temperature: float = 0.5, drift: float = 0.5
     ) -> np.ndarray:
         """Return the grooves of `sample` as float32 [num_outputs, steps_per_bar * bars, 27]."""
-        _check_range("num_outputs", num_outputs, 1)
-        _check_range("bars", bars, 1, MAX_BARS)
-        _check_range("drift", drift, 0, 1)
+        check_whole("num_outputs", num_outputs, 1, MAX_OUTPUTS)
+        check_whole("bars", bars, 1, MAX_BARS)
+        check_number("drift", drift, 0, 1)
         self._check_task("sample")
         num_segments = -(-bars // self.layout.split_bars)
         segment_bars = min(bars, self.layout.split_bars)
@@ -183,7 +184,7 @@ class GrooveModel:
     def decode_to_tensors(self, z: np.ndarray, bars: int, temperature: float) -> np.ndarray:
         """Decode `z` [n, z_size] to float32 [n, steps_per_bar * bars, 27], as of grid.py."""
         self._check_task("sample")
-        _check_range("bars", bars, 1, MAX_BARS)
+        check_whole("bars", bars, 1, MAX_BARS)
         if z.ndim != 2 or not len(z) or z.shape[1] != self._z_size:
             raise UsageError(f"z must have the shape [n, {self._z_size}], got {list(z.shape)}")
         return self._decode(z, self._thresholds(len(z), bars, temperature))
@@ -259,7 +260,7 @@ class GrooveModel:
           num_steps: The number of grooves, both ends included, 2 or more.
           temperature: 0 or more; see the module docstring.
         """
-        _check_range("num_steps", num_steps, 2)
+        check_whole("num_steps", num_steps, 2, MAX_OUTPUTS)
         self._check_task("interpolate")
         first, last = trim_to_shorter(self.split(start), self.split(end), self.layout, self.log)
         first_z, last_z = self._encode(first)[0], self._encode(last)[0]
@@ -285,8 +286,8 @@ class GrooveModel:
           num_outputs: The number of variations, each in another direction.
           temperature: 0 or more; see the module docstring.
         """
-        _check_range("num_outputs", num_outputs, 1)
-        _check_range("amount", amount, 0, 1)
+        check_whole("num_outputs", num_outputs, 1, MAX_OUTPUTS)
+        check_number("amount", amount, 0, 1)
         self._check_task("vary")
         segments = self.split(groove)
         mu, _ = self._encode(segments)
@@ -381,7 +382,7 @@ class GrooveModel:
 
     def _thresholds(self, num: int, bars: int, temperature: float) -> np.ndarray:
         """Draw thresholds for sampled hits, [num, steps, drums]."""
-        _check_range("temperature", temperature, 0)
+        check_number("temperature", temperature, 0)
         shape = (num, bars * self.layout.steps_per_bar, self.layout.num_drums)
         return latent.thresholds(shape, temperature, self._random)
 
@@ -428,7 +429,7 @@ class GrooveModel:
         self, segments: Segments, mu: np.ndarray, sigma: np.ndarray, temperature: float
     ) -> Any:
         """Return the groove's own hits with the decoded timing and dynamics."""
-        _check_range("temperature", temperature, 0)
+        check_number("temperature", temperature, 0)
         z = mu + temperature * sigma * self._random.randn(*mu.shape)
         thresholds = latent.forced_hit_thresholds(self._hits(segments))
         tensors = self._decode_segments(segments, z, thresholds, as_hits=True)
@@ -436,7 +437,7 @@ class GrooveModel:
 
     def _groove(self, tensor: np.ndarray, bars: int, tempo_qpm: float) -> Any:
         """Return `bars` bars of a tensor [steps, depth] as a NoteSequence."""
-        _check_range("tempo_qpm", tempo_qpm, MIN_TEMPO_QPM, MAX_TEMPO_QPM)
+        check_number("tempo_qpm", tempo_qpm, MIN_TEMPO_QPM, MAX_TEMPO_QPM)
         tensor = tensor[: bars * self.layout.steps_per_bar]
         return from_tensors(tensor, bars, tempo_qpm, self.layout.pitch_classes, self.layout.meter)
 
@@ -484,11 +485,12 @@ def load_model(
     """
     if seed is None:
         seed = secrets.randbelow(2**31)
-    _check_range("seed", seed, 0, 2**31 - 1)
+    check_whole("seed", seed, 0)
     pitches = read_drum_map(drum_map) if drum_map else None
     if checkpoint is None:
         checkpoint = default_checkpoint(task, log)
-    batch_size = min(max(1, batch_size), MAX_BATCH_SIZE)
+    check_whole("batch_size", batch_size, 1)
+    batch_size = min(batch_size, MAX_BATCH_SIZE)
     network = _loader_for(checkpoint)(checkpoint, config, hparams, task, batch_size)
     layout = dataclasses.replace(
         network.layout,
@@ -510,9 +512,3 @@ def _loader_for(checkpoint: str | os.PathLike[str]) -> Callable[..., Network]:
             "name the folder of an ONNX export by --checkpoint"
         ) from error
     return load_checkpoint
-
-
-def _check_range(name: str, value: float, low: float, high: float = sys.float_info.max) -> None:
-    if not low <= value <= high:  # NaN and infinity included
-        limits = f"{low} or more" if high == sys.float_info.max else f"between {low} and {high}"
-        raise UsageError(f"{name} must be {limits}, got {value}")

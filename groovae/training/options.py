@@ -3,6 +3,21 @@
 import dataclasses
 from collections.abc import Sequence
 
+from groovae.errors import MAX_WHOLE, check_number, check_whole
+
+# The least and the largest value of whole numbers.
+RANGES = {
+    "num_steps": (0, MAX_WHOLE),
+    "eval_every": (1, MAX_WHOLE),
+    "early_stop_patience": (0, MAX_WHOLE),
+    "checkpoints_to_keep": (0, MAX_WHOLE),
+    "save_checkpoint_secs": (1, MAX_WHOLE),
+    "save_checkpoint_steps": (0, MAX_WHOLE),
+    "num_sync_workers": (0, 1000),
+    "num_ps_tasks": (0, 1000),
+    "task": (0, 1000),
+}
+
 
 @dataclasses.dataclass
 class TrainOptions:
@@ -68,3 +83,10 @@ class TrainOptions:
     num_ps_tasks: int = 0
     task: int = 0
     seed: int | None = None
+
+    def __post_init__(self) -> None:
+        for name, (least, most) in RANGES.items():
+            check_whole(name, getattr(self, name), least, most)
+        check_number("keep_checkpoint_every_n_hours", self.keep_checkpoint_every_n_hours, 0)
+        if self.seed is not None:
+            check_whole("seed", self.seed, 0)

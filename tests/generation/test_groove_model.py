@@ -633,6 +633,7 @@ def test_whole_groove_model_refuses_other_tasks(native_model: GrooveModel, task:
 def test_arguments_out_of_range_are_refused(native_model: GrooveModel):
     for wrong in (
         *({"temperature": -0.1}, {"temperature": np.nan}, {"temperature": np.inf}),
+        *({"temperature": 1e300}, {"num_outputs": 10**7}, {"num_outputs": 1.5}),
         *({"bars": 0}, {"num_outputs": 0}, {"drift": -0.1}, {"drift": 1.1}, {"drift": np.nan}),
     ):
         with pytest.raises(UsageError):

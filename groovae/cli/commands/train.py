@@ -44,6 +44,7 @@ from groovae.cli.flags import (
 )
 from groovae.cli.output import log
 from groovae.training.distributed.tf_config import from_environment
+from groovae.training.options import RANGES
 
 if TYPE_CHECKING:
     from groovae.training.hooks import Progress
@@ -75,24 +76,23 @@ def define_flags(values: flags.FlagValues) -> None:
         "A TFRecord, or a quoted glob of them, to evaluate on; its windows do not overlap.",
         values,
     )
-    for name, default, lower_bound, text in (
-        ("num_steps", 50000, 0, "Step to stop at; 0: train until stopped."),
-        ("eval_every", 1, 1, "Evaluate every N-th checkpoint."),
+    for name, default, text in (
+        ("num_steps", 50000, "Step to stop at; 0: train until stopped."),
+        ("eval_every", 1, "Evaluate every N-th checkpoint."),
         (
             "early_stop_patience",
-            0,
             0,
             "Stop after N evaluations without a lower validation loss, whether run by this process "
             "or by `groovae evaluate --watch`; 0: never.",
         ),
-        ("checkpoints_to_keep", 5, 0, "Keep the latest N checkpoints; 0: all."),
-        ("save_checkpoint_secs", 60, 1, "Seconds between checkpoints."),
-        ("save_checkpoint_steps", 0, 0, "Steps between checkpoints; 0: by seconds."),
-        ("num_sync_workers", 0, 0, "Workers that step together and share the batch."),
-        ("num_ps_tasks", 0, 0, "Parameter servers that hold the variables."),
-        ("task", 0, 0, "Index of this worker; 0 is the chief."),
+        ("checkpoints_to_keep", 5, "Keep the latest N checkpoints; 0: all."),
+        ("save_checkpoint_secs", 60, "Seconds between checkpoints."),
+        ("save_checkpoint_steps", 0, "Steps between checkpoints; 0: by seconds."),
+        ("num_sync_workers", 0, "Workers that step together and share the batch."),
+        ("num_ps_tasks", 0, "Parameter servers that hold the variables."),
+        ("task", 0, "Index of this worker; 0 is the chief."),
     ):
-        flags.DEFINE_integer(name, default, text, lower_bound, flag_values=values)
+        flags.DEFINE_integer(name, default, text, *RANGES[name], flag_values=values)
     flags.DEFINE_string("master", "", "The TensorFlow master to use.", values)
     flags.DEFINE_bool(
         "cache_dataset", True, "Cache the windows in a file beside the records.", values
