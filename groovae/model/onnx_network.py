@@ -9,9 +9,13 @@ An ONNX file is loaded when it is first needed, and only if its SHA-256 and its 
 `config.json`, and it has only the operators of exports. decoder.onnx is loaded at once.
 """
 
+import atexit
+import functools
 import json
 import os
-from collections.abc import Sequence
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +36,10 @@ from groovae.system.regular_files import read_json
 METADATA_KEYS = ("config", "hparams", "data_converter", "layout", "step", "dtype")
 # Keys that exports of earlier versions lack.
 NEW_METADATA_KEYS = ("meter", "drum_map")
+
+WHOLE_WINDOWS = ("encoder.onnx", "decoder.onnx")
+STOP_SECONDS = 0.5  # which the next node of a graph takes to notice
+MAX_MEMORY_BYTES = 2 << 30  # of all models in a process; an ONNX file is no larger
 
 Shape = tuple[int, ...]
 
@@ -148,7 +156,11 @@ class OnnxNetwork:
         if "noise" in feed:  # thresholds, which the temperature has scaled already
             feed["temperature"] = np.ones((), np.float32)
         try:
-            outputs = session.run(None, feed)
+            if name in WHOLE_WINDOWS:
+                options = self._runtime.RunOptions()
+                outputs = _stoppable(session.run, None, feed, options, stop=options)
+            else:  # in half the time, for real-time use
+                outputs = session.run(None, feed)
         except Exception as error:  # onnxruntime's exceptions have no common base class
             reason = " ".join(str(error).split())  # on one line
             raise GroovaeError(f"{self._folder / name}: {reason}") from error
@@ -177,15 +189,17 @@ class OnnxNetwork:
                 f"{path}: not a graph that groovae exports: {error}; export it again with "
                 "`groovae export`"
             ) from error
+        _limit_memory(self._runtime)
         options = self._runtime.SessionOptions()
-        options.log_severity_level = 3
+        options.log_severity_level = 4  # errors are raised as well
+        options.add_session_config_entry("session.use_env_allocators", "1")
         if self._batch_size == 1:
             options.intra_op_num_threads = 1  # more threads only wait for each other
         # Spinning gains a tenth on an idle machine, and halves the speed on a busy one.
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         try:
-            session = self._runtime.InferenceSession(
-                data, options, providers=["CPUExecutionProvider"]
+            session = _stoppable(
+                self._runtime.InferenceSession, data, options, ["CPUExecutionProvider"]
             )
         except Exception as error:
             raise GroovaeError(f"{path}: {first_line(error)}") from error
@@ -198,6 +212,50 @@ class OnnxNetwork:
                 f"{', '.join(wrong)}); export it again with `groovae export`"
             )
         return session
+
+
+def _stoppable(function: Callable[..., Any], *arguments: Any, stop: Any = None) -> Any:
+    """Call a function of onnxruntime in a thread, so that Ctrl-C ends the wait for it.
+
+    Args:
+      function: The function.
+      arguments: Its arguments.
+      stop: RunOptions whose `terminate` is set then; to load a model cannot be stopped.
+    """
+    result: Future[Any] = Future()
+
+    def run() -> None:
+        try:
+            result.set_result(function(*arguments))
+        except BaseException as error:
+            result.set_exception(error)
+
+    thread = threading.Thread(target=run, daemon=True)
+    thread.start()
+    try:
+        return result.result()
+    except KeyboardInterrupt:
+        if stop is not None:
+            stop.terminate = True
+        thread.join(STOP_SECONDS)
+        atexit.register(_exit_beside, thread)
+        raise
+
+
+def _exit_beside(thread: threading.Thread) -> None:
+    """End the process at once if the thread runs, whose C++ would abort it otherwise."""
+    if thread.is_alive():
+        os._exit(130)
+
+
+@functools.cache
+def _limit_memory(runtime: Any) -> None:
+    """Limit the memory of all models in this process: a small graph can ask for any amount."""
+    info = runtime.OrtMemoryInfo(
+        "Cpu", runtime.OrtAllocatorType.ORT_ARENA_ALLOCATOR, 0, runtime.OrtMemType.DEFAULT
+    )
+    config = runtime.OrtArenaCfg({"max_mem": MAX_MEMORY_BYTES})
+    runtime.create_and_register_allocator(info, config)
 
 
 def _format(outputs: Sequence[tuple[Shape, Any]]) -> str:
