@@ -295,7 +295,7 @@ def _track(
     messages.sort(key=lambda pair: pair[0])  # stable
     track, now = mido.MidiTrack(), 0
     for tick, event in messages:
-        track.append(event.copy(time=tick - now))
+        track.append(event.copy(time=tick - now, skip_checks=True))  # checked when it was made
         now = tick
     track.append(mido.MetaMessage("end_of_track", time=max(0, end_tick - now)))
     return track
