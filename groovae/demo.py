@@ -13,6 +13,7 @@ from groovae.data.patterns import write_dataset
 from groovae.data.preprocess import convert_directory
 from groovae.generation.groove_model import load_model
 from groovae.music.midi_writer import numbered, write_sequence
+from groovae.system.atomic_files import refuse_links
 from groovae.system.log import Log
 from groovae.training.train import Progress, TrainOptions, train
 
@@ -66,6 +67,7 @@ def run_demo(
     # Named so that a dataset in the same folder is not overwritten.
     midi_dir, records = directory / "demo_midi", directory / "demo.tfrecord"
     train_dir = directory / "demo_train"
+    refuse_links(directory, midi_dir.name, train_dir.name)
     files = write_dataset(midi_dir)
     log(f"1. data: {len(files)} drum performances as MIDI in {midi_dir}")
     report = convert_directory(midi_dir, records)
@@ -88,6 +90,6 @@ def run_demo(
     grooves = model.sample(NUM_GROOVES, temperature=temperature, tempo_qpm=TEMPO_QPM)
     paths = numbered(directory / "demo_groove.mid", NUM_GROOVES)
     for path, groove in zip(paths, grooves, strict=True):
-        write_sequence(path, groove)
+        write_sequence(path, groove, follow_links=False)
     log(f"4. sample: {NUM_GROOVES} grooves of 4 bars at {TEMPO_QPM:g} bpm")
     return Demo(paths)

@@ -31,12 +31,25 @@ def test_the_demo_writes_grooves_overwrites_no_dataset_and_resumes(
     ):
         assert f"  {next_step}\n" in first.stderr
     before = (tmp_path / files[0]).read_bytes()
+    (tmp_path / files[1]).unlink()
+    (tmp_path / files[1]).symlink_to(others[0])
     second = in_process("demo", "--num_steps=5", "--dir=demo")
     assert second.returncode == 0, second.stderr
     assert "step 5" in second.stderr
     assert "step 1/5" not in second.stderr
     assert (tmp_path / files[0]).read_bytes() == before
+    assert not (tmp_path / files[1]).is_symlink()
     assert [other.read_text() for other in others] == ["mine", "mine"]
+
+
+@pytest.mark.parametrize("name", ["demo_midi", "demo_midi/drummer1", "demo_train"])
+def test_a_linked_subfolder_is_refused(in_process: Groovae, tmp_path: Path, name: str) -> None:
+    (tmp_path / "other").mkdir()
+    link = tmp_path / "demo" / name
+    link.parent.mkdir(parents=True)
+    link.symlink_to(tmp_path / "other")
+    assert_one_line(in_process("demo", "--dir=demo"), 1, name, "link")
+    assert not any((tmp_path / "other").iterdir())
 
 
 def test_a_folder_that_cannot_be_made_is_one_line(in_process: Groovae, tmp_path: Path) -> None:

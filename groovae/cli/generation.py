@@ -27,7 +27,7 @@ from groovae.cli.flags import (
     define_seed,
     define_temperature,
 )
-from groovae.cli.output import log, print_json
+from groovae.cli.output import log, print_json, print_text
 from groovae.data.music_files import deduplicate, find_music, printable, shorten
 from groovae.data.window_report import format_counts
 from groovae.errors import GroovaeError, UsageError, first_line
@@ -305,7 +305,7 @@ def _write_output(values: Any, model: "GrooveModel", path: Path, groove: Any) ->
     fields |= _render(values, model, path, groove, moved_ms)
     if not values.json:
         for kind in filter(fields.__contains__, ("file", "png", "wav")):
-            print(fields[kind], flush=True)
+            print_text(str(fields[kind]))
     return fields
 
 

@@ -1,19 +1,15 @@
 """Output of the commands: the log goes to stderr, data to stdout."""
 
-import contextlib
 import io
 import json
 import math
 import os
-import re
 import sys
 from typing import Any
 
-# Control characters other than tab and newline, marks that change the direction of text, line
-# separators, and bytes of file names that are not UTF-8.
-_UNPRINTABLE = re.compile(
-    r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]"
-)
+from groovae.system.log import escape_controls, log_to_stderr
+
+log = log_to_stderr
 
 
 def open_missing_streams() -> None:
@@ -40,29 +36,9 @@ def accept_any_text() -> None:
             stream.reconfigure(errors="backslashreplace")
 
 
-def escape_controls(text: str) -> str:
-    """Return the text with control characters as backslash escapes.
-
-    Names of files and texts in models may hold sequences that a terminal would obey.
-
-    >>> print(escape_controls("take" + chr(27) + "[2J.mid"))
-    take\\x1b[2J.mid
-    """
-    return _UNPRINTABLE.sub(lambda match: match[0].encode("unicode_escape").decode(), text)
-
-
-def log(line: str) -> None:
-    """Write a line to stderr, with control characters as escapes.
-
-    A failure to write, such as on a full disk, does not stop the command.
-    """
-    with contextlib.suppress(OSError):
-        print(escape_controls(line), file=sys.stderr, flush=True)
-
-
 def print_text(text: str) -> None:
     """Print text for people, with control characters as escapes."""
-    print(escape_controls(text))
+    print(escape_controls(text), flush=True)
 
 
 def print_json(value: dict[str, Any]) -> None:

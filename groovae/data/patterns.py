@@ -34,7 +34,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from groovae.music.midi_writer import Note, write_midi
-from groovae.system.atomic_files import atomic_write
+from groovae.system.atomic_files import atomic_write, refuse_links
 
 STEPS_PER_BAR = 16
 SESSION = "drummer1/session1"
@@ -315,13 +315,15 @@ def write_dataset(directory: str | os.PathLike[str], seed: int = 0) -> list[Path
       The MIDI files, `directory/drummer1/session1/1_rock_116_beat_4-4.mid` and so on.
 
     Raises:
-      GroovaeError: a file cannot be written.
+      GroovaeError: a file cannot be written, or a subfolder is a link.
     """
+    refuse_links(directory, os.path.dirname(SESSION), SESSION)
     performed = list(performances(seed))
     rows = [_info_row(number, performance) for number, performance in enumerate(performed, start=1)]
     paths = [Path(directory, row["midi_filename"]) for row in rows]
     for path, performance in zip(paths, performed, strict=True):
-        write_midi(path, performance.notes, performance.tempo_qpm, performance.duration_seconds)
+        tempo_qpm, length_seconds = performance.tempo_qpm, performance.duration_seconds
+        write_midi(path, performance.notes, tempo_qpm, length_seconds, follow_links=False)
     with (
         atomic_write(Path(directory, "info.csv"), follow_links=False) as temporary,
         temporary.open("w", encoding="utf-8", newline="") as file,

@@ -19,7 +19,6 @@ z = mu + temperature * sigma * noise.
 import dataclasses
 import os
 import secrets
-import sys
 import warnings
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -54,7 +53,7 @@ from groovae.model.onnx_network import load_export
 from groovae.music.drums import CLOSED_HIHAT, GM, hihat_pitches, read_drum_map
 from groovae.music.midi_writer import MAX_BARS, MAX_TEMPO_QPM, MIN_TEMPO_QPM
 from groovae.music.tempo import check_sequence
-from groovae.system.log import Log
+from groovae.system.log import Log, log_to_stderr
 
 MAX_BATCH_SIZE = 512
 MAX_OUTPUTS = 1_000_000
@@ -442,10 +441,6 @@ class GrooveModel:
         return from_tensors(tensor, bars, tempo_qpm, self.layout.pitch_classes, self.layout.meter)
 
 
-def _to_stderr(line: str) -> None:
-    print(line, file=sys.stderr)
-
-
 def load_model(
     checkpoint: str | os.PathLike[str] | None = None,
     config: str | None = None,
@@ -455,7 +450,7 @@ def load_model(
     drum_map: str | None = None,
     all_notes: bool = False,
     task: str | None = None,
-    log: Log = _to_stderr,
+    log: Log = log_to_stderr,
     as_hits: bool = False,
 ) -> GrooveModel:
     """Load a checkpoint, with the config it was trained with, or an exported model.

@@ -69,6 +69,7 @@ def write_midi(
     length_seconds: float = 0.0,
     pickup: bool = False,
     meter: tuple[int, int] = (4, 4),
+    follow_links: bool = True,
 ) -> float:
     """Write drum notes to a MIDI file, atomically.
 
@@ -80,6 +81,7 @@ def write_midi(
         begin before this end also end before it.
       pickup: Move a groove with early hits later by whole bars of four quarters.
       meter: The time signature, 4/4 or an equivalent such as 2/2.
+      follow_links: Write the target of a link; otherwise replace the link.
 
     Returns:
       By how many milliseconds the groove was moved later, 0 if no hit was before the start.
@@ -90,12 +92,14 @@ def write_midi(
         an integer from 0 to 127, or the file cannot be written.
     """
     midi, moved_ms = to_midi(notes, tempo_qpm, length_seconds, pickup, meter)
-    with atomic_write(path) as temporary:
+    with atomic_write(path, follow_links) as temporary:
         midi.save(temporary)
     return moved_ms
 
 
-def write_sequence(path: str | os.PathLike[str], sequence: Any, pickup: bool = False) -> float:
+def write_sequence(
+    path: str | os.PathLike[str], sequence: Any, pickup: bool = False, follow_links: bool = True
+) -> float:
     """Write the drums of a NoteSequence, with its tempo map, meters and length; see `write_midi`.
 
     If no note is a drum, all notes are written.
@@ -106,7 +110,7 @@ def write_sequence(path: str | os.PathLike[str], sequence: Any, pickup: bool = F
     midi, moved_ms = _to_midi(
         drums, TempoMap.of(sequence), meters or [(0.0, 4, 4)], sequence.total_time, pickup
     )
-    with atomic_write(path) as temporary:
+    with atomic_write(path, follow_links) as temporary:
         midi.save(temporary)
     return moved_ms
 
@@ -124,7 +128,8 @@ def numbered(path: str | os.PathLike[str], count: int) -> list[Path]:
     path = Path(path).expanduser()
     if name.endswith(os.sep) or path.is_dir():
         raise UsageError(f"{name}: this is a folder; name a file in it")
-    if path.exists() and not path.is_file():
+    folder = os.path.realpath(path.parent)  # /dev/stdout may be a regular file, and /dev/fd/1
+    if (path.exists() and not path.is_file()) or folder == "/dev" or folder.startswith("/proc/"):
         raise UsageError(f"{name}: this is a device or a pipe; name a MIDI file")
     if path.suffix.lower() not in (".mid", ".midi"):
         path = path.with_name(f"{path.name}.mid")

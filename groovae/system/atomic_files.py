@@ -127,6 +127,20 @@ def atomic_directory(path: str | os.PathLike[str]) -> Iterator[Path]:
         sync(path.parent)
 
 
+def refuse_links(folder: str | os.PathLike[str], *names: str) -> None:
+    """Check that subfolders whose names groovae chose are not links, which may lead anywhere.
+
+    Raises:
+      GroovaeError: one is.
+    """
+    for path in (Path(folder).expanduser() / name for name in names):
+        if path.is_symlink():
+            raise GroovaeError(
+                f"{path}: this is a link, but files in it would be replaced; remove it, or name "
+                "another folder"
+            )
+
+
 @contextlib.contextmanager
 def exclusive(folder: str | os.PathLike[str], activity: str) -> Iterator[None]:
     """Hold the lock file of `folder` during the block, which only one process at a time can.

@@ -24,7 +24,7 @@ from groovae.config import config_map
 from groovae.errors import GroovaeError, UsageError
 from groovae.model.checkpoints import find_checkpoint
 from groovae.model.formats import step_of
-from groovae.system.atomic_files import LOCK, atomic_write, exclusive, write_json
+from groovae.system.atomic_files import LOCK, atomic_write, exclusive, refuse_links, write_json
 from groovae.system.checkpoint_files import checkpoint_files, prefixes, remove_checkpoint
 from groovae.system.log import Log, no_log
 from groovae.system.regular_files import read_json
@@ -92,7 +92,7 @@ def open_validation(
     Raises:
       GroovaeError: another process evaluates this training, or a folder of it is a link.
     """
-    _refuse_links(train_dir)
+    refuse_links(train_dir, EVAL_FOLDER, BEST_FOLDER)
     with (
         exclusive(train_dir / EVAL_FOLDER, "evaluates this training"),
         contextlib.closing(evaluator()) as opened,
@@ -145,7 +145,7 @@ def discard_evaluations(train_dir: Path, after_step: int | None) -> None:
       GroovaeError: all are to be removed, but the folder has the best checkpoint of a training; or
         a folder of the evaluations is a link.
     """
-    _refuse_links(train_dir)
+    refuse_links(train_dir, EVAL_FOLDER, BEST_FOLDER)
     best_dir = train_dir / BEST_FOLDER
     if after_step is None and best_dir.exists():
         raise GroovaeError(
@@ -153,16 +153,6 @@ def discard_evaluations(train_dir: Path, after_step: int | None) -> None:
             "another --train_dir"
         )
     _metrics(train_dir).truncate(-1 if after_step is None else after_step)
-
-
-def _refuse_links(train_dir: Path) -> None:
-    """Raise a GroovaeError if files would be written and removed in a folder that a link names."""
-    for name in (EVAL_FOLDER, BEST_FOLDER):
-        if (train_dir / name).is_symlink():
-            raise GroovaeError(
-                f"{train_dir / name}: this is a link, but training replaces the files in it; "
-                "remove the link, or use another --train_dir"
-            )
 
 
 def evaluations_since_best(train_dir: Path) -> int:

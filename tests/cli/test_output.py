@@ -7,8 +7,10 @@ from pathlib import Path
 import pytest
 
 from groovae.cli.main import main
-from groovae.cli.output import escape_controls, log
+from groovae.cli.output import log
+from groovae.generation.groove_model import load_model
 from groovae.music.midi_writer import Note, write_midi
+from groovae.system.log import escape_controls
 
 
 @pytest.mark.parametrize(
@@ -40,9 +42,25 @@ def test_names_of_files_do_not_reach_the_terminal_raw(
     write_midi(path, [Note(0, 0.1, 36, 100)])
     assert main(["info", str(path)]) == 0
     out, err = capsys.readouterr()
+    assert main(["vary", str(path), f"--out={path}-vary", "--nopreview"]) == 0
+    vary_out, vary_err = capsys.readouterr()
+    out, err = out + vary_out, err + vary_err
+    assert r"a\x1b[31m.mid-vary.mid" in vary_out
     assert r"a\x1b[31m.mid" in out
     assert r"a\x1b[31m.mid" in err
     assert "\x1b" not in out + err
+
+
+def test_default_log_of_a_model_escapes_names(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    path = tmp_path / "a\x1b[31m.mid"
+    write_midi(path, [Note(0, 0.1, 36, 100)], length_seconds=8)
+    model = load_model(seed=1)
+    model.reconstruct(path)
+    model.log("a\x1b[31m")
+    assert r"a\x1b[31m" in (err := capsys.readouterr().err)
+    assert "\x1b" not in err
 
 
 @pytest.mark.parametrize("encoding", ["ascii", "latin-1", "cp1252"])

@@ -341,7 +341,11 @@ def test_info_csv_has_the_columns_of_gmd(dataset: tuple[Path, list[Path]]) -> No
 
 def test_same_seed_writes_same_bytes(dataset: tuple[Path, list[Path]], tmp_path: Path) -> None:
     root, paths = dataset
+    link = tmp_path / "again" / paths[0].relative_to(root)
+    link.parent.mkdir(parents=True)
+    link.symlink_to(tmp_path / "mine")
     again = patterns.write_dataset(tmp_path / "again")
+    assert not (tmp_path / "mine").exists()
     other = patterns.write_dataset(str(tmp_path / "other"), seed=1)
     assert (root / "info.csv").read_bytes() == (tmp_path / "again" / "info.csv").read_bytes()
     assert b"\r" not in (root / "info.csv").read_bytes()

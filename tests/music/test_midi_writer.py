@@ -351,6 +351,14 @@ def test_device_or_pipe_is_no_midi_file(tmp_path: Path, count: int) -> None:
             numbered(path, count)
 
 
+@pytest.mark.skipif(not os.path.exists("/dev/fd"), reason="there is no /dev/fd")
+def test_stream_that_is_a_regular_file_is_no_midi_file(tmp_path: Path) -> None:
+    with open(tmp_path / "redirected", "w") as file:
+        for folder in ("/dev/fd", "/proc/self/fd"):
+            with pytest.raises(UsageError, match="device"):
+                numbered(f"{folder}/{file.fileno()}", 1)
+
+
 # Reading back with note_seq
 
 

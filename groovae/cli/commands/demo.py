@@ -20,7 +20,7 @@ from absl import flags
 
 from groovae.cli.commands.train import Display
 from groovae.cli.flags import check_arguments, define_seed, define_temperature
-from groovae.cli.output import log
+from groovae.cli.output import log, print_text
 
 DEFAULT_NUM_STEPS = 400
 
@@ -53,7 +53,7 @@ def run(values: Any, positional: list[str]) -> int:
     log(f"\nThe first groove:\n{preview(read_sequence(demo.grooves[0]))}")
     log("\nMIDI files, for any MIDI player or DAW:")
     for path in demo.grooves:
-        print(path, flush=True)
+        print_text(str(path))
     log(_next_steps(values.dir))
     return 0
 

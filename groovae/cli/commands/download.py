@@ -28,7 +28,7 @@ from absl import flags
 from tqdm import tqdm
 
 from groovae.cli.flags import check_arguments
-from groovae.cli.output import log
+from groovae.cli.output import log, print_text
 from groovae.config.pretrained import CHECKPOINTS, DEST
 from groovae.config.tasks import task_of
 from groovae.system.download import Progress
@@ -71,7 +71,7 @@ def _download_dataset(values: Any) -> None:
         dest = download(values.dest or DATASET_DEST, archive, progress)
     folder = shlex.quote(str(dest))
     log(f"wrote the dataset to {dest}; next: groovae preprocess {folder} data_dir/music.tfrecord")
-    print(dest)
+    print_text(str(dest))
 
 
 def _download_checkpoint(values: Any) -> None:
@@ -80,7 +80,7 @@ def _download_checkpoint(values: Any) -> None:
     with _progress(None) as progress:
         path = download(values.checkpoint, values.dest, values.url, progress, log)
     log(f"the checkpoint is {path}; next: {_next_command(values.checkpoint, str(path))}")
-    print(path)
+    print_text(str(path))
 
 
 def _next_command(name: str, path: str) -> str:

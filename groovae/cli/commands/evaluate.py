@@ -39,7 +39,7 @@ from groovae.cli.flags import (
     define_split,
     from_flags,
 )
-from groovae.cli.output import log, print_json
+from groovae.cli.output import log, print_json, print_text
 from groovae.cli.study import define_study, evaluate_from_flags
 from groovae.errors import UsageError
 from groovae.evaluation.conditions import Condition, parse
@@ -114,7 +114,7 @@ def run(values: Any, positional: list[str]) -> int:
     if values.json:
         print_json(results)
     else:
-        print(text)
+        print_text(text)
     unmet = [line for condition in conditions if (line := condition.check(results))]
     for line in unmet:
         log(f"groovae evaluate: required: {line}")

@@ -26,7 +26,7 @@ from typing import Any
 from absl import flags
 
 from groovae.cli.flags import check_arguments, define_checkpoint
-from groovae.cli.output import log
+from groovae.cli.output import log, print_text
 from groovae.errors import UsageError
 from groovae.export.formats import DTYPES, check_dtype
 
@@ -71,7 +71,7 @@ def run(values: Any, positional: list[str]) -> None:
         from groovae.export import magentajs
 
         magentajs.export(*common, magenta_js=values.magenta_js)
-    print(values.out)
+    print_text(values.out)
 
 
 def _check_flags(values: Any) -> None:

@@ -30,7 +30,7 @@ from groovae.cli.flags import (
     define_split,
     from_flags,
 )
-from groovae.cli.output import log
+from groovae.cli.output import log, print_text
 from groovae.cli.study import define_study, evaluate_from_flags
 
 
@@ -80,4 +80,4 @@ def run(values: Any, positional: list[str]) -> None:
     styles = styles_of([source.filename for source in study.sources], values.groove)
     write(values.out, study, styles, options, log)
     log(f"{Path(values.out).expanduser().stat().st_size / 1e6:.1f} MB; open it in a browser")
-    print(values.out)
+    print_text(values.out)
