@@ -4,6 +4,7 @@ A message names the broken rule, the value, the file, and what to do next.
 """
 
 import numbers
+import re
 import reprlib
 from typing import Any
 
@@ -48,10 +49,13 @@ def check_whole(name: str, value: Any, least: int, most: int = MAX_WHOLE) -> Non
 def first_line(error: Exception) -> str:
     """Return the first line of an error that is neither empty nor a heading, as TensorFlow's have.
 
+    TensorFlow's errors may begin with a stack trace that ends with a line `Node: ...`.
+
     >>> first_line(ValueError("Error in shapes:\\n  [3] and [4] differ"))
     '[3] and [4] differ'
     """
-    lines = [line.strip() for line in str(error).splitlines()]
+    after_trace = re.split("^Node: .*$", str(error), maxsplit=1, flags=re.MULTILINE)[-1]
+    lines = [line.strip() for line in after_trace.splitlines()]
     return next((line for line in lines if line and not line.endswith(":")), type(error).__name__)
 
 

@@ -17,6 +17,7 @@ import importlib
 import os
 import sys
 import tempfile
+import time
 import types
 import warnings
 from collections.abc import Iterator
@@ -157,6 +158,11 @@ tfds: Any = magenta_data.tfds  # TensorFlow Datasets
 graph_io = _import("tensorflow.python.framework.graph_io")
 slow_print_graph = graph_io.text_format.MessageToString
 graph_io.text_format = types.SimpleNamespace(MessageToString=str)
+
+# The timers of hooks use the time of day: after the clock was set back, no checkpoint would be saved
+# until it is as late as before, and steps per second would be negative.
+timers = _import("tensorflow.python.training.basic_session_run_hooks")
+timers.time = types.SimpleNamespace(time=time.monotonic, sleep=time.sleep)
 
 
 def keep_freed_memory() -> None:

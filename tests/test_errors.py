@@ -8,7 +8,7 @@ import pytest
 
 from groovae.data.conversion import Limits
 from groovae.data.preprocess import PreprocessOptions
-from groovae.errors import UsageError, check_number, check_whole, shorten_value
+from groovae.errors import UsageError, check_number, check_whole, first_line, shorten_value
 from groovae.training.options import RANGES, TrainOptions
 
 
@@ -35,6 +35,17 @@ def test_train_options_have_a_range(name: str) -> None:
 def test_other_options_have_a_range(options: Any, name: str, value: Any) -> None:
     with pytest.raises(UsageError, match=name):
         options(**{name: value})
+
+
+def test_first_line_is_after_tensorflows_stack_trace() -> None:
+    trace = (
+        "Graph execution error:\n\nDetected at node 'save' defined at (most recent call last):\n"
+    )
+    trace += (
+        "  File \"main.py\", line 6, in <module>\nNode: 'save'\nx: no space\n\t [[save]]\nFile y"
+    )
+    assert first_line(ValueError(trace)) == "x: no space"
+    assert first_line(ValueError("")) == "ValueError"
 
 
 def test_numbers_of_numpy_are_numbers() -> None:

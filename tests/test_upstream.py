@@ -4,10 +4,12 @@ When a test named `..._still_...` fails, upstream is fixed and its workaround ca
 """
 
 import inspect
+import itertools
 import json
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -161,3 +163,18 @@ def test_freed_memory_is_reused(debugged: subprocess.CompletedProcess[str]):
     given_back, kept = json.loads(debugged.stdout.splitlines()[-1])
     assert min(given_back) > 1000, given_back
     assert kept[1] < 100, kept
+
+
+def test_timers_go_on_when_the_clock_is_set_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = itertools.count(1e9, -3600)
+    monkeypatch.setattr(time, "time", lambda: next(now))
+    timer = tf.train.SecondOrStepTimer(every_secs=0.01)
+    timer.update_last_triggered_step(1)
+    time.sleep(0.02)
+    assert timer.should_trigger_for_step(2)
+    seconds, steps = timer.update_last_triggered_step(2)
+    assert (0 < seconds < 60, steps) == (True, 1)
+
+
+def test_timers_still_use_the_time_of_day() -> None:
+    assert "time.time()" in inspect.getsource(upstream.timers.SecondOrStepTimer)
