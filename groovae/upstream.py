@@ -21,11 +21,12 @@ import time
 import types
 import warnings
 from collections.abc import Iterator
-from typing import Any
+from typing import IO, Any
 
 from groovae.errors import GroovaeError, missing_package
 from groovae.system.atomic_files import sync
 from groovae.system.checkpoint_files import checkpoint_files, remove_checkpoint
+from groovae.system.temporary import temporary_folder
 
 MAGENTA_INSTALL = "pip install --no-deps magenta==2.1.4"
 DEBUG = os.environ.get("GROOVAE_DEBUG", "0") not in ("", "0")
@@ -44,7 +45,11 @@ def _silence_stderr() -> Iterator[None]:
     with contextlib.suppress(OSError):  # such as a full disk
         sys.stderr.flush()
     terminal = os.dup(2)
-    with tempfile.TemporaryFile() as held_back:
+    with contextlib.ExitStack() as stack:
+        try:
+            held_back: IO[bytes] = stack.enter_context(tempfile.TemporaryFile())
+        except OSError:  # there is no folder for temporary files, or its disk is full
+            held_back = stack.enter_context(open(os.devnull, "w+b"))
         os.dup2(held_back.fileno(), 2)
         try:
             yield
@@ -159,8 +164,8 @@ graph_io = _import("tensorflow.python.framework.graph_io")
 slow_print_graph = graph_io.text_format.MessageToString
 graph_io.text_format = types.SimpleNamespace(MessageToString=str)
 
-# The timers of hooks use the time of day: after the clock was set back, no checkpoint would be saved
-# until it is as late as before, and steps per second would be negative.
+# The timers of hooks use the time of day: after the clock was set back, no checkpoint would be
+# saved until it is as late as before, and steps per second would be negative.
 timers = _import("tensorflow.python.training.basic_session_run_hooks")
 timers.time = types.SimpleNamespace(time=time.monotonic, sleep=time.sleep)
 
@@ -239,7 +244,7 @@ def _read_musicxml(path: str) -> Any:
     """Read a MusicXML file, also `.MXL`, which Magenta passes and note_seq takes for plain XML."""
     if path.endswith(".mxl") or not path.lower().endswith(".mxl"):
         return musicxml_to_sequence(path)
-    with tempfile.TemporaryDirectory() as folder:
+    with temporary_folder() as folder:
         link = os.path.join(folder, "score.mxl")
         os.symlink(os.path.abspath(path), link)
         return musicxml_to_sequence(link)

@@ -176,6 +176,9 @@ def _message(error: Exception) -> str:
         text = "there is no home folder for a path that begins with ~; write the path in full"
     elif isinstance(error, PermissionError) and error.filename:
         text = f"{error.filename}: {error.strerror}; change its permissions, or name another path"
+    elif isinstance(error, OSError):  # of the machine, not of groovae
+        named = error.filename and error.strerror
+        text = f"{error.filename}: {error.strerror}" if named else error.strerror or text
     elif not isinstance(error, GroovaeError):
         text = f"unexpected {type(error).__name__}: {text}; --debug shows the traceback"
     return " ".join(text.split())

@@ -3,11 +3,11 @@
 import contextlib
 import logging
 import os
-import tempfile
 from collections.abc import Callable, Iterator
 from typing import Any
 
 from groovae.data.music_files import printable
+from groovae.system.temporary import temporary_folder
 from groovae.upstream import converter_script, tf
 
 CONVERTERS: dict[str, Callable[[str, str, str], Any]] = {
@@ -42,7 +42,7 @@ def _utf8_path(path: str) -> Iterator[str]:
     if printable(path) == path:
         yield path
         return
-    with tempfile.TemporaryDirectory() as folder:
+    with temporary_folder() as folder:
         link = os.path.join(folder, printable(os.path.basename(path)))
         os.symlink(path, link)
         yield link

@@ -27,6 +27,7 @@ from groovae.errors import GroovaeError
 from groovae.model.formats import step_of
 from groovae.system.atomic_files import atomic_write
 from groovae.system.download import CHUNK_BYTES, sha256_of
+from groovae.system.temporary import cannot_write
 
 MAX_UNPACKED_BYTES = 4 << 30
 MAX_MEMBERS = 10_000
@@ -86,7 +87,10 @@ def _cache() -> Path:
 
 @functools.cache
 def _temporary_cache() -> tempfile.TemporaryDirectory[str]:
-    return tempfile.TemporaryDirectory(prefix="groovae-")  # removed when Python exits
+    try:
+        return tempfile.TemporaryDirectory(prefix="groovae-")  # removed when Python exits
+    except OSError as error:
+        raise cannot_write(error) from error
 
 
 def _prefix_in(folder: Path) -> PurePosixPath | None:

@@ -25,7 +25,6 @@ import os
 import shutil
 import subprocess
 import sys
-import tempfile
 import wave
 from collections.abc import Generator
 from pathlib import Path
@@ -39,6 +38,7 @@ from groovae.music.synthesizer import BLOCK_FRAMES, SAMPLE_RATE
 from groovae.music.tempo import check_sequence
 from groovae.system.atomic_files import atomic_write
 from groovae.system.regular_files import open_regular
+from groovae.system.temporary import temporary_file, temporary_folder
 
 RING_SECONDS = 1.0  # after the end of the groove
 FADE_SECONDS = 0.2  # at the end, so that a cymbal does not end in a click
@@ -80,7 +80,7 @@ def render(groove: Any, drum_map: DrumMap = GM, soundfont: FilePath | None = Non
       GroovaeError: tinysoundfont is not installed, the soundfont cannot be read, is damaged or has
         no drums, or the groove is longer than MAX_SECONDS or has a non-finite time.
     """
-    with tempfile.TemporaryDirectory() as folder:
+    with temporary_folder() as folder:
         path = os.path.join(folder, "groove.wav")
         write_wav(path, groove, drum_map, soundfont)
         with wave.open(path, "rb") as file:
@@ -128,7 +128,7 @@ def play(groove: Any, drum_map: DrumMap = GM, soundfont: FilePath | None = None)
     if not players:
         names = ", ".join(name for name, *_ in PLAYERS)
         raise GroovaeError(f"no player found ({names}); write a file instead, with --wav")
-    with tempfile.TemporaryDirectory() as folder:
+    with temporary_folder() as folder:
         path = os.path.join(folder, "groove.wav")
         write_wav(path, groove, drum_map, soundfont)
         failures = []
@@ -219,7 +219,7 @@ def _blocks(soundfont: str, score: np.ndarray) -> Generator[np.ndarray, None, No
     """Yield the sound of a score in blocks, float32 [up to BLOCK_FRAMES, 2]."""
     command = [sys.executable, "-c", _CHILD, soundfont, *sys.path]
     with (
-        tempfile.TemporaryFile() as stderr,
+        temporary_file() as stderr,
         subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=stderr
         ) as synthesizer,

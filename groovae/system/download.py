@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator
 from typing import BinaryIO
 
 from groovae.errors import GroovaeError, UsageError
+from groovae.system.temporary import cannot_write
 
 MAX_BYTES = 256 << 20
 TIMEOUT_SECONDS = 60
@@ -56,10 +57,7 @@ def fetched(remote: RemoteFile, progress: Progress = lambda done_bytes: None) ->
                     break
             file.seek(0)
         except OSError as error:
-            raise GroovaeError(
-                f"cannot write a temporary file: {error.strerror or error}; free some space, or "
-                "set TMPDIR to another folder"
-            ) from error
+            raise cannot_write(error) from error
         _check(remote, size, sha256_of(file))
         file.seek(0)
         yield file
