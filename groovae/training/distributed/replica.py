@@ -7,6 +7,7 @@ they see the windows in the order in which one process would.
 """
 
 import contextlib
+import re
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -14,13 +15,15 @@ from typing import Any
 
 from groovae.data.batches import Batch, training_batches
 from groovae.data.window_cache import CachedWindows
-from groovae.errors import UsageError
+from groovae.errors import UsageError, shorten_value
 from groovae.system.log import Log
 from groovae.training.distributed import runtime
 from groovae.training.distributed.sync_hooks import SyncHook
 from groovae.training.distributed.tf_config import Cluster
 from groovae.training.options import TrainOptions
 from groovae.upstream import tf
+
+GRPC = "grpc://"  # of the addresses of TensorFlow's servers
 
 
 @dataclass(frozen=True)
@@ -51,6 +54,8 @@ class Replica:
     def session_target(self, log: Log) -> Iterator[str]:
         """Yield the target for sessions; starts this process's server in a cluster."""
         if self.cluster is None:
+            if self.master.startswith(GRPC):
+                runtime.wait_for_server(self.master.removeprefix(GRPC), log)
             yield self.master
         else:
             with runtime.cluster_session(self.cluster, log) as target:
@@ -136,6 +141,8 @@ def current_replica(cluster: Cluster | None, options: TrainOptions) -> Replica:
                 "or a running server in --master (see docs/scaling.md); leave them out to train in "
                 "this process"
             )
+        if not re.fullmatch(rf"(local|{GRPC}[^/]+:[0-9]{{1,5}})?", master):
+            raise UsageError(f"--master must be {GRPC}HOST:PORT, got {shorten_value(master)}")
         if num_sync_workers and task >= num_sync_workers:
             raise UsageError(
                 f"--task must be below --num_sync_workers={num_sync_workers}, got {task}"

@@ -80,6 +80,15 @@ def cluster_session(cluster: Cluster, log: Log) -> Iterator[str]:
         yield server.target
 
 
+def wait_for_server(address: str, log: Log) -> None:
+    """Wait for a server that was started elsewhere: a session would wait for it without a word.
+
+    Raises:
+      GroovaeError: it is unreachable for `GIVE_UP_AFTER_SECONDS`.
+    """
+    _wait_until(partial(is_reachable, address), f"the server at {address}", log)
+
+
 def wait_for_chief(cluster: Cluster, target: str, log: Log) -> bool:
     """Wait until the chief has begun a session; return False if the training is over already.
 
@@ -240,7 +249,7 @@ def _wait_until(is_there: Callable[[], bool], awaited: str, log: Log) -> None:
         if seconds > GIVE_UP_AFTER_SECONDS:
             raise GroovaeError(
                 f"waited {GIVE_UP_AFTER_SECONDS / 60:.0f} minutes for {awaited}: start it, or "
-                "correct its address in the TF_CONFIG of every process"
+                "correct its address in --master, or in the TF_CONFIG of every process"
             )
         if seconds > next_log:
             log(f"waiting for {awaited}")

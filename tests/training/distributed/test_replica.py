@@ -97,6 +97,7 @@ def test_replicas_of_a_cluster_have_the_same_default_seed() -> None:
         ({"task": 1}, "TF_CONFIG.*--master"),
         ({"num_sync_workers": 2}, "TF_CONFIG.*--master"),
         ({"num_sync_workers": 2, "task": 2, "master": "grpc://a:1"}, "--task must be below"),
+        ({"master": "nonsense"}, "--master must be grpc://HOST:PORT"),
     ],
 )
 def test_contradictory_flags_are_refused(flags: dict[str, Any], words: str) -> None:

@@ -12,6 +12,7 @@ from cluster_processes import TIMEOUT_SECONDS, free_ports
 
 from groovae.errors import GroovaeError
 from groovae.training.distributed import runtime
+from groovae.training.distributed.replica import Replica
 from groovae.training.distributed.sync_hooks import SyncHook
 from groovae.training.distributed.tf_config import Cluster
 from groovae.upstream import tf, tf_slim
@@ -163,6 +164,15 @@ def test_missing_parameter_server_times_out(monkeypatch: pytest.MonkeyPatch) -> 
         pytest.raises(GroovaeError, match=f"parameter server 0 at {ps}: start it"),
         runtime.cluster_session(cluster, print),
     ):
+        pass
+
+
+def test_missing_master_times_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(runtime, "GIVE_UP_AFTER_SECONDS", 0.1)
+    (port,) = free_ports(1)
+    replica = Replica(0, master=f"grpc://127.0.0.1:{port}")
+    words = f"the server at 127.0.0.1:{port}: start it.*--master"
+    with pytest.raises(GroovaeError, match=words), replica.session_target(print):
         pass
 
 
