@@ -153,7 +153,7 @@ def _parse(values: flags.FlagValues, name: str, arguments: list[str]) -> list[st
         message = "flag files that name another flag file, too many in a row"
     except (flags.Error, ValueError) as error:
         message = str(error).removeprefix("ERROR:: ")  # which absl writes for a flagfile
-        message = re.sub(r"\S{80,}", lambda match: f"{match[0][:40]}...", message)
+        message = re.sub(r"\S{200,}", lambda match: f"{match[0][:40]}...", message)
     else:
         return positional
     raise UsageError(f"{message}; see groovae {name} --help")
