@@ -39,8 +39,9 @@ def check_same_model(saved: dict[str, Any], asked: dict[str, Any], where: str) -
     for key, here in asked["data_converter"].items():
         if own == other or key not in ("pitch_classes", "inference_pitch_classes"):
             compared.append((f"the converter's {key}", saved["data_converter"].get(key), here))
+    quotes = "'"
     differences = [
-        f"{name} is {shorten_value(there)}, not {shorten_value(here)}"
+        f"{name} is {shorten_value(there).strip(quotes)}, not {shorten_value(here).strip(quotes)}"
         for name, there, here in compared
         if there != here
     ]
