@@ -1,8 +1,9 @@
 """The two graphs of Magenta's `music_vae_train.py`: one for training and one for evaluation.
 
-Model, losses and optimizer are Magenta's. Batches are fed through placeholders, in the order of
-`batches.Batch`, so that the graph runs in any TensorFlow session, on other machines too. Scalars
-have Magenta's TensorBoard names. Gradients are clipped in `clip_gradients`.
+Model, losses and optimizer are Magenta's; `groovae.model.lstm` computes them by layer. Batches
+are fed through placeholders, in the order of `batches.Batch`, so that the graph runs in any
+TensorFlow session, on other machines too. Scalars have Magenta's TensorBoard names. Gradients are
+clipped in `clip_gradients`.
 """
 
 from dataclasses import dataclass
@@ -72,7 +73,7 @@ def training_graph(config: Any, num_sync_workers: int = 0) -> TrainingGraph:
       UsageError: the hparams do not make a model.
     """
     model = config.model
-    inputs = _build(model, config, is_training=True)
+    inputs = build(model, config, is_training=True)
     optimizer = model.train(**inputs)
     if num_sync_workers:
         optimizer = tf.train.SyncReplicasOptimizer(optimizer, num_sync_workers)
@@ -125,15 +126,18 @@ def evaluation_graph(config: Any) -> EvaluationGraph:
     Raises:
       UsageError: the hparams do not make a model.
     """
-    model = _MusicVAEAtMu(config.model.encoder, config.model.decoder)
-    inputs = _build(model, config, is_training=False)
+    model = MusicVAEAtMu(config.model.encoder, config.model.decoder)
+    inputs = build(model, config, is_training=False)
     updates = model.eval(**inputs)
     names = [summary.op.name for summary in tf.get_collection(tf.GraphKeys.SUMMARIES)]
+    names = names[
+        -len(updates) :
+    ]  # scheduled sampling has a summary too, before those of the losses
     losses = dict(zip(names, updates, strict=True))
     return EvaluationGraph(inputs, model.global_step, losses, tf.local_variables_initializer())
 
 
-class _MusicVAEAtMu(MusicVAE):
+class MusicVAEAtMu(MusicVAE):
     """A MusicVAE that decodes the mean of the posterior instead of a sample.
 
     This makes the losses deterministic. The KL divergence is still that of the whole posterior.
@@ -145,7 +149,7 @@ class _MusicVAEAtMu(MusicVAE):
         return posterior
 
 
-def _build(model: Any, config: Any, is_training: bool) -> dict[str, Any]:
+def build(model: Any, config: Any, is_training: bool) -> dict[str, Any]:
     """Build the model; return placeholders with the static shapes that it needs."""
     hparams, converter = config.hparams, config.data_converter
     try:

@@ -34,6 +34,7 @@ from groovae.data.window_cache import CachedWindows
 from groovae.errors import GroovaeError
 from groovae.model.checkpoints import check_fits, damaged, need_checkpoint, variable_shapes
 from groovae.model.formats import step_of
+from groovae.model.lstm import layerwise
 from groovae.system.log import Log, no_log
 from groovae.training.graph import evaluation_graph, feed
 from groovae.upstream import tf
@@ -85,7 +86,7 @@ class Evaluator:
 
     def __init__(self, config_name: str, config: Any, windows: CachedWindows):
         """Take a Config whose model was not built yet; graphs are built when first needed."""
-        self._name, self._config, self._windows = config_name, config, windows
+        self._name, self._config, self._windows = config_name, layerwise(config), windows
         self._sessions: dict[int, _Session] = {}
         self.data = windows.report.as_dict()
 

@@ -53,6 +53,10 @@ class TrainOptions:
       num_sync_workers: Number of synchronous replicas, which share the batch; 0 if asynchronous.
       num_ps_tasks: Number of parameter servers.
       task: Number of this worker; 0 for the chief.
+      rnn: Compute the LSTM `layerwise`, or by the graph of `magenta`; None for that of the training
+        to resume, or else layerwise.
+      matmul_precision: Of layerwise matrix products: `float32`, `bfloat16`, or `auto` for that of
+        the training to resume, or else what is faster.
       seed: For initial weights, order of windows, dropout and z; None for a random one.
     """
 
@@ -82,6 +86,8 @@ class TrainOptions:
     num_sync_workers: int = 0
     num_ps_tasks: int = 0
     task: int = 0
+    rnn: str | None = None
+    matmul_precision: str = "auto"
     seed: int | None = None
 
     def __post_init__(self) -> None:

@@ -28,9 +28,10 @@ from groovae.config.layout import Layout, format_meter
 from groovae.data.source import TRAINED_WINDOWS, DataSource
 from groovae.data.window_cache import CachedWindows
 from groovae.data.window_report import WindowReport
-from groovae.errors import GroovaeError, first_line
+from groovae.errors import GroovaeError, UsageError, first_line
 from groovae.model.checkpoints import find_checkpoint, need_checkpoint
 from groovae.model.formats import step_of
+from groovae.model.lstm import layerwise
 from groovae.music.drums import read_drum_map
 from groovae.system.atomic_files import exclusive
 from groovae.system.log import Log, no_log
@@ -50,6 +51,7 @@ from groovae.training.hooks import (
 )
 from groovae.training.losses import Evaluation, Evaluator
 from groovae.training.options import TrainOptions
+from groovae.training.precision import choose_precision
 from groovae.training.starting_point import (
     choose_seed,
     find_starting_point,
@@ -64,6 +66,8 @@ from groovae.training.validation import (
     read_best,
 )
 from groovae.upstream import keep_freed_memory, tf, tf_slim
+
+RNNS = ("layerwise", "magenta")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -107,6 +111,7 @@ def train(
       GroovaeError: no windows, fewer than a batch, unreadable records, another training in the
         same folder, or the training diverged; the last good checkpoint stays.
     """
+    options = _with_network(options, log)
     replica = current_replica(cluster, options)
     config = _config(options, replica)
     windows = _windows(config, options, log)
@@ -124,6 +129,17 @@ def train(
         if result.stopped_by != signal.SIGTERM:  # a scheduler sends it to move the chief
             replica.end_training(target)
         return result
+
+
+def _with_network(options: TrainOptions, log: Log) -> TrainOptions:
+    """Return the options with `rnn` and `matmul_precision` resolved."""
+    saved = _read_resumed(options) or {}
+    rnn = options.rnn or saved.get("rnn") or "layerwise"
+    if rnn not in RNNS:
+        raise UsageError(f"--rnn must be {' or '.join(RNNS)}, got {rnn!r}")
+    asked = options.matmul_precision
+    precision = choose_precision(asked, saved.get("matmul_precision"), rnn, log)
+    return dataclasses.replace(options, rnn=rnn, matmul_precision=precision)
 
 
 def _config(options: TrainOptions, replica: Replica) -> Any:
@@ -200,7 +216,10 @@ class _Trainer:
     def graph(self, seed: int) -> TrainingGraph:
         tf.set_random_seed((seed + self.replica.number) % 2**31)
         with tf.device(self.replica.device()):
-            return training_graph(copy.deepcopy(self.config), self.replica.num_sync_workers)
+            config = copy.deepcopy(self.config)
+            if self.options.rnn == "layerwise":
+                config = layerwise(config, self.options.matmul_precision)
+            return training_graph(config, self.replica.num_sync_workers)
 
     def step_hooks(self, graph: TrainingGraph, seed: int) -> list[Any]:
         """Return the hooks that every replica needs, without those that save."""
@@ -354,7 +373,7 @@ class _Chief(_Trainer):
 
     def _training_details(self) -> dict[str, Any]:
         """Return what `config.json` holds besides the model."""
-        names = (*TRAINED_WINDOWS, "num_steps")
+        names = (*TRAINED_WINDOWS, "num_steps", "rnn", "matmul_precision")
         return {
             "train_examples_path": self.config.train_examples_path,
             "tfds_name": self.config.tfds_name,

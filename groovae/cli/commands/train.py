@@ -97,6 +97,22 @@ def define_flags(values: flags.FlagValues) -> None:
     flags.DEFINE_bool(
         "cache_dataset", True, "Cache the windows in a file beside the records.", values
     )
+    flags.DEFINE_enum(
+        "rnn",
+        None,
+        ["layerwise", "magenta"],
+        "Compute the LSTM layer by layer, or by Magenta's own graph: same losses, by default that "
+        "of the training to resume, or else layerwise.",
+        flag_values=values,
+    )
+    flags.DEFINE_enum(
+        "matmul_precision",
+        "auto",
+        ["auto", "float32", "bfloat16"],
+        "Precision of matrix products in training; auto: that of the training to resume, or else "
+        "bfloat16 if the CPU has AVX512_BF16 or AMX and it is faster.",
+        flag_values=values,
+    )
     flags.DEFINE_float(
         "keep_checkpoint_every_n_hours",
         1,

@@ -1,0 +1,111 @@
+"""The layerwise graph: losses and gradients equal those of Magenta's graph."""
+
+import copy
+from typing import Any
+
+import numpy as np
+import pytest
+
+from groovae.config import config_map
+from groovae.config.config_map import CONFIG_MAP
+from groovae.model.lstm import LayerwiseDecoder, LayerwiseEncoder, layerwise
+from groovae.training.graph import MusicVAEAtMu, build
+from groovae.upstream import MusicVAE, lstm_models, tf
+
+SIZES = (
+    "batch_size=4,z_size=6,free_bits=0,dropout_keep_prob=1.0,enc_rnn_size=[12],dec_rnn_size=[10,8]"
+)
+SCHEDULED = "sampling_schedule=constant,sampling_rate=1.0"
+
+
+def loss_and_gradients(
+    config: Any, weights: dict[str, np.ndarray], lengths: list[int] | None
+) -> tuple[float, dict[str, np.ndarray]]:
+    """Return the loss of a random batch at z = mu, and its gradients by variable.
+
+    Fill `weights` with random ones if it is empty.
+    """
+    with tf.Graph().as_default(), tf.Session() as session:
+        model = MusicVAEAtMu(*copy.deepcopy((config.model.encoder, config.model.decoder)))
+        inputs = build(model, config, is_training=True)
+        model.train(**inputs)
+        variables = {v.op.name: v for v in tf.trainable_variables()}
+        weights.update(weights or random_weights(variables))
+        assert set(variables) == set(weights)
+        session.run(tf.global_variables_initializer())
+        for name, variable in variables.items():
+            variable.load(weights[name], session)
+        model.global_step.load(1, session)  # at step 0 the KL cost has no weight
+        gradients = tf.gradients(model.loss, list(variables.values()))
+        gradients = dict(zip(variables, map(tf.convert_to_tensor, gradients), strict=True))
+        return session.run((model.loss, gradients), random_batch(inputs, config.hparams, lengths))
+
+
+def random_weights(variables: dict[str, Any]) -> dict[str, np.ndarray]:
+    """Return weights for which no hit is ever drawn, so that no random number matters."""
+    rng = np.random.default_rng(0)
+    weights = {
+        name: rng.normal(0, 0.3 / np.sqrt(int(v.shape[0])), v.shape).astype(np.float32)
+        for name, v in sorted(variables.items())
+    }
+    weights["decoder/output_projection/bias"][:9] = -30
+    return weights
+
+
+def random_batch(inputs: dict[str, Any], hparams: Any, lengths: list[int] | None) -> dict[Any, Any]:
+    rng = np.random.default_rng(1)
+    batch, steps = hparams.batch_size, hparams.max_seq_len
+    feed = {
+        tensor: (rng.random([batch, steps, int(tensor.shape[2])]) > 0.7).astype(np.float32)
+        for name, tensor in inputs.items()
+        if tensor is not None and name != "sequence_length"
+    }
+    return {**feed, inputs["sequence_length"]: lengths or [steps] * batch}
+
+
+@pytest.mark.parametrize(
+    ("name", "hparams", "lengths"),
+    [
+        *((name, "", None) for name in sorted(CONFIG_MAP)),
+        ("groovae_2bar_humanize", "", [32, 20, 7, 1]),
+        ("groovae_2bar_hits_control_tfds", "enc_rnn_size=[6,9],residual_encoder=true", None),
+        ("groovae_2bar_hits_control_tfds", "dec_rnn_size=[6,6,9],residual_decoder=true", None),
+        ("groovae_2bar_hits_control_tfds", SCHEDULED, None),
+    ],
+)
+def test_loss_and_gradients_equal_magentas(
+    name: str, hparams: str, lengths: list[int] | None
+) -> None:
+    config = config_map.get_config(name, [SIZES, hparams] if hparams else SIZES)
+    weights: dict[str, np.ndarray] = {}
+    loss, gradients = loss_and_gradients(config, weights, lengths)
+    our_loss, our_gradients = loss_and_gradients(layerwise(config), weights, lengths)
+    assert our_loss == pytest.approx(loss, rel=1e-5)
+    for variable, gradient in gradients.items():
+        tolerance = 1e-5 * np.abs(gradient).max()
+        np.testing.assert_allclose(our_gradients[variable], gradient, rtol=0, atol=tolerance)
+
+
+def test_bfloat16_loss_and_gradients_are_near_those_of_float32() -> None:
+    config = config_map.get_config("groovae_2bar_humanize", SIZES)
+    weights: dict[str, np.ndarray] = {}
+    loss, gradients = loss_and_gradients(layerwise(config), weights, None)
+    rounded_loss, rounded = loss_and_gradients(layerwise(config, "bfloat16"), weights, None)
+    assert 0 < abs(rounded_loss - loss) < 1e-2 * loss
+    for variable, gradient in gradients.items():
+        error = np.linalg.norm(rounded[variable] - gradient)
+        assert error < 0.1 * np.linalg.norm(gradient), variable
+
+
+def test_own_encoders_and_decoders_are_kept() -> None:
+    class Encoder(lstm_models.BidirectionalLstmEncoder):
+        pass
+
+    config = config_map.get_config("groovae_4bar")
+    own = MusicVAE(Encoder(), config.model.decoder)
+    model = layerwise(config_map.update_config(config, {"model": own})).model
+    assert (type(model.encoder), type(model.decoder)) == (Encoder, LayerwiseDecoder)
+    hparams = [SCHEDULED, "residual_decoder=true"]
+    model = layerwise(config_map.get_config("groovae_4bar", hparams)).model
+    kept = lstm_models.GrooveLstmDecoder
+    assert (type(model.encoder), type(model.decoder)) == (LayerwiseEncoder, kept)

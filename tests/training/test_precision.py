@@ -1,0 +1,98 @@
+"""The choice of graph and precision of a training, and what config.json keeps of it."""
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import TINY_HPARAMS
+
+from groovae.data.source import DataSource
+from groovae.errors import UsageError
+from groovae.training import precision
+from groovae.training.losses import evaluate
+from groovae.training.options import TrainOptions
+from groovae.training.precision import choose_precision
+from groovae.training.train import train
+from groovae.upstream import tf
+
+
+def choose(asked: str = "auto", saved: str | None = None, rnn: str = "layerwise") -> Any:
+    """Return the precision, and the lines that were logged."""
+    lines: list[str] = []
+    return choose_precision(asked, saved, rnn, lines.append), lines
+
+
+@pytest.fixture(name="cpu")
+def cpu_with_bfloat16(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    file = tmp_path / "cpuinfo"
+    file.write_text("flags\t\t: fpu avx512f avx512_bf16 amx_tile\n")
+    monkeypatch.setattr(precision, "CPU_FLAGS", file)
+    return file
+
+
+@pytest.mark.parametrize("features", ["flags : fpu avx2\n", "flags : not_amx_bf16x\n", None])
+def test_cpu_without_bfloat16_uses_float32(cpu: Path, features: str | None) -> None:
+    if features is None:  # not Linux
+        cpu.unlink()
+    else:
+        cpu.write_text(features)
+    chosen, lines = choose()
+    assert (chosen, len(lines)) == ("float32", 1)
+
+
+@pytest.mark.parametrize(("seconds", "chosen"), [(0.5, "bfloat16"), (1.0, "float32")])
+def test_cpu_with_bfloat16_uses_what_is_faster(
+    cpu: Path, monkeypatch: pytest.MonkeyPatch, seconds: float, chosen: str
+) -> None:
+    times = {tf.float32: 1.0, tf.bfloat16: seconds}
+    monkeypatch.setattr(precision, "_time_product", times.__getitem__)
+    assert choose() == (
+        chosen,
+        [f"matrix products in {chosen}: bfloat16 takes {seconds:.2f} of the time of float32"],
+    )
+
+
+def test_products_of_both_types_are_timed() -> None:
+    assert precision._time_product(tf.float32, 8, 3) > 0
+    assert precision._time_product(tf.bfloat16, 8, 3) > 0
+
+
+def test_flags_and_resumed_trainings_decide_without_a_probe() -> None:
+    assert choose("bfloat16") == ("bfloat16", [])
+    assert choose("float32", saved="bfloat16") == ("float32", [])
+    assert choose(saved="bfloat16") == ("bfloat16", [])
+    assert choose(rnn="magenta") == ("float32", [])
+    with pytest.raises(UsageError, match="rnn"):
+        choose("bfloat16", rnn="magenta")
+    with pytest.raises(UsageError, match="half"):
+        choose("half")
+
+
+def test_resumed_training_keeps_graph_and_precision(
+    records: Path, trained: Path, tmp_path: Path
+) -> None:
+    def run(train_dir: Path, **more: Any) -> dict[str, Any]:
+        train(TrainOptions(str(train_dir), str(records), hparams=TINY_HPARAMS, **more))
+        return json.loads((train_dir / "config.json").read_text())
+
+    rounded = run(tmp_path / "rounded", num_steps=1, matmul_precision="bfloat16", seed=1)
+    assert (rounded["rnn"], rounded["matmul_precision"]) == ("layerwise", "bfloat16")
+    assert run(tmp_path / "rounded", num_steps=2)["matmul_precision"] == "bfloat16"
+    resumed = shutil.copytree(trained, tmp_path / "magenta")
+    assert run(resumed, num_steps=4, rnn="magenta")["rnn"] == "magenta"
+    saved = run(resumed, num_steps=5)
+    assert (saved["rnn"], saved["matmul_precision"]) == ("magenta", "float32")
+
+
+def test_training_with_scheduled_sampling_is_validated(records: Path, tmp_path: Path) -> None:
+    hparams = [TINY_HPARAMS, "sampling_schedule=inverse_sigmoid,sampling_rate=2"]
+    losses: list[float] = []
+    options = TrainOptions(
+        str(tmp_path), str(records), hparams=hparams, num_steps=2, eval_examples_path=str(records)
+    )
+    train(options, on_evaluation=lambda evaluation: losses.append(evaluation.losses["loss"]))
+    assert len(losses) >= 1
+    again = evaluate(str(tmp_path), DataSource(str(records)))
+    assert again.losses["loss"] == pytest.approx(losses[-1])
