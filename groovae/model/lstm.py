@@ -81,32 +81,20 @@ class LayerwiseEncoder(lstm_models.BidirectionalLstmEncoder):
         """Return the last outputs of both directions, [batch, 2 * units]."""
         inputs = _swap(sequence)
         for number, units in enumerate(self._sizes):
-            outputs, last = zip(
-                *(
-                    self._direction(direction, number, units, inputs, sequence_length)
-                    for direction in ("fw", "bw")
-                ),
-                strict=True,
-            )
-            inputs = tf.concat(outputs, axis=2)
-        return tf.concat(last, axis=1)
+            scope = f"{self._name_or_scope}/cell_{number}/bidirectional_rnn"
+            reversed_inputs = _reverse(inputs, sequence_length)
+            forward, cells_forward = self._run(f"{scope}/fw", inputs, units)
+            backward, cells_backward = self._run(f"{scope}/bw", reversed_inputs, units)
+            inputs = tf.concat([forward, _reverse(backward, sequence_length)], axis=2)
+        cells = cells_forward, cells_backward
+        return tf.concat([lstm_utils.get_final(h, sequence_length) for h in cells], axis=1)
 
-    def _direction(
-        self, direction: str, number: int, units: int, inputs: Any, lengths: Any
-    ) -> tuple[Any, Any]:
-        """Return the outputs of a layer in the order of its inputs, and its last state's output."""
-        reverse: Callable[[Any], Any] = lambda sequences: sequences  # noqa: E731
-        if direction == "bw":
-            reverse = functools.partial(
-                tf.reverse_sequence, seq_lengths=lengths, seq_axis=0, batch_axis=1
-            )
-        scope = f"{self._name_or_scope}/cell_{number}/bidirectional_rnn/{direction}/multi_rnn_cell"
-        layer = _layer(f"{scope}/cell_0", int(inputs.shape[2]), units, self._residual, True)
+    def _run(self, scope: str, inputs: Any, units: int) -> tuple[Any, Any]:
+        """Return the outputs of a layer in one direction, and those of its cell."""
+        depth = int(inputs.shape[2])
+        layer = _layer(f"{scope}/multi_rnn_cell/cell_0", depth, units, self._residual, True)
         zeros = tf.zeros([tf.shape(inputs)[1], units])
-        outputs, states = _run_layer(
-            layer, reverse(inputs), _State(zeros, zeros), self._keep_prob, self._dtype
-        )
-        return reverse(outputs), lstm_utils.get_final(states, lengths)
+        return _run_layer(layer, inputs, _State(zeros, zeros), self._keep_prob, self._dtype)
 
 
 class LayerwiseDecoder(lstm_models.GrooveLstmDecoder):
@@ -237,6 +225,10 @@ def _fixed_uniform(shape: Sequence[Any]) -> Any:
 def _swap(sequences: Any) -> Any:
     """Swap batch-major and time-major."""
     return tf.transpose(sequences, [1, 0, 2])
+
+
+def _reverse(sequences: Any, lengths: Any) -> Any:
+    return tf.reverse_sequence(sequences, lengths, seq_axis=0, batch_axis=1)
 
 
 def _flat(sequences: Any) -> Any:

@@ -12,8 +12,8 @@ from groovae.model.lstm import LayerwiseDecoder, LayerwiseEncoder, layerwise
 from groovae.training.graph import MusicVAEAtMu, build
 from groovae.upstream import MusicVAE, lstm_models, tf
 
-SIZES = (
-    "batch_size=4,z_size=6,free_bits=0,dropout_keep_prob=1.0,enc_rnn_size=[12],dec_rnn_size=[10,8]"
+PLAIN = (
+    "batch_size=4,enc_rnn_size=[12],dec_rnn_size=[10,8],z_size=6,free_bits=0,dropout_keep_prob=1"
 )
 SCHEDULED = "sampling_schedule=constant,sampling_rate=1.0"
 
@@ -76,7 +76,7 @@ def random_batch(inputs: dict[str, Any], hparams: Any, lengths: list[int] | None
 def test_loss_and_gradients_equal_magentas(
     name: str, hparams: str, lengths: list[int] | None
 ) -> None:
-    config = config_map.get_config(name, [SIZES, hparams] if hparams else SIZES)
+    config = config_map.get_config(name, [PLAIN, hparams] if hparams else PLAIN)
     weights: dict[str, np.ndarray] = {}
     loss, gradients = loss_and_gradients(config, weights, lengths)
     our_loss, our_gradients = loss_and_gradients(layerwise(config), weights, lengths)
@@ -87,7 +87,7 @@ def test_loss_and_gradients_equal_magentas(
 
 
 def test_bfloat16_loss_and_gradients_are_near_those_of_float32() -> None:
-    config = config_map.get_config("groovae_2bar_humanize", SIZES)
+    config = config_map.get_config("groovae_2bar_humanize", PLAIN)
     weights: dict[str, np.ndarray] = {}
     loss, gradients = loss_and_gradients(layerwise(config), weights, None)
     rounded_loss, rounded = loss_and_gradients(layerwise(config, "bfloat16"), weights, None)
