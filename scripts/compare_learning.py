@@ -3,6 +3,7 @@
     python scripts/compare_learning.py --out=docs/learning.md           20 minutes on 2 cores
     python scripts/compare_learning.py --seeds=3 --steps=80             a quick look
     python scripts/compare_learning.py --golden=tests/training/native_losses.json
+    python scripts/compare_learning.py --graphs --out=docs/learning_graphs.md      without native
 
 Runs with any Python from 3.10 on Linux. Like `benchmark.py`, it uses the groovae in `.venv`, the
 Groove MIDI Dataset (`groovae download --dest=../shared/groove`, or `--groove=DIR`), and an
@@ -13,6 +14,9 @@ of each step are read from the session, in code that both share. Native trains u
 shuffle buffer for all windows: groovae shuffles all of them, and the order of the data would
 otherwise dominate the curves. The report in Markdown goes to stdout and to `--out`, progress to
 stderr. Trainings found in `--work` are not repeated.
+
+`--graphs` instead compares groovae's own graphs with each other: `--rnn=magenta` with the layerwise
+one in float32 and in bfloat16. It needs no native Magenta.
 
 `--golden` instead writes native's `model.eval` losses of a native checkpoint as JSON, for tests of
 `groovae evaluate`. `--reference` is the folder with `checkpoint/` and `native_outputs.npz`.
@@ -46,6 +50,11 @@ PROGRAMS = {
     "native_shuffled": "native, all windows shuffled",
     "groovae": "groovae",
 }
+GRAPHS = {
+    "magenta": ("groovae, --rnn=magenta", ["--rnn=magenta"]),
+    "float32": ("groovae, layerwise, float32", ["--matmul_precision=float32"]),
+    "bfloat16": ("groovae, layerwise, bfloat16", ["--matmul_precision=bfloat16"]),
+}
 PACKAGES = ("magenta", "tensorflow", "tensorflow-probability", "note-seq", "numpy")
 MIN_PROBABILITY = 0.05
 MAX_SEEDS = 8  # 12,870 divisions of the curves into halves
@@ -65,7 +74,9 @@ class Bench:
         self.python = options.groovae_python.absolute()
         if not self.python.is_file():
             raise Failure(f"{self.python}: no such Python; `bash scripts/demo.sh` makes it")
-        self.native = make_native(options.native_env.absolute(), options.python38)
+        self.native = self.python
+        if not options.graphs:
+            self.native = make_native(options.native_env.absolute(), options.python38)
 
     def versions(self, program: str) -> dict[str, str]:
         """Return the versions of the packages in a program's environment."""
@@ -74,7 +85,7 @@ class Bench:
         return self.probe(program, "versions", log_file, *own, *PACKAGES)[0]
 
     def probe(self, program: str, task: str, log_file: Path, *arguments: str | Path) -> list[Any]:
-        python = self.python if program == "groovae" else self.native
+        python = self.native if program.startswith("native") else self.python
         *results, last = probe(python, task, log_file, *arguments, script=PROBE)
         log(f"{log_file.stem}: {last['run'].seconds:.0f} s")
         return results
@@ -89,9 +100,9 @@ class Bench:
     def curves(self) -> Curves:
         """Return the losses of each step of each training of each program."""
         records = self.records("music.tfrecord")
-        curves: Curves = {program: [] for program in PROGRAMS}
+        curves: Curves = {program: [] for program in (GRAPHS if self.options.graphs else PROGRAMS)}
         for seed in range(1, self.options.seeds + 1):
-            for program in PROGRAMS:
+            for program in curves:
                 curves[program].append(self.training(program, seed, records))
         return curves
 
@@ -105,7 +116,10 @@ class Bench:
         shutil.rmtree(folder, ignore_errors=True)  # or an interrupted training would resume
         flags = [f"--config={CONFIG}", f"--hparams={HPARAMS}", f"--examples_path={records}"]
         flags += [f"--num_steps={num_steps}"]
-        flags += [f"--train_dir={folder}" if program == "groovae" else f"--run_dir={folder}"]
+        if program.startswith("native"):
+            flags += [f"--run_dir={folder}"]
+        else:
+            flags += [f"--train_dir={folder}", *(GRAPHS[program][1] if program in GRAPHS else ())]
         steps = self.probe(program, "train", log_file, program, str(seed), *flags)
         shutil.rmtree(folder)
         if len(steps) != num_steps:
@@ -147,15 +161,18 @@ class Comparison:
     all_steps: Row
 
     @classmethod
-    def of_curves(cls, curves: Curves, native: str, loss: str, block: int) -> "Comparison":
+    def of_curves(
+        cls, curves: Curves, native: str, loss: str, block: int, groovae: str = "groovae"
+    ) -> "Comparison":
         def row(steps: str, part: slice) -> Row:
-            both = (curves[native], curves["groovae"])
+            both = (curves[native], curves[groovae])
             return Row(steps, *([mean(seed[part], loss) for seed in seeds] for seeds in both))
 
         count = len(curves[native][0])
         starts = range(0, count, block)
         blocks = [row(f"{at + 1} to {at + block}", slice(at, at + block)) for at in starts]
-        return cls(PROGRAMS[native], blocks, row("all", slice(count)))
+        title = PROGRAMS[native] if native in PROGRAMS else GRAPHS[native][0]
+        return cls(title, blocks, row("all", slice(count)))
 
     @property
     def num_inside(self) -> int:
@@ -280,6 +297,47 @@ def report(options: argparse.Namespace, curves: Curves, versions: dict[str, str]
     )
 
 
+GRAPHS_REPORT = """# Learning curves of the layerwise graph
+
+By the criterion of [Learning curves beside Magenta](learning.md), the layerwise graph learns as the
+graph of Magenta does {verdict}. This page is the output of
+
+    {command}
+
+with {groovae}. Data, hparams and the reading of the tables are those of that page; "groovae" is the
+layerwise graph.
+
+## float32
+
+{float32}
+
+## bfloat16
+
+{bfloat16}
+"""
+
+
+def compare_graphs(bench: Bench) -> int:
+    """Train with each graph, report, and return the exit code."""
+    options, curves = bench.options, bench.curves()
+    tables = {
+        graph: Comparison.of_curves(curves, "magenta", "loss", options.block, graph)
+        for graph in ("float32", "bfloat16")
+    }
+    equal = [graph for graph, table in tables.items() if table.is_as_native]
+    flags = [f"--{name}={getattr(options, name)}" for name in ("seeds", "steps", "block")]
+    text = GRAPHS_REPORT.format(
+        verdict=f"in {' and '.join(equal)}" if equal else "in neither precision",
+        command=" ".join([SCRIPT, "--graphs", *flags, f"--out={options.out}"]),
+        groovae=", ".join(map(" ".join, bench.versions("groovae").items())),
+        **tables,
+    )
+    print(text, end="")
+    if options.out:
+        options.out.write_text(text)
+    return 0 if len(equal) == len(tables) else 3
+
+
 def compare(bench: Bench) -> int:
     """Train, report, and return the exit code."""
     options, curves = bench.options, bench.curves()
@@ -361,6 +419,7 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     add("--block", type=int, default=40, help="steps per row of the tables (default 40)")
     add("--out", type=Path, help="file for the report")
     add("--work", type=Path, help="folder for all files, 100 MB; default: a temporary one")
+    add("--graphs", action="store_true", help="compare groovae's own graphs instead")
     add("--golden", type=Path, help="write native's losses of a checkpoint to this file instead")
     reference = shared / "reference" / "native_magenta"
     add(
@@ -383,7 +442,9 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         with work_folder(options.work) as work:
             bench = Bench(options, work)
-            return golden(bench) if options.golden else compare(bench)
+            if options.golden:
+                return golden(bench)
+            return compare_graphs(bench) if options.graphs else compare(bench)
     except Failure as failure:
         log(str(failure))
         return 1
