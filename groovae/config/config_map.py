@@ -1,8 +1,9 @@
 """The GrooVAE configurations: model, hparams and data converter by name.
 
-`CONFIG_MAP["groovae_4bar"]` is written out below and equals Magenta's; the other GrooVAE configs
-come from Magenta 2.1.4. `get_config` returns a fresh copy of an entry, because a model that has
-been built can be neither built again nor copied.
+`CONFIG_MAP["groovae_4bar"]` is written out below and equals Magenta's. The other configs come from
+Magenta 2.1.4, but for `groovae_2bar_humanize_hits`: its decoder is told the hits to play, and those
+of half a bar before and after, so that z need not carry them. `get_config` returns a fresh copy of
+an entry, because a model that has been built can be neither built again nor copied.
 
 A training folder keeps its configuration in `config.json`, which sampling and resuming read.
 """
@@ -22,7 +23,7 @@ from groovae.config.config_file import (
     override_hparams,
 )
 from groovae.config.description import check_description, check_hparams
-from groovae.config.layout import Layout, adapt_layout, format_meter, layout_of
+from groovae.config.layout import Layout, adapt_layout, add_context, format_meter, layout_of
 from groovae.config.pretrained import pretrained_config
 from groovae.errors import GroovaeError, UsageError, first_line
 from groovae.music.drums import DrumMap, check_drum_map
@@ -72,16 +73,48 @@ CONFIG_MAP["groovae_4bar"] = Config(
     train_examples_path="data_dir/music.tfrecord",
 )
 
+
+class HitsContextConverter(magenta_data.GrooveConverter):
+    """Magenta's converter with hits as controls, and with each step those of steps around it."""
+
+    def __init__(self, *, control_context_steps: int, **arguments: Any):
+        super().__init__(**arguments)
+        self.control_context_steps = control_context_steps
+        self._control_depth *= 1 + 2 * control_context_steps
+
+    def to_tensors(self, item: Any) -> Any:
+        tensors = super().to_tensors(item)
+        controls = [add_context(hits, self.control_context_steps) for hits in tensors.controls]
+        return tensors._replace(controls=controls)
+
+
 CONFIG_MAP.update(
     (name, config)
     for name, config in magenta_configs.CONFIG_MAP.items()
     if name.startswith("groovae_") and name not in CONFIG_MAP
 )
 
+CONFIG_MAP["groovae_2bar_humanize_hits"] = update_config(
+    CONFIG_MAP["groovae_2bar_humanize"],
+    {
+        "data_converter": HitsContextConverter(
+            split_bars=2,
+            steps_per_quarter=4,
+            quarters_per_bar=4,
+            max_tensors_per_notesequence=20,
+            pitch_classes=magenta_data.ROLAND_DRUM_PITCH_CLASSES,
+            inference_pitch_classes=magenta_data.REDUCED_DRUM_PITCH_CLASSES,
+            humanize=True,
+            hits_as_controls=True,
+            control_context_steps=8,
+        )
+    },
+)
+
 # GrooveConverter arguments that are also fields of Layout.
 LAYOUT_ARGUMENTS = (
     *("split_bars", "steps_per_quarter", "quarters_per_bar"),
-    *("humanize", "tapify", "fixed_velocities", "hits_as_controls"),
+    *("humanize", "tapify", "fixed_velocities", "hits_as_controls", "control_context_steps"),
     "max_note_dropout_probability",
 )
 
@@ -127,7 +160,7 @@ def config_json(name: str, config: Any) -> dict[str, Any]:
 
 def converter_arguments(converter: Any) -> dict[str, Any]:
     """Return the arguments of a GrooveConverter from its private attributes."""
-    return {
+    arguments = {
         "split_bars": converter._split_bars,
         "steps_per_quarter": converter._steps_per_quarter,
         "quarters_per_bar": converter._steps_per_bar // converter._steps_per_quarter,
@@ -145,6 +178,9 @@ def converter_arguments(converter: Any) -> dict[str, Any]:
         "fixed_velocities": converter._fixed_velocities,
         "max_note_dropout_probability": converter._max_note_dropout_probability,
     }
+    if context := getattr(converter, "control_context_steps", 0):
+        arguments["control_context_steps"] = context
+    return arguments
 
 
 def drum_map_of(config: Any) -> DrumMap | None:
@@ -171,7 +207,7 @@ def layout(config: Any, **options: Any) -> Layout:
         pitch_classes=tuple(tuple(pitches) for pitches in arguments["pitch_classes"]),
         add_instruments=tuple(arguments["add_instruments"] or ()),
         meter=_meter_of(converter),
-        **{name: arguments[name] for name in LAYOUT_ARGUMENTS},
+        **{name: arguments[name] for name in LAYOUT_ARGUMENTS if name in arguments},
     )
     return adapt_layout(layout, **options)
 

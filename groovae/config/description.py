@@ -24,6 +24,7 @@ from groovae.music.drums import CLASS_NAMES, check_drum_map
 NUM_DRUMS = len(CLASS_NAMES)
 MAX_SIZE = 1 << 16
 MAX_LAYERS = 64
+MAX_CONTEXT_STEPS = 64
 MAX_FLOAT = 3.4e38  # of float32
 
 
@@ -130,6 +131,8 @@ DESCRIPTION = {
     "init_checkpoint": optional(TEXT),
     "windows": optional(OBJECT),
     "versions": OBJECT,
+    "rnn": one_of("layerwise", "magenta"),
+    "matmul_precision": one_of("float32", "bfloat16"),
     # Of an export only.
     "step": whole(0, 2**63 - 1),
     "dtype": one_of("float32", "float16", "int8"),
@@ -157,6 +160,7 @@ LAYOUT = {
     "fixed_velocities": FLAG,
     "add_instruments": items(whole(0, NUM_DRUMS - 1), 0, NUM_DRUMS),
     "hits_as_controls": FLAG,
+    "control_context_steps": whole(0, MAX_CONTEXT_STEPS),
     "max_note_dropout_probability": optional(number(0, 1)),
     "unmapped_pitches": one_of(*UNMAPPED_PITCHES),
     "all_notes": FLAG,

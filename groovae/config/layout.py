@@ -5,6 +5,9 @@ import functools
 import re
 from typing import Any
 
+import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
+
 from groovae.errors import UsageError, shorten_value
 from groovae.music.drums import (
     CLOSED_HIHAT,
@@ -38,6 +41,7 @@ class Layout:
       fixed_velocities: Remove velocities from the inputs.
       add_instruments: Drum classes to remove from the inputs.
       hits_as_controls: Give the hits to the decoder as controls.
+      control_context_steps: With each step's hits, give it those of N steps before and N after.
       max_note_dropout_probability: Upper bound of the probability with which notes are removed
         from the inputs at random, soft notes more often; None removes none and draws no random
         number.
@@ -59,6 +63,7 @@ class Layout:
     fixed_velocities: bool = False
     add_instruments: tuple[int, ...] = ()
     hits_as_controls: bool = False
+    control_context_steps: int = 0
     max_note_dropout_probability: float | None = None
     unmapped_pitches: str = "drop"
     all_notes: bool = False
@@ -84,7 +89,7 @@ class Layout:
 
     @property
     def control_depth(self) -> int:
-        return self.num_drums if self.hits_as_controls else 0
+        return self.num_drums * (1 + 2 * self.control_context_steps) * self.hits_as_controls
 
     @functools.cached_property
     def class_of(self) -> dict[int, int]:
@@ -120,10 +125,13 @@ class Layout:
         return {name: getattr(self, name) for name in names}
 
 
-# The layouts of Magenta's GrooVAE configs, as plain values that need no TensorFlow.
+# The layouts of the configs, as plain values that need no TensorFlow.
 LAYOUTS = {
     "groovae_4bar": Layout(4, 64),
     "groovae_2bar_humanize": Layout(2, 32, humanize=True),
+    "groovae_2bar_humanize_hits": Layout(
+        2, 32, humanize=True, hits_as_controls=True, control_context_steps=8
+    ),
     "groovae_2bar_tap_fixed_velocity": Layout(2, 32, tapify=True, fixed_velocities=True),
     "groovae_2bar_tap_fixed_velocity_note_dropout": Layout(
         2, 32, tapify=True, fixed_velocities=True, max_note_dropout_probability=0.8
@@ -131,6 +139,21 @@ LAYOUTS = {
     "groovae_2bar_add_closed_hh": Layout(2, 32, add_instruments=(CLOSED_HIHAT,)),
     "groovae_2bar_hits_control_tfds": Layout(2, 32, hits_as_controls=True),
 }
+
+
+def add_context(hits: np.ndarray, num_steps: int) -> np.ndarray:
+    """Return for each step the hits of `num_steps` before it, its own, and `num_steps` after it.
+
+    Args:
+      hits: [..., steps, drums]; there are no hits outside.
+      num_steps: 0 or more.
+
+    Returns:
+      [..., steps, drums * (1 + 2 * num_steps)], in order of time.
+    """
+    padding = [(0, 0)] * (hits.ndim - 2) + [(num_steps, num_steps), (0, 0)]
+    around = sliding_window_view(np.pad(hits, padding), 1 + 2 * num_steps, axis=-2)
+    return np.swapaxes(around, -1, -2).reshape(*hits.shape[:-1], -1)
 
 
 def layout_of(config: str, **options: Any) -> Layout:

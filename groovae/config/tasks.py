@@ -1,5 +1,6 @@
 """Which config each task needs: a model can only do the task that it was trained for."""
 
+from groovae.config.layout import LAYOUTS
 from groovae.config.pretrained import CHECKPOINTS
 from groovae.errors import UsageError
 
@@ -7,7 +8,7 @@ WHOLE_GROOVES = "groovae_4bar"
 
 # What is hidden from the encoder defines the task. The first config of each is the default.
 CONFIGS = {
-    "humanize": ["groovae_2bar_humanize"],
+    "humanize": ["groovae_2bar_humanize", "groovae_2bar_humanize_hits"],
     "tap2drum": ["groovae_2bar_tap_fixed_velocity", "groovae_2bar_tap_fixed_velocity_note_dropout"],
     "add_hihat": ["groovae_2bar_add_closed_hh"],
     "transfer": ["groovae_2bar_hits_control_tfds"],
@@ -40,7 +41,7 @@ def check_task(task: str, config_name: str, checkpoint: str) -> None:
     if task in CONFIGS:
         fits = task == own_task
     elif task == "sample":
-        fits = own_task != "transfer"  # its decoder needs hits as controls
+        fits = not LAYOUTS[config_name].hits_as_controls  # which a sample has none of
     else:
         fits = own_task in (None, "transfer")  # their encoders get whole grooves
     if fits:

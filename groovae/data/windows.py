@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from groovae.config.layout import Layout
+from groovae.config.layout import Layout, add_context
 from groovae.data.grid import to_grid
 from groovae.data.window_report import WindowReport
 from groovae.music.drums import OPEN_HIHAT
@@ -52,11 +52,12 @@ def to_windows(
     """
     grid = to_grid(sequence, layout, WindowReport() if report is None else report)
     inputs = to_inputs(grid.outputs, layout, rng)
+    outputs = _cut(grid.outputs, grid.starts, layout)
     tempos = grid.tempos or ((0.0, grid.tempo_qpm),)
     return SequenceWindows(
         _cut(inputs, grid.starts, layout),
-        _cut(grid.outputs, grid.starts, layout),
-        _cut(to_controls(grid.outputs, layout), grid.starts, layout),
+        outputs,
+        to_controls(outputs, layout),
         [
             make_source(sequence.id, sequence.filename, start, tempos, layout)
             for start in grid.starts
@@ -122,7 +123,9 @@ def to_inputs(outputs: np.ndarray, layout: Layout, rng: Any = np.random) -> np.n
 
 def to_controls(outputs: np.ndarray, layout: Layout) -> np.ndarray:
     """Return the decoder's controls: float32 [..., steps, control_depth]."""
-    return outputs[..., : layout.control_depth]
+    hits = outputs[..., : layout.num_drums if layout.hits_as_controls else 0]
+    context = layout.control_context_steps
+    return add_context(hits, context) if context else hits
 
 
 def predicted_drums(layout: Layout) -> np.ndarray:

@@ -155,6 +155,8 @@ def _check_supported(prefix: str, config: Any) -> None:
     if layout.quarters_per_bar != 4:
         meter = format_meter(layout.meter)
         reason = f"its meter is {meter}, but only 4/4 is supported; use --format=onnx"
+    elif layout.control_context_steps:
+        reason = "its controls have the hits of other steps; use --format=onnx"
     elif len(hparams.enc_rnn_size) > 1:
         reason = f"enc_rnn_size is {hparams.enc_rnn_size}, but only one encoder layer is supported"
     elif len(set(hparams.dec_rnn_size)) > 1:

@@ -24,6 +24,7 @@ import numpy as np
 from groovae import __version__
 from groovae.config import config_map
 from groovae.config.config_file import CONFIG_FILE
+from groovae.config.description import check_layout
 from groovae.data.source import DataSource
 from groovae.errors import GroovaeError
 from groovae.export import onnx_check
@@ -169,8 +170,7 @@ def _read_windows(examples_path: str, config: Any, folder: Path, log: Log) -> np
 def _write_models(
     folder: Path, description: dict[str, Any], tensors: dict[str, np.ndarray], dtype: str
 ) -> None:
-    layout = description["layout"]
-    controls = len(layout["pitch_classes"]) if layout["hits_as_controls"] else 0
+    controls = check_layout(description["layout"]).control_depth
     metadata = {key: metadata_value(value) for key, value in description.items() if key != "format"}
     metadata["dtype"] = dtype
     for name, model in ModelGraphs(tensors, controls, dtype).models(metadata).items():

@@ -36,7 +36,7 @@ class ModelGraphs:
 
     Attributes:
       depth: The depth of inputs and outputs.
-      controls: The number of drums whose hits are controls; 0 for most models.
+      controls: The depth of the controls; 0 for most models.
     """
 
     def __init__(self, tensors: Tensors, controls: int, dtype: str = "float32"):

@@ -13,10 +13,11 @@ import pytest
 from conftest import KNOWN_PITCHES, a_groove
 from hypothesis import event, given, settings
 from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
 
 from groovae.config import config_map
 from groovae.config.config_map import CONFIG_MAP
-from groovae.config.layout import GM_KIT, Layout
+from groovae.config.layout import GM_KIT, Layout, add_context
 from groovae.data import records
 from groovae.data.grid import count_windows
 from groovae.data.window_report import WindowReport
@@ -396,3 +397,12 @@ def test_note_dropout_removes_notes_from_inputs_only() -> None:
 )
 def test_predicted_drums(config: str, drums: list[int]) -> None:
     assert np.flatnonzero(predicted_drums(config_map.layout(config))).tolist() == drums
+
+
+@given(arrays(np.float32, (2, 7, 3), elements=st.sampled_from([0.0, 1.0])), st.integers(0, 9))
+def test_context_has_the_hits_of_the_steps_around(hits: np.ndarray, num_steps: int) -> None:
+    context = add_context(hits, num_steps).reshape(2, 7, 1 + 2 * num_steps, 3)
+    for step, distance in np.ndindex(7, 1 + 2 * num_steps):
+        other = step + distance - num_steps
+        expected = hits[:, other] if 0 <= other < 7 else 0
+        np.testing.assert_array_equal(context[:, step, distance], np.broadcast_to(expected, (2, 3)))
