@@ -133,11 +133,18 @@ def define_generation(
         "drum map that the model was trained with, or else gm.",
         values,
     )
+    flags.DEFINE_enum(
+        "first_hit",
+        "clamp" if reads_music else "shift",
+        ["clamp", "wrap", "shift"],
+        "What to do with hits before the beat that the groove begins with: move them to it "
+        "(clamp), to the end of the loop (wrap), or move the whole groove later (shift).",
+        flag_values=values,
+    )
     flags.DEFINE_bool(
         "pickup",
         False,
-        "If the first hit is before the beat, begin with an empty bar, so that the groove stays on "
-        "the grid of a sequencer; otherwise the groove starts that much later.",
+        "If the first hit is before the beat, begin with an empty bar, in place of --first_hit.",
         values,
     )
     flags.DEFINE_bool("png", False, "Also write a picture, NAME.png.", values)
@@ -294,6 +301,10 @@ def _all_formats(values: Any, targets: Iterable[Path]) -> Iterator[Path]:
 
 
 def _write_output(values: Any, model: "GrooveModel", path: Path, groove: Any) -> dict[str, Any]:
+    from groovae.generation.grooves import place_early_hits
+
+    if not values.pickup:
+        groove = place_early_hits(groove, values.first_hit)
     moved_ms = write_sequence(path, groove, values.pickup)
     fields = {"file": printable(str(path)), "hits": len(groove.notes), "moved_ms": moved_ms}
     log(_describe(fields, values.pickup))

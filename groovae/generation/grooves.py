@@ -144,6 +144,27 @@ def shift_groove(groove: Any, seconds: float) -> Any:
     return shifted
 
 
+def place_early_hits(groove: Any, how: str) -> Any:
+    """Return a groove whose hits ahead of its start are moved; other notes stay.
+
+    Args:
+      groove: A NoteSequence.
+      how: `clamp` moves these hits to the start, `wrap` to the end of the loop, where they sound
+        early on the next round, and `shift` leaves them: in MIDI, all notes are moved later then.
+    """
+    if how == "shift" or all(note.start_time >= 0 for note in groove.notes):
+        return groove
+    placed = NoteSequence()
+    placed.CopyFrom(groove)
+    for note in placed.notes:
+        if note.start_time < 0:
+            later = -note.start_time if how == "clamp" else groove.total_time
+            note.start_time += later
+            note.end_time += later
+    placed.notes.sort(key=lambda note: (note.start_time, note.pitch))
+    return placed
+
+
 def _late_steps(drums: Sequence[tuple[Any, int]], segments: Segments) -> dict[int, float]:
     """Return the lateness in steps of the hit nearest to the grid, by cell."""
     num_drums = segments.outputs.shape[-1] // 3

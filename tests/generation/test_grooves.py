@@ -21,6 +21,7 @@ from groovae.generation.grooves import (
     from_tensors,
     join_grooves,
     make_groove,
+    place_early_hits,
 )
 from groovae.music.drums import CLOSED_HIHAT, GM, KICK, SNARE, read_drum_map
 from groovae.music.note_sequence import NoteSequence
@@ -226,3 +227,21 @@ def test_joined_grooves_follow_each_other() -> None:
     assert [tempo.qpm for tempo in whole.tempos] == [120]
     assert hits_of(first) == [(0.25, 36, 90)]  # unchanged
     assert join_grooves([first]) == first
+
+
+@given(st.lists(st.integers(-60, 3900), max_size=9))
+def test_only_hits_before_the_start_are_placed_elsewhere(starts_ms: list[int]) -> None:
+    groove = drums(*((ms / 1000, 36 + i, 100) for i, ms in enumerate(starts_ms)))
+    groove.total_time = 4.0
+
+    def starts(how: str) -> dict[int, float]:
+        placed = place_early_hits(groove, how)
+        assert placed.total_time == 4.0
+        return {note.pitch: round(note.start_time, 9) for note in placed.notes}
+
+    before = {36 + i: ms / 1000 for i, ms in enumerate(starts_ms)}
+    early = {pitch: start for pitch, start in before.items() if start < 0}
+    assert starts("shift") == before
+    assert starts("clamp") == before | dict.fromkeys(early, 0.0)
+    wrapped = {pitch: round(4 + start, 9) for pitch, start in early.items()}
+    assert starts("wrap") == before | wrapped
