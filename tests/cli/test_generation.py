@@ -266,10 +266,12 @@ def test_a_pickup_is_an_empty_bar(run: Groovae) -> None:
     write_midi("early.mid", [Note(i / 2, i / 2 + 0.1, 36, 90) for i in range(16)])
     for seed in range(20):
         call = ["humanize", "early.mid", "--temperature=1", f"--seed={seed}", "--json"]
-        plain = json_of(run(*call, "--out=plain.mid"))["outputs"][0]
+        plain = json_of(run(*call, "--first_hit=shift", "--out=plain.mid"))["outputs"][0]
         if plain["moved_ms"]:
             break
     assert 0 < plain["moved_ms"] < 62.5, "at most half a 16th"
+    assert json_of(run(*call, "--out=clamped.mid"))["outputs"][0]["moved_ms"] == 0
+    assert hits("clamped.mid")[0] == (0, 36)
     result = run(*call, "--out=pickup.mid", "--pickup", "--wav")
     assert "after an empty bar" in result.stderr
     output = json_of(result)["outputs"][0]
