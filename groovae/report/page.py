@@ -14,13 +14,13 @@ import numpy as np
 
 from groovae import __version__
 from groovae.config.layout import format_meter
+from groovae.data.styles import styles_of
 from groovae.errors import GroovaeError
 from groovae.metrics.scores import METRICS
 from groovae.music.picture import BAR_STEPS
 from groovae.music.sound import FilePath
 from groovae.report import encoding, figures, latent_map, pairs, rolls, summary
 from groovae.report.encoding import Sound
-from groovae.report.styles import styles_of
 from groovae.system.atomic_files import atomic_write
 from groovae.system.log import Log, no_log
 

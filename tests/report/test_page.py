@@ -26,6 +26,7 @@ from make_study import (
     small_page,
 )
 
+from groovae.data.styles import UNKNOWN, styles_of
 from groovae.errors import GroovaeError
 from groovae.evaluation.study import Study
 from groovae.music.drums import CLASS_NAMES, GM
@@ -33,7 +34,6 @@ from groovae.music.sound import RING_SECONDS, SAMPLE_RATE
 from groovae.report import charts, check, encoding, figures, rolls, summary, write
 from groovae.report.latent_map import latent_map, principal_plane
 from groovae.report.pairs import CAPTIONS, choose_windows, format_scores
-from groovae.report.styles import UNKNOWN, styles_of
 
 pytestmark = pytest.mark.usefixtures("small_batches")
 

@@ -68,8 +68,8 @@ def run(values: Any, positional: list[str]) -> None:
     check_one_dataset(values)
     from groovae.data.groove_midi_dataset import read_info
     from groovae.data.source import DataSource
+    from groovae.data.styles import styles_of
     from groovae.report import ReportOptions, check, write
-    from groovae.report.styles import styles_of
 
     options = ReportOptions(values.num_pairs, values.num_shown, values.soundfont)
     # Before a minute's work.
