@@ -5,10 +5,12 @@ and `high`, each None or NaN if there was nothing to score.
 """
 
 import math
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 from groovae.evaluation.tables import HEADLINES, MODEL, SIGNIFICANT, heading, number
 from groovae.metrics.scores import METRICS
+from groovae.metrics.structure import LABELS
 
 NOT_AVAILABLE = "n/a"
 # Hits on which the timing and velocity of a baseline are scored.
@@ -109,7 +111,7 @@ def table(results: Results) -> ScoreTable:
 
 
 def originality(results: Results) -> str:
-    """Describe how many samples are copies and how diverse they are; empty without samples."""
+    """Describe copies among the samples, their diversity and structure; empty without samples."""
     samples = results.get("samples") or {}
     sentences = []
     if is_number(samples.get("copies")):
@@ -125,7 +127,16 @@ def originality(results: Results) -> str:
             if is_number(theirs.get(name)):
                 text += f", in the data {theirs[name]:.2f}"
             sentences.append(f"{text}.")
-    return " ".join(sentences)
+    return " ".join([*sentences, *_structure(samples)])
+
+
+def _structure(samples: Results) -> Iterator[str]:
+    """Yield a sentence for each measure of structure."""
+    ours, theirs = (samples.get(name) or {} for name in ("structure", "structure_of_data"))
+    for name, label in LABELS.items():
+        if is_number(ours.get(name)) and is_number(theirs.get(name)):
+            label = label[0].upper() + label[1:]
+            yield f"{label}: {ours[name]:.3f}, in the data {theirs[name]:.3f}."
 
 
 def text(metric: str, value: Any) -> str:
