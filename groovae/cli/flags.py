@@ -181,6 +181,17 @@ def define_temperature(values: flags.FlagValues, default: float, help_text: str)
     )
 
 
+def define_prior(values: flags.FlagValues) -> None:
+    flags.DEFINE_enum(
+        "prior",
+        None,
+        ["fitted", "standard"],
+        "What z is drawn from. fitted: the prior fitted to the model's training windows; standard: "
+        "N(0, I), as in Magenta. By default the fitted one if the model has one.",
+        values,
+    )
+
+
 def define_expectation(values: flags.FlagValues) -> None:
     """Define --expectation, and --as_hits for its value `hit`; the later of the two is used."""
     flags.DEFINE_enum(

@@ -17,6 +17,7 @@ z = mu + temperature * sigma * noise.
 """
 
 import dataclasses
+import functools
 import os
 import secrets
 import warnings
@@ -29,7 +30,7 @@ from groovae.config.layout import Layout
 from groovae.config.tasks import check_task, task_of
 from groovae.data.grid import Segments
 from groovae.data.windows import predicted_drums, to_controls, to_inputs
-from groovae.errors import GroovaeError, UsageError, check_number, check_whole
+from groovae.errors import UsageError, check_number, check_whole
 from groovae.generation.bundled import default_checkpoint
 from groovae.generation.grooves import (
     apply_performance,
@@ -37,6 +38,7 @@ from groovae.generation.grooves import (
     from_tensors,
     make_groove_like,
 )
+from groovae.generation.networks import load_network, load_prior
 from groovae.generation.segments import (
     bar_tempos,
     nonempty,
@@ -47,9 +49,8 @@ from groovae.generation.segments import (
 )
 from groovae.metrics import scores
 from groovae.model import latent
-from groovae.model.formats import is_onnx_export
 from groovae.model.network import Network
-from groovae.model.onnx_network import load_export
+from groovae.model.prior import ForeignPrior, Prior
 from groovae.music.drums import CLOSED_HIHAT, GM, hihat_pitches, read_drum_map
 from groovae.music.midi_writer import MAX_BARS, MAX_TEMPO_QPM, MIN_TEMPO_QPM
 from groovae.music.tempo import check_sequence
@@ -57,6 +58,10 @@ from groovae.system.log import Log, log_to_stderr
 
 MAX_BATCH_SIZE = 512
 MAX_OUTPUTS = 1_000_000
+PRIORS = ("fitted", "standard")
+
+# Draws latents [n, z_size] from their number, drift and random numbers.
+Chain = Callable[[int, float, np.random.RandomState], np.ndarray]
 
 
 class GrooveModel:
@@ -113,11 +118,13 @@ class GrooveModel:
         temperature: float = 0.5,
         tempo_qpm: float = 120.0,
         drift: float = 0.5,
+        prior: str | None = None,
+        style: str | None = None,
     ) -> list[Any]:
         """Sample grooves: decode a `z` drawn from the prior.
 
         A groove longer than the model's window has several segments, each with a `z` from the prior
-        that correlates with its neighbours (see `latent.chain`).
+        that correlates with its neighbours (see `latent.chain` and `Prior.chain`).
 
         Args:
           num_outputs: The number of grooves, 1 to 1,000,000.
@@ -125,18 +132,28 @@ class GrooveModel:
           temperature: 0 or more; see the module docstring.
           tempo_qpm: Their tempo in quarter notes per minute.
           drift: The change between segments: 0 repeats the same `z`, 1 draws an independent one.
+          prior: `fitted`, the prior fitted to the model's training windows (see `model/prior.py`),
+            or `standard`, N(0, I) as in Magenta; by default the fitted one if the model has one.
+          style: A musical style of the fitted prior; `fitted_prior.shares()` lists them.
 
         Returns:
           NoteSequences. Another call continues the random draws and returns other grooves.
 
         Raises:
-          UsageError: an argument is out of range, or the model plays given hits only.
+          UsageError: an argument is out of range, there is no such prior or style, or the model
+            plays given hits only.
         """
-        tensors = self.sample_tensors(num_outputs, bars, temperature, drift)
+        tensors = self.sample_tensors(num_outputs, bars, temperature, drift, prior, style)
         return [self._groove(tensor, bars, tempo_qpm) for tensor in tensors]
 
     def sample_tensors(
-        self, num_outputs: int = 1, bars: int = 4, temperature: float = 0.5, drift: float = 0.5
+        self,
+        num_outputs: int = 1,
+        bars: int = 4,
+        temperature: float = 0.5,
+        drift: float = 0.5,
+        prior: str | None = None,
+        style: str | None = None,
     ) -> np.ndarray:
         """Return the grooves of `sample` as float32 [num_outputs, steps_per_bar * bars, 27]."""
         check_whole("num_outputs", num_outputs, 1, MAX_OUTPUTS)
@@ -145,9 +162,10 @@ class GrooveModel:
         self._check_task("sample")
         num_segments = -(-bars // self.layout.split_bars)
         segment_bars = min(bars, self.layout.split_bars)
+        chain = self._chain_of(self.choose_prior(prior, style), style)
         draws = [  # one groove after another, so that the first does not depend on num_outputs
             (
-                latent.chain(num_segments, self._z_size, drift, self._random),
+                chain(num_segments, drift, self._random),
                 self._thresholds(num_segments, segment_bars, temperature),
             )
             for _ in range(num_outputs)
@@ -155,6 +173,55 @@ class GrooveModel:
         z, thresholds = map(np.concatenate, zip(*draws, strict=True))
         tensors = self._decode(z, thresholds).reshape(num_outputs, -1, self.layout.depth)
         return tensors[:, : bars * self.layout.steps_per_bar]
+
+    @functools.cached_property
+    def fitted_prior(self) -> Prior | None:
+        """The prior fitted to the model, None if it has none.
+
+        Raises:
+          GroovaeError: it is damaged, or was fitted to another model.
+        """
+        return load_prior(self._network)
+
+    def choose_prior(self, prior: str | None = None, style: str | None = None) -> Prior | None:
+        """Return the fitted prior if `sample` draws from it, None if it draws from N(0, I).
+
+        A prior of another model, as after more training, is not used unless it is asked for.
+
+        Raises:
+          UsageError: there is no such prior or style.
+          GroovaeError: the fitted prior is damaged, or was fitted to another model.
+        """
+        if prior not in (None, *PRIORS):
+            raise UsageError(f"prior must be {' or '.join(PRIORS)}, got {prior!r}")
+        if prior == "standard":
+            if style is not None:
+                raise UsageError("a style needs the fitted prior, not the standard one")
+            return None
+        if prior is None and style is None:
+            return self._prior_if_fitting
+        if self.fitted_prior is None:
+            raise UsageError(
+                f"{self.checkpoint}: this model has no fitted prior; fit one with `groovae "
+                "fit_prior`"
+            )
+        if style is not None:
+            self.fitted_prior.check_style(style)
+        return self.fitted_prior
+
+    @functools.cached_property
+    def _prior_if_fitting(self) -> Prior | None:
+        try:
+            return self.fitted_prior
+        except ForeignPrior as error:
+            self.log(f"sampling from the standard prior: {error}")
+            return None
+
+    def _chain_of(self, prior: Prior | None, style: str | None) -> Chain:
+        """Return the function that draws the latents of a groove."""
+        if prior is not None:
+            return functools.partial(prior.chain, style=style)
+        return lambda num, drift, rng: latent.chain(num, self._z_size, drift, rng)
 
     def encode(self, groove: Any) -> np.ndarray:
         """Return the latent means `mu` of a groove, float32 [segments, z_size]."""
@@ -486,7 +553,7 @@ def load_model(
         checkpoint = default_checkpoint(task, log)
     check_whole("batch_size", batch_size, 1)
     batch_size = min(batch_size, MAX_BATCH_SIZE)
-    network = _loader_for(checkpoint)(checkpoint, config, hparams, task, batch_size)
+    network = load_network(checkpoint, config, hparams, task, batch_size)
     layout = dataclasses.replace(
         network.layout,
         pitch_classes=pitches or network.drum_map or GM,
@@ -494,16 +561,3 @@ def load_model(
         max_note_dropout_probability=None,
     )
     return GrooveModel(network, layout, seed, log, as_hits)
-
-
-def _loader_for(checkpoint: str | os.PathLike[str]) -> Callable[..., Network]:
-    if is_onnx_export(checkpoint):
-        return load_export
-    try:
-        from groovae.model.tensorflow_network import load_checkpoint
-    except GroovaeError as error:
-        raise GroovaeError(
-            f"{checkpoint}: this is not an exported model, and to load a checkpoint {error}; or "
-            "name the folder of an ONNX export by --checkpoint"
-        ) from error
-    return load_checkpoint

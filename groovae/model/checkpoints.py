@@ -1,5 +1,6 @@
 """Find, check and read TensorFlow checkpoints."""
 
+import hashlib
 import os
 import re
 import shlex
@@ -249,6 +250,19 @@ def model_tensors(checkpoint: str) -> dict[str, np.ndarray]:
     if not tensors:
         raise damaged(checkpoint, ValueError("it holds no model"))
     return tensors
+
+
+def model_fingerprint(checkpoint: str) -> str:
+    """Return a SHA-256 of the model's variables in a checkpoint.
+
+    Raises:
+      GroovaeError: as `model_tensors`.
+    """
+    digest = hashlib.sha256()
+    for name, value in model_tensors(checkpoint).items():
+        digest.update(f"{name} {value.shape}".encode())
+        digest.update(value.tobytes())
+    return digest.hexdigest()
 
 
 def training_step(checkpoint: str) -> int:

@@ -30,6 +30,9 @@ class Network(Protocol):
     z_size: int
     drum_map: DrumMap | None
 
+    def fingerprint(self) -> str:
+        """Return a SHA-256 that changes with the weights."""
+
     def encode(self, inputs: np.ndarray, controls: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Encode windows.
 

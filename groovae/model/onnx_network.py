@@ -11,6 +11,7 @@ An ONNX file is loaded when it is first needed, and only if its SHA-256 and its 
 
 import atexit
 import functools
+import hashlib
 import json
 import os
 import threading
@@ -71,6 +72,9 @@ class OnnxNetwork:
         self._state_size = 2 * sum(self.metadata["hparams"]["dec_rnn_size"])
         has_drum_map = self.metadata.get("drum_map") is not None
         self.drum_map = self.layout.pitch_classes if has_drum_map else None
+
+    def fingerprint(self) -> str:
+        return export_fingerprint(self.metadata)
 
     def encode(self, inputs: np.ndarray, controls: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         latents = (self.z_size,)
@@ -260,6 +264,12 @@ def _limit_memory(runtime: Any) -> None:
 
 def _format(outputs: Sequence[tuple[Shape, Any]]) -> str:
     return ", ".join(f"{np.dtype(dtype)} {list(shape)}" for shape, dtype in outputs)
+
+
+def export_fingerprint(metadata: dict[str, Any]) -> str:
+    """Return `Network.fingerprint` of an exported model, from its `config.json`."""
+    sums = [metadata["files"].get(name) for name in ("encoder.onnx", "decoder.onnx")]
+    return hashlib.sha256(json.dumps(sums, sort_keys=True).encode()).hexdigest()
 
 
 def metadata_value(value: Any) -> str:

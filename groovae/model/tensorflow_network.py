@@ -15,7 +15,12 @@ import numpy as np
 
 from groovae.config import config_map
 from groovae.config.tasks import CONFIGS, check_task, config_for, how_to_get
-from groovae.model.checkpoints import check_fits, damaged, need_checkpoint
+from groovae.model.checkpoints import (
+    check_fits,
+    damaged,
+    model_fingerprint,
+    need_checkpoint,
+)
 from groovae.model.network import Decoded, check_finite, in_batches
 from groovae.upstream import MusicVAE, TrainedModel, lstm_models, tf
 
@@ -66,6 +71,9 @@ class TensorFlowNetwork:
         self._batch_size = 1 if config.data_converter.control_depth else batch_size
         config = config_map.update_config(config, {"model": model})
         self.trained_model = _load_trained_model(checkpoint, config_name, config, self._batch_size)
+
+    def fingerprint(self) -> str:
+        return model_fingerprint(self.checkpoint)
 
     def encode(self, inputs: np.ndarray, controls: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         lengths = [inputs.shape[1]] * len(inputs)

@@ -8,12 +8,17 @@ training, which is 4/4 unless it was trained with --meter. Prints the file names
 gives the same bytes. If the first hit is before the beat, the groove starts that much later in the
 file, since MIDI has no negative times; --pickup begins with an empty bar instead.
 
+z is drawn from the prior that was fitted to the model's training windows, if it has one, or else
+from N(0, I) as in Magenta; see --prior. --style draws from the part of the fitted prior that
+belongs to a musical style; `groovae info MODEL` lists the styles.
+
 Grooves longer than the model's 4 (or 2) bars are sampled as several segments, each related to the
 one before; see --drift.
 
 Examples:
   groovae sample --temperature=0.5 --out=drum_4bar.mid
   groovae sample --num_outputs=8 --bars=2 --bpm=96 --seed=7 --out=grooves/take.mid
+  groovae sample --style=funk --num_outputs=4 --out=funk.mid
   groovae sample --checkpoint=.train/model.ckpt-2000 --bars=32 --drift=0.3 --png --wav"""
 
 from collections.abc import Iterator
@@ -21,7 +26,7 @@ from typing import Any
 
 from absl import flags
 
-from groovae.cli.flags import check_arguments
+from groovae.cli.flags import check_arguments, define_prior
 from groovae.cli.generation import (
     Output,
     check_links,
@@ -32,7 +37,7 @@ from groovae.cli.generation import (
     model_fields,
     write_outputs,
 )
-from groovae.cli.output import print_json
+from groovae.cli.output import log, print_json
 from groovae.music.midi_writer import MAX_BARS, MAX_TEMPO_QPM, MIN_TEMPO_QPM, numbered
 
 BARS_AT_ONCE = 2048  # of the grooves that are sampled before they are written
@@ -49,6 +54,13 @@ def define_flags(values: flags.FlagValues) -> None:
         0,
         1,
         flag_values=values,
+    )
+    define_prior(values)
+    flags.DEFINE_string(
+        "style",
+        None,
+        "Musical style to sample, such as funk, of those that the fitted prior has.",
+        values,
     )
     flags.DEFINE_float(
         "bpm", 120.0, "Tempo in beats per minute.", MIN_TEMPO_QPM, MAX_TEMPO_QPM, flag_values=values
@@ -70,9 +82,12 @@ def run(values: Any, positional: list[str]) -> None:
     check_sound(values)
     num_segments = values.num_outputs * -(-values.bars // 4)
     model = load_from_flags(values, "sample", batch_size=num_segments)
+    prior = "standard" if model.choose_prior(values.prior, values.style) is None else "fitted"
+    log(f"{prior} prior" + (f", style {values.style}" if values.style else ""))
     written = write_outputs(values, model, paths, Output(_grooves(values, model)))
     if values.json:
-        print_json({**model_fields(model), "outputs": written})
+        drawn = {"prior": prior, "style": values.style}
+        print_json({**model_fields(model), **drawn, "outputs": written})
 
 
 def _grooves(values: Any, model: Any) -> Iterator[Any]:
@@ -80,4 +95,12 @@ def _grooves(values: Any, model: Any) -> Iterator[Any]:
     at_once = max(1, BARS_AT_ONCE // values.bars)
     for first in range(0, values.num_outputs, at_once):
         count = min(at_once, values.num_outputs - first)
-        yield from model.sample(count, values.bars, values.temperature, values.bpm, values.drift)
+        yield from model.sample(
+            count,
+            values.bars,
+            values.temperature,
+            values.bpm,
+            values.drift,
+            values.prior,
+            values.style,
+        )

@@ -1,0 +1,70 @@
+"""Fit a prior to a model's encodings of windows, to sample from; see groovae.model.prior."""
+
+import numpy as np
+
+from groovae.config.tasks import check_task
+from groovae.data.styles import UNKNOWN, styles_of
+from groovae.data.window_cache import CachedWindows
+from groovae.data.windows import to_controls, to_inputs
+from groovae.generation.networks import prior_path
+from groovae.metrics.structure import hits_per_bar
+from groovae.model import prior_fit
+from groovae.model.network import Network
+from groovae.model.prior import Prior, write_prior
+from groovae.system.log import Log, no_log
+
+MAX_WINDOWS = 4096
+SPARSEST = 0.05
+
+
+def fit_prior(
+    network: Network,
+    windows: CachedWindows,
+    groove: str | None = None,
+    log: Log = no_log,
+) -> Prior:
+    """Fit a prior to windows that a model was trained on, and write it beside the model.
+
+    At most MAX_WINDOWS windows are used, evenly spread. The SPARSEST share of them, by the bar with
+    the fewest hits, is left out: samples near them have nearly empty bars.
+
+    Args:
+      network: The model.
+      windows: Cut as in its training.
+      groove: A folder whose info.csv has the styles; by default they are read from file names.
+      log: Called with a line on what was fitted and written.
+
+    Raises:
+      UsageError: there are too few windows, or the model cannot sample.
+      GroovaeError: info.csv is missing or malformed, or the file cannot be written.
+    """
+    check_task("sample", network.config_name, network.checkpoint)
+    chosen = _evenly_spread(len(windows))
+    outputs = windows.outputs(chosen)
+    fewest = hits_per_bar(outputs, network.layout.meter).min(axis=1)
+    used = fewest >= np.quantile(fewest, SPARSEST)
+    names = styles_of([windows.source(int(i)).filename for i in chosen[used]], groove)
+    styles = ["" if name == UNKNOWN else name for name in names]
+    prior = prior_fit.fit(_encode(network, outputs[used]), styles, network.fingerprint())
+    write_prior(prior_path(network), prior)
+    log(_describe(network, prior))
+    return prior
+
+
+def _evenly_spread(num: int) -> np.ndarray:
+    """Return the indices of at most MAX_WINDOWS of `num` windows."""
+    return np.unique(np.linspace(0, max(num - 1, 0), min(num, MAX_WINDOWS)).astype(int))
+
+
+def _encode(network: Network, outputs: np.ndarray) -> np.ndarray:
+    layout = network.layout
+    inputs = to_inputs(outputs, layout, np.random.RandomState(0))  # for note dropout
+    return network.encode(inputs, to_controls(outputs, layout))[0]
+
+
+def _describe(network: Network, prior: Prior) -> str:
+    styles = ", ".join(prior.shares()) or "none known"
+    return (
+        f"fitted a prior of {len(prior.weights)} Gaussians to {prior.windows:,} windows, styles: "
+        f"{styles}; written to {prior_path(network)}"
+    )
