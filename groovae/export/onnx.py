@@ -5,7 +5,7 @@
 The folder holds the models described in `onnx_graphs`, and `config.json`: that of the training
 folder, and all that a program without TensorFlow and Magenta needs. `layout` defines how a groove
 is cut into windows (see `Layout`), `files` has the SHA-256 of each file, `loss` the measured error
-of a dtype other than float32.
+of a dtype other than float32. A prior fitted to the checkpoint is copied (see `model.prior`).
 
 A float32 model is always written first and compared with TensorFlow; if it differs, nothing is
 kept. float16 and int8 apply to the weights without the biases, which are stored so and computed
@@ -31,10 +31,12 @@ from groovae.export import onnx_check
 from groovae.export.formats import LICENCE, check_dtype
 from groovae.export.onnx_graphs import ModelGraphs
 from groovae.export.output_folder import check_output_folder, replace_export
+from groovae.generation.networks import load_prior, prior_path
 from groovae.model.checkpoints import model_tensors, need_checkpoint, training_step
 from groovae.model.checksums import checksums_of
 from groovae.model.formats import ONNX_FILES
 from groovae.model.onnx_network import OnnxNetwork, metadata_value
+from groovae.model.prior import PRIOR_FILE, write_prior
 from groovae.model.tensorflow_network import TensorFlowNetwork
 from groovae.system.atomic_files import json_text
 from groovae.system.log import Log, no_log
@@ -126,8 +128,21 @@ def write_verified(
             loss = onnx_check.measure_precision_loss(network, exported, inputs)
             _write_config(folder, description, dtype, loss=loss)
             log(f"weights in {dtype}: {onnx_check.format_precision_loss(loss)}")
+        _copy_prior(network, exported, log)
         size = sum(file.stat().st_size for file in folder.iterdir())
     log(f"{size / 1e6:.1f} MB in {out}: {', '.join(ONNX_FILES)}, {CONFIG_FILE}")
+
+
+def _copy_prior(network: TensorFlowNetwork, exported: OnnxNetwork, log: Log) -> None:
+    """Write the prior that was fitted to the checkpoint, as that of the export."""
+    try:
+        prior = load_prior(network)
+    except GroovaeError as error:
+        log(f"exported without a fitted prior: {error}")
+        return
+    if prior is not None:
+        write_prior(prior_path(exported), dataclasses.replace(prior, model=exported.fingerprint()))
+        log(f"copied the fitted prior, styles: {', '.join(prior.shares()) or 'none known'}")
 
 
 def build_config(prefix: str, name: str, config: Any) -> dict[str, Any]:
@@ -147,7 +162,7 @@ def is_replaceable(folder: Path) -> bool:
     try:
         description = read_json(folder / CONFIG_FILE)
         names = {file.name for file in folder.iterdir()}
-        return description["format"] == "onnx" and names <= {*ONNX_FILES, CONFIG_FILE}
+        return description["format"] == "onnx" and names <= {*ONNX_FILES, CONFIG_FILE, PRIOR_FILE}
     except (OSError, ValueError, KeyError, TypeError):
         return False
 

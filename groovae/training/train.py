@@ -80,6 +80,7 @@ class TrainResult:
       stopped_by: The signal that stopped it, or None.
       stopped_early: Whether it stopped because the validation loss no longer fell.
       best: Step and loss of the best checkpoint by validation, or None.
+      windows: The number of windows trained on.
     """
 
     checkpoint: str | None
@@ -87,6 +88,7 @@ class TrainResult:
     stopped_by: signal.Signals | None = None
     stopped_early: bool = False
     best: tuple[int, float] | None = None
+    windows: int = 0
 
 
 def train(
@@ -303,6 +305,7 @@ class _Chief(_Trainer):
             None if is_complete else stop.received,
             not is_complete and is_out_of_patience(self.train_dir, options.early_stop_patience),
             read_best(self.train_dir),
+            len(self.windows),
         )
 
     def _open_validation(self) -> contextlib.AbstractContextManager[Validation | None]:

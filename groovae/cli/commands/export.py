@@ -6,7 +6,7 @@ onnx: writes encoder.onnx, decoder.onnx, decoder_start.onnx and decoder_step.onn
 and other runtimes, and config.json, which describes their inputs and outputs. Noise is an input: a
 seed reproduces a groove, and temperature 0 is deterministic. The graphs are verified against
 TensorFlow before they are written, on the windows of --examples_path, or else on random and sampled
-ones. Needs `pip install onnx onnxruntime`.
+ones. A fitted prior of the checkpoint is copied. Needs `pip install onnx onnxruntime`.
 
 magentajs: writes config.json, weights_manifest.json and the weights for the npm package
 @magenta/music, and a page that plays them; see `groovae serve`.

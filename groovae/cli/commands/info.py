@@ -1,23 +1,28 @@
-"""groovae info: summarize a MIDI file, a Groove MIDI Dataset folder or a TFRecord.
+"""groovae info: summarize a MIDI file, a Groove MIDI Dataset folder, a TFRecord or a model.
 
 Usage: groovae info FILE.mid [--drums=...] [--drum_map=...] [--json]
        groovae info DIR [--json]
        groovae info FILE.tfrecord [--flags]
+       groovae info MODEL [--json]
 
 For a MIDI file, shows its tempo map, meters, bars and tracks, which notes are drums, how often each
 pitch of each drum class is hit, and the pitches without a class, with a proposal for a drum map.
 For a folder, reads DIR/info.csv and shows files, hours and tempo by split, style and meter, and how
 many of the listed files are missing. For a TFRecord, or a quoted glob of them, shows how many
-training windows the config gets from the records, what is lost and why.
+training windows the config gets from the records, what is lost and why. For a model, which is a
+training folder, the prefix of a checkpoint or the folder of an ONNX export, shows its config and
+the styles of its fitted prior, for `groovae sample --style`.
 
 Examples:
   groovae info take.mid
   groovae info data_dir/groove
   groovae info data_dir/music.tfrecord
-  groovae info 'data_dir/music.tfrecord-*' --config=groovae_2bar_humanize --hop_bars=1 --json"""
+  groovae info 'data_dir/music.tfrecord-*' --config=groovae_2bar_humanize --hop_bars=1 --json
+  groovae info .train/best"""
 
 import json
 import os
+from pathlib import Path
 from typing import Any
 
 from absl import flags
@@ -32,7 +37,7 @@ from groovae.cli.flags import (
 )
 from groovae.cli.output import print_json, print_text
 from groovae.data.music_files import KINDS, suffix_of
-from groovae.errors import GroovaeError
+from groovae.errors import GroovaeError, first_line
 
 MAX_MIDI_BYTES = 100_000_000
 
@@ -46,17 +51,66 @@ def define_flags(values: flags.FlagValues) -> None:
 
 
 def run(values: Any, positional: list[str]) -> None:
-    (path,) = check_arguments(positional, "FILE.mid, DIR or FILE.tfrecord")
+    (path,) = check_arguments(positional, "FILE.mid, DIR, FILE.tfrecord or MODEL")
     if os.path.basename(path) == "info.csv":
         path = os.path.dirname(path) or "."
     full_path, name = os.path.expanduser(path), os.path.basename(path)
     # A missing path without a dot or a wildcard was meant to be a folder.
     is_named_like_a_file = any(mark in name for mark in ".*?[")
     is_file = os.path.isfile(full_path) or (is_named_like_a_file and not os.path.isdir(full_path))
-    if is_file and KINDS.get(suffix_of(name) or "") == "MIDI":
+    if (folder := _model_folder(full_path)) is not None:
+        _show_model(path, folder, values)
+    elif is_file and KINDS.get(suffix_of(name) or "") == "MIDI":
         _show_midi(path, values)
     else:
         (_show_records if is_file else _show_folder)(path, values)
+
+
+def _model_folder(path: str) -> Path | None:
+    """Return the folder of a model, None if the path is not one."""
+    from groovae.model.formats import is_onnx_export
+
+    folder = Path(path) if os.path.isdir(path) else Path(path).parent
+    indices = folder.glob("*.index") if os.path.isdir(path) else [Path(f"{path}.index")]
+    is_model = is_onnx_export(path) or any(index.is_file() for index in indices)
+    return folder if is_model else None
+
+
+def _show_model(path: str, folder: Path, values: Any) -> None:
+    from groovae.config.config_file import CONFIG_FILE
+    from groovae.model.formats import is_onnx_export
+    from groovae.model.onnx_network import export_fingerprint, read_export
+    from groovae.model.prior import PRIOR_FILE, read_prior
+    from groovae.system.regular_files import read_json
+
+    try:
+        config = read_json(folder / CONFIG_FILE)
+        name, z_size = str(config["config"]), int(config["hparams"]["z_size"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise GroovaeError(
+            f"{folder / CONFIG_FILE}: not the config.json of a model ({first_line(error)})"
+        ) from error
+    is_export = is_onnx_export(folder)
+    # Reading the weights of a checkpoint would take TensorFlow.
+    model = export_fingerprint(read_export(folder)[0]) if is_export else ""
+    prior = read_prior(folder / PRIOR_FILE, z_size, model)
+    about = None
+    if prior is not None:
+        about = {
+            "components": len(prior.weights),
+            "windows": prior.windows,
+            "styles": prior.shares(),
+        }
+    if values.json:
+        print_json({"model": path, "config": name, "z_size": z_size, "prior": about})
+        return
+    print_text(f"{path}: {name}, z of {z_size} dimensions")
+    if prior is None:
+        print_text("no fitted prior: `groovae sample` draws z from N(0, I); see groovae fit_prior")
+        return
+    print_text(f"fitted prior: {len(prior.weights)} Gaussians, {prior.windows:,} windows")
+    shares = ", ".join(f"{style} {share:.1%}" for style, share in prior.shares().items())
+    print_text(f"styles: {shares or 'none known'}")
 
 
 def _show_midi(path: str, values: Any) -> None:

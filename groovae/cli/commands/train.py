@@ -11,6 +11,9 @@ With --eval_examples_path each checkpoint is evaluated, TRAIN_DIR/eval has the v
 and TRAIN_DIR/best keeps the checkpoint with the lowest one, for `groovae sample
 --checkpoint=.train/best`.
 
+At the end a prior is fitted to the encodings of the training windows, for the latest and the best
+checkpoint, from which `groovae sample` draws; --nofit_prior leaves this out.
+
 Examples:
   groovae train --num_steps=50000
   groovae train --flagfile=configs/groovae_4bar.flags
@@ -31,6 +34,7 @@ from typing import TYPE_CHECKING, Any
 from absl import flags
 from tqdm import tqdm
 
+from groovae.cli.fitting import fit_from_flags
 from groovae.cli.flags import (
     check_arguments,
     check_one_dataset,
@@ -43,6 +47,9 @@ from groovae.cli.flags import (
     from_flags,
 )
 from groovae.cli.output import log
+from groovae.config.tasks import task_of
+from groovae.errors import GroovaeError
+from groovae.model import prior_fit
 from groovae.training.distributed.tf_config import from_environment
 from groovae.training.options import RANGES
 
@@ -113,6 +120,13 @@ def define_flags(values: flags.FlagValues) -> None:
         "bfloat16 if the CPU has AVX512_BF16 or AMX and it is faster.",
         flag_values=values,
     )
+    flags.DEFINE_bool(
+        "fit_prior",
+        True,
+        "At the end, fit a prior to sample from, as `groovae fit_prior` does; not to fewer than "
+        f"{prior_fit.MIN_WINDOWS} windows.",
+        values,
+    )
     flags.DEFINE_float(
         "keep_checkpoint_every_n_hours",
         1,
@@ -151,8 +165,22 @@ def run(values: Any, positional: list[str]) -> int:
             f"{result.checkpoint}; run the same command again to resume"
         )
         return 128 + result.stopped_by
+    if values.fit_prior:
+        _fit_priors(values, result)
     _log_result(values, result)
     return 0
+
+
+def _fit_priors(values: Any, result: "TrainResult") -> None:
+    """Fit a prior to the latest and to the best checkpoint, unless the model cannot sample."""
+    if task_of(values.config) == "transfer" or result.windows < prior_fit.MIN_WINDOWS:
+        return
+    folders = [values.train_dir, *([os.path.join(values.train_dir, "best")] if result.best else [])]
+    for folder in folders:
+        try:
+            fit_from_flags(values, folder, log)
+        except GroovaeError as error:  # the training itself succeeded
+            log(f"no prior was fitted: {error}")
 
 
 def _log_result(values: Any, result: "TrainResult") -> None:
