@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from absl import flags
 
-from groovae.cli.flags import define_expectation, define_seed, define_temperature
+from groovae.cli.flags import define_expectation, define_prior, define_seed, define_temperature
 from groovae.cli.output import log
 from groovae.errors import GroovaeError
 
@@ -32,6 +32,7 @@ def define_study(values: flags.FlagValues) -> None:
     )
     define_temperature(values, 0.5, "Sampling temperature of these grooves.")
     define_seed(values, 0, "Random seed of these grooves.")
+    define_prior(values)
     define_expectation(values)
 
 
@@ -62,4 +63,5 @@ def evaluate_from_flags(values: Any, data: "DataSource") -> "Study":
         values.seed,
         log,
         values.expectation == "hit",
+        values.prior,
     )

@@ -9,7 +9,8 @@ A model of whole grooves reconstructs the windows; a model for a task gets the i
 (a quantized beat, taps, a beat without hi-hat), and only its own predictions are scored. Each score
 has a 95 % interval (see intervals.py) and baselines fitted on other windows (see baselines.py). A
 model that can sample is also evaluated by its samples: their features beside those of the windows,
-and the share of them that copy a training window (see features.py).
+the share of them that copy a training window (see features.py),
+and how they hold together (see structure.py).
 """
 
 import contextlib
@@ -36,6 +37,7 @@ from groovae.evaluation.intervals import (
 from groovae.generation.groove_model import GrooveModel, load_model
 from groovae.metrics import features, scores
 from groovae.metrics.latent_usage import usage
+from groovae.metrics.structure import structure
 from groovae.model import latent
 from groovae.model.checkpoints import need_checkpoint
 from groovae.system.log import Log, no_log
@@ -69,6 +71,7 @@ class Study:
       interpolation: Grooves between the two, float32 [k, steps, depth]; k is 0 for a model that is
         given hits.
       as_hits: Whether velocities and offsets are conditioned on a hit; see `GrooveModel`.
+      prior: What the samples are drawn from, `fitted` or `standard`.
       training, validation: Rows of the metrics logs, by TensorBoard's names.
       baselines_share_windows: Whether the baselines are fitted on `reference` itself.
       results: The output of `groovae evaluate --metrics --json`.
@@ -92,6 +95,7 @@ class Study:
     training: list[Row]
     validation: list[Row]
     as_hits: bool = False
+    prior: str = "standard"
     baselines_share_windows: bool = False
     results: dict[str, Any] = dataclasses.field(default_factory=dict)
 
@@ -113,6 +117,7 @@ def evaluate_model(
     seed: int = 0,
     log: Log = no_log,
     as_hits: bool = False,
+    prior: str | None = None,
 ) -> Study:
     """Evaluate a checkpoint.
 
@@ -127,6 +132,7 @@ def evaluate_model(
       seed: Seed of the samples.
       log: Receives progress and warnings.
       as_hits: See `GrooveModel`.
+      prior: See `GrooveModel.sample`.
 
     Raises:
       GroovaeError: the checkpoint is missing, damaged or of another model, or there are no windows.
@@ -148,7 +154,7 @@ def evaluate_model(
     as_hits = as_hits or task_of(name) is not None  # as the commands for tasks do
     model = load_model(prefix, config, hparams, seed, BATCH_SIZE, log=log, as_hits=as_hits)
     num_samples = len(windows) if num_samples is None else num_samples
-    study = _run(model, evaluation, data.examples().name, windows, num_samples, temperature)
+    study = _run(model, evaluation, data.examples().name, windows, num_samples, temperature, prior)
     study.baselines_share_windows = windows.key == baseline_windows.key
     reference = ReferenceWindows(
         study.reference, study.tempo_qpm, study.recordings, study.layout.meter
@@ -190,6 +196,7 @@ def _run(
     windows: CachedWindows,
     num_samples: int,
     temperature: float,
+    prior: str | None,
 ) -> Study:
     """Run the model on the windows, and return a study without results."""
     folder, reference = Path(model.checkpoint).parent, _outputs(windows)
@@ -212,7 +219,7 @@ def _run(
         mu=mu,
         sigma=sigma,
         samples=(
-            model.sample_tensors(num_samples, model.layout.split_bars, temperature)
+            model.sample_tensors(num_samples, model.layout.split_bars, temperature, prior=prior)
             if can_sample and num_samples
             else reference[:0]
         ),
@@ -221,6 +228,7 @@ def _run(
         training=training,
         validation=validation,
         as_hits=model.as_hits,
+        prior="standard" if model.choose_prior(prior) is None else "fitted",
     )
 
 
@@ -268,10 +276,13 @@ def _compare_samples(
         "number": len(samples),
         "temperature": temperature,
         "seed": seed,
+        "prior": study.prior,
         "windows_trained_on": len(trained_on),
         **scores.compare(samples, data, trained_on, meter),
         "copies_of_data": features.copies(data, trained_on, meter=meter),
         "diversity_of_data": features.diversity(data, meter),
+        "structure": structure(samples, meter),
+        "structure_of_data": structure(data, meter),
     }
 
 

@@ -12,6 +12,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 from groovae.metrics.scores import METRICS
+from groovae.metrics.structure import LABELS
 
 MODEL = "the model"
 SIGNIFICANT = 0.975
@@ -130,7 +131,13 @@ def _samples(samples: dict[str, Any]) -> Table:
     for label, name in (("diversity", "all_pairs"), ("diversity, nearest", "nearest_other")):
         both = (number(samples[group][name]) for group in ("diversity", "diversity_of_data"))
         rows.append([label, *both, "", ""])
-    title = f"{samples['number']:,} samples at temperature {samples['temperature']:g} as a set"
+    for name, label in LABELS.items():
+        both = (number(samples[group][name]) for group in ("structure", "structure_of_data"))
+        rows.append([label, *both, "", ""])
+    title = (
+        f"{samples['number']:,} samples from the {samples['prior']} prior at temperature "
+        f"{samples['temperature']:g} as a set"
+    )
     return Table(title, ["", "samples", "data", "overlapped area", "KL divergence"], rows)
 
 

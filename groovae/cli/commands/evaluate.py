@@ -8,7 +8,8 @@ the free bits; hits, velocities and offsets are means over the steps, summed ove
 
 --metrics adds musical metrics: hits, timing and velocity of the reconstructed windows, beside
 trivial baselines fitted on --baseline_examples_path, with 95 % confidence intervals (bootstrap over
-recordings); how sampled grooves differ from the windows; and how many latent dimensions are active.
+recordings); how grooves sampled as `groovae sample` does, see --prior, differ from the windows; and
+how many latent dimensions are active.
 --require='timing_mae_ms<20' exits with code 3 if the condition does not hold; its name is a metric,
 a loss, or a path in the --json output such as hit_f1.low or samples.copies.
 
@@ -53,7 +54,7 @@ EXIT_UNMET = 3
 COUNTS = ("step", "windows", "recordings", "hits")
 FLAGS_OF_METRICS = (
     *("baseline_examples_path", "num_samples", "temperature", "seed"),
-    *("expectation", "markdown"),
+    *("prior", "expectation", "markdown"),
 )
 LABELS = {
     "loss": "total loss",
