@@ -43,9 +43,11 @@ def fit_prior(
     outputs = windows.outputs(chosen)
     fewest = hits_per_bar(outputs, network.layout.meter).min(axis=1)
     used = fewest >= np.quantile(fewest, SPARSEST)
-    names = styles_of([windows.source(int(i)).filename for i in chosen[used]], groove)
+    sources = [windows.source(int(number)) for number in chosen[used]]
+    names = styles_of([source.filename for source in sources], groove)
     styles = ["" if name == UNKNOWN else name for name in names]
-    prior = prior_fit.fit(_encode(network, outputs[used]), styles, network.fingerprint())
+    mu, recordings = _encode(network, outputs[used]), [source.id for source in sources]
+    prior = prior_fit.fit(mu, styles, recordings, network.fingerprint())
     write_prior(prior_path(network), prior)
     log(_describe(network, prior))
     return prior

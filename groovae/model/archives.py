@@ -3,8 +3,8 @@
     prefix = unpacked("groovae_4bar.tar")  # .../groovae_4bar.unpacked-64c3d5e2/model.ckpt-...
 
 Archives are not trusted: nothing is written before all members have been checked. Then the files of
-one checkpoint, and the `config.json` beside it, are unpacked to a folder named after the archive
-and its SHA-256. It lies in the user's cache (`$XDG_CACHE_HOME/groovae`, by default
+one checkpoint, and the `config.json` and prior beside it, are unpacked to a folder named after the
+archive and its SHA-256. It lies in the user's cache (`$XDG_CACHE_HOME/groovae`, by default
 `~/.cache/groovae`), and may be deleted at any time: not beside the archive, where whoever made the
 archive could have put other files. Without a writable cache, it lasts until Python exits.
 """
@@ -25,6 +25,7 @@ from typing import Any, BinaryIO, cast
 from groovae.config.config_file import CONFIG_FILE
 from groovae.errors import GroovaeError
 from groovae.model.formats import step_of
+from groovae.model.prior import PRIOR_FILE
 from groovae.system.atomic_files import atomic_write
 from groovae.system.download import CHUNK_BYTES, sha256_of
 from groovae.system.temporary import cannot_write
@@ -109,7 +110,8 @@ def _checkpoints(names: Names) -> dict[PurePosixPath, list[PurePosixPath]]:
     for (prefix, count), files in shards.items():
         index, meta = (prefix.with_name(prefix.name + suffix) for suffix in (".index", ".meta"))
         if index in names and len(files) == count:
-            others = [name for name in (meta, prefix.with_name(CONFIG_FILE)) if name in names]
+            beside = [prefix.with_name(name) for name in (CONFIG_FILE, PRIOR_FILE)]
+            others = [name for name in (meta, *beside) if name in names]
             complete[prefix] = [index, *files, *others]
     return complete
 

@@ -1,9 +1,10 @@
 """Fit a prior to the latents of music: a mixture of Gaussians, by EM. Pure NumPy, deterministic.
 
-The windows of each style get components of their own, one for WINDOWS_PER_COMPONENT windows. More
-components resemble the music more closely, up to copying it; with this number, near copies of
-training windows are as frequent among samples as among other music of the same kind (see
-docs/results.md). Deviations are scaled by SPREAD: the outskirts of a component are less like music.
+The windows of each style get components of their own, one for RECORDINGS_PER_COMPONENT recordings.
+More components resemble the music more closely, up to copying it: one that covers a single
+repetitive recording gives near copies of it. With this number there are fewer near copies of
+training windows among samples than among other recordings (see docs/results.md). Deviations are
+scaled by SPREAD, since the outskirts of a component are less like music.
 """
 
 from collections.abc import Sequence
@@ -15,20 +16,21 @@ from groovae.model.prior import MAX_COMPONENTS, Prior
 
 MIN_WINDOWS = 256
 MIN_STYLE_WINDOWS = 20
-WINDOWS_PER_COMPONENT = 120
+RECORDINGS_PER_COMPONENT = 10
 SPREAD = 0.85
 MIN_VARIANCE = 0.01
 MAX_ITERATIONS = 60
 TOLERANCE = 1e-4  # of the mean log-likelihood, in nats
 
 
-def fit(mu: np.ndarray, styles: Sequence[str], model: str) -> Prior:
+def fit(mu: np.ndarray, styles: Sequence[str], recordings: Sequence[str], model: str) -> Prior:
     """Fit a prior to latents.
 
     Args:
       mu: Latent means of windows, [n, z_size].
       styles: The style of each window, empty if unknown. Styles with fewer than MIN_STYLE_WINDOWS
         windows share components without a style.
+      recordings: The id of the recording that each window is from.
       model: The fingerprint of the model.
 
     Raises:
@@ -43,12 +45,12 @@ def fit(mu: np.ndarray, styles: Sequence[str], model: str) -> Prior:
     names, counts = np.unique(np.array(styles, dtype=str), return_counts=True)
     frequent = set(names[counts >= MIN_STYLE_WINDOWS].tolist())
     groups = np.array([style if style in frequent else "" for style in styles], dtype=str)
-    window_count = max(WINDOWS_PER_COMPONENT, 2 * len(mu) / MAX_COMPONENTS)
+    ids = np.array(recordings, dtype=str)
+    per_component = max(RECORDINGS_PER_COMPONENT, 2 * len(np.unique(ids)) / MAX_COMPONENTS)
     mixtures = {}
     for name in np.unique(groups).tolist():
-        members = mu[groups == name]
-        num = max(1, round(len(members) / window_count))
-        mixtures[name] = fit_mixture(members, num, np.random.RandomState(0))
+        num = max(1, round(len(np.unique(ids[groups == name])) / per_component))
+        mixtures[name] = fit_mixture(mu[groups == name], num, np.random.RandomState(0))
     parts = [
         (weights * np.mean(groups == name), means, SPREAD * np.sqrt(variances))
         for name, (weights, means, variances) in mixtures.items()

@@ -113,7 +113,7 @@ def test_importing_the_package_does_not_import_tensorflow() -> None:
         ("sample --out", ["--out"]),
         ("info . --json=perhaps", ["--json=perhaps"]),
         ("info . --nojson=true", ["--nojson=true"]),
-        ("info", ["DIR or FILE.tfrecord missing"]),
+        ("info", ["FILE.tfrecord or MODEL missing"]),
         ("info a b", ["'b'"]),
         ("preprocess", ["DIR and OUT.tfrecord missing"]),
         ("preprocess a", ["OUT.tfrecord missing"]),

@@ -76,7 +76,8 @@ def test_each_frequent_style_has_components_of_its_own() -> None:
     rng = np.random.RandomState(0)
     styles = ["rock"] * 400 + ["funk"] * 150 + ["rare"] * 5 + [""] * 45
     mu = rng.randn(600, 4) + np.repeat([[8.0], [-8.0], [0.0]], [400, 150, 50], axis=0)
-    prior = prior_fit.fit(mu, styles, MODEL)
+    prior = prior_fit.fit(mu, styles, [str(i // 10) for i in range(600)], MODEL)
+    assert prior.styles == ("",) + ("funk",) * 2 + ("rock",) * 4
     assert prior.shares() == {"rock": pytest.approx(4 / 6), "funk": pytest.approx(1 / 4)}
     assert prior.weights.sum() == pytest.approx(1)
     is_rock = np.array(prior.styles) == "rock"
@@ -87,7 +88,7 @@ def test_each_frequent_style_has_components_of_its_own() -> None:
 def test_too_few_windows_are_refused() -> None:
     few = np.zeros((prior_fit.MIN_WINDOWS - 1, 4))
     with pytest.raises(UsageError, match=f"{prior_fit.MIN_WINDOWS} windows"):
-        prior_fit.fit(few, [""] * len(few), MODEL)
+        prior_fit.fit(few, [""] * len(few), [""] * len(few), MODEL)
 
 
 # Drawing
