@@ -36,6 +36,7 @@ def fit_from_flags(
     network = load_network(checkpoint, config, hparams, None, BATCH_SIZE)
     layout = adapt_layout(network.layout, **layout_options(values))
     folder = Path(network.checkpoint).expanduser().parent
-    windows = window_cache.load(examples, layout, folder, log)
+    keep = "cache_dataset" not in values or values.cache_dataset
+    windows = window_cache.load(examples, layout, folder, log, keep)
     fit_prior(network, windows, groove, log)
     return str(prior_path(network))

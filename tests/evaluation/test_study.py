@@ -3,6 +3,7 @@
 import itertools
 import json
 import math
+import shutil
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -19,8 +20,13 @@ from groovae.data.source import DataSource
 from groovae.data.windows import predicted_drums
 from groovae.evaluation.intervals import HITS
 from groovae.evaluation.study import Study, evaluate_model
+from groovae.evaluation.tables import tables
 from groovae.generation.groove_model import load_model
+from groovae.generation.networks import load_network, prior_path
 from groovae.metrics import scores
+from groovae.metrics.structure import LABELS, structure
+from groovae.model.prior import Prior, write_prior
+from groovae.report.summary import originality
 from groovae.training.losses import evaluate
 
 pytestmark = pytest.mark.usefixtures("small_batches")
@@ -102,6 +108,38 @@ def test_seed_determines_the_samples(study: Study, trained_for: Callable[[str], 
     np.testing.assert_allclose(model.sample_tensors(20, 4, 0.5), study.samples, atol=1e-5)
     other = load_model(trained_for("reconstruct"), seed=1).sample_tensors(2, 4, 0.5)
     assert not np.array_equal(other, study.samples[:2])
+
+
+def test_samples_are_compared_in_structure(study: Study) -> None:
+    samples = study.results["samples"]
+    assert samples["prior"] == study.prior == "standard"
+    assert samples["structure"] == structure(study.samples)
+    assert samples["structure_of_data"] == structure(study.reference)
+    (table,) = (one for one in tables(study.results) if "samples" in one.title)
+    assert "standard prior" in table.title
+    shown = {row[0]: row[1:3] for row in table.rows}
+    for name, label in LABELS.items():
+        values = [samples[group][name] for group in ("structure", "structure_of_data")]
+        assert shown[label] == [f"{value:.3f}" for value in values]
+        assert label.lower() in originality(study.results).lower()
+
+
+def test_samples_are_drawn_from_the_fitted_prior_of_the_model(
+    trained_for: Callable[[str], Path], eight_records: Path, tmp_path: Path
+) -> None:
+    folder = Path(shutil.copytree(trained_for("reconstruct"), tmp_path / "copy"))
+    network = load_network(folder, None, "", None, 4)
+    ones = np.ones((1, network.z_size), np.float32)
+    prior = Prior(np.ones(1, np.float32), ones, 0.5 * ones, ("",), network.fingerprint(), 100)
+    write_prior(prior_path(network), prior)
+    data = DataSource(str(eight_records))
+    found = evaluate_model(str(folder), data, data, num_samples=4)
+    assert found.results["samples"]["prior"] == "fitted"
+    model = load_model(folder, seed=0, batch_size=4)
+    np.testing.assert_allclose(model.sample_tensors(4, 4, 0.5), found.samples, atol=1e-5)
+    model.reset_random()
+    standard = model.sample_tensors(4, 4, 0.5, prior="standard")
+    assert not np.array_equal(standard, found.samples)
 
 
 def test_predictions_match_reconstruct(study: Study, trained_for: Callable[[str], Path]) -> None:

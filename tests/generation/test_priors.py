@@ -12,6 +12,7 @@ from groovae.errors import GroovaeError, UsageError
 from groovae.generation.bundled import FOLDER
 from groovae.generation.groove_model import load_model
 from groovae.model import latent, prior_fit
+from groovae.model.archives import unpacked
 from groovae.model.onnx_network import OnnxNetwork
 from groovae.model.prior import PRIOR_FILE, ForeignPrior, read_prior
 
@@ -198,3 +199,26 @@ def test_training_fits_a_prior_that_export_copies(
     copied = read_prior(out / PRIOR_FILE, 4, OnnxNetwork(out).fingerprint())
     assert copied is not None
     np.testing.assert_array_equal(copied.means, prior.means)
+
+
+def test_the_prior_of_an_archive_is_kept_where_it_is_unpacked(
+    in_process: Groovae,
+    trained: Path,
+    records: Path,
+    tmp_path: Path,
+    few_windows: None,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    folder = tmp_path / "folder"
+    shutil.copytree(trained, folder, ignore=shutil.ignore_patterns("eval", "best", "events*"))
+    archive = shutil.make_archive(str(tmp_path / "model"), "tar", folder)
+    fitted = in_process("fit_prior", f"--checkpoint={archive}", f"--examples_path={records}")
+    assert fitted.returncode == 0, fitted.stderr
+    written = Path(fitted.stdout.strip())
+    assert tmp_path / "cache" in written.parents
+    prior = load_model(archive, seed=1).fitted_prior
+    assert prior is not None
+    shutil.copy(written, folder)
+    packed = unpacked(shutil.make_archive(str(tmp_path / "packed"), "tar", folder))
+    assert packed.with_name(PRIOR_FILE).read_bytes() == written.read_bytes()

@@ -88,7 +88,8 @@ def _show_model(path: str, folder: Path, values: Any) -> None:
         name, z_size = str(config["config"]), int(config["hparams"]["z_size"])
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise GroovaeError(
-            f"{folder / CONFIG_FILE}: not the config.json of a model ({first_line(error)})"
+            f"{folder / CONFIG_FILE}: not the config.json of a model ({first_line(error)}); "
+            "name a folder that `groovae train` or `groovae export --format=onnx` wrote"
         ) from error
     is_export = is_onnx_export(folder)
     # Reading the weights of a checkpoint would take TensorFlow.
