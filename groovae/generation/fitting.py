@@ -25,8 +25,8 @@ def fit_prior(
 ) -> Prior:
     """Fit a prior to windows that a model was trained on, and write it beside the model.
 
-    At most MAX_WINDOWS windows are used, evenly spread. The SPARSEST share of them, by the bar with
-    the fewest hits, is left out: samples near them have nearly empty bars.
+    At most MAX_WINDOWS windows are used, evenly spread. Of these, up to the SPARSEST share is left
+    out, by the bar with the fewest hits: samples near them have nearly empty bars.
 
     Args:
       network: The model.
@@ -39,6 +39,7 @@ def fit_prior(
       GroovaeError: info.csv is missing or malformed, or the file cannot be written.
     """
     check_task("sample", network.config_name, network.checkpoint)
+    prior_fit.check_number(len(windows))
     chosen = _evenly_spread(len(windows))
     outputs = windows.outputs(chosen)
     fewest = hits_per_bar(outputs, network.layout.meter).min(axis=1)

@@ -36,15 +36,8 @@ def fit(mu: np.ndarray, styles: Sequence[str], recordings: Sequence[str], model:
     Raises:
       UsageError: there are fewer than MIN_WINDOWS windows.
     """
-    if len(mu) < MIN_WINDOWS:
-        raise UsageError(
-            f"a prior is fitted to {MIN_WINDOWS} windows or more, got {len(mu):,}: samples of "
-            "fewer would be copies of them"
-        )
-    mu = mu.astype(np.float64)
-    names, counts = np.unique(np.array(styles, dtype=str), return_counts=True)
-    frequent = set(names[counts >= MIN_STYLE_WINDOWS].tolist())
-    groups = np.array([style if style in frequent else "" for style in styles], dtype=str)
+    check_number(len(mu))
+    mu, groups = mu.astype(np.float64), _frequent_only(styles)
     ids = np.array(recordings, dtype=str)
     per_component = max(RECORDINGS_PER_COMPONENT, 2 * len(np.unique(ids)) / MAX_COMPONENTS)
     mixtures = {}
@@ -60,6 +53,15 @@ def fit(mu: np.ndarray, styles: Sequence[str], recordings: Sequence[str], model:
     )
     of_components = [name for name, (shares, *_) in mixtures.items() for _ in shares]
     return Prior(weights, means, deviations, tuple(of_components), model, len(mu))
+
+
+def check_number(num_windows: int) -> None:
+    """Raise a UsageError if there are too few windows to fit a prior to."""
+    if num_windows < MIN_WINDOWS:
+        raise UsageError(
+            f"a prior is fitted to {MIN_WINDOWS} windows or more, got {num_windows:,}: samples of "
+            "fewer would be copies of them; `groovae info RECORDS` shows what is lost and why"
+        )
 
 
 def fit_mixture(
@@ -91,6 +93,13 @@ def fit_mixture(
             break
         likelihood = new_likelihood
     return weights, means, variances
+
+
+def _frequent_only(styles: Sequence[str]) -> np.ndarray:
+    """Return the styles, with an empty text for those with few windows."""
+    names, counts = np.unique(np.array(styles, dtype=str), return_counts=True)
+    frequent = names[counts >= MIN_STYLE_WINDOWS]
+    return np.where(np.isin(styles, frequent), np.array(styles, dtype=str), "")
 
 
 def _distant_points(points: np.ndarray, num: int, rng: np.random.RandomState) -> np.ndarray:
