@@ -372,3 +372,16 @@ def write_records(path: Path, *records: Any) -> Path:
         for record in records:
             writer.write(record if isinstance(record, bytes) else record.SerializeToString())
     return path
+
+
+@contextlib.contextmanager
+def ordinary_user() -> Iterator[None]:
+    """Run as a user who may not read everything, as root may."""
+    is_root = os.geteuid() == 0
+    if is_root:
+        os.seteuid(65534)
+    try:
+        yield
+    finally:
+        if is_root:
+            os.seteuid(0)

@@ -19,6 +19,8 @@ def check_arguments(positional: list[str], *names: str) -> list[str]:
         raise UsageError(f"{missing} missing; see --help")
     if len(positional) > len(names):
         raise UsageError(f"unexpected argument {positional[len(names)]!r}; a flag begins with --")
+    if "" in positional:
+        raise UsageError(f"{names[positional.index('')]} is empty; see --help")
     return positional
 
 

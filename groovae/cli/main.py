@@ -146,7 +146,7 @@ def _parse(values: flags.FlagValues, name: str, arguments: list[str]) -> list[st
     try:
         positional = values([f"groovae {name}", *arguments])[1:]
         for flag in values:
-            _check_number(flag, values[flag].value)
+            _check_value(values[flag])
     except flags.UnrecognizedFlagError as error:
         message = f"no flag --{error.flagname}{_suggestion(error.flagname, values, '--')}"
     except RecursionError:
@@ -159,12 +159,18 @@ def _parse(values: flags.FlagValues, name: str, arguments: list[str]) -> list[st
     raise UsageError(f"{message}; see groovae {name} --help")
 
 
-def _check_number(flag: str, value: Any) -> None:
-    """Check a number of a flag without bounds of its own, or NaN, which absl's bounds accept."""
+def _check_value(flag: flags.Flag) -> None:
+    """Check what the flag itself does not: empty text, as of --train_dir="$UNSET", and numbers.
+
+    Not all numbers have bounds of their own, and absl's bounds accept NaN.
+    """
+    name, value = flag.name, flag.value
+    if flag.present and value == "" != flag.default:
+        raise ValueError(f"flag --{name} is empty; give it a value, or leave it out")
     if isinstance(value, int) and abs(value) > MAX_WHOLE:
-        raise ValueError(f"flag --{flag} must be at most {MAX_WHOLE:,}")
+        raise ValueError(f"flag --{name} must be at most {MAX_WHOLE:,}")
     if isinstance(value, float) and not abs(value) <= MAX_NUMBER:
-        raise ValueError(f"flag --{flag} must be a number, at most {MAX_NUMBER:,.0f}, got {value}")
+        raise ValueError(f"flag --{name} must be a number, at most {MAX_NUMBER:,.0f}, got {value}")
 
 
 def _message(error: Exception) -> str:
@@ -179,6 +185,8 @@ def _message(error: Exception) -> str:
     elif isinstance(error, OSError):  # of the machine, not of groovae
         named = error.filename and error.strerror
         text = f"{error.filename}: {error.strerror}" if named else error.strerror or text
+    elif isinstance(error, MemoryError):
+        text = "not enough memory; end other programs, or raise the limit of this one"
     elif not isinstance(error, GroovaeError):
         text = f"unexpected {type(error).__name__}: {text}; --debug shows the traceback"
     return " ".join(text.split())

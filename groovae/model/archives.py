@@ -82,8 +82,10 @@ def _cache() -> Path:
         cache = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "groovae"
     except RuntimeError:  # no home
         return Path(_temporary_cache().name)
-    there = next(folder for folder in (cache, *cache.parents) if folder.exists())
-    return cache if there.is_dir() and os.access(there, os.W_OK) else Path(_temporary_cache().name)
+    # os.path.lexists, unlike Path.exists, raises nothing below a folder that may not be read.
+    there = next(folder for folder in (cache, *cache.parents) if os.path.lexists(folder))
+    is_usable = there.is_dir() and os.access(there, os.W_OK | os.X_OK)
+    return cache if is_usable else Path(_temporary_cache().name)
 
 
 @functools.cache

@@ -31,7 +31,7 @@ import numpy as np
 from groovae.errors import GroovaeError, UsageError
 from groovae.music.midi_reader import DRUM_CHANNEL
 from groovae.music.tempo import TempoMap, check_sequence
-from groovae.system.atomic_files import atomic_write
+from groovae.system.atomic_files import atomic_write, refuse_devices
 
 TICKS_PER_QUARTER = 1920  # from 52.1 qpm
 MAX_TICK_SECONDS = 0.6e-3
@@ -128,9 +128,7 @@ def numbered(path: str | os.PathLike[str], count: int) -> list[Path]:
     path = Path(path).expanduser()
     if name.endswith(os.sep) or path.is_dir():
         raise UsageError(f"{name}: this is a folder; name a file in it")
-    folder = os.path.realpath(path.parent)  # /dev/stdout may be a regular file, and /dev/fd/1
-    if (path.exists() and not path.is_file()) or folder == "/dev" or folder.startswith("/proc/"):
-        raise UsageError(f"{name}: this is a device or a pipe; name a MIDI file")
+    refuse_devices(path)
     if path.suffix.lower() not in (".mid", ".midi"):
         path = path.with_name(f"{path.name}.mid")
     return list(numbered_names(path, count))

@@ -21,7 +21,7 @@ from groovae.music.picture import BAR_STEPS
 from groovae.music.sound import FilePath
 from groovae.report import encoding, figures, latent_map, pairs, rolls, summary
 from groovae.report.encoding import Sound
-from groovae.system.atomic_files import atomic_write
+from groovae.system.atomic_files import atomic_write, refuse_devices
 from groovae.system.log import Log, no_log
 
 if TYPE_CHECKING:
@@ -177,9 +177,10 @@ def render(study: "Study", styles: Sequence[str] | None, options: ReportOptions,
 
 def _check_writable(path: str | os.PathLike[str]) -> None:
     """Try to write in the folder of the file, or in its nearest existing parent."""
+    refuse_devices(path)
     target = Path(os.path.realpath(os.path.expanduser(path)))
-    if target.exists() and not target.is_file():
-        raise GroovaeError(f"cannot write {path}: not a file")
+    if target.is_dir():
+        raise GroovaeError(f"cannot write {path}: this is a folder; name a file in it")
     folder = next(parent for parent in target.parents if os.path.lexists(parent))
     try:
         with tempfile.NamedTemporaryFile(dir=folder):

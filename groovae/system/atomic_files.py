@@ -36,7 +36,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from groovae.errors import GroovaeError
+from groovae.errors import GroovaeError, UsageError
 from groovae.system.regular_files import read_json
 
 JOURNAL = ".groovae-commit.json"
@@ -64,6 +64,7 @@ def atomic_write(path: str | os.PathLike[str], follow_links: bool = True) -> Ite
         replace the link.
 
     Raises:
+      UsageError: see `refuse_devices`.
       GroovaeError: the folder is not writable, or the disk is full.
     """
     with atomic_write_all([path], follow_links) as (temporary,):
@@ -81,6 +82,8 @@ def atomic_write_all(
         continues.
     """
     targets = [_resolve(path, follow_links) for path in paths]
+    for path in (*paths, *targets):
+        _refuse_device_folder(path)
     with contextlib.ExitStack() as stack:
         temporaries = [stack.enter_context(_temporary(target)) for target in targets]
         with _as_groovae_error(targets[0]):
@@ -139,6 +142,18 @@ def refuse_links(folder: str | os.PathLike[str], *names: str) -> None:
                 f"{path}: this is a link, but files in it would be replaced; remove it, or name "
                 "another folder"
             )
+
+
+def refuse_devices(path: str | os.PathLike[str]) -> None:
+    """Check that a file to write is neither a device nor a pipe, nor in a folder of them.
+
+    Raises:
+      UsageError: it is.
+    """
+    _refuse_device_folder(path)
+    full = os.path.expanduser(path)
+    if os.path.exists(full) and not (os.path.isfile(full) or os.path.isdir(full)):
+        raise _device_error(path)
 
 
 @contextlib.contextmanager
@@ -203,6 +218,17 @@ def sync(path: str | os.PathLike[str]) -> None:
         os.fsync(handle)
     finally:
         os.close(handle)
+
+
+def _refuse_device_folder(path: str | os.PathLike[str]) -> None:
+    """Refuse /dev/stdout and the like, which may be regular files: others are written beside it."""
+    folder = os.path.realpath(os.path.dirname(os.path.abspath(os.path.expanduser(path))))
+    if folder == "/dev" or f"{folder}/".startswith("/proc/"):
+        raise _device_error(path)
+
+
+def _device_error(path: str | os.PathLike[str]) -> UsageError:
+    return UsageError(f"cannot write {path}: this is a device or a pipe; name a file")
 
 
 def _check_lock_file(path: Path) -> None:

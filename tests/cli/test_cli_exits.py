@@ -1,6 +1,5 @@
 """Exit codes and messages of commands that fail: a closed pipe, a full disk, Ctrl-C, a bug."""
 
-import contextlib
 import importlib
 import os
 import shutil
@@ -9,12 +8,12 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import Groovae, assert_one_line
+from conftest import Groovae, assert_one_line, ordinary_user
 
 from groovae.cli.main import main
 from groovae.music.midi_writer import Note, write_midi
@@ -183,19 +182,6 @@ def test_removed_working_directory_is_one_line(
     assert main(["--version"]) == 0
 
 
-@contextlib.contextmanager
-def ordinary_user() -> Iterator[None]:
-    """Run as a user who may not read everything, as root may."""
-    is_root = os.geteuid() == 0
-    if is_root:
-        os.seteuid(65534)
-    try:
-        yield
-    finally:
-        if is_root:
-            os.seteuid(0)
-
-
 @pytest.mark.parametrize("call", ["info {}", "info {}/x.mid"])
 def test_unreadable_folder_is_one_line(call: str, capsys: pytest.CaptureFixture[str]) -> None:
     main(call.format("missing").split())  # imports what an ordinary user may not read
@@ -207,6 +193,34 @@ def test_unreadable_folder_is_one_line(call: str, capsys: pytest.CaptureFixture[
     (line,) = capsys.readouterr().err.splitlines()
     assert f" {folder}" in line
     assert "Permission denied" in line
+    assert "unexpected" not in line
+
+
+@pytest.mark.parametrize(
+    "call",
+    ["train --train_dir=", "demo --dir=", "sample --drum_map=", "preprocess,,a.tfrecord", "serve,"],
+)
+def test_empty_name_is_a_usage_error(
+    call: str, capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(call.split("," if "," in call else " ")) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "is empty" in line
+    assert not os.listdir(tmp_path)
+
+
+def test_lack_of_memory_is_one_line(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def fail(*_: object) -> bytes:
+        raise MemoryError
+
+    (tmp_path / "a.mid").touch()
+    monkeypatch.setattr("groovae.system.regular_files.read_regular", fail)
+    assert main(["info", str(tmp_path / "a.mid")]) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "not enough memory" in line
     assert "unexpected" not in line
 
 

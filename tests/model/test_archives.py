@@ -10,12 +10,13 @@ import random
 import shutil
 import signal
 import tarfile
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import TINY_HPARAMS, Groovae, assert_one_line
+from conftest import TINY_HPARAMS, Groovae, assert_one_line, ordinary_user
 
 from groovae.errors import GroovaeError
 from groovae.generation.groove_model import load_model
@@ -204,6 +205,21 @@ def test_without_a_cache_a_temporary_folder_is_used(
     assert tmp_path not in prefix.parents
     check_readable(str(prefix))
     assert unpacked(packed) == prefix
+
+
+def test_cache_in_the_home_of_another_user(packed: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    content = packed.read_bytes()
+    archives._temporary_cache.cache_clear()  # it may belong to root
+    with ordinary_user(), tempfile.TemporaryDirectory() as folder:
+        archive, home = Path(folder, packed.name), Path(folder, "home")
+        archive.write_bytes(content)
+        home.mkdir(0)
+        # It asks about the real user of the process, here root.
+        monkeypatch.setattr(os, "access", lambda path, mode: Path(path) != home)
+        monkeypatch.setenv("XDG_CACHE_HOME", str(home / "cache"))
+        prefix = unpacked(archive)
+        assert Path(folder) not in prefix.parents
+        check_readable(str(prefix))
 
 
 def test_processes_can_unpack_one_archive_at_once(packed: Path) -> None:

@@ -347,7 +347,7 @@ def test_device_or_pipe_is_no_midi_file(tmp_path: Path, count: int) -> None:
     os.mkfifo(tmp_path / "pipe")
     os.mkfifo(tmp_path / "pipe.mid")
     for path in (tmp_path / "pipe", tmp_path / "pipe.mid", Path(os.devnull)):
-        with pytest.raises(UsageError, match=f"^{path}: this is a device or a pipe; name a MIDI"):
+        with pytest.raises(UsageError, match=f"{path}: this is a device or a pipe"):
             numbered(path, count)
 
 

@@ -438,17 +438,18 @@ def test_verdict_depends_on_the_draws(worse: float, verdict: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("flag", "words"),
+    ("flag", "status", "words"),
     [
-        ("--soundfont=none.sf2", ["none.sf2"]),
-        ("--groove=nowhere", ["nowhere", "info.csv"]),
-        ("--out=.", ["cannot write ."]),
-        ("--out=/dev/null/x/report.html", ["cannot write", "/dev/null"]),
+        ("--soundfont=none.sf2", 1, ["none.sf2"]),
+        ("--groove=nowhere", 1, ["nowhere", "info.csv"]),
+        ("--out=.", 1, ["cannot write ."]),
+        ("--out=/dev/null/x/report.html", 1, ["cannot write", "/dev/null"]),
+        ("--out=/dev/stdout", 2, ["cannot write /dev/stdout", "device"]),
     ],
 )
 def test_errors_are_found_before_evaluation(
-    flag: str, words: list[str], in_process: Groovae, trained: Path, tmp_path: Path
+    flag: str, status: int, words: list[str], in_process: Groovae, trained: Path, tmp_path: Path
 ) -> None:
     result = in_process("report", f"--checkpoint={trained}", flag)
-    assert_one_line(result, 1, *words)
+    assert_one_line(result, status, *words)
     assert os.listdir(tmp_path) == []

@@ -19,7 +19,7 @@ from pathlib import Path
 import pytest
 from conftest import small_disk
 
-from groovae.errors import GroovaeError
+from groovae.errors import GroovaeError, UsageError
 from groovae.system import atomic_files
 from groovae.system.atomic_files import (
     JOURNAL,
@@ -187,6 +187,15 @@ def test_device_is_not_replaced(writing: Callable[[Path], None]) -> None:
     with pytest.raises(GroovaeError, match="cannot write /dev/null"):
         writing(Path("/dev/null"))
     assert Path("/dev/null").is_char_device()
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/fd"), reason="there is no /dev/fd")
+def test_nothing_is_written_in_a_folder_of_devices(tmp_path: Path) -> None:
+    with open(tmp_path / "redirected", "w") as file:
+        for path in (f"/dev/fd/{file.fileno()}", "/dev/stdout.report.json"):
+            with pytest.raises(UsageError, match="device"), atomic_write_all([path, "a"]):
+                pytest.fail("it was opened")
+    assert os.listdir(tmp_path) == ["redirected"]
 
 
 # A folder
