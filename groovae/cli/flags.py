@@ -6,7 +6,7 @@ from typing import Any, TypeVar
 
 from absl import flags
 
-from groovae.errors import UsageError
+from groovae.errors import UsageError, shorten_value
 from groovae.music.drums import read_drum_map
 
 Options = TypeVar("Options")
@@ -18,7 +18,8 @@ def check_arguments(positional: list[str], *names: str) -> list[str]:
         missing = " and ".join(names[len(positional) :])
         raise UsageError(f"{missing} missing; see --help")
     if len(positional) > len(names):
-        raise UsageError(f"unexpected argument {positional[len(names)]!r}; a flag begins with --")
+        unexpected = shorten_value(positional[len(names)])
+        raise UsageError(f"unexpected argument {unexpected}; a flag begins with --")
     if "" in positional:
         raise UsageError(f"{names[positional.index('')]} is empty; see --help")
     return positional

@@ -1,6 +1,7 @@
 """`groovae info` on a folder: the summary of info.csv, and errors in it."""
 
 import json
+import struct
 from pathlib import Path
 
 import pytest
@@ -94,3 +95,17 @@ def test_absurd_names_are_missing_files(small_dataset: Path) -> None:
     rows = [path.read_text().splitlines()[1].replace("a.mid", n) for n in names]
     path.write_text("\n".join([path.read_text().splitlines()[0], *rows]))
     assert read_info(small_dataset)["on_disk"].sum() == 0
+
+
+def test_info_names_the_file_that_is_too_long(in_process: Groovae, tmp_path: Path) -> None:
+    hit = b"\xff\xff\xff\x7f\x99\x24\x64"  # at the latest time
+    track = hit + b"\x00\xff\x2f\x00"
+    header = b"MThd" + struct.pack(">IHHH", 6, 0, 1, 480)
+    (tmp_path / "a.mid").write_bytes(header + b"MTrk" + struct.pack(">I", len(track)) + track)
+    assert_one_line(in_process("info", "a.mid"), 1, "a.mid: longer than")
+
+
+def test_long_unexpected_argument_is_shortened(in_process: Groovae) -> None:
+    result = in_process("info", "a.mid", "a" * 10_000)
+    assert_one_line(result, 2, "unexpected argument")
+    assert len(result.stderr) < 200

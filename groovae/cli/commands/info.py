@@ -37,7 +37,7 @@ from groovae.cli.flags import (
 )
 from groovae.cli.output import print_json, print_text
 from groovae.data.music_files import KINDS, suffix_of
-from groovae.errors import GroovaeError, first_line
+from groovae.errors import GroovaeError, UsageError, first_line
 
 MAX_MIDI_BYTES = 100_000_000
 
@@ -127,6 +127,10 @@ def _show_midi(path: str, values: Any) -> None:
     except (OSError, BrokenMidi) as error:
         reason = getattr(error, "strerror", None) or error
         raise GroovaeError(f"{path}: cannot be read: {reason}") from error
+    except UsageError:
+        raise
+    except GroovaeError as error:
+        raise GroovaeError(f"{path}: {error}") from error
     if values.json:
         print_json(summary)
     else:
