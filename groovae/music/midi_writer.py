@@ -167,6 +167,8 @@ def _to_midi(
     Args:
       meters: Time in seconds, numerator and denominator of each time signature.
     """
+    for _, numerator, denominator in meters:
+        _check_meter(numerator, denominator)
     for tempo_qpm in tempo_map.tempos_qpm.tolist():
         if not MIN_TEMPO_QPM <= tempo_qpm <= MAX_TEMPO_QPM:
             raise UsageError(
@@ -259,6 +261,15 @@ def _spans(
             spans.append((before[0], min(before[1], start), *before[2:]))
         spans.append((start, max(end, start + 1), note.pitch, note.velocity))
     return spans
+
+
+def _check_meter(numerator: int, denominator: int) -> None:
+    is_power_of_two = denominator > 0 and not denominator & (denominator - 1)
+    if not (1 <= numerator <= 255 and is_power_of_two):
+        raise GroovaeError(
+            f"cannot write the meter {numerator}/{denominator}: in MIDI a bar has 1 to 255 beats, "
+            "and their note value is a power of two; change the meter"
+        )
 
 
 def _marks(

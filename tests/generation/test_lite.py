@@ -5,6 +5,7 @@ files of note_seq.
 """
 
 import json
+import os
 import re
 import subprocess
 import sys
@@ -53,6 +54,14 @@ def notes_of(path: Path) -> np.ndarray:
     notes = read_magenta(path.read_bytes()).notes
     rows = [(note.pitch, note.velocity, note.start_time, note.end_time) for note in notes]
     return np.array(sorted(rows)).reshape(-1, 4)
+
+
+def test_onnxruntime_writes_and_reports_nothing(tmp_path: Path) -> None:
+    code = "import groovae; groovae.load_model()"
+    environment = {**os.environ, "TMPDIR": str(tmp_path)}
+    environment.pop("ORT_DISABLE_TELEMETRY", None)  # set by an earlier test
+    subprocess.run([sys.executable, "-c", code], env=environment, cwd=tmp_path, check=True)
+    assert os.listdir(tmp_path) == []
 
 
 # Equality with the checkpoint

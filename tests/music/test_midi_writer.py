@@ -359,6 +359,13 @@ def test_stream_that_is_a_regular_file_is_no_midi_file(tmp_path: Path) -> None:
                 numbered(f"{folder}/{file.fileno()}", 1)
 
 
+@pytest.mark.parametrize("meter", [(300, 4), (0, 4), (-3, 4), (4, 3), (4, 0)])
+def test_meter_that_midi_does_not_have_is_an_error(tmp_path: Path, meter: tuple[int, int]) -> None:
+    with pytest.raises(GroovaeError, match=f"the meter {meter[0]}/{meter[1]}"):
+        write_midi(tmp_path / "a.mid", BEAT, meter=meter)
+    assert not os.listdir(tmp_path)
+
+
 # Reading back with note_seq
 
 
