@@ -121,8 +121,8 @@ def define_generation(
         values,
         None,
         "; or a folder written by `groovae export --format=onnx`, which needs no TensorFlow. By "
-        "default .train, or if nothing is trained there the bundled model, which is not for "
-        "humanize, tap2drum, add_hihat and transfer",
+        "default .train, or if nothing is trained there a bundled model; none is bundled for "
+        "tap2drum, add_hihat and transfer",
     )
     define_seed(values, None, "Random seed; by default a random one, which is logged.")
     flags.DEFINE_string(

@@ -1,29 +1,35 @@
-"""The bundled model, for generating grooves without training one first.
+"""The bundled models, for generating grooves without training one first.
 
     groovae sample --temperature=0.5 --out=drum_4bar.mid
+    groovae humanize loop.mid
 
-`groovae export` wrote its folder; the README.md in it is the model card, with data, licence,
-training and scores. It is a model of whole grooves, used by default for the tasks that need no
-model of their own.
+`groovae export` wrote their folders; the README.md in each is the model card, with data, licence,
+training and scores. One is a model of whole grooves, which is used by default for all tasks that
+need no model of their own, the other is for `humanize`.
 """
 
 import os
 import re
 from pathlib import Path
 
+from groovae.config.config_file import CONFIG_FILE
 from groovae.config.tasks import CONFIGS
+from groovae.errors import GroovaeError
 from groovae.system.log import Log
+from groovae.system.regular_files import read_json
 
-FOLDER = Path(__file__).parents[1] / "bundled" / "groovae_4bar"
+_ALL = Path(__file__).parents[1] / "bundled"
+FOLDER = _ALL / "groovae_4bar"
+TASK_FOLDERS = {"humanize": _ALL / "groovae_2bar_humanize_hits"}
 TRAIN_DIR = ".train"
 _MODEL_FILE = re.compile(
     r"^checkpoint$|\.index$|\.data-\d+-of-\d+$|\.onnx$|^weights_manifest\.json$"
 )
 
 NOTICE = (
-    f"no model in {TRAIN_DIR}: using the bundled model, trained on the Groove MIDI Dataset by "
-    "Google LLC (CC BY 4.0). To train your own: `groovae download --dest=groove`, `groovae "
-    "preprocess groove data_dir/music.tfrecord`, `groovae train`"
+    "using the bundled model, trained on the Groove MIDI Dataset by Google LLC (CC BY 4.0). To "
+    "train your own: `groovae download --dest=groove`, `groovae preprocess groove "
+    "data_dir/music.tfrecord`, `groovae train`"
 )
 
 
@@ -32,15 +38,28 @@ def default_checkpoint(task: str | None, log: Log) -> str:
 
     Args:
       task: A task, see `tasks.check_task`.
-      log: Called with a line if the bundled model is used.
+      log: Called with a line if a bundled model is used.
 
     Returns:
-      `.train` if it holds a model or the task needs a model of its own, else FOLDER.
+      `.train` if it holds a model for the task or no model is bundled for it, else a bundled model.
     """
-    if task in CONFIGS or _has_model_files(TRAIN_DIR):
+    if task not in CONFIGS:
+        if _has_model_files(TRAIN_DIR):
+            return TRAIN_DIR
+        log(f"no model in {TRAIN_DIR}: {NOTICE}")
+        return str(FOLDER)
+    if task not in TASK_FOLDERS or (_has_model_files(TRAIN_DIR) and _may_be_for(task)):
         return TRAIN_DIR
-    log(NOTICE)
-    return str(FOLDER)
+    log(f"no model for {task} in {TRAIN_DIR}: {NOTICE}")
+    return str(TASK_FOLDERS[task])
+
+
+def _may_be_for(task: str) -> bool:
+    """Return whether the model in `.train` is for a task, or does not say what it is."""
+    try:
+        return read_json(Path(TRAIN_DIR) / CONFIG_FILE)["config"] in CONFIGS[task]
+    except (OSError, ValueError, KeyError, TypeError, GroovaeError):
+        return True  # loading it says what is wrong
 
 
 def _has_model_files(folder: str) -> bool:

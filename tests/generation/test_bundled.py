@@ -11,7 +11,7 @@ from without_tensorflow import OFFLINE, run_blocked
 
 import groovae
 from groovae.errors import GroovaeError
-from groovae.generation.bundled import FOLDER
+from groovae.generation.bundled import FOLDER, TASK_FOLDERS
 from groovae.metrics import scores
 from groovae.music.midi_writer import write_sequence
 
@@ -58,8 +58,30 @@ def test_whole_groove_commands_use_the_bundled_model(empty: Path, groovae: Groov
 
 def test_other_tasks_need_a_model_of_their_own(empty: Path, groovae: Groovae) -> None:
     write_sequence(empty / "take.mid", a_groove(bars=4))
-    result = groovae("humanize", "take.mid")
-    assert_one_line(result, 1, ".train: no such checkpoint", "configs/humanize.flags")
+    result = groovae("tap2drum", "take.mid")
+    assert_one_line(result, 1, ".train: no such checkpoint", "configs/tap2drum.flags")
+
+
+def test_humanize_uses_a_bundled_model_of_its_own(empty: Path, lines: list[str]) -> None:
+    take = a_groove(bars=3)
+    model = groovae.load_model(task="humanize", log=lines.append, seed=1)
+    assert (model.checkpoint, len(lines)) == (str(TASK_FOLDERS["humanize"]), 1)
+    played = model.humanize(take, temperature=0)
+    assert [note.pitch for note in played.notes] == [note.pitch for note in take.notes]
+    assert len({note.velocity for note in played.notes}) > 4
+    shutil.copytree(FOLDER, ".train")  # a model of whole grooves
+    again = groovae.load_model(task="humanize", log=lines.append).humanize(take, temperature=0)
+    assert again == played
+    shutil.rmtree(".train")
+    shutil.copytree(TASK_FOLDERS["humanize"], ".train")
+    assert groovae.load_model(task="humanize").checkpoint == ".train"
+
+
+def test_own_damaged_model_for_humanize_is_an_error(empty: Path) -> None:
+    Path(".train").mkdir()
+    Path(".train/model.ckpt-7.index").write_text("?")
+    with pytest.raises(GroovaeError, match=r"\.train"):
+        groovae.load_model(task="humanize")
 
 
 def test_bundled_model_does_not_replace_a_missing_checkpoint(empty: Path, groovae: Groovae) -> None:

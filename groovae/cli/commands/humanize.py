@@ -5,10 +5,12 @@ Usage: groovae humanize IN.mid [--out=OUT.mid] [--flags]
 
 Keeps all hits of a beat and changes their timing and velocity. The model is given only which drums
 are hit in which 16th. Several hits of a drum in one 16th, as in a roll, are moved together.
-Percussion without a drum class is not changed. Needs a model of the config groovae_2bar_humanize.
+Percussion without a drum class is not changed. Plays the bundled model, unless .train or
+--checkpoint holds a model of groovae_2bar_humanize_hits or groovae_2bar_humanize.
 
 Examples:
-  groovae humanize stiff.mid --checkpoint=runs/humanize/best
+  groovae humanize stiff.mid
+  groovae humanize stiff.mid --checkpoint=runs/humanize_hits/best
   groovae humanize loops/ --out=played --checkpoint=groovae_2bar_humanize.tar"""
 
 from typing import Any
