@@ -153,7 +153,8 @@ def add_context(hits: np.ndarray, num_steps: int) -> np.ndarray:
     """
     padding = [(0, 0)] * (hits.ndim - 2) + [(num_steps, num_steps), (0, 0)]
     around = sliding_window_view(np.pad(hits, padding), 1 + 2 * num_steps, axis=-2)
-    return np.swapaxes(around, -1, -2).reshape(*hits.shape[:-1], -1)
+    depth = hits.shape[-1] * (1 + 2 * num_steps)
+    return np.swapaxes(around, -1, -2).reshape(*hits.shape[:-1], depth)
 
 
 def layout_of(config: str, **options: Any) -> Layout:

@@ -74,7 +74,7 @@ def test_epochs_and_seeds_have_different_orders() -> None:
 
 @pytest.mark.parametrize("name", sorted(set(CONFIG_MAP) - {NOTE_DROPOUT}))
 def test_epoch_has_each_window_of_magenta_once(records: Path, name: str) -> None:
-    converter = magenta_configs.CONFIG_MAP[name].data_converter
+    converter = (magenta_configs.CONFIG_MAP | CONFIG_MAP)[name].data_converter
     converter.set_mode("train")
     expected = rows([converter.to_tensors(sequence) for sequence in find(records)])
     assert len(expected) % BATCH_SIZE == 0
@@ -93,7 +93,8 @@ def test_batches_resume_at_any_number(records: Path, name: str) -> None:
     inputs, outputs, controls, lengths = whole[0]
     steps = CONFIG_MAP[name].hparams.max_seq_len
     assert inputs.shape == outputs.shape == (3, steps, 27)
-    assert controls.shape == (3, steps, 9 if name == "groovae_2bar_hits_control_tfds" else 0)
+    depths = {"groovae_2bar_hits_control_tfds": 9, "groovae_2bar_humanize_hits": 9 * 17}
+    assert controls.shape == (3, steps, depths.get(name, 0))
     assert (lengths.dtype, list(lengths)) == (np.int32, [steps] * 3)
 
 
