@@ -282,7 +282,7 @@ def mean_errors(truth: np.ndarray, decoded: np.ndarray) -> list[float]:
 @pytest.mark.slow
 def test_full_model_trains_and_samples(gmd_records: Path, groovae: Groovae, tmp_path: Path) -> None:
     flags = ["--config=groovae_4bar", f"--examples_path={gmd_records}", "--num_steps=1"]
-    result = groovae("train", *flags, "--hparams=batch_size=16")
+    result = groovae("train", *flags, "--hparams=batch_size=4")
     assert result.returncode == 0, result.stderr
     first = re.search(r"step 1/1  loss ([\d.]+)", result.stderr)
     assert first
