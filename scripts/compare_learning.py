@@ -3,7 +3,7 @@
     python scripts/compare_learning.py --out=docs/learning.md           20 minutes on 2 cores
     python scripts/compare_learning.py --seeds=3 --steps=80             a quick look
     python scripts/compare_learning.py --golden=tests/training/native_losses.json
-    python scripts/compare_learning.py --graphs --out=docs/learning_graphs.md      without native
+    python scripts/compare_learning.py --graphs --out=docs/learning-graphs.md      without native
 
 Runs with any Python from 3.10 on Linux. Like `benchmark.py`, it uses the groovae in `.venv`, the
 Groove MIDI Dataset (`groovae download --dest=../shared/groove`, or `--groove=DIR`), and an
