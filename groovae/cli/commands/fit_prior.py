@@ -28,7 +28,7 @@ from groovae.cli.flags import (
     define_examples,
     define_layout,
 )
-from groovae.cli.output import log
+from groovae.cli.output import log, print_text
 
 
 def define_flags(values: flags.FlagValues) -> None:
@@ -49,4 +49,4 @@ def run(values: Any, positional: list[str]) -> None:
     path = fit_from_flags(
         values, values.checkpoint, log, values.config, values.hparams, values.groove
     )
-    print(path)
+    print_text(path)
