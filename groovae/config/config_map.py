@@ -22,8 +22,9 @@ from groovae.config.config_file import (
     check_same_model,
     override_hparams,
 )
+from groovae.config.controls import add_context
 from groovae.config.description import check_description, check_hparams
-from groovae.config.layout import Layout, adapt_layout, add_context, format_meter, layout_of
+from groovae.config.layout import Layout, adapt_layout, format_meter, layout_of
 from groovae.config.pretrained import pretrained_config
 from groovae.errors import GroovaeError, UsageError, first_line
 from groovae.music.drums import DrumMap, check_drum_map
@@ -94,22 +95,40 @@ CONFIG_MAP.update(
     if name.startswith("groovae_") and name not in CONFIG_MAP
 )
 
-CONFIG_MAP["groovae_2bar_humanize_hits"] = update_config(
-    CONFIG_MAP["groovae_2bar_humanize"],
-    {
-        "data_converter": HitsContextConverter(
-            split_bars=2,
-            steps_per_quarter=4,
-            quarters_per_bar=4,
-            max_tensors_per_notesequence=20,
-            pitch_classes=magenta_data.ROLAND_DRUM_PITCH_CLASSES,
-            inference_pitch_classes=magenta_data.REDUCED_DRUM_PITCH_CLASSES,
-            humanize=True,
-            hits_as_controls=True,
-            control_context_steps=8,
-        )
-    },
-)
+
+def converter_arguments(converter: Any) -> dict[str, Any]:
+    """Return the arguments of a GrooveConverter from its private attributes."""
+    arguments = {
+        "split_bars": converter._split_bars,
+        "steps_per_quarter": converter._steps_per_quarter,
+        "quarters_per_bar": converter._steps_per_bar // converter._steps_per_quarter,
+        "max_tensors_per_notesequence": converter.max_tensors_per_notesequence,
+        "pitch_classes": converter._pitch_classes,
+        "inference_pitch_classes": converter._infer_pitch_classes,
+        "humanize": converter._humanize,
+        "tapify": converter._tapify,
+        "add_instruments": converter._add_instruments,
+        "num_velocity_bins": converter._num_velocity_bins,
+        "num_offset_bins": converter._num_offset_bins,
+        "split_instruments": converter._split_instruments,
+        "hop_size": converter._hop_size,
+        "hits_as_controls": converter._hits_as_controls,
+        "fixed_velocities": converter._fixed_velocities,
+        "max_note_dropout_probability": converter._max_note_dropout_probability,
+    }
+    if context := getattr(converter, "control_context_steps", 0):
+        arguments["control_context_steps"] = context
+    return arguments
+
+
+def _tell_hits(config: Any, control_context_steps: int) -> Any:
+    """Return a config whose decoder is told the hits, and those of N steps before and after."""
+    arguments = converter_arguments(config.data_converter) | {"hits_as_controls": True}
+    converter = HitsContextConverter(control_context_steps=control_context_steps, **arguments)
+    return update_config(config, {"data_converter": converter})
+
+
+CONFIG_MAP["groovae_2bar_humanize_hits"] = _tell_hits(CONFIG_MAP["groovae_2bar_humanize"], 8)
 
 # GrooveConverter arguments that are also fields of Layout.
 LAYOUT_ARGUMENTS = (
@@ -156,31 +175,6 @@ def config_json(name: str, config: Any) -> dict[str, Any]:
         "drum_map": drum_map_of(config),
     }
     return json.loads(json.dumps(contents))  # tuples become lists, as when it is read back
-
-
-def converter_arguments(converter: Any) -> dict[str, Any]:
-    """Return the arguments of a GrooveConverter from its private attributes."""
-    arguments = {
-        "split_bars": converter._split_bars,
-        "steps_per_quarter": converter._steps_per_quarter,
-        "quarters_per_bar": converter._steps_per_bar // converter._steps_per_quarter,
-        "max_tensors_per_notesequence": converter.max_tensors_per_notesequence,
-        "pitch_classes": converter._pitch_classes,
-        "inference_pitch_classes": converter._infer_pitch_classes,
-        "humanize": converter._humanize,
-        "tapify": converter._tapify,
-        "add_instruments": converter._add_instruments,
-        "num_velocity_bins": converter._num_velocity_bins,
-        "num_offset_bins": converter._num_offset_bins,
-        "split_instruments": converter._split_instruments,
-        "hop_size": converter._hop_size,
-        "hits_as_controls": converter._hits_as_controls,
-        "fixed_velocities": converter._fixed_velocities,
-        "max_note_dropout_probability": converter._max_note_dropout_probability,
-    }
-    if context := getattr(converter, "control_context_steps", 0):
-        arguments["control_context_steps"] = context
-    return arguments
 
 
 def drum_map_of(config: Any) -> DrumMap | None:

@@ -26,6 +26,8 @@ MAX_SIZE = 1 << 16
 MAX_LAYERS = 64
 MAX_CONTEXT_STEPS = 64
 MAX_FLOAT = 3.4e38  # of float32
+RNNS = ("layerwise", "magenta")
+PRECISIONS = ("float32", "bfloat16")  # of matrix products
 
 
 class Rule(NamedTuple):
@@ -131,8 +133,8 @@ DESCRIPTION = {
     "init_checkpoint": optional(TEXT),
     "windows": optional(OBJECT),
     "versions": OBJECT,
-    "rnn": one_of("layerwise", "magenta"),
-    "matmul_precision": one_of("float32", "bfloat16"),
+    "rnn": one_of(*RNNS),
+    "matmul_precision": one_of(*PRECISIONS),
     # Of an export only.
     "step": whole(0, 2**63 - 1),
     "dtype": one_of("float32", "float16", "int8"),

@@ -5,9 +5,6 @@ import functools
 import re
 from typing import Any
 
-import numpy as np
-from numpy.lib.stride_tricks import sliding_window_view
-
 from groovae.errors import UsageError, shorten_value
 from groovae.music.drums import (
     CLOSED_HIHAT,
@@ -139,22 +136,6 @@ LAYOUTS = {
     "groovae_2bar_add_closed_hh": Layout(2, 32, add_instruments=(CLOSED_HIHAT,)),
     "groovae_2bar_hits_control_tfds": Layout(2, 32, hits_as_controls=True),
 }
-
-
-def add_context(hits: np.ndarray, num_steps: int) -> np.ndarray:
-    """Return for each step the hits of `num_steps` before it, its own, and `num_steps` after it.
-
-    Args:
-      hits: [..., steps, drums]; there are no hits outside.
-      num_steps: 0 or more.
-
-    Returns:
-      [..., steps, drums * (1 + 2 * num_steps)], in order of time.
-    """
-    padding = [(0, 0)] * (hits.ndim - 2) + [(num_steps, num_steps), (0, 0)]
-    around = sliding_window_view(np.pad(hits, padding), 1 + 2 * num_steps, axis=-2)
-    depth = hits.shape[-1] * (1 + 2 * num_steps)
-    return np.swapaxes(around, -1, -2).reshape(*hits.shape[:-1], depth)
 
 
 def layout_of(config: str, **options: Any) -> Layout:

@@ -26,6 +26,11 @@ def task_of(config_name: str) -> str | None:
     return next((task for task, configs in CONFIGS.items() if config_name in configs), None)
 
 
+def can_sample(config_name: str) -> bool:
+    """Return whether a model of a config can sample; one that is told the hits has none then."""
+    return not LAYOUTS[config_name].hits_as_controls
+
+
 def check_task(task: str, config_name: str, checkpoint: str) -> None:
     """Check that a model can do a task.
 
@@ -41,7 +46,7 @@ def check_task(task: str, config_name: str, checkpoint: str) -> None:
     if task in CONFIGS:
         fits = task == own_task
     elif task == "sample":
-        fits = not LAYOUTS[config_name].hits_as_controls  # which a sample has none of
+        fits = can_sample(config_name)
     else:
         fits = own_task in (None, "transfer")  # their encoders get whole grooves
     if fits:

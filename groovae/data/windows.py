@@ -10,7 +10,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from groovae.config.layout import Layout, add_context
+from groovae.config.controls import add_context
+from groovae.config.layout import Layout
 from groovae.data.grid import to_grid
 from groovae.data.window_report import WindowReport
 from groovae.music.drums import OPEN_HIHAT

@@ -6,11 +6,11 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+from groovae.config.description import PRECISIONS
 from groovae.errors import UsageError
 from groovae.system.log import Log
 from groovae.upstream import tf
 
-PRECISIONS = ("auto", "float32", "bfloat16")
 CPU_FLAGS = Path("/proc/cpuinfo")
 MIN_SPEEDUP = 1.1
 
@@ -19,7 +19,7 @@ def choose_precision(asked: str, saved: Any, rnn: str, log: Log) -> str:
     """Return `float32` or `bfloat16`.
 
     Args:
-      asked: One of `PRECISIONS`; `auto` takes bfloat16 if the CPU multiplies it faster.
+      asked: One of `PRECISIONS`, or `auto`, which takes bfloat16 if the CPU multiplies it faster.
       saved: That of the training to resume, which `auto` keeps; or None.
       rnn: `layerwise`, or `magenta`, whose graph has float32 only.
       log: Called with a line about the choice of `auto`.
@@ -27,15 +27,15 @@ def choose_precision(asked: str, saved: Any, rnn: str, log: Log) -> str:
     Raises:
       UsageError: unknown precision, or bfloat16 in Magenta's graph.
     """
-    if asked not in PRECISIONS:
-        raise UsageError(f"--matmul_precision must be {', '.join(PRECISIONS)}, got {asked!r}")
+    if asked not in ("auto", *PRECISIONS):
+        raise UsageError(f"--matmul_precision must be auto, {', '.join(PRECISIONS)}, got {asked!r}")
     if rnn == "magenta":
         if asked == "bfloat16":
             raise UsageError("--matmul_precision=bfloat16 needs --rnn=layerwise")
         return "float32"
     if asked != "auto":
         return asked
-    if saved in PRECISIONS[1:]:
+    if saved in PRECISIONS:
         return str(saved)
     if not has_bfloat16():
         log("matrix products in float32: this CPU has no bfloat16 (AVX512_BF16 or AMX)")

@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import Any
 
 from groovae.config import config_map
+from groovae.config.description import RNNS
 from groovae.config.layout import Layout, format_meter
 from groovae.data.source import TRAINED_WINDOWS, DataSource
 from groovae.data.window_cache import CachedWindows
@@ -66,8 +67,6 @@ from groovae.training.validation import (
     read_best,
 )
 from groovae.upstream import keep_freed_memory, tf, tf_slim
-
-RNNS = ("layerwise", "magenta")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -113,9 +112,10 @@ def train(
       GroovaeError: no windows, fewer than a batch, unreadable records, another training in the
         same folder, or the training diverged; the last good checkpoint stays.
     """
-    options = _with_network(options, log)
+    saved = _read_resumed(options)
+    options = _with_network(options, saved or {}, log)
     replica = current_replica(cluster, options)
-    config = _config(options, replica)
+    config = _config(options, saved, replica)
     windows = _windows(config, options, log)
     keep_freed_memory()
     if not replica.is_chief:
@@ -133,9 +133,8 @@ def train(
         return result
 
 
-def _with_network(options: TrainOptions, log: Log) -> TrainOptions:
+def _with_network(options: TrainOptions, saved: dict[str, Any], log: Log) -> TrainOptions:
     """Return the options with `rnn` and `matmul_precision` resolved."""
-    saved = _read_resumed(options) or {}
     rnn = options.rnn or saved.get("rnn") or "layerwise"
     if rnn not in RNNS:
         raise UsageError(f"--rnn must be {' or '.join(RNNS)}, got {rnn!r}")
@@ -144,13 +143,12 @@ def _with_network(options: TrainOptions, log: Log) -> TrainOptions:
     return dataclasses.replace(options, rnn=rnn, matmul_precision=precision)
 
 
-def _config(options: TrainOptions, replica: Replica) -> Any:
+def _config(options: TrainOptions, saved: dict[str, Any] | None, replica: Replica) -> Any:
     """Return the config with the options applied and the batch size of this replica.
 
     Raises:
       UsageError: unknown config or hparam, or the folder holds another model.
     """
-    saved = _read_resumed(options)
     windowing = _windowing(options, saved)
     config = config_map.get_config(options.config, options.hparams, **windowing)
     if saved:  # before the windows, of which another meter or drum map may leave none

@@ -17,7 +17,8 @@ from hypothesis.extra.numpy import arrays
 
 from groovae.config import config_map
 from groovae.config.config_map import CONFIG_MAP
-from groovae.config.layout import GM_KIT, Layout, add_context
+from groovae.config.controls import add_context
+from groovae.config.layout import GM_KIT, Layout
 from groovae.data import records
 from groovae.data.grid import count_windows
 from groovae.data.window_report import WindowReport

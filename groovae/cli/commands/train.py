@@ -47,9 +47,9 @@ from groovae.cli.flags import (
     from_flags,
 )
 from groovae.cli.output import log
-from groovae.config.tasks import task_of
+from groovae.config.description import PRECISIONS, RNNS
+from groovae.config.tasks import can_sample
 from groovae.errors import GroovaeError
-from groovae.model import prior_fit
 from groovae.training.distributed.tf_config import from_environment
 from groovae.training.options import RANGES
 
@@ -107,7 +107,7 @@ def define_flags(values: flags.FlagValues) -> None:
     flags.DEFINE_enum(
         "rnn",
         None,
-        ["layerwise", "magenta"],
+        RNNS,
         "Compute the LSTM layer by layer, or by Magenta's own graph: same losses, by default that "
         "of the training to resume, or else layerwise.",
         flag_values=values,
@@ -115,7 +115,7 @@ def define_flags(values: flags.FlagValues) -> None:
     flags.DEFINE_enum(
         "matmul_precision",
         "auto",
-        ["auto", "float32", "bfloat16"],
+        ("auto", *PRECISIONS),
         "Precision of matrix products in training; auto: that of the training to resume, or else "
         "bfloat16 if the CPU has AVX512_BF16 or AMX and it is faster.",
         flag_values=values,
@@ -123,8 +123,8 @@ def define_flags(values: flags.FlagValues) -> None:
     flags.DEFINE_bool(
         "fit_prior",
         True,
-        "At the end, fit a prior to sample from, as `groovae fit_prior` does; not to fewer than "
-        f"{prior_fit.MIN_WINDOWS} windows.",
+        "At the end, fit a prior to sample from, as `groovae fit_prior` does, unless there are too "
+        "few windows.",
         values,
     )
     flags.DEFINE_float(
@@ -173,7 +173,9 @@ def run(values: Any, positional: list[str]) -> int:
 
 def _fit_priors(values: Any, result: "TrainResult") -> None:
     """Fit a prior to the latest and to the best checkpoint, unless the model cannot sample."""
-    if task_of(values.config) == "transfer" or result.windows < prior_fit.MIN_WINDOWS:
+    from groovae.model.prior_fit import MIN_WINDOWS
+
+    if not can_sample(values.config) or result.windows < MIN_WINDOWS:
         return
     folders = [values.train_dir, *([os.path.join(values.train_dir, "best")] if result.best else [])]
     for folder in folders:
