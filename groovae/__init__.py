@@ -44,7 +44,7 @@ _PUBLIC = {
     "draw": "groovae.music.picture",
     "figure": "groovae.music.picture",
     "get_config": "groovae.config.config_map",
-    "load_model": "groovae.generation.groove_model",
+    "load_model": "groovae.generation.loading",
     "play": "groovae.music.sound",
     "preview": "groovae.music.picture",
     "read_sequence": "groovae.data.conversion",
@@ -68,7 +68,7 @@ if TYPE_CHECKING:  # the same names, for type checkers
     from groovae.errors import GroovaeError as GroovaeError
     from groovae.errors import UsageError as UsageError
     from groovae.generation.groove_model import GrooveModel as GrooveModel
-    from groovae.generation.groove_model import load_model as load_model
+    from groovae.generation.loading import load_model as load_model
     from groovae.music.midi_writer import write_midi as write_midi
     from groovae.music.midi_writer import write_sequence as write_sequence
     from groovae.music.picture import draw as draw

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from groovae.data.patterns import write_dataset
 from groovae.data.preprocess import convert_directory
-from groovae.generation.groove_model import load_model
+from groovae.generation.loading import load_model
 from groovae.music.midi_writer import numbered, write_sequence
 from groovae.system.atomic_files import refuse_links
 from groovae.system.log import Log

@@ -100,7 +100,7 @@ def decode(
     if program == "native":
         decoder = _native_decoder(checkpoint, config, len(z))
     else:
-        from groovae.generation.groove_model import load_model
+        from groovae.generation.loading import load_model
 
         model = load_model(checkpoint, batch_size=len(z), seed=0)
 

@@ -54,7 +54,7 @@ class Bench:
             raise Failure(f"{self.python}: no such Python; `bash scripts/demo.sh` makes it")
         groovae_imports = (
             "import groovae.training.train, groovae.data.preprocess, "
-            "groovae.generation.groove_model, groovae.cli.commands.sample"
+            "groovae.generation.loading, groovae.cli.commands.sample"
         )
         run([self.python, "-c", groovae_imports], self.work / "import_groovae.log")
         if set(self.options.sections) & {"preprocess", "first_step", "steps", "sample"}:

@@ -23,7 +23,8 @@ from groovae.config.layout import layout_of
 from groovae.data import records, window_cache
 from groovae.data.styles import styles_of
 from groovae.evaluation.tables import Table, as_markdown
-from groovae.generation.groove_model import GrooveModel, load_model
+from groovae.generation.groove_model import GrooveModel
+from groovae.generation.loading import load_model
 from groovae.metrics import features
 from groovae.metrics.structure import LABELS, structure
 

@@ -162,7 +162,7 @@ def define_generation(
 
 def load_from_flags(values: Any, task: str, batch_size: int = BATCH_SIZE) -> "GrooveModel":
     """Load the model that the flags name, and check that it is one for the task."""
-    from groovae.generation.groove_model import load_model
+    from groovae.generation.loading import load_model
 
     model = load_model(
         values.checkpoint,

@@ -34,7 +34,8 @@ from groovae.evaluation.intervals import (
     mask_to_predicted,
     score_with_baselines,
 )
-from groovae.generation.groove_model import GrooveModel, load_model
+from groovae.generation.groove_model import GrooveModel
+from groovae.generation.loading import load_model
 from groovae.metrics import features, scores
 from groovae.metrics.latent_usage import usage
 from groovae.metrics.structure import structure

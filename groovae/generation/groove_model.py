@@ -16,12 +16,10 @@ are given (`humanize`, `transfer`), it scales the noise of the latents, in
 z = mu + temperature * sigma * noise.
 """
 
-import dataclasses
 import functools
 import os
-import secrets
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -31,14 +29,13 @@ from groovae.config.tasks import check_task, task_of
 from groovae.data.grid import Segments
 from groovae.data.windows import predicted_drums, to_controls, to_inputs
 from groovae.errors import UsageError, check_number, check_whole
-from groovae.generation.bundled import default_checkpoint
 from groovae.generation.grooves import (
     apply_performance,
     drum_notes,
     from_tensors,
     make_groove_like,
 )
-from groovae.generation.networks import load_network, load_prior
+from groovae.generation.networks import load_prior
 from groovae.generation.segments import (
     bar_tempos,
     nonempty,
@@ -51,12 +48,11 @@ from groovae.metrics import scores
 from groovae.model import latent
 from groovae.model.network import Network
 from groovae.model.prior import ForeignPrior, Prior
-from groovae.music.drums import CLOSED_HIHAT, GM, hihat_pitches, read_drum_map
+from groovae.music.drums import CLOSED_HIHAT, hihat_pitches
 from groovae.music.midi_writer import MAX_BARS, MAX_TEMPO_QPM, MIN_TEMPO_QPM
 from groovae.music.tempo import check_sequence
-from groovae.system.log import Log, log_to_stderr
+from groovae.system.log import Log
 
-MAX_BATCH_SIZE = 512
 MAX_OUTPUTS = 1_000_000
 PRIORS = ("fitted", "standard")
 
@@ -65,7 +61,7 @@ Chain = Callable[[int, float, np.random.RandomState], np.ndarray]
 
 
 class GrooveModel:
-    """A trained GrooVAE model; `load_model` returns one.
+    """A trained GrooVAE model; `loading.load_model` returns one.
 
     Attributes:
       checkpoint: The prefix of the checkpoint, or the folder of the export.
@@ -506,58 +502,3 @@ class GrooveModel:
         check_number("tempo_qpm", tempo_qpm, MIN_TEMPO_QPM, MAX_TEMPO_QPM)
         tensor = tensor[: bars * self.layout.steps_per_bar]
         return from_tensors(tensor, bars, tempo_qpm, self.layout.pitch_classes, self.layout.meter)
-
-
-def load_model(
-    checkpoint: str | os.PathLike[str] | None = None,
-    config: str | None = None,
-    hparams: str | Sequence[str] = "",
-    seed: int | None = None,
-    batch_size: int = 1,
-    drum_map: str | None = None,
-    all_notes: bool = False,
-    task: str | None = None,
-    log: Log = log_to_stderr,
-    as_hits: bool = False,
-) -> GrooveModel:
-    """Load a checkpoint, with the config it was trained with, or an exported model.
-
-    Args:
-      checkpoint: A training folder, for its latest checkpoint; a checkpoint's prefix; a `.tar`; or
-        the folder of an ONNX export, which needs no TensorFlow. By default `.train`, or the bundled
-        model if there is no model in `.train`.
-      config: A key of `CONFIG_MAP`; only needed if there is no `config.json` beside the checkpoint
-        and its config is not that of `task`.
-      hparams: `name=value,...`; likewise.
-      seed: The seed of all random draws, by default a random one.
-      batch_size: How many segments to decode at a time, up to 512.
-      drum_map: The MIDI pitches of drums: `gm`, `roland` or a file; see `drums.read_drum_map`. By
-        default the drum map that the model was trained with, if it was given one, or else `gm`.
-      all_notes: Treat the notes of all channels as drums.
-      task: The method that will be called; a model that does not support it is refused.
-      log: Called with a line on notes that are dropped and segments that stay empty; by default it
-        goes to stderr.
-      as_hits: See `GrooveModel`.
-
-    Raises:
-      GroovaeError: there is no checkpoint, it is damaged or of another model, or the package that
-        it needs, TensorFlow or onnxruntime, is not installed.
-      UsageError: config, hparams or drum map are unknown or contradict `config.json`, or the model
-        is for another task.
-    """
-    if seed is None:
-        seed = secrets.randbelow(2**31)
-    check_whole("seed", seed, 0)
-    pitches = read_drum_map(drum_map) if drum_map else None
-    if checkpoint is None:
-        checkpoint = default_checkpoint(task, log)
-    check_whole("batch_size", batch_size, 1)
-    batch_size = min(batch_size, MAX_BATCH_SIZE)
-    network = load_network(checkpoint, config, hparams, task, batch_size)
-    layout = dataclasses.replace(
-        network.layout,
-        pitch_classes=pitches or network.drum_map or GM,
-        all_notes=all_notes,
-        max_note_dropout_probability=None,
-    )
-    return GrooveModel(network, layout, seed, log, as_hits)

@@ -18,7 +18,7 @@ def load_network(
     task: str | None,
     batch_size: int,
 ) -> Network:
-    """Load a network; see `groove_model.load_model` for arguments and errors."""
+    """Load a network; see `loading.load_model` for arguments and errors."""
     if is_onnx_export(checkpoint):
         return load_export(checkpoint, config, hparams, task, batch_size)
     try:

@@ -284,7 +284,7 @@ def load_export(
     task: str | None,
     batch_size: int,
 ) -> OnnxNetwork:
-    """Open an exported model for a task; see `groove_model.load_model` for the arguments.
+    """Open an exported model for a task; see `loading.load_model` for the arguments.
 
     Raises:
       GroovaeError: no exported model there, a damaged one, or onnxruntime is not installed.

@@ -111,7 +111,7 @@ def load_checkpoint(
     task: str | None,
     batch_size: int,
 ) -> TensorFlowNetwork:
-    """Load a checkpoint for a task; see `groove_model.load_model` for arguments and errors."""
+    """Load a checkpoint for a task; see `loading.load_model` for arguments and errors."""
     prefix = need_checkpoint(checkpoint, how_to_get(task) if task in CONFIGS else None)
     folder = Path(prefix).parent
     name, full_config = config_map.resolve_config(folder, config, hparams, config_for(task))

@@ -8,7 +8,7 @@ import pytest
 
 from groovae.cli.main import main
 from groovae.cli.output import log
-from groovae.generation.groove_model import load_model
+from groovae.generation.loading import load_model
 from groovae.music.midi_writer import Note, write_midi
 from groovae.system.log import escape_controls
 

@@ -20,7 +20,7 @@ from groovae.config.config_file import CONFIG_FILE
 from groovae.errors import GroovaeError
 from groovae.export import magentajs
 from groovae.export.onnx_graphs import ModelGraphs
-from groovae.generation.groove_model import load_model
+from groovae.generation.loading import load_model
 from groovae.model.checksums import checksums_of
 from groovae.model.formats import ONNX_FILES
 from groovae.model.onnx_network import metadata_value

@@ -21,7 +21,7 @@ from groovae.data.windows import predicted_drums
 from groovae.evaluation.intervals import HITS
 from groovae.evaluation.study import Study, evaluate_model
 from groovae.evaluation.tables import tables
-from groovae.generation.groove_model import load_model
+from groovae.generation.loading import load_model
 from groovae.generation.networks import load_network, prior_path
 from groovae.metrics import scores
 from groovae.metrics.structure import LABELS, structure

@@ -30,7 +30,8 @@ from groovae.config.layout import Layout
 from groovae.data.grid import to_grid, to_segments
 from groovae.data.window_report import WindowReport
 from groovae.export import magentajs
-from groovae.generation.groove_model import GrooveModel, load_model
+from groovae.generation.groove_model import GrooveModel
+from groovae.generation.loading import load_model
 from groovae.music.drums import GM
 from groovae.music.midi_magenta import read_magenta
 from groovae.upstream import note_seq

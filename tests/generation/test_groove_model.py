@@ -13,7 +13,8 @@ from conftest import SMALL_HPARAMS, TINY_HPARAMS, a_groove
 from web_export import random_checkpoint
 
 from groovae.errors import GroovaeError, UsageError
-from groovae.generation.groove_model import GrooveModel, load_model
+from groovae.generation.groove_model import GrooveModel
+from groovae.generation.loading import load_model
 from groovae.music.drums import CLOSED_HIHAT
 from groovae.music.midi_writer import write_sequence
 from groovae.system.log import Log, no_log

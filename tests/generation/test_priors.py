@@ -10,7 +10,7 @@ from conftest import TINY_HPARAMS, Groovae, assert_one_line
 
 from groovae.errors import GroovaeError, UsageError
 from groovae.generation.bundled import FOLDER
-from groovae.generation.groove_model import load_model
+from groovae.generation.loading import load_model
 from groovae.model import latent, prior_fit
 from groovae.model.archives import unpacked
 from groovae.model.onnx_network import OnnxNetwork

@@ -19,7 +19,7 @@ import pytest
 from conftest import TINY_HPARAMS, Groovae, assert_one_line, ordinary_user
 
 from groovae.errors import GroovaeError
-from groovae.generation.groove_model import load_model
+from groovae.generation.loading import load_model
 from groovae.model import archives
 from groovae.model.archives import unpacked
 from groovae.model.checkpoints import check_readable, find_checkpoint

@@ -21,7 +21,7 @@ from conftest import (
 from groovae.data.conversion import read_sequence
 from groovae.data.grid import count_windows
 from groovae.errors import GroovaeError, UsageError
-from groovae.generation.groove_model import load_model
+from groovae.generation.loading import load_model
 from groovae.music.drums import read_drum_map
 from groovae.music.midi_writer import write_sequence
 from groovae.training.train import TrainOptions, train

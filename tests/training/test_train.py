@@ -23,7 +23,7 @@ from groovae.data import window_cache
 from groovae.data.batches import Batch, training_batches
 from groovae.data.records import find
 from groovae.errors import GroovaeError, UsageError
-from groovae.generation.groove_model import load_model
+from groovae.generation.loading import load_model
 from groovae.model.checkpoints import find_checkpoint
 from groovae.training import hooks
 from groovae.training.graph import clip_gradients, feed

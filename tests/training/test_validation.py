@@ -20,7 +20,7 @@ from groovae.config import config_map
 from groovae.data.records import find
 from groovae.data.source import DataSource
 from groovae.errors import GroovaeError
-from groovae.generation.groove_model import load_model
+from groovae.generation.loading import load_model
 from groovae.model.checkpoints import find_checkpoint, need_checkpoint
 from groovae.training import validation
 from groovae.training.losses import Evaluation, Evaluator
