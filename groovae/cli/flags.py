@@ -25,6 +25,12 @@ def check_arguments(positional: list[str], *names: str) -> list[str]:
     return positional
 
 
+def check_files(positional: list[str], name: str = "IN.mid") -> list[str]:
+    """Check that there are one or more positional arguments, and return them."""
+    check_arguments(positional[:1], name)
+    return check_arguments(positional, *[name] * len(positional))
+
+
 def from_flags(options: type[Options], values: Any) -> Options:
     """Return a dataclass whose fields have the values of the flags of the same names."""
     assert dataclasses.is_dataclass(options)

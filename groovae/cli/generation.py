@@ -1,13 +1,5 @@
-"""Shared parts of the commands that generate grooves: a model, inputs and outputs.
+"""Shared parts of the commands that generate grooves: their flags, a model, and outputs."""
 
-An input is a music file or a folder. For a folder one model generates an output for each music file
-in it, at the same place in another folder. The random numbers start anew from the seed for each
-file, so that it gives the same output as alone. A file that fails is logged, reported and skipped.
-COMMAND.report.json in the other folder lists what the command wrote there: the next run may replace
-these files, but no others unless --overwrite is given.
-"""
-
-import collections
 import contextlib
 import dataclasses
 import os
@@ -19,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 from absl import flags
 
 from groovae.cli.flags import (
-    check_arguments,
     define_all_notes,
     define_checkpoint,
     define_drums,
@@ -27,25 +18,21 @@ from groovae.cli.flags import (
     define_seed,
     define_temperature,
 )
-from groovae.cli.output import log, print_json, print_text
-from groovae.data.music_files import deduplicate, find_music, printable, shorten
-from groovae.data.window_report import format_counts
-from groovae.errors import GroovaeError, UsageError, first_line
-from groovae.music.midi_writer import numbered, numbered_names, write_sequence
-from groovae.system.atomic_files import write_json
+from groovae.cli.output import log, print_text
+from groovae.data.music_files import printable
+from groovae.errors import UsageError
+from groovae.music.midi_writer import write_sequence
 from groovae.system.log import Log
-from groovae.system.regular_files import read_json
 
 if TYPE_CHECKING:
     from groovae.generation.groove_model import GrooveModel
 
 MAX_OUTPUTS = 10_000  # of one input
-MAX_FOLDER_OUTPUTS = 100_000
 MANY_OUTPUTS = 20  # from which on there is a progress bar
 OUT_HELP = (
-    "MIDI file to write or replace, by default IN-COMMAND.mid, numbered if there are several; for "
-    "a folder the folder to write, by default DIR-COMMAND, where only files that an earlier run of "
-    "the command wrote are replaced."
+    "MIDI file to write or replace, by default IN-COMMAND.mid, numbered if there are several. For "
+    "a folder or several inputs, the folder to write, by default DIR-COMMAND or COMMAND; only "
+    "files that an earlier run of the command wrote there are replaced."
 )
 HIT_TEMPERATURE_HELP = (
     "Sampling temperature of the hits: 0 takes the most likely ones, 1 samples from the learned "
@@ -82,7 +69,7 @@ class GenerationCommand:
       generate: Generates the output from the NoteSequence of an input.
       num_outputs: Grooves for each input.
       also_read: Another input file, which must not be overwritten.
-      check: Raises an error that would be the same for each file of a folder.
+      check: Raises an error that would be the same for each input.
     """
 
     task: str
@@ -187,32 +174,6 @@ def read(path: str, values: Any, log: Log = log) -> Any:
     return read_sequence(path, log=log, drums=values.drums)
 
 
-def run_on_files(values: Any, positional: list[str], command: GenerationCommand) -> int:
-    """Generate from a music file, or from each one in a folder.
-
-    Returns:
-      The exit code: 1 if no file in a folder succeeded.
-    """
-    (source,) = map(os.path.expanduser, check_arguments(positional, "IN.mid"))
-    check_sound(values)
-    if os.path.isdir(source):
-        return _run_on_folder(values, source, command)
-    out = values.out or f"{shorten(Path(source).stem)}-{command.task}.mid"
-    paths = numbered(out, command.num_outputs)
-    check_outputs([source, command.also_read], paths)
-    check_links(values, paths)
-    lost: list[str] = []
-    groove = read(source, values, _logging_to(lost))
-    model = load_from_flags(values, command.task)
-    model.log = _logging_to(lost)
-    output = command.generate(model, groove)
-    written = write_outputs(values, model, paths, output)
-    if values.json:
-        details = {"lost": lost, **output.json_fields, "outputs": written}
-        print_json({**model_fields(model), "source": source, **details})
-    return 0
-
-
 def write_outputs(
     values: Any, model: "GrooveModel", paths: list[Path], output: Output
 ) -> list[dict[str, Any]]:
@@ -288,12 +249,12 @@ def check_outputs(sources: Iterable[str], targets: Iterable[Path]) -> None:
 def check_links(values: Any, targets: Iterable[Path]) -> None:
     """Check that no output is a link, apart from the one that --out names: it may lead anywhere."""
     named = Path(values.out).expanduser() if values.out else None
-    for path in _all_formats(values, targets):
+    for path in all_formats(values, targets):
         if path != named and path.is_symlink():
             raise UsageError(f"{path}: this is a link; remove it, or choose another --out")
 
 
-def _all_formats(values: Any, targets: Iterable[Path]) -> Iterator[Path]:
+def all_formats(values: Any, targets: Iterable[Path]) -> Iterator[Path]:
     """Yield the MIDI files to write, each with its picture and sound."""
     for path in targets:
         yield path
@@ -354,7 +315,7 @@ def _render(
     return {kind: printable(str(file)) for kind, file in written.items()}
 
 
-def _logging_to(lines: list[str]) -> Log:
+def logging_to(lines: list[str]) -> Log:
     """Return a log that also keeps its lines."""
 
     def log_and_keep(line: str) -> None:
@@ -362,154 +323,3 @@ def _logging_to(lines: list[str]) -> Log:
         lines.append(line)
 
     return log_and_keep
-
-
-# Folders
-
-
-def _run_on_folder(values: Any, source: str, command: GenerationCommand) -> int:
-    name = os.path.basename(os.path.abspath(source))
-    folder = Path(values.out or f"{name}-{command.task}").expanduser()
-    if folder.is_file():
-        raise UsageError(
-            f"{folder}: this is a file, but {source} is a folder; --out needs a folder"
-        )
-    targets = _targets(source, folder)
-    _check_folder_outputs(values, source, targets, command)
-    report_path = folder / f"{command.task}.report.json"
-    names = _names_to_write(values, folder, targets, command.num_outputs, report_path)
-    values.preview = False
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise GroovaeError(f"cannot write {folder}: {error.strerror}") from error
-    model = load_from_flags(values, command.task)
-    command.check(model)
-    report: dict[str, Any] = {**model_fields(model), "takes": [], "skipped": [], "files": names}
-    write_json(report_path, report)  # if this run is stopped, the next one may replace its files
-    for file, path in targets.items():
-        _run_on_file(values, model, command, os.path.join(source, file), path, report)
-    return _finish_folder(values, folder, report_path, report)
-
-
-def _check_folder_outputs(
-    values: Any, source: str, targets: dict[str, Path], command: GenerationCommand
-) -> None:
-    """Check that there are not too many outputs, and that none overwrites an input."""
-    count = len(targets) * command.num_outputs
-    if count > MAX_FOLDER_OUTPUTS:
-        raise UsageError(
-            f"--num_outputs={command.num_outputs} for {len(targets):,} files would write "
-            f"{count:,} files, over {MAX_FOLDER_OUTPUTS:,}; give less"
-        )
-    paths = _numbered_all(targets, command.num_outputs)
-    inputs = [command.also_read, *(os.path.join(source, file) for file in targets)]
-    check_outputs(inputs, paths)
-    check_links(values, _numbered_all(targets, command.num_outputs))
-
-
-def _numbered_all(targets: dict[str, Path], count: int) -> Iterator[Path]:
-    for target in targets.values():
-        yield from numbered_names(target, count)
-
-
-def _names_to_write(
-    values: Any, folder: Path, targets: dict[str, Path], num_outputs: int, report_path: Path
-) -> list[str]:
-    """Return the names in `folder` that this command writes or has written there.
-
-    Raises:
-      UsageError: a file is there that no earlier run of this command wrote.
-    """
-    earlier = _written_earlier(report_path, values.overwrite)
-    names = []
-    for path in _all_formats(values, _numbered_all(targets, num_outputs)):
-        name = printable(str(path.relative_to(folder)))
-        if not values.overwrite and name not in earlier and os.path.lexists(path):
-            raise UsageError(
-                f"{path}: no earlier run of this command wrote this file; give --overwrite to "
-                "replace it, or another --out"
-            )
-        names.append(name)
-    return sorted({*names, *(name for name in earlier if os.path.lexists(folder / name))})
-
-
-def _written_earlier(report_path: Path, overwrite: bool) -> set[str]:
-    """Return the names of the files that earlier runs wrote, from their report."""
-    if not os.path.lexists(report_path):
-        return set()
-    try:
-        names = read_json(report_path)["files"]
-        if not all(isinstance(name, str) for name in names):
-            raise ValueError("files is not a list of names")
-        return set(names)
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        if overwrite:
-            return set()
-        raise UsageError(
-            f"{report_path}: not a report of this command ({first_line(error)}); give --overwrite "
-            "to replace it, or another --out"
-        ) from error
-
-
-def _targets(source: str, folder: Path) -> dict[str, Path]:
-    """Return the output, not yet numbered, for each music file below `source`.
-
-    Files in `folder`, where an earlier run may have written, are no inputs.
-    """
-    root, own = os.path.abspath(source), Path(os.path.realpath(folder))
-    files, _ = deduplicate(root, find_music(root).files)
-    if Path(os.path.realpath(root)) in own.parents:
-        real_paths = {file: Path(os.path.realpath(os.path.join(root, file))) for file in files}
-        files = [file for file in files if own not in real_paths[file].parents]
-    targets: dict[str, Path] = {}
-    taken: set[Path] = set()
-    for file in files:
-        path = Path(file)
-        target = folder / path.with_name(f"{shorten(path.stem)}.mid")
-        if target in taken:  # as of take.mid and take.midi
-            target = folder / path.with_name(f"{shorten(path.name)}.mid")
-        taken.add(target)
-        targets[file] = target
-    return targets
-
-
-def _run_on_file(
-    values: Any,
-    model: "GrooveModel",
-    command: GenerationCommand,
-    path: str,
-    target: Path,
-    report: dict[str, Any],
-) -> None:
-    """Generate from one file of a folder, and add to the report what was written or why not."""
-    name, lost = printable(path), list[str]()
-    model.log = _logging_to(lost)
-    model.reset_random()
-    try:
-        paths = numbered(target, command.num_outputs)
-        output = command.generate(model, read(path, values, model.log))
-        written = write_outputs(values, model, paths, output)
-    except (GroovaeError, OSError, MemoryError) as error:
-        log(f"skipped: {error if isinstance(error, GroovaeError) else f'{name}: {error!r}'}")
-        # Without name, details and advice, so that equal reasons can be counted.
-        reason = str(error).removeprefix(f"{name}: ").partition(";")[0].partition(" (")[0]
-        report["skipped"].append({"source": name, "reason": reason})
-        return
-    report["takes"].append({"source": name, "lost": lost, **output.json_fields, "outputs": written})
-
-
-def _finish_folder(values: Any, folder: Path, path: Path, report: dict[str, Any]) -> int:
-    """Write the report, log a summary of it, and return the exit code."""
-    num_done, skipped = len(report["takes"]), report["skipped"]
-    report["files"] = [name for name in report["files"] if os.path.lexists(folder / name)]
-    write_json(path, report)
-    line = f"wrote the output of {num_done} of {num_done + len(skipped)} files to {folder}"
-    if skipped:
-        line += (
-            f"; skipped: {format_counts(collections.Counter(skip['reason'] for skip in skipped))}"
-        )
-    log(f"{line}; see {path}")
-    if values.json:
-        print_json(report)
-    return 0 if num_done else 1

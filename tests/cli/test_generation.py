@@ -396,6 +396,38 @@ def test_outputs_may_be_in_a_folder_around_the_inputs(run: Groovae) -> None:
     assert files_of(run("humanize", "in", "--out=.")) == ["a.mid"]
 
 
+def test_several_files_and_folders_give_the_same_output_as_alone(run: Groovae) -> None:
+    for file in ("a.mid", "in/a.mid", "in/deep/b.mid", "other/a.mid"):
+        write_beat(file, bars=3)
+    sources = ["other/a.mid", "in", "./a.mid", "in/a.mid"]  # the last one is in the folder
+    result = run("humanize", *sources, "--seed=5", "--temperature=1")
+    played = ["humanize/a.mid", "humanize/in/a.mid", "humanize/in/deep/b.mid"]
+    assert files_of(result) == [played[0], *played[1:], "humanize/a.mid.mid"]
+    run("humanize", "other/a.mid", "--out=alone", "--seed=5", "--temperature=1")
+    for file in files_of(result):
+        assert Path(file).read_bytes() == Path("alone.mid").read_bytes()
+    assert files_of(run("humanize", *sources, "--seed=5")) == files_of(result)
+
+
+def test_a_named_file_that_fails_is_skipped_and_fails_the_run(run: Groovae) -> None:
+    reasons = write_invalid_files(Path("bad"))
+    write_beat("a.mid")
+    result = run("reconstruct", "bad/meter.mid", "a.mid", "--out=out")
+    assert (result.returncode, result.stdout.split()) == (1, ["out/a.mid"])
+    assert [skip["source"] for skip in read_report("out")["skipped"]] == ["bad/meter.mid"]
+    assert reasons["meter.mid"] in result.stderr
+    assert run("reconstruct", "bad", "a.mid", "--out=out").returncode == 0
+
+
+def test_transfer_takes_several_beats(run: Groovae) -> None:
+    for file in ("groove.mid", "a.mid", "b.mid"):
+        write_beat(file)
+    result = run("transfer", "--groove=groove.mid", "a.mid", "--beat=b.mid", "--out=out")
+    assert files_of(result) == ["out/b.mid", "out/a.mid"]
+    overwriting = run("transfer", "--groove=groove.mid", "a.mid", "b.mid", "--out=.")
+    assert_one_line(overwriting, 2, ".mid: ", "input", "--out")
+
+
 def test_a_tempo_beyond_midi_is_an_error_of_the_file(run: Groovae) -> None:
     Path("in").mkdir()
     write_track(Path("in/fast.mid"), b"\0\xff\x51\x03\0\x9c\x40" + QUARTER_LATER_KICK)
@@ -582,7 +614,10 @@ def test_a_soundfont_is_checked_first(in_process: Groovae) -> None:
     ("arguments", "code", "words"),
     [
         (["humanize"], 2, ["IN.mid missing"]),
-        (["humanize", "a.mid", "b.mid"], 2, ["'b.mid'"]),
+        (["humanize", "a.mid", ""], 2, ["IN.mid is empty"]),
+        (["humanize", "a.mid", "in", "--out=a.mid"], 2, ["a.mid: this is a file", "several"]),
+        (["humanize", "a.mid", "in", "--out=new.mid"], 2, ["--out=new.mid", "several inputs"]),
+        (["humanize", "a.mid", "none.mid"], 1, ["none.mid: no such file or folder"]),
         (["humanize", "in", "--out=a.mid"], 2, ["a.mid: this is a file", "in is a folder"]),
         (["humanize", "a.mid", "--out=in"], 2, ["in: this is a folder"]),
         (["humanize", "a.mid", "--out=new/"], 2, ["new/: this is a folder"]),
@@ -597,7 +632,7 @@ def test_a_soundfont_is_checked_first(in_process: Groovae) -> None:
         (["vary", "a.mid", "--amount=nan"], 2, ["--amount", "number"]),
         (["transfer", "--beat=a.mid"], 2, ["--groove=FILE.mid missing"]),
         (["transfer", "--groove=a.mid"], 2, ["--beat=FILE.mid missing"]),
-        (["transfer", "a.mid", "b.mid"], 2, ["'a.mid'"]),
+        (["transfer", "a.mid", "b.mid"], 2, ["--groove=FILE.mid missing"]),
         (["transfer", "--groove=none.mid", "--beat=a.mid"], 1, ["none.mid: "]),
         (["transfer", "--groove=a.mid", "--beat=none.mid"], 1, ["none.mid: "]),
         (["sample", "--temperature=-0.5"], 2, ["temperature", "-0.5"]),

@@ -1,7 +1,7 @@
 """groovae add_hihat: add a closed hi-hat to a groove.
 
 Usage: groovae add_hihat IN.mid [--out=OUT.mid] [--flags]
-       groovae add_hihat DIR [--out=OUT_DIR] [--flags]
+       groovae add_hihat FILE_OR_DIR... [--out=OUT_DIR] [--flags]
 
 Replaces the closed hi-hat of a groove by a generated one and keeps all other drums. Needs a model
 of the config groovae_2bar_add_closed_hh.
@@ -14,7 +14,8 @@ from typing import Any
 
 from absl import flags
 
-from groovae.cli.generation import GenerationCommand, Output, define_generation, run_on_files
+from groovae.cli.generation import GenerationCommand, Output, define_generation
+from groovae.cli.many_files import run_on_files
 
 
 def define_flags(values: flags.FlagValues) -> None:

@@ -1,7 +1,7 @@
 """groovae humanize: give a quantized beat the timing and dynamics of a drummer.
 
 Usage: groovae humanize IN.mid [--out=OUT.mid] [--flags]
-       groovae humanize DIR [--out=OUT_DIR] [--flags]
+       groovae humanize FILE_OR_DIR... [--out=OUT_DIR] [--flags]
 
 Keeps all hits of a beat and changes their timing and velocity. The model is given only which drums
 are hit in which 16th. Several hits of a drum in one 16th, as in a roll, are moved together.
@@ -22,8 +22,8 @@ from groovae.cli.generation import (
     GenerationCommand,
     Output,
     define_generation,
-    run_on_files,
 )
+from groovae.cli.many_files import run_on_files
 
 
 def define_flags(values: flags.FlagValues) -> None:

@@ -1,7 +1,7 @@
 """groovae reconstruct: encode a groove, decode it and compare both.
 
 Usage: groovae reconstruct IN.mid [--out=OUT.mid] [--flags]
-       groovae reconstruct DIR [--out=OUT_DIR] [--flags]
+       groovae reconstruct FILE_OR_DIR... [--out=OUT_DIR] [--flags]
 
 Reads a music file of any length and writes its reconstruction by the model, at the same tempo. The
 F1 score of the hits and the mean absolute errors of timing and velocity show how much of the groove
@@ -16,7 +16,8 @@ from typing import Any
 
 from absl import flags
 
-from groovae.cli.generation import GenerationCommand, Output, define_generation, run_on_files
+from groovae.cli.generation import GenerationCommand, Output, define_generation
+from groovae.cli.many_files import run_on_files
 
 
 def define_flags(values: flags.FlagValues) -> None:

@@ -1,7 +1,7 @@
 """groovae tap2drum: generate a drum beat from a tapped rhythm.
 
 Usage: groovae tap2drum IN.mid [--out=OUT.mid] [--flags]
-       groovae tap2drum DIR [--out=OUT_DIR] [--flags]
+       groovae tap2drum FILE_OR_DIR... [--out=OUT_DIR] [--flags]
 
 Generates a beat on the whole drum kit from the times of taps; their velocities are ignored. Each
 drum note is a tap; in a file without drums, such as a rhythm played on a keyboard, each note is.
@@ -15,7 +15,8 @@ from typing import Any
 
 from absl import flags
 
-from groovae.cli.generation import GenerationCommand, Output, define_generation, run_on_files
+from groovae.cli.generation import GenerationCommand, Output, define_generation
+from groovae.cli.many_files import run_on_files
 
 
 def define_flags(values: flags.FlagValues) -> None:

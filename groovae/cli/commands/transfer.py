@@ -1,28 +1,29 @@
 """groovae transfer: apply the timing and dynamics of one groove to the hits of a beat.
 
 Usage: groovae transfer --groove=A.mid --beat=B.mid [--out=OUT.mid] [--flags]
+       groovae transfer --groove=A.mid FILE_OR_DIR... [--out=OUT_DIR] [--flags]
 
 Keeps all hits of B and its tempo, and takes timing and velocity from A: those of each two bars of A
-are applied to two bars of B, in order, starting over with A if B is longer. --beat may be a folder.
-Needs a model of the config groovae_2bar_hits_control_tfds.
+are applied to two bars of B, in order, starting over with A if B is longer. Beats are named
+by --beat or as arguments. Needs a model of the config groovae_2bar_hits_control_tfds.
 
 Examples:
   groovae transfer --groove=funk.mid --beat=stiff.mid --checkpoint=runs/transfer/best
-  groovae transfer --groove=funk.mid --beat=loops/ --out=funky --checkpoint=runs/transfer/best"""
+  groovae transfer --groove=funk.mid loops/ take.mid --out=funky --checkpoint=runs/transfer/best"""
 
 from typing import Any
 
 from absl import flags
 
-from groovae.cli.flags import check_arguments
+from groovae.cli.flags import check_files
 from groovae.cli.generation import (
     PERFORMANCE_TEMPERATURE_HELP,
     GenerationCommand,
     Output,
     define_generation,
     read,
-    run_on_files,
 )
+from groovae.cli.many_files import run_on_files
 from groovae.errors import UsageError
 
 
@@ -33,10 +34,10 @@ def define_flags(values: flags.FlagValues) -> None:
 
 
 def run(values: Any, positional: list[str]) -> int:
-    check_arguments(positional)
-    for name in ("groove", "beat"):
-        if not values[name].value:
-            raise UsageError(f"--{name}=FILE.mid missing; see --help")
+    if not values.groove:
+        raise UsageError("--groove=FILE.mid missing; see --help")
+    beats = [*([values.beat] if values.beat else []), *positional]
+    check_files(beats, "--beat=FILE.mid")
     groove = read(values.groove, values)
 
     def generate(model: Any, beat: Any) -> Output:
@@ -45,4 +46,4 @@ def run(values: Any, positional: list[str]) -> int:
     command = GenerationCommand(
         "transfer", generate, also_read=values.groove, check=lambda model: model.split(groove)
     )
-    return run_on_files(values, [values.beat], command)
+    return run_on_files(values, beats, command)

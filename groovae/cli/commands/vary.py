@@ -1,7 +1,7 @@
 """groovae vary: generate variations of a groove.
 
 Usage: groovae vary IN.mid [--amount=0.3] [--num_outputs=N] [--out=OUT.mid] [--flags]
-       groovae vary DIR [--out=OUT_DIR] [--flags]
+       groovae vary FILE_OR_DIR... [--out=OUT_DIR] [--flags]
 
 Moves the latent vectors of a groove in a random direction and decodes them. All segments of the
 groove move in the same direction, so that what repeats in it repeats in the variation.
@@ -19,8 +19,8 @@ from groovae.cli.generation import (
     Output,
     define_generation,
     define_num_outputs,
-    run_on_files,
 )
+from groovae.cli.many_files import run_on_files
 
 
 def define_flags(values: flags.FlagValues) -> None:
