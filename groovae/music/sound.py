@@ -56,6 +56,9 @@ PLAYERS = (
     ("ffplay", "-nodisp", "-autoexit", "-loglevel", "quiet"),
 )
 
+# On Windows. A process of its own can be stopped by Ctrl-C, which waits for winsound otherwise.
+_WINSOUND = "import sys, winsound; winsound.PlaySound(sys.argv[1], winsound.SND_FILENAME)"
+
 _FRAME_BYTES = 2 * np.dtype(np.float32).itemsize
 _CHILD = (
     "import sys; font, *sys.path = sys.argv[1:]; from groovae.music.synthesizer import synthesize; "
@@ -118,16 +121,13 @@ def check_ready(soundfont: FilePath | None = None) -> str:
 
 
 def play(groove: Any, drum_map: DrumMap = GM, soundfont: FilePath | None = None) -> None:
-    """Play a groove with the first of PLAYERS that works, until it ends or Ctrl-C.
+    """Play a groove with winsound or the first of PLAYERS that works, until it ends or Ctrl-C.
 
     Raises:
       GroovaeError: as `render`, or no player is installed, or all of them fail.
     """
     check_sequence(groove)
-    players = [(path, *options) for name, *options in PLAYERS if (path := shutil.which(name))]
-    if not players:
-        names = ", ".join(name for name, *_ in PLAYERS)
-        raise GroovaeError(f"no player found ({names}); write a file instead, with --wav")
+    players = _find_players()
     with temporary_folder() as folder:
         path = os.path.join(folder, "groove.wav")
         write_wav(path, groove, drum_map, soundfont)
@@ -138,6 +138,17 @@ def play(groove: Any, drum_map: DrumMap = GM, soundfont: FilePath | None = None)
                 return
             failures.append(f"{os.path.basename(player[0])}: {failure}")
     raise GroovaeError(f"cannot play sound here ({failures[0]}); write a file instead, with --wav")
+
+
+def _find_players() -> list[list[str]]:
+    """Return the commands of this machine's players, without the file to play."""
+    players = [[path, *options] for name, *options in PLAYERS if (path := shutil.which(name))]
+    if importlib.util.find_spec("winsound"):
+        players.insert(0, [sys.executable, "-c", _WINSOUND])
+    if not players:
+        names = ", ".join(name for name, *_ in PLAYERS)
+        raise GroovaeError(f"no player found ({names}); write a file instead, with --wav")
+    return players
 
 
 def _find_soundfont(soundfont: FilePath | None) -> str:

@@ -295,6 +295,21 @@ def test_player_gets_the_whole_wav_file(player: Callable[[str, str], None], tmp_
     assert not os.path.exists(path)
 
 
+def test_winsound_plays_on_windows(
+    player: Callable[[str, str], None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("tinysoundfont")
+    player("aplay", "exit 1")
+    winsound = "import shutil\nSND_FILENAME = 0x20000\n"
+    winsound += f"def PlaySound(path, flags): shutil.copy(path, {str(tmp_path / 'played.wav')!r})"
+    (tmp_path / "winsound.py").write_text(winsound)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    play(Groove([hit(0)]))
+    write_wav(tmp_path / "written.wav", Groove([hit(0)]))
+    assert (tmp_path / "played.wav").read_bytes() == (tmp_path / "written.wav").read_bytes()
+
+
 def test_next_player_is_tried_after_a_failure(
     player: Callable[[str, str], None], tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
