@@ -147,6 +147,39 @@ def define_generation(
     flags.DEFINE_bool("json", False, "Print one JSON object instead of file names.", values)
 
 
+def define_steering(values: flags.FlagValues) -> None:
+    """Define how far a command changes the timing and velocities of its input."""
+    amounts = {
+        "amount": (1.0, "From 0, the input note for note, to 1, the model's timing and velocities"),
+        "timing_amount": (None, "The same for timing alone, by default --amount"),
+        "velocity_amount": (None, "The same for velocities alone, by default --amount"),
+    }
+    for name, (default, help_text) in amounts.items():
+        flags.DEFINE_float(name, default, f"{help_text}.", 0, 1, flag_values=values)
+    flags.DEFINE_enum(
+        "keep",
+        None,
+        ["timing", "velocity", "accents"],
+        "Keep the input's timing, its velocities, or its accents: the order of the velocities of "
+        "each drum.",
+        flag_values=values,
+    )
+
+
+def steering_arguments(values: Any) -> dict[str, Any]:
+    """Return the flags of `define_steering` as arguments of the model's methods.
+
+    Raises:
+      UsageError: an amount contradicts --keep.
+    """
+    from groovae.generation.steering import make_steering
+
+    names = ("amount", "timing_amount", "velocity_amount", "keep")
+    arguments = {name: values[name].value for name in names}
+    make_steering(**arguments)  # before a model is loaded
+    return arguments
+
+
 def load_from_flags(values: Any, task: str, batch_size: int = BATCH_SIZE) -> "GrooveModel":
     """Load the model that the flags name, and check that it is one for the task."""
     from groovae.generation.loading import load_model

@@ -44,6 +44,7 @@ from groovae.generation.segments import (
     to_bars,
     trim_to_shorter,
 )
+from groovae.generation.steering import Steering, make_steering
 from groovae.metrics import scores
 from groovae.model import latent
 from groovae.model.network import Network
@@ -361,22 +362,50 @@ class GrooveModel:
 
     # Tasks with models of their own
 
-    def humanize(self, groove: Any, temperature: float = 0.5) -> Any:
-        """Replace the timing and velocities of a quantized beat by a drummer's; keep its hits."""
+    def humanize(
+        self,
+        groove: Any,
+        temperature: float = 0.5,
+        amount: float = 1.0,
+        timing_amount: float | None = None,
+        velocity_amount: float | None = None,
+        keep: str | None = None,
+    ) -> Any:
+        """Replace the timing and velocities of a quantized beat by a drummer's; keep its hits.
+
+        Args:
+          groove: The beat.
+          temperature: 0 or more; see the module docstring.
+          amount: From 0, the beat note for note, to 1, the drummer's.
+          timing_amount: The same for timing alone, by default `amount`.
+          velocity_amount: The same for velocities alone, by default `amount`.
+          keep: `timing`, `velocity`, or `accents`, the order of the velocities of each drum.
+        """
+        steering = make_steering(amount, timing_amount, velocity_amount, keep)
         self._check_task("humanize")
         segments = self._split_all(self._read(groove))
-        return self._apply_performance(segments, *self._encode(segments), temperature)
+        return self._apply_performance(segments, *self._encode(segments), temperature, steering)
 
-    def transfer(self, groove: Any, beat: Any, temperature: float = 0.0) -> Any:
-        """Play the hits of `beat` with the timing and dynamics of `groove`.
+    def transfer(
+        self,
+        groove: Any,
+        beat: Any,
+        temperature: float = 0.0,
+        amount: float = 1.0,
+        timing_amount: float | None = None,
+        velocity_amount: float | None = None,
+        keep: str | None = None,
+    ) -> Any:
+        """Play the hits of `beat` with the timing and dynamics of `groove`; see `humanize`.
 
         The segments of `groove` that have hits are applied to those of `beat` in turn.
         """
+        steering = make_steering(amount, timing_amount, velocity_amount, keep)
         self._check_task("transfer")
         source, segments = self.split(groove), self._split_all(self._read(beat))
         mu, sigma = self._encode(source)
         turns = np.resize(nonempty(source), len(segments.outputs))
-        return self._apply_performance(segments, mu[turns], sigma[turns], temperature)
+        return self._apply_performance(segments, mu[turns], sigma[turns], temperature, steering)
 
     def tap2drum(self, taps: Any, temperature: float = 0.5) -> Any:
         """Generate a beat on the whole kit from a tapped rhythm.
@@ -488,14 +517,19 @@ class GrooveModel:
         return self._groove(tensor, segments.bars, segments.tempo_qpm).notes
 
     def _apply_performance(
-        self, segments: Segments, mu: np.ndarray, sigma: np.ndarray, temperature: float
+        self,
+        segments: Segments,
+        mu: np.ndarray,
+        sigma: np.ndarray,
+        temperature: float,
+        steering: Steering,
     ) -> Any:
         """Return the groove's own hits with the decoded timing and dynamics."""
         check_number("temperature", temperature, 0)
         z = mu + temperature * sigma * self._random.randn(*mu.shape)
         thresholds = latent.forced_hit_thresholds(self._hits(segments))
         tensors = self._decode_segments(segments, z, thresholds, as_hits=True)
-        return apply_performance(segments, tensors)
+        return apply_performance(segments, tensors, steering)
 
     def _groove(self, tensor: np.ndarray, bars: int, tempo_qpm: float) -> Any:
         """Return `bars` bars of a tensor [steps, depth] as a NoteSequence."""

@@ -11,12 +11,14 @@ from typing import Any
 import numpy as np
 
 from groovae.data.grid import NO_DRUM, Segments
+from groovae.generation.steering import Steering, blend_velocities
 from groovae.music.drums import DrumMap
 from groovae.music.midi_reader import DRUM_CHANNEL
 from groovae.music.note_sequence import NoteSequence
 from groovae.music.tempo import DEFAULT_QPM
 
 MAGENTA_STEP_SECONDS = 0.125  # a 16th at DEFAULT_QPM
+AS_PLAYED = Steering()
 
 
 def from_tensors(
@@ -87,7 +89,9 @@ def drum_notes(segments: Segments) -> list[tuple[Any, int]]:
     return found
 
 
-def apply_performance(segments: Segments, tensors: np.ndarray) -> Any:
+def apply_performance(
+    segments: Segments, tensors: np.ndarray, steering: Steering = AS_PLAYED
+) -> Any:
     """Return the drums of a groove with the timing and dynamics of tensors.
 
     Hits that share a step and a drum, as in a flam or a roll, are changed together: the one nearest
@@ -97,19 +101,23 @@ def apply_performance(segments: Segments, tensors: np.ndarray) -> Any:
     Args:
       segments: The segments of the groove whose hits are kept.
       tensors: float32 of the shape of `segments.outputs`.
+      steering: How far to go from the groove to the tensors.
     """
-    step_seconds = segments.step_seconds
-    velocities, offsets = _by_cell(tensors)
-    old_velocities, _ = _by_cell(segments.outputs)
     drums = drum_notes(segments)
-    late_steps = _late_steps(drums, segments)
-    for note, cell in drums:
-        if cell >= 0:
-            shift_seconds = (-offsets[cell] / 2 - late_steps[cell]) * step_seconds
-            note.start_time += shift_seconds
-            note.end_time += shift_seconds
-            ratio = velocities[cell] / max(old_velocities[cell], 1 / 127)
-            note.velocity = int(np.clip(round(note.velocity * ratio), 1, 127))
+    notes = [note for note, cell in drums if cell >= 0]
+    cells = np.array([cell for _, cell in drums if cell >= 0], np.int64)
+    velocities, offsets = _by_cell(tensors)
+    loudest, _ = _by_cell(segments.outputs)
+    before = np.array([note.velocity for note in notes])
+    after = before * (velocities / np.maximum(loudest, 1 / 127))[cells]
+    num_drums = segments.outputs.shape[-1] // 3
+    blended = blend_velocities(before, after, cells % num_drums, steering)
+    shifts = (-offsets / 2 - _late_steps(notes, cells, segments))[cells] * segments.step_seconds
+    seconds = (steering.timing_amount * shifts).tolist()
+    for note, velocity, shift_seconds in zip(notes, blended.tolist(), seconds, strict=True):
+        note.start_time += shift_seconds
+        note.end_time += shift_seconds
+        note.velocity = velocity
     return make_groove_like(segments, [note for note, _ in drums])
 
 
@@ -165,14 +173,15 @@ def place_early_hits(groove: Any, how: str) -> Any:
     return placed
 
 
-def _late_steps(drums: Sequence[tuple[Any, int]], segments: Segments) -> dict[int, float]:
-    """Return the lateness in steps of the hit nearest to the grid, by cell."""
+def _late_steps(notes: Sequence[Any], cells: np.ndarray, segments: Segments) -> np.ndarray:
+    """Return the lateness in steps of the hit nearest to the grid, by cell; 0 without a hit."""
     num_drums = segments.outputs.shape[-1] // 3
-    late_steps: dict[int, float] = {}
-    for note, cell in drums:
-        late = note.start_time / segments.step_seconds - cell // num_drums
-        late_steps[cell] = min(late, late_steps.get(cell, late), key=abs)
-    return late_steps
+    starts = np.array([note.start_time for note in notes])
+    late_steps = starts / segments.step_seconds - cells // num_drums
+    farthest_first = np.argsort(-np.abs(late_steps), kind="stable")
+    by_cell = np.zeros(segments.outputs.size // 3)
+    by_cell[cells[farthest_first]] = late_steps[farthest_first]  # of equal cells the last is kept
+    return by_cell
 
 
 def _by_cell(tensors: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -94,6 +94,18 @@ def hits(path: str | Path) -> list[tuple[int, int]]:
     return sorted(found)
 
 
+def note_events(path: str | Path) -> list[tuple[str, float, int, int]]:
+    """Return kind, time in quarters, pitch and velocity of each note on and off, sorted."""
+    midi = mido.MidiFile(path)
+    ticks, found = 0, []
+    for message in mido.merge_tracks(midi.tracks):
+        ticks += message.time
+        if not message.is_meta:
+            quarters = ticks / midi.ticks_per_beat
+            found.append((message.type, quarters, message.note, message.velocity))
+    return sorted(found)
+
+
 def inputs_of(task: str) -> list[str]:
     return {
         "sample": [],
@@ -281,6 +293,25 @@ def test_a_pickup_is_an_empty_bar(run: Groovae) -> None:
         samples = np.frombuffer(sound.readframes(sound.getnframes()), "<i2").reshape(-1, 2)
         first_seconds = np.flatnonzero(samples.any(axis=1))[0] / sound.getframerate()
     assert 1.9 < first_seconds <= 2.01, "the sound is as late as the file"
+
+
+def test_steering_flags_in_any_order(run: Groovae) -> None:
+    write_beat("a.mid", bars=5)
+    write_beat("b.mid", bars=2)
+    steering = ["--amount=0.7", "--timing_amount=0.2", "--keep=accents", "--seed=3"]
+    written = []
+    for task in ("humanize", "transfer"):
+        for flags in (steering, steering[::-1], ["--keep=timing"], ["--amount=0"]):
+            files_of(run(task, *inputs_of(task), *flags, "--out=out.mid"))
+            written.append(note_events("out.mid"))
+        same, again, on_the_grid, unchanged = written[-4:]
+        assert same == again
+        beat = note_events("a.mid" if task == "humanize" else "b.mid")
+        assert unchanged == beat
+        assert on_the_grid != beat
+        assert [event[:3] for event in on_the_grid] == [event[:3] for event in beat]
+    result = run("humanize", "a.mid", "--keep=timing", "--timing_amount=0.5")
+    assert_one_line(result, 2, "timing_amount=0.5")
 
 
 def test_a_drum_map_is_used_to_read_and_write(run: Groovae) -> None:

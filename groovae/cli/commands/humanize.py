@@ -5,11 +5,14 @@ Usage: groovae humanize IN.mid [--out=OUT.mid] [--flags]
 
 Keeps all hits of a beat and changes their timing and velocity. The model is given only which drums
 are hit in which 16th. Several hits of a drum in one 16th, as in a roll, are moved together.
-Percussion without a drum class is not changed. Plays the bundled model, unless .train or
---checkpoint holds a model of groovae_2bar_humanize_hits or groovae_2bar_humanize.
+Percussion without a drum class is not changed. --amount, --timing_amount, --velocity_amount and
+--keep set how far timing and velocities go from the input's to the model's. Plays the bundled
+model, unless .train or --checkpoint holds a model of groovae_2bar_humanize_hits or
+groovae_2bar_humanize.
 
 Examples:
   groovae humanize stiff.mid
+  groovae humanize stiff.mid --amount=0.5 --keep=accents
   groovae humanize stiff.mid --checkpoint=runs/humanize_hits/best
   groovae humanize loops/ --out=played --checkpoint=groovae_2bar_humanize.tar"""
 
@@ -22,16 +25,21 @@ from groovae.cli.generation import (
     GenerationCommand,
     Output,
     define_generation,
+    define_steering,
+    steering_arguments,
 )
 from groovae.cli.many_files import run_on_files
 
 
 def define_flags(values: flags.FlagValues) -> None:
+    define_steering(values)
     define_generation(values, 0.5, PERFORMANCE_TEMPERATURE_HELP)
 
 
 def run(values: Any, positional: list[str]) -> int:
+    steering = steering_arguments(values)
+
     def generate(model: Any, groove: Any) -> Output:
-        return Output([model.humanize(groove, values.temperature)])
+        return Output([model.humanize(groove, values.temperature, **steering)])
 
     return run_on_files(values, positional, GenerationCommand("humanize", generate))

@@ -5,7 +5,9 @@ Usage: groovae transfer --groove=A.mid --beat=B.mid [--out=OUT.mid] [--flags]
 
 Keeps all hits of B and its tempo, and takes timing and velocity from A: those of each two bars of A
 are applied to two bars of B, in order, starting over with A if B is longer. Beats are named
-by --beat or as arguments. Needs a model of the config groovae_2bar_hits_control_tfds.
+by --beat or as arguments. --amount, --timing_amount, --velocity_amount and --keep set how far
+timing and velocities go from those of B to those of A. Needs a model of the config
+groovae_2bar_hits_control_tfds.
 
 Examples:
   groovae transfer --groove=funk.mid --beat=stiff.mid --checkpoint=runs/transfer/best
@@ -21,7 +23,9 @@ from groovae.cli.generation import (
     GenerationCommand,
     Output,
     define_generation,
+    define_steering,
     read,
+    steering_arguments,
 )
 from groovae.cli.many_files import run_on_files
 from groovae.errors import UsageError
@@ -30,6 +34,7 @@ from groovae.errors import UsageError
 def define_flags(values: flags.FlagValues) -> None:
     flags.DEFINE_string("groove", None, "Music file to take timing and velocity from.", values)
     flags.DEFINE_string("beat", None, "Music file, or folder, whose hits are kept.", values)
+    define_steering(values)
     define_generation(values, 0.0, PERFORMANCE_TEMPERATURE_HELP)
 
 
@@ -38,10 +43,11 @@ def run(values: Any, positional: list[str]) -> int:
         raise UsageError("--groove=FILE.mid missing; see --help")
     beats = [*([values.beat] if values.beat else []), *positional]
     check_files(beats, "--beat=FILE.mid")
+    steering = steering_arguments(values)
     groove = read(values.groove, values)
 
     def generate(model: Any, beat: Any) -> Output:
-        return Output([model.transfer(groove, beat, values.temperature)])
+        return Output([model.transfer(groove, beat, values.temperature, **steering)])
 
     command = GenerationCommand(
         "transfer", generate, also_read=values.groove, check=lambda model: model.split(groove)

@@ -1,0 +1,92 @@
+"""Steer how far a model changes the timing and velocities of given hits.
+
+An amount of 0 keeps those of the input, note for note, and 1 takes those of the model; values
+between blend both.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from groovae.errors import UsageError, check_number
+
+KEEP = ("timing", "velocity", "accents")
+
+
+class Steering(NamedTuple):
+    """How far a performance goes from the input to the model.
+
+    Attributes:
+      timing_amount: From 0, the input's timing, to 1, the model's.
+      velocity_amount: From 0, the input's velocities, to 1, the model's.
+      keeps_accents: Of two hits of a drum, the softer one in the input is not louder in the output.
+    """
+
+    timing_amount: float = 1.0
+    velocity_amount: float = 1.0
+    keeps_accents: bool = False
+
+
+def make_steering(
+    amount: float = 1.0,
+    timing_amount: float | None = None,
+    velocity_amount: float | None = None,
+    keep: str | None = None,
+) -> Steering:
+    """Return the steering for the arguments of `GrooveModel.humanize`.
+
+    Args:
+      amount: Of timing and velocity, for each that has no amount of its own.
+      timing_amount: See `Steering`.
+      velocity_amount: See `Steering`.
+      keep: `timing`, `velocity` or `accents`.
+
+    Raises:
+      UsageError: an argument is out of range, or an amount contradicts `keep`.
+    """
+    if keep not in (None, *KEEP):
+        raise UsageError(f"keep must be {', '.join(KEEP[:-1])} or {KEEP[-1]}, got {keep!r}")
+    amounts = {"timing": timing_amount, "velocity": velocity_amount}
+    check_number("amount", amount, 0, 1)
+    for name, own in amounts.items():
+        if own is not None:
+            check_number(f"{name}_amount", own, 0, 1)
+    if amounts.get(keep or ""):
+        raise UsageError(
+            f"keep={keep} contradicts {keep}_amount={amounts[keep or '']:g}; give one of them"
+        )
+    timing, velocity = (
+        0.0 if keep == name else amount if own is None else own for name, own in amounts.items()
+    )
+    return Steering(timing, velocity, keep == "accents")
+
+
+def blend_velocities(
+    before: np.ndarray, after: np.ndarray, drums: np.ndarray, steering: Steering
+) -> np.ndarray:
+    """Return whole velocities between those of the input and of the model, 1 to 127.
+
+    Args:
+      before: The input's velocity of each note.
+      after: The model's.
+      drums: The drum class of each note.
+      steering: How to blend them.
+    """
+    if steering.keeps_accents:
+        after = sort_like(before, after, drums)
+    amount = steering.velocity_amount
+    blended = (1 - amount) * before + amount * after  # exact at 0 and at 1
+    return np.clip(np.round(blended), 1, 127).astype(int)
+
+
+def sort_like(before: np.ndarray, after: np.ndarray, drums: np.ndarray) -> np.ndarray:
+    """Return the velocities of `after` in the order of those of `before`, for each drum.
+
+    Hits that are equally loud in `before` keep their own order.
+    """
+    ordered = after.copy()
+    for drum in np.unique(drums):
+        hits = np.flatnonzero(drums == drum)
+        ranks = np.lexsort((after[hits], before[hits]))
+        ordered[hits[ranks]] = np.sort(after[hits])
+    return ordered

@@ -1,0 +1,135 @@
+"""How far a performance goes from the input's to the model's, on random beats."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from groovae.config import config_map
+from groovae.data.grid import Segments, to_segments
+from groovae.data.window_report import WindowReport
+from groovae.errors import UsageError
+from groovae.generation.grooves import AS_PLAYED, apply_performance, drum_notes
+from groovae.generation.steering import Steering, make_steering
+from groovae.music.note_sequence import NoteSequence
+
+LAYOUT = config_map.layout("groovae_4bar")
+PITCHES = [36, 38, 39, 42, 46, 20]  # 20 has no drum class
+AMOUNTS = st.floats(0, 1)
+
+hits = st.tuples(st.integers(0, 4 * 1920), st.sampled_from(PITCHES), st.integers(1, 127))
+beats = st.lists(hits, max_size=40)
+
+
+def a_beat(hits: list[tuple[int, int, int]], tempos_qpm: tuple[float, ...] = (97.3,)) -> Any:
+    """Return a groove with a kick and hits at (tick, pitch, velocity), with 480 ticks a quarter."""
+    groove = NoteSequence()
+    for i, tempo_qpm in enumerate(tempos_qpm):
+        groove.tempos.add(time=3.7 * i, qpm=tempo_qpm)
+    for tick, pitch, velocity in [(0, 36, 90), *hits]:
+        start = tick * 60 / 480 / tempos_qpm[0]
+        groove.notes.add(
+            pitch=pitch, velocity=velocity, start_time=start, end_time=start + 0.1, is_drum=True
+        )
+    return groove
+
+
+def a_performance(segments: Segments, seed: int) -> np.ndarray:
+    """Return random velocities and offsets for the hits of segments."""
+    random = np.random.RandomState(seed)
+    hits, _, _ = np.split(segments.outputs, 3, axis=-1)
+    velocities, offsets = random.uniform(0, 1, hits.shape), random.uniform(-1, 1, hits.shape)
+    return np.concatenate([hits, hits * velocities, hits * offsets], axis=-1).astype(np.float32)
+
+
+def perform(groove: Any, seed: int, steering: Steering = AS_PLAYED) -> tuple[np.ndarray, ...]:
+    """Return the starts and velocities of the notes after a random performance."""
+    segments = to_segments(groove, LAYOUT, WindowReport())
+    played = apply_performance(segments, a_performance(segments, seed), steering)
+    assert [note.pitch for note in played.notes] == [note.pitch for note in groove.notes]
+    return starts_and_velocities(played)
+
+
+def starts_and_velocities(groove: Any) -> tuple[np.ndarray, ...]:
+    notes = groove.notes
+    return np.array([n.start_time for n in notes]), np.array([n.velocity for n in notes])
+
+
+@settings(max_examples=50)
+@given(hits=beats, seed=st.integers(0, 99), other=AMOUNTS, has_tempo_map=st.booleans())
+def test_what_an_amount_of_0_or_keep_names_stays(
+    hits: list[tuple[int, int, int]], seed: int, other: float, has_tempo_map: bool
+) -> None:
+    groove = a_beat(hits, (97.3, 60.0, 131.0) if has_tempo_map else (97.3,))
+    starts, velocities = starts_and_velocities(groove)
+    both = make_steering(amount=0)
+    for steering in (both, make_steering(keep="timing", velocity_amount=other)):
+        np.testing.assert_allclose(perform(groove, seed, steering)[0], starts, atol=1e-9)
+    for steering in (both, make_steering(keep="velocity", timing_amount=other)):
+        np.testing.assert_array_equal(perform(groove, seed, steering)[1], velocities)
+
+
+@settings(max_examples=50)
+@given(hits=beats, seed=st.integers(0, 99), timing=AMOUNTS, velocity=AMOUNTS)
+def test_amounts_blend_the_input_with_the_performance(
+    hits: list[tuple[int, int, int]], seed: int, timing: float, velocity: float
+) -> None:
+    groove = a_beat(hits)
+    ends = (starts_and_velocities(groove), perform(groove, seed))
+    steering = make_steering(timing_amount=timing, velocity_amount=velocity)
+    starts, velocities = perform(groove, seed, steering)
+    wanted = (1 - timing) * ends[0][0] + timing * ends[1][0]
+    np.testing.assert_allclose(starts, wanted, atol=1e-9)
+    wanted = (1 - velocity) * ends[0][1] + velocity * ends[1][1]
+    clipped = ends[1][1] == 127  # a flam's louder hit, before it is blended
+    np.testing.assert_allclose(velocities[~clipped], wanted[~clipped], atol=1)
+
+
+@settings(max_examples=50)
+@given(hits=beats, seed=st.integers(0, 99), amount=AMOUNTS)
+def test_kept_accents_keep_the_order_of_the_velocities_of_a_drum(
+    hits: list[tuple[int, int, int]], seed: int, amount: float
+) -> None:
+    groove = a_beat(hits)
+    _, after = perform(groove, seed, make_steering(amount, keep="accents"))
+    segments = to_segments(groove, LAYOUT, WindowReport())
+    before = starts_and_velocities(groove)[1]
+    drums = [cell % 9 if cell >= 0 else -1 for _, cell in drum_notes(segments)]
+    rows = [row for row in zip(drums, before, after, strict=True) if row[0] >= 0]
+    for drum, first, played in rows:
+        softer = [after for other, before, after in rows if other == drum and before < first]
+        assert max(softer, default=0) <= played
+
+
+def test_accents_take_the_velocities_of_the_performance() -> None:
+    groove = a_beat([(480 * i, 38, 40 + 10 * i) for i in range(8)])
+    plain, kept = (perform(groove, 3, make_steering(keep=keep))[1] for keep in (None, "accents"))
+    assert sorted(plain) == sorted(kept)
+    assert (np.diff(kept[1:]) >= 0).all()
+    assert (np.diff(plain[1:]) < 0).any()
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"amount": 1.01},
+        {"amount": float("nan")},
+        {"timing_amount": -0.1},
+        {"velocity_amount": "much"},
+        {"keep": "pitch"},
+        {"keep": "timing", "timing_amount": 0.5},
+        {"keep": "velocity", "velocity_amount": 1},
+    ],
+)
+def test_invalid_steering_is_refused(wrong: dict[str, Any]) -> None:
+    with pytest.raises(UsageError, match=list(wrong)[-1]):
+        make_steering(**wrong)
+
+
+def test_steering_from_arguments() -> None:
+    assert make_steering() == Steering(1, 1, False)
+    assert make_steering(0.3, velocity_amount=0.8) == Steering(0.3, 0.8, False)
+    assert make_steering(0.3, timing_amount=0, keep="timing") == Steering(0, 0.3, False)
+    assert make_steering(0.3, keep="accents") == Steering(0.3, 0.3, True)
