@@ -22,7 +22,8 @@ from web_export import served
 
 from groovae.errors import GroovaeError, UsageError
 from groovae.export import magentajs
-from groovae.export.server import IDLE_SECONDS, MAX_BODY_BYTES, MAX_CONNECTIONS, Handler, Server
+from groovae.export.server import Handler, Server
+from groovae.system.local_server import IDLE_SECONDS, MAX_CONNECTIONS
 
 
 @pytest.fixture
@@ -223,7 +224,7 @@ def test_connections_are_limited(site: Path) -> None:
 
 
 def test_request_that_trickles_in_times_out(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("groovae.export.server.REQUEST_SECONDS", 0.3)
+    monkeypatch.setattr("groovae.system.local_server.REQUEST_SECONDS", 0.3)
     host, port = urlsplit(url).netloc.split(":")
     started = time.monotonic()
     client = socket.create_connection((host, int(port)), timeout=0.05)
@@ -285,7 +286,7 @@ def test_bad_requests_get_their_status(url: str, raw: bytes, status: int) -> Non
 
 
 def test_small_body_is_skipped(url: str) -> None:
-    body = b"x" * MAX_BODY_BYTES
+    body = b"x" * Handler.max_body_bytes
     head = b"GET /a%%20b.js HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n" % len(body)
     answer = answer_to(url, head + body + b"HEAD / HTTP/1.1\r\nHost: localhost\r\n\r\n")
     assert answer.count(b"HTTP/1.1 200 OK") == 2
