@@ -1,0 +1,65 @@
+"""groovae studio: make and edit grooves in the browser, without network.
+
+Usage: groovae studio [FILE.mid ...] [--port=0] [--checkpoint=DIR ...] [--flags]
+
+Starts a server for this machine only, prints its URL and opens it in the browser, until Ctrl-C: a
+page to sample, edit, vary, humanize, interpolate and play grooves, with the bundled models. MIDI
+files that are named are opened in it. A model given by --checkpoint, which may be repeated, is used
+for the tasks that it can do; the bundled models do the others. The sound takes the package
+tinysoundfont.
+
+Others can build on its JSON API; see docs/studio.md.
+
+Examples:
+  groovae studio
+  groovae studio take.mid --soundfont=kit.sf2
+  groovae studio --checkpoint=runs/tap2drum/best --port=8123 --nobrowser"""
+
+import os
+import webbrowser
+from typing import Any
+
+from absl import flags
+
+from groovae.cli.output import log
+
+STOP_SECONDS = 0.5  # for a request that uses a model when Ctrl-C is pressed
+
+
+def define_flags(values: flags.FlagValues) -> None:
+    flags.DEFINE_integer(
+        "port", 0, "Port on 127.0.0.1; 0 takes any free one.", 0, 65535, flag_values=values
+    )
+    flags.DEFINE_multi_string(
+        "checkpoint",
+        [],
+        "A model to use beside the bundled ones: a training folder, the prefix of a checkpoint, a "
+        ".tar, or an exported model.",
+        values,
+    )
+    flags.DEFINE_string(
+        "soundfont", None, "Soundfont (.sf2, .sf3) of the drums; by default pretty_midi's.", values
+    )
+    flags.DEFINE_bool("browser", True, "Open the page in the browser.", values)
+
+
+def run(values: Any, positional: list[str]) -> None:
+    from groovae.music.sound import check_ready
+    from groovae.studio.files import open_midi
+    from groovae.studio.models import Models
+    from groovae.studio.server import StudioServer
+
+    if values.soundfont:
+        check_ready(values.soundfont)
+    grooves = [open_midi(path, log) for path in positional]
+    models = Models(values.checkpoint)
+    with StudioServer(models, values.port, grooves, values.soundfont, log) as server:
+        print(server.url, flush=True)
+        log("press Ctrl-C to stop")
+        if values.browser:
+            webbrowser.open(server.url)
+        try:
+            server.serve_forever()
+        finally:
+            if not models.wait(STOP_SECONDS):
+                os._exit(130)  # A model runs in C++, which would abort the process.

@@ -1,0 +1,139 @@
+"""What the studio does with grooves: each method of `Actions` answers one `POST api/NAME`.
+
+docs/studio.md documents the arguments of each.
+"""
+
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from groovae.errors import UsageError
+from groovae.music.midi_writer import MAX_TEMPO_QPM, MIN_TEMPO_QPM
+from groovae.music.tempo import DEFAULT_QPM
+from groovae.studio.arguments import Arguments
+from groovae.studio.grooves import TooLarge, count_bars, to_json
+from groovae.studio.models import Models
+from groovae.system.log import Log
+
+NAMES = ("sample", "vary", "interpolate", "humanize", "add_hihat", "tap2drum", "transfer")
+MAX_SAMPLE_BARS = 64
+MAX_OUTPUTS = 64
+MAX_TOTAL_BARS = 2000  # of the outputs of a request
+MAX_TEMPERATURE = 4.0
+
+Result = Sequence[Any]  # NoteSequences
+
+
+class Actions:
+    """Answers requests with the models."""
+
+    def __init__(self, models: Models):
+        self._models = models
+        self._by_name: dict[str, Callable[[Arguments, int, Log], Result]] = {
+            name: getattr(self, name) for name in NAMES
+        }
+
+    def answer(self, name: str, values: Any) -> dict[str, Any]:
+        """Return the answer to a request, as JSON.
+
+        Raises:
+          UsageError: an argument is not valid.
+          Busy: too many requests wait.
+        """
+        arguments, lines = Arguments(values), list[str]()
+        seed, started = arguments.seed(), time.perf_counter()
+        sequences = self._by_name[name](arguments, seed, lines.append)
+        return {
+            "grooves": [to_json(one, one.filename or name) for one in sequences],
+            "seed": seed,
+            "seconds": round(time.perf_counter() - started, 4),
+            "log": lines,
+        }
+
+    def sample(self, arguments: Arguments, seed: int, log: Log) -> Result:
+        styles = arguments.weights("styles")
+        num_outputs = arguments.whole("num_outputs", 1, 1, MAX_OUTPUTS)
+        bars = arguments.whole("bars", 4, 1, MAX_SAMPLE_BARS)
+        temperature, tempo_qpm = _temperature(arguments, 0.5), _tempo(arguments)
+        density = arguments.optional_number("density", 0, 1)
+        arguments.check_all_taken()
+        _check_total(num_outputs, bars)
+        if density is not None:
+            raise UsageError("the studio cannot sample by density yet")
+        with self._models.use("sample", seed, log) as model:
+            return model.sample(num_outputs, bars, temperature, tempo_qpm, style=_style(styles))
+
+    def vary(self, arguments: Arguments, seed: int, log: Log) -> Result:
+        groove = arguments.groove("groove")
+        amount = arguments.number("amount", 0.3, 0, 1)
+        num_outputs = arguments.whole("num_outputs", 1, 1, MAX_OUTPUTS)
+        temperature = _temperature(arguments, 0)
+        arguments.check_all_taken()
+        _check_total(num_outputs, count_bars(groove))
+        with self._models.use("vary", seed, log) as model:
+            return model.vary(groove, amount, num_outputs, temperature)
+
+    def interpolate(self, arguments: Arguments, seed: int, log: Log) -> Result:
+        start, end = arguments.groove("start"), arguments.groove("end")
+        num_steps = arguments.whole("num_steps", 5, 2, MAX_OUTPUTS)
+        temperature = _temperature(arguments, 0)
+        arguments.check_all_taken()
+        _check_total(num_steps, min(count_bars(start), count_bars(end)))
+        with self._models.use("interpolate", seed, log) as model:
+            return model.interpolate(start, end, num_steps, temperature)
+
+    def humanize(self, arguments: Arguments, seed: int, log: Log) -> Result:
+        return self._on_groove("humanize", arguments, seed, log)
+
+    def add_hihat(self, arguments: Arguments, seed: int, log: Log) -> Result:
+        return self._on_groove("add_hihat", arguments, seed, log)
+
+    def tap2drum(self, arguments: Arguments, seed: int, log: Log) -> Result:
+        return self._on_groove("tap2drum", arguments, seed, log)
+
+    def transfer(self, arguments: Arguments, seed: int, log: Log) -> Result:
+        groove, feel = arguments.groove("groove"), arguments.groove("feel")
+        temperature = _temperature(arguments, 0)
+        _refuse_amounts(arguments)
+        arguments.check_all_taken()
+        with self._models.use("transfer", seed, log) as model:
+            return [model.transfer(feel, groove, temperature)]
+
+    def _on_groove(self, task: str, arguments: Arguments, seed: int, log: Log) -> Result:
+        """Call the method of a task on a groove."""
+        groove, temperature = arguments.groove("groove"), _temperature(arguments, 0.5)
+        _refuse_amounts(arguments)
+        arguments.check_all_taken()
+        with self._models.use(task, seed, log) as model:
+            return [getattr(model, task)(groove, temperature)]
+
+
+def _style(weights: dict[str, float]) -> str | None:
+    """Return the argument `style` of a model for styles with weights."""
+    if len(weights) < 2:
+        return next(iter(weights), None)
+    return ",".join(f"{name}:{weight:g}" for name, weight in weights.items())
+
+
+def _refuse_amounts(arguments: Arguments) -> None:
+    for name in ("amount", "timing_amount", "velocity_amount"):
+        if arguments.number(name, 1, 0, 1) != 1:
+            raise UsageError(
+                f"the studio cannot apply a part of a performance yet: {name} must be 1"
+            )
+
+
+def _temperature(arguments: Arguments, default: float) -> float:
+    return arguments.number("temperature", default, 0, MAX_TEMPERATURE)
+
+
+def _tempo(arguments: Arguments) -> float:
+    return arguments.number("tempo_qpm", DEFAULT_QPM, MIN_TEMPO_QPM, MAX_TEMPO_QPM)
+
+
+def _check_total(num_outputs: int, bars: int) -> None:
+    if num_outputs * bars > MAX_TOTAL_BARS:
+        raise TooLarge(
+            f"the studio generates at most {MAX_TOTAL_BARS:,} bars at once, got {num_outputs:,} "
+            f"grooves of {bars:,} bars"
+        )

@@ -1,0 +1,122 @@
+"""The models of the studio, one for each task, loaded once.
+
+The bundled models do the tasks that they can; a checkpoint given by the user replaces them in the
+tasks that it can do. Other tasks have no model, and asking for one is an error that says how to get
+it.
+"""
+
+import contextlib
+import copy
+import threading
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from groovae.config.tasks import CONFIGS, check_task, how_to_get
+from groovae.errors import GroovaeError, UsageError
+from groovae.generation import bundled
+from groovae.generation.groove_model import GrooveModel
+from groovae.generation.loading import load_model
+from groovae.system.log import Log, no_log
+
+TASKS = ("sample", "vary", "interpolate", *CONFIGS)
+MAX_WAITING = 16  # requests for a model, of which one runs at a time
+BATCH_SIZE = 16  # of segments
+_BUNDLED = (bundled.FOLDER, *bundled.TASK_FOLDERS.values())
+
+
+class Busy(GroovaeError):
+    """Too many requests wait for a model."""
+
+
+class Models:
+    """The models by task.
+
+    Attributes:
+      names: The checkpoints that were given.
+      styles: Those of the model that samples, the most frequent first.
+    """
+
+    def __init__(self, checkpoints: Sequence[str] = ()):
+        """Load the models.
+
+        Raises:
+          GroovaeError: a checkpoint cannot be loaded.
+          UsageError: it can do no task of the studio.
+        """
+        self.names = tuple(checkpoints)
+        self._models: dict[str, GrooveModel] = {}
+        self._one, self._places = threading.Lock(), threading.BoundedSemaphore(MAX_WAITING)
+        for folder in [*map(str, _BUNDLED), *checkpoints]:
+            model = load_model(folder, seed=0, batch_size=BATCH_SIZE, drum_map="gm", log=no_log)
+            tasks = [task for task in TASKS if _can_do(task, model)]
+            if not tasks:
+                raise UsageError(f"{folder}: the studio has no use for {model.config_name}")
+            self._models.update(dict.fromkeys(tasks, model))
+        prior = self._models["sample"].choose_prior()  # which is kept in the model
+        self.styles = list(prior.shares()) if prior else []
+
+    @contextlib.contextmanager
+    def use(self, task: str, seed: int, log: Log) -> Iterator[GrooveModel]:
+        """Yield the model of a task, whose random draws start from `seed`.
+
+        One request uses a model at a time, since it takes all cores.
+
+        Raises:
+          Busy: MAX_WAITING requests wait already.
+          UsageError: there is no model for the task.
+        """
+        if task not in self._models:
+            raise UsageError(f"the studio has no model for `{task}`; {how_to_get(task)}")
+        if not self._places.acquire(blocking=False):
+            raise Busy(f"{MAX_WAITING} requests wait for a model; try again later")
+        try:
+            with self._one:
+                model = copy.copy(self._models[task])
+                model.seed, model.log = seed, log
+                model.reset_random()
+                yield model
+        finally:
+            self._places.release()
+
+    def wait(self, seconds: float) -> bool:
+        """Return whether no request uses a model, after at most so many seconds."""
+        is_free = self._one.acquire(timeout=seconds)
+        if is_free:
+            self._one.release()
+        return is_free
+
+    def describe(self) -> dict[str, dict[str, Any]]:
+        """Return name, config and licence of the model of each task."""
+        return {task: _describe(model) for task, model in self._models.items()}
+
+
+def _can_do(task: str, model: GrooveModel) -> bool:
+    try:
+        check_task(task, model.config_name, model.checkpoint)
+    except UsageError:
+        return False
+    return True
+
+
+def _describe(model: GrooveModel) -> dict[str, Any]:
+    folder = Path(model.checkpoint)
+    is_bundled = folder in _BUNDLED
+    return {
+        "model": folder.name if is_bundled else model.checkpoint,
+        "config": model.config_name,
+        "licence": _licence(folder),
+        "bundled": is_bundled,
+    }
+
+
+def _licence(folder: Path) -> str:
+    """Return the licence in the model card beside a model, "" if there is none."""
+    try:
+        lines = (folder / "README.md").read_text(encoding="utf-8").splitlines()[:10]
+    except (OSError, ValueError):
+        return ""
+    values = [
+        line.removeprefix("license:").strip() for line in lines if line.startswith("license:")
+    ]
+    return values[0] if values else ""

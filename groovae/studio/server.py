@@ -1,0 +1,257 @@
+"""The HTTP server of the studio: its page, and the API that the page uses.
+
+    with StudioServer(models, port=0) as server:
+        print(server.url)
+        server.serve_forever()
+
+All paths are below a random token, which only the printed URL has: another program or web page does
+not find the studio. Requests from pages of other origins are refused (`Origin`, `Sec-Fetch-Site`),
+and the page may load nothing from elsewhere nor run scripts of others (`Content-Security-Policy`).
+For the limits of the server see system/local_server.py.
+"""
+
+import hmac
+import http
+import json
+import re
+import secrets
+import urllib.parse
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from groovae import __version__
+from groovae.errors import GroovaeError, UsageError
+from groovae.music.drums import CLASS_NAMES, GM
+from groovae.studio import files
+from groovae.studio.actions import NAMES, Actions
+from groovae.studio.arguments import Arguments
+from groovae.studio.grooves import TooLarge, clean_name
+from groovae.studio.models import Busy, Models
+from groovae.studio.sounds import VELOCITIES, Sounds
+from groovae.system.local_server import MEDIA_TYPES, LocalHandler, LocalServer
+from groovae.system.log import Log, no_log
+
+STATIC = Path(__file__).with_name("static")
+MAX_BODY_BYTES = 10_000_000  # as the MIDI files that groovae reads
+SOUND = re.compile(f"sounds/([0-{len(GM) - 1}])-([0-{len(VELOCITIES) - 1}])\\.wav")
+POLICY = "; ".join(
+    (
+        "default-src 'none'",
+        "script-src 'self'",
+        "style-src 'self'",
+        "img-src 'self' data: blob:",
+        "connect-src 'self'",
+        "media-src 'self' blob:",
+        "base-uri 'none'",
+        "form-action 'none'",
+        "frame-ancestors 'none'",
+    )
+)
+HEADERS = {
+    "Content-Security-Policy": POLICY,
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Referrer-Policy": "no-referrer",
+    "X-Content-Type-Options": "nosniff",
+}
+
+
+class StudioServer(LocalServer):
+    """Serves the studio until it is closed.
+
+    Attributes:
+      token: The first part of all paths.
+      grooves: Those of the files given on the command line, in JSON.
+    """
+
+    def __init__(
+        self,
+        models: Models,
+        port: int = 0,
+        grooves: Sequence[dict[str, Any]] = (),
+        soundfont: str | None = None,
+        log: Log = no_log,
+    ):
+        """Start to listen; see `LocalServer`."""
+        self.token = secrets.token_urlsafe(16)
+        self.models, self.actions = models, Actions(models)
+        self.grooves, self.soundfont, self.sounds = list(grooves), soundfont, Sounds(soundfont)
+        super().__init__(port, StudioHandler, log)
+
+    @property
+    def url(self) -> str:
+        return f"{super().url}{self.token}/"
+
+    def about(self) -> dict[str, Any]:
+        return {
+            "version": __version__,
+            "tasks": self.models.describe(),
+            "styles": self.models.styles,
+            "drums": [
+                {"name": name, "pitch": pitches[0]}
+                for name, pitches in zip(CLASS_NAMES, GM, strict=True)
+            ],
+            "checkpoints": list(self.models.names),
+        }
+
+
+class StudioHandler(LocalHandler):
+    """Answers the requests of one connection."""
+
+    server: StudioServer
+    error_content_type = "application/json"
+    error_message_format = '{"error": "%(message)s"}\n'
+    max_body_bytes = MAX_BODY_BYTES
+
+    def check_access(self) -> bool:
+        """Return whether a request has the token, and comes from the studio's own page, if any."""
+        if not super().check_access():
+            return False
+        origin = f"http://{self.header('Host').strip()}"
+        is_own = self.header("Origin") in ("", origin)
+        if not is_own or self.header("Sec-Fetch-Site") not in ("", "same-origin", "none"):
+            self.send_error(http.HTTPStatus.FORBIDDEN)
+        elif not hmac.compare_digest(self._parts()[0].encode(), self.server.token.encode()):
+            self.send_error(http.HTTPStatus.NOT_FOUND)
+        else:
+            return True
+        return False
+
+    def do_GET(self) -> None:
+        path = self._parts()[1]
+        if path.startswith("api/"):
+            self._answer(self._get, path.removeprefix("api/"))
+        elif self.path == f"/{self.server.token}":  # below which relative URLs would be wrong
+            headers = {"Location": f"{self.path}/"}
+            self._send(b"", "text/plain", headers, http.HTTPStatus.PERMANENT_REDIRECT)
+        else:
+            self._send_static(path or "index.html")
+
+    def do_POST(self) -> None:
+        path = self._parts()[1]
+        if path.startswith("api/"):
+            self._answer(self._post, path.removeprefix("api/"))
+        else:
+            self._refuse()
+
+    def _refuse(self) -> None:
+        self.send_error(http.HTTPStatus.METHOD_NOT_ALLOWED)
+
+    do_HEAD = do_OPTIONS = do_PUT = do_PATCH = do_DELETE = do_TRACE = do_CONNECT = _refuse
+
+    def _parts(self) -> tuple[str, str]:
+        """Return the token and the rest of the path, still quoted."""
+        path = urllib.parse.urlsplit(self.path).path
+        token, _, rest = path.removeprefix("/").partition("/")
+        return token, rest
+
+    def _answer(self, function: Callable[[str], None], name: str) -> None:
+        """Answer a request of the API; an expected failure is its status and one line."""
+        try:
+            function(name)
+        except TooLarge as error:
+            self._send_failure(http.HTTPStatus.REQUEST_ENTITY_TOO_LARGE, error)
+        except UsageError as error:
+            self._send_failure(http.HTTPStatus.BAD_REQUEST, error)
+        except Busy as error:
+            self._send_failure(http.HTTPStatus.TOO_MANY_REQUESTS, error)
+        except GroovaeError as error:
+            self._send_failure(http.HTTPStatus.INTERNAL_SERVER_ERROR, error)
+        except (OSError, MemoryError):
+            raise
+        except Exception as error:
+            self.server.log(f"unexpected {type(error).__name__}: {error}")
+            self.send_error(http.HTTPStatus.INTERNAL_SERVER_ERROR)
+
+    def _get(self, name: str) -> None:
+        if name == "about":
+            self._send_json(self.server.about())
+        elif name == "files":
+            self._send_json({"grooves": self.server.grooves})
+        elif name == "sounds":
+            self._send_json(self.server.sounds.list())
+        elif match := SOUND.fullmatch(name):
+            drum, layer = map(int, match.groups())
+            self._send(self.server.sounds.get(drum, layer), "audio/wav", cached=True)
+        else:
+            self.send_error(http.HTTPStatus.NOT_FOUND)
+
+    def _post(self, name: str) -> None:
+        if name == "read":
+            groove, lines = files.read_midi(self.body, self._query_name())
+            self._send_json({"grooves": [groove], "log": lines})
+        elif name in ("midi", "wav"):
+            self._send_file(name)
+        elif name in NAMES:
+            self._send_json(self.server.actions.answer(name, self._json()))
+        else:
+            self.send_error(http.HTTPStatus.NOT_FOUND)
+
+    def _send_file(self, kind: str) -> None:
+        arguments = Arguments(self._json())
+        groove = arguments.groove("groove", for_model=False)
+        arguments.check_all_taken()
+        if kind == "midi":
+            content, suffix = files.to_midi(groove), ".mid"
+        else:
+            content, suffix = files.to_wav(groove, self.server.soundfont), ".wav"
+        name = urllib.parse.quote(f"{groove.filename or 'groove'}{suffix}", safe="")
+        disposition = {"Content-Disposition": f"attachment; filename*=UTF-8''{name}"}
+        self._send(content, MEDIA_TYPES[suffix], disposition)
+
+    def _query_name(self) -> str:
+        """Return the name in the query, without its suffix."""
+        query = urllib.parse.parse_qs(urllib.parse.urlsplit(self.path).query)
+        name = query.get("name", ["groove"])[0]
+        return clean_name(re.sub(r"\.midi?$", "", name, flags=re.IGNORECASE))
+
+    def _json(self) -> Any:
+        """Return the body as JSON, which has no NaN or infinity."""
+
+        def refuse(constant: str) -> None:
+            raise ValueError(f"{constant} is not JSON")
+
+        try:
+            return json.loads(self.body, parse_constant=refuse)
+        except (ValueError, RecursionError) as error:
+            raise UsageError(f"the body is not JSON: {error}") from error
+
+    def _send_static(self, path: str) -> None:
+        """Send a file of the page; those of the package only, by their names."""
+        file = STATIC / path
+        is_there = re.fullmatch(r"[\w-]+(/[\w-]+)*\.\w+", path) and file.is_file()
+        if not is_there:
+            self.send_error(http.HTTPStatus.NOT_FOUND)
+            return
+        media_type = MEDIA_TYPES.get(file.suffix, "application/octet-stream")
+        self._send(file.read_bytes(), media_type)
+
+    def _send_failure(self, code: http.HTTPStatus, error: Exception) -> None:
+        self._send_json({"error": " ".join(str(error).split())}, code)
+
+    def _send_json(self, value: Any, code: http.HTTPStatus = http.HTTPStatus.OK) -> None:
+        content = json.dumps(value, ensure_ascii=False, allow_nan=False).encode()
+        self._send(content, "application/json", code=code)
+
+    def _send(
+        self,
+        content: bytes,
+        media_type: str,
+        headers: dict[str, str] | None = None,
+        code: http.HTTPStatus = http.HTTPStatus.OK,
+        cached: bool = False,
+    ) -> None:
+        self.send_response(code)
+        self.send_header("Content-Type", media_type)
+        self.send_header("Content-Length", str(len(content)))
+        self.send_header("Cache-Control", "max-age=86400" if cached else "no-store")
+        for name, value in (headers or {}).items():
+            self.send_header(name, value)
+        self.end_headers()
+        self.wfile.write(content)
+
+    def send_response(self, code: int, message: str | None = None) -> None:
+        super().send_response(code, message)
+        for name, value in HEADERS.items():
+            self.send_header(name, value)

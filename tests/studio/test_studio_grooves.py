@@ -1,0 +1,132 @@
+"""Grooves of the studio: JSON and back, MIDI and back."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from groovae.errors import UsageError
+from groovae.music.midi_complete import read_complete
+from groovae.music.midi_reader import BrokenMidi
+from groovae.studio.files import read_midi, to_midi
+from groovae.studio.grooves import TooLarge, count_bars, from_json, to_json
+
+GROOVE: dict[str, Any] = {
+    "name": "드럼",
+    "bars": 2,
+    "meters": [[0, 4, 4]],
+    "tempos": [[0, 96]],
+    "hits": [
+        {"beat": 0.01, "length": 0.25, "drum": 0, "pitch": 36, "velocity": 101},
+        {"beat": 7.98, "length": 0.25, "drum": -1, "pitch": 24, "velocity": 1},
+    ],
+}
+
+
+def changed(**fields: Any) -> dict[str, Any]:
+    return {**json.loads(json.dumps(GROOVE)), **fields}
+
+
+HITS = st.builds(
+    lambda tick, length, pitch, velocity: {
+        "beat": tick / 480,
+        "length": length / 480,
+        "pitch": pitch,
+        "velocity": velocity,
+    },
+    st.integers(0, 8 * 480 - 1),
+    st.integers(1, 960),
+    st.integers(0, 127),
+    st.integers(1, 127),
+)
+
+
+def summary(groove: dict[str, Any]) -> list[tuple[int, int, int]]:
+    """Return the tick at 480 per quarter, pitch and velocity of each hit."""
+    return sorted(
+        (round(hit["beat"] * 480), hit["pitch"], hit["velocity"]) for hit in groove["hits"]
+    )
+
+
+@given(st.lists(HITS, max_size=40, unique_by=lambda hit: (hit["beat"], hit["pitch"])))
+def test_hits_survive_json_and_midi(hits: list[dict[str, Any]]) -> None:
+    given_groove = changed(hits=hits, tempos=[[0, 96], [4, 141.5]], meters=[[0, 3, 4], [3, 5, 4]])
+    groove, _ = read_midi(to_midi(from_json(given_groove)), "again")
+    assert summary(groove) == summary(given_groove)
+    assert groove["meters"] == given_groove["meters"]
+    assert [beat for beat, _ in groove["tempos"]] == [0, 4]
+    assert [qpm for _, qpm in groove["tempos"]] == pytest.approx([96, 141.5], abs=1e-3)
+    if hits:
+        assert groove["bars"] == 2
+
+
+def test_files_of_gmd_keep_every_hit(gmd: Path) -> None:
+    path = sorted(gmd.glob("drummer1/session1/*_beat_*.mid"))[0]
+    original, _ = read_complete(path.read_bytes())
+    groove, _ = read_midi(path.read_bytes(), "take")
+    drums = [note for note in original.notes if note.is_drum]
+    again, _ = read_midi(to_midi(from_json(groove)), "take")
+    assert len(groove["hits"]) == len(drums) > 50
+    assert summary(again) == summary(groove)
+    assert again["bars"] == groove["bars"]
+
+
+def test_early_hit_stands_at_the_end_and_is_of_the_first_step_for_a_model() -> None:
+    sequence = from_json(GROOVE, for_model=True)
+    assert sequence.notes[1].start_time == pytest.approx(-0.02 * 60 / 96)
+    assert count_bars(sequence) == 2
+    again = to_json(sequence, "드럼")
+    assert again == changed(hits=GROOVE["hits"])
+
+
+def test_bars_of_a_pickup_and_other_meters() -> None:
+    meters = [[0, 1, 4], [1, 7, 8]]
+    assert to_json(from_json(changed(meters=meters, bars=3, hits=[])), "")["bars"] == 3
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        *(None, [], "groove", {}),
+        *(changed(bars=bars) for bars in (0, -1, 1.5, "2", None)),
+        *(changed(hits=hits) for hits in (None, {}, [1], [[]], [{}])),
+        *(
+            changed(hits=[{**GROOVE["hits"][0], **wrong}])
+            for wrong in (
+                *({"beat": beat} for beat in (None, "1", 9, -9, float("nan"), float("inf"))),
+                *({"length": length} for length in (-1, 99, float("nan"))),
+                *({"pitch": pitch} for pitch in (-1, 128, 36.5, None)),
+                *({"velocity": velocity} for velocity in (0, 128, -1, "a", [])),
+            )
+        ),
+        *(changed(tempos=tempos) for tempos in ([], [[0]], [[1, 120]], [[0, 0]], [[0, 1e9]], 5)),
+        changed(tempos=[[0, 120], [0, 90]]),
+        *(
+            changed(meters=meters)
+            for meters in ([], [[0, 4, 3]], [[0, 0, 4]], [[0, 4]], [[2, 4, 4]])
+        ),
+        changed(name=5),
+    ],
+)
+def test_wrong_grooves_are_refused(value: Any) -> None:
+    with pytest.raises(UsageError) as caught:
+        from_json(value)
+    assert not isinstance(caught.value, TooLarge)
+    assert len(str(caught.value)) < 300
+
+
+@pytest.mark.parametrize("value", [changed(bars=2001), changed(hits=[0] * 50_001)])
+def test_large_grooves_are_refused(value: Any) -> None:
+    with pytest.raises(TooLarge):
+        from_json(value)
+
+
+@pytest.mark.parametrize("content", [b"", b"MThd", b"RIFF" * 9, b"MThd\0\0\0\6\0\0\0\1\xe7\x28"])
+def test_bytes_that_are_not_midi_are_refused(content: bytes) -> None:
+    with pytest.raises(BrokenMidi):
+        read_complete(content)
+    with pytest.raises(UsageError):
+        read_midi(content, "x")
