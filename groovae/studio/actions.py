@@ -83,29 +83,30 @@ class Actions:
             return model.interpolate(start, end, num_steps, temperature)
 
     def humanize(self, arguments: Arguments, seed: int, log: Log) -> Result:
-        return self._on_groove("humanize", arguments, seed, log)
-
-    def add_hihat(self, arguments: Arguments, seed: int, log: Log) -> Result:
-        return self._on_groove("add_hihat", arguments, seed, log)
-
-    def tap2drum(self, arguments: Arguments, seed: int, log: Log) -> Result:
-        return self._on_groove("tap2drum", arguments, seed, log)
+        groove, temperature = arguments.groove("groove"), _temperature(arguments, 0.5)
+        amounts = _amounts(arguments)
+        arguments.check_all_taken()
+        with self._models.use("humanize", seed, log) as model:
+            return [model.humanize(groove, temperature, **amounts)]
 
     def transfer(self, arguments: Arguments, seed: int, log: Log) -> Result:
         groove, feel = arguments.groove("groove"), arguments.groove("feel")
-        temperature = _temperature(arguments, 0)
-        _refuse_amounts(arguments)
+        temperature, amounts = _temperature(arguments, 0), _amounts(arguments)
         arguments.check_all_taken()
         with self._models.use("transfer", seed, log) as model:
-            return [model.transfer(feel, groove, temperature)]
+            return [model.transfer(feel, groove, temperature, **amounts)]
 
-    def _on_groove(self, task: str, arguments: Arguments, seed: int, log: Log) -> Result:
-        """Call the method of a task on a groove."""
+    def add_hihat(self, arguments: Arguments, seed: int, log: Log) -> Result:
         groove, temperature = arguments.groove("groove"), _temperature(arguments, 0.5)
-        _refuse_amounts(arguments)
         arguments.check_all_taken()
-        with self._models.use(task, seed, log) as model:
-            return [getattr(model, task)(groove, temperature)]
+        with self._models.use("add_hihat", seed, log) as model:
+            return [model.add_hihat(groove, temperature)]
+
+    def tap2drum(self, arguments: Arguments, seed: int, log: Log) -> Result:
+        taps, temperature = arguments.groove("groove"), _temperature(arguments, 0.5)
+        arguments.check_all_taken()
+        with self._models.use("tap2drum", seed, log) as model:
+            return [model.tap2drum(taps, temperature)]
 
 
 def _style(weights: dict[str, float]) -> str | None:
@@ -115,12 +116,14 @@ def _style(weights: dict[str, float]) -> str | None:
     return ",".join(f"{name}:{weight:g}" for name, weight in weights.items())
 
 
-def _refuse_amounts(arguments: Arguments) -> None:
-    for name in ("amount", "timing_amount", "velocity_amount"):
-        if arguments.number(name, 1, 0, 1) != 1:
-            raise UsageError(
-                f"the studio cannot apply a part of a performance yet: {name} must be 1"
-            )
+def _amounts(arguments: Arguments) -> dict[str, Any]:
+    """Return how much of a performance to apply, and what to keep."""
+    return {
+        "amount": arguments.number("amount", 1, 0, 1),
+        "timing_amount": arguments.optional_number("timing_amount", 0, 1),
+        "velocity_amount": arguments.optional_number("velocity_amount", 0, 1),
+        "keep": arguments.get("keep"),
+    }
 
 
 def _temperature(arguments: Arguments, default: float) -> float:

@@ -87,30 +87,32 @@ def test_bars_of_a_pickup_and_other_meters() -> None:
     assert to_json(from_json(changed(meters=meters, bars=3, hits=[])), "")["bars"] == 3
 
 
-@pytest.mark.parametrize(
-    "value",
-    [
-        *(None, [], "groove", {}),
-        *(changed(bars=bars) for bars in (0, -1, 1.5, "2", None)),
-        *(changed(hits=hits) for hits in (None, {}, [1], [[]], [{}])),
-        *(
-            changed(hits=[{**GROOVE["hits"][0], **wrong}])
-            for wrong in (
-                *({"beat": beat} for beat in (None, "1", 9, -9, float("nan"), float("inf"))),
-                *({"length": length} for length in (-1, 99, float("nan"))),
-                *({"pitch": pitch} for pitch in (-1, 128, 36.5, None)),
-                *({"velocity": velocity} for velocity in (0, 128, -1, "a", [])),
-            )
-        ),
-        *(changed(tempos=tempos) for tempos in ([], [[0]], [[1, 120]], [[0, 0]], [[0, 1e9]], 5)),
-        changed(tempos=[[0, 120], [0, 90]]),
-        *(
-            changed(meters=meters)
-            for meters in ([], [[0, 4, 3]], [[0, 0, 4]], [[0, 4]], [[2, 4, 4]])
-        ),
-        changed(name=5),
-    ],
-)
+NAN = float("nan")
+WRONG_FIELDS: dict[str, list[Any]] = {
+    "bars": [0, -1, 1.5, "2", None],
+    "hits": [None, {}, [1], [[]], [{}]],
+    "tempos": [[], [[0]], [[1, 120]], [[0, 0]], [[0, 1e9]], [[0, 120], [0, 90]], 5],
+    "meters": [[], [[0, 4, 3]], [[0, 0, 4]], [[0, 4]], [[2, 4, 4]], [[0, NAN, 4]]],
+    "name": [5],
+}
+WRONG_HIT: dict[str, list[Any]] = {
+    "beat": [None, "1", 9, -9, NAN, float("inf")],
+    "length": [-1, 99, NAN],
+    "pitch": [-1, 128, 36.5, None],
+    "velocity": [0, 128, -1, "a", []],
+}
+WRONG: list[Any] = [
+    *(None, [], "groove", {}),
+    *(changed(**{name: value}) for name, values in WRONG_FIELDS.items() for value in values),
+    *(
+        changed(hits=[{**GROOVE["hits"][0], name: value}])
+        for name, values in WRONG_HIT.items()
+        for value in values
+    ),
+]
+
+
+@pytest.mark.parametrize("value", WRONG)
 def test_wrong_grooves_are_refused(value: Any) -> None:
     with pytest.raises(UsageError) as caught:
         from_json(value)

@@ -90,6 +90,11 @@ def test_tasks_return_grooves_and_repeat_with_their_seed(
             assert one["bars"] == (6 if name == "sample" else groove["bars"])
 
 
+def test_amount_0_changes_nothing(server: StudioServer, groove: dict[str, Any]) -> None:
+    played = call(server, "humanize", groove=groove, amount=0)["grooves"][0]
+    assert played["hits"] == groove["hits"]
+
+
 def test_humanize_keeps_the_hits(server: StudioServer, groove: dict[str, Any]) -> None:
     played = call(server, "humanize", groove=groove)["grooves"][0]
     assert sorted(hit["pitch"] for hit in played["hits"]) == sorted(
@@ -208,6 +213,7 @@ def test_other_methods_are_refused(server: StudioServer, method: str) -> None:
         ("sample", b'{"temprature": 1}', 400),
         ("vary", b'{"groove": {"bars": 1e9}}', 400),
         ("vary", b"{}", 400),
+        ("humanize", b'{"groove": {"bars": 1, "hits": []}, "keep": []}', 400),
         ("midi", b'{"groove": {"bars": 1, "hits": "x"}}', 400),
         ("wav", b'{"groove": {"bars": 2000, "hits": [], "tempos": [[0, 4]]}}', 413),
         ("read", b"MThd", 400),
