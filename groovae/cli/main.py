@@ -207,9 +207,11 @@ Usage: groovae COMMAND [arguments] [--flags]
 
 {commands}
 
-groovae COMMAND --help shows details. `groovae sample` works at once, with the bundled model. To
-train your own on a folder of drum MIDI, such as the Groove MIDI Dataset:
+groovae COMMAND --help shows details. `groovae sample` and `groovae humanize` work at once, with
+bundled models, which were trained on the Groove MIDI Dataset by Google LLC (CC BY 4.0). To train
+your own on that dataset or another folder of drum MIDI:
 
+  groovae download --dest=../groove
   groovae preprocess ../groove data_dir/music.tfrecord
   groovae train --num_steps=50000
   groovae sample --temperature=0.5 --out=drum_4bar.mid"""

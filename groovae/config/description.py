@@ -131,10 +131,10 @@ DESCRIPTION = {
     "all_notes": FLAG,
     "tempo_changes": one_of(*TEMPO_CHANGES),
     "init_checkpoint": optional(TEXT),
-    "windows": optional(OBJECT),
     "versions": OBJECT,
     "rnn": one_of(*RNNS),
     "matmul_precision": one_of(*PRECISIONS),
+    "windows": optional(OBJECT),
     # Of an export only.
     "step": whole(0, 2**63 - 1),
     "dtype": one_of("float32", "float16", "int8"),

@@ -1,5 +1,7 @@
 """Which config each task needs: a model can only do the task that it was trained for."""
 
+import shlex
+
 from groovae.config.layout import LAYOUTS
 from groovae.config.pretrained import CHECKPOINTS
 from groovae.errors import UsageError
@@ -56,6 +58,18 @@ def check_task(task: str, config_name: str, checkpoint: str) -> None:
         + (f", which is for `{own_task}`" if own_task else "")
         + f"; {how_to_get(task)}"
     )
+
+
+def play_command(config_name: str, checkpoint: str | None = None) -> str:
+    """Return the command that plays a model of a config, for messages.
+
+    >>> play_command("groovae_2bar_add_closed_hh", "runs/mine")
+    'groovae add_hihat IN.mid --checkpoint=runs/mine'
+    """
+    task = task_of(config_name) or "sample"
+    inputs = {"sample": "", "transfer": " --groove=A.mid --beat=B.mid"}.get(task, " IN.mid")
+    model = f" --checkpoint={shlex.quote(checkpoint)}" if checkpoint else ""
+    return f"groovae {task}{inputs}{model}"
 
 
 def how_to_get(task: str) -> str:

@@ -80,6 +80,9 @@ def export(
     name, full_config = config_map.resolve_config(folder, config, hparams)
     _check_supported(prefix, full_config)
     description, tensors = build_config(prefix, name, full_config), model_tensors(prefix)
+    saved = config_map.read_config(folder) or {}
+    if saved.get("windows") and not saved.get("init_checkpoint"):
+        description["windows"] = saved["windows"]  # to warn if it was hardly trained
     if examples_path is not None:
         windows = _read_windows(examples_path, full_config, folder, log)
     network = TensorFlowNetwork(prefix, name, full_config, BATCH_SIZE)

@@ -26,12 +26,6 @@ _MODEL_FILE = re.compile(
     r"^checkpoint$|\.index$|\.data-\d+-of-\d+$|\.onnx$|^weights_manifest\.json$"
 )
 
-NOTICE = (
-    "using the bundled model, trained on the Groove MIDI Dataset by Google LLC (CC BY 4.0). To "
-    "train your own: `groovae download --dest=groove`, `groovae preprocess groove "
-    "data_dir/music.tfrecord`, `groovae train`"
-)
-
 
 def default_checkpoint(task: str | None, log: Log) -> str:
     """Return the checkpoint to load when none is given.
@@ -46,11 +40,11 @@ def default_checkpoint(task: str | None, log: Log) -> str:
     if task not in CONFIGS:
         if _has_model_files(TRAIN_DIR):
             return TRAIN_DIR
-        log(f"no model in {TRAIN_DIR}: {NOTICE}")
+        log(f"no model in {TRAIN_DIR}: playing the bundled one")
         return str(FOLDER)
     if task not in TASK_FOLDERS or (_has_model_files(TRAIN_DIR) and _may_be_for(task)):
         return TRAIN_DIR
-    log(f"no model for {task} in {TRAIN_DIR}: {NOTICE}")
+    log(f"no model for {task} in {TRAIN_DIR}: playing the bundled one")
     return str(TASK_FOLDERS[task])
 
 

@@ -6,8 +6,9 @@ import secrets
 from collections.abc import Sequence
 
 from groovae.errors import check_whole
-from groovae.generation.bundled import default_checkpoint
+from groovae.generation.bundled import TRAIN_DIR, default_checkpoint
 from groovae.generation.groove_model import GrooveModel
+from groovae.generation.maturity import describe_immaturity, describe_unfinished
 from groovae.generation.networks import load_network
 from groovae.music.drums import GM, read_drum_map
 from groovae.system.log import Log, log_to_stderr
@@ -42,8 +43,8 @@ def load_model(
         default the drum map that the model was trained with, if it was given one, or else `gm`.
       all_notes: Treat the notes of all channels as drums.
       task: The method that will be called; a model that does not support it is refused.
-      log: Called with a line on notes that are dropped and segments that stay empty; by default it
-        goes to stderr.
+      log: Called with a line on a model that is hardly trained, on notes that are dropped, and on
+        segments that stay empty; by default it goes to stderr.
       as_hits: See `GrooveModel`.
 
     Raises:
@@ -56,11 +57,17 @@ def load_model(
         seed = secrets.randbelow(2**31)
     check_whole("seed", seed, 0)
     pitches = read_drum_map(drum_map) if drum_map else None
+    is_default = checkpoint is None
     if checkpoint is None:
         checkpoint = default_checkpoint(task, log)
     check_whole("batch_size", batch_size, 1)
     batch_size = min(batch_size, MAX_BATCH_SIZE)
     network = load_network(checkpoint, config, hparams, task, batch_size)
+    warnings = [describe_immaturity(network.checkpoint)]
+    if is_default and checkpoint == TRAIN_DIR:
+        warnings.append(describe_unfinished(TRAIN_DIR, network.checkpoint))
+    for line in filter(None, warnings):
+        log(line)
     layout = dataclasses.replace(
         network.layout,
         pitch_classes=pitches or network.drum_map or GM,

@@ -30,7 +30,7 @@ from tqdm import tqdm
 from groovae.cli.flags import check_arguments
 from groovae.cli.output import log, print_text
 from groovae.config.pretrained import CHECKPOINTS, DEST
-from groovae.config.tasks import task_of
+from groovae.config.tasks import play_command
 from groovae.system.download import Progress
 
 DATASET_DEST = "data_dir/groove"
@@ -79,14 +79,9 @@ def _download_checkpoint(values: Any) -> None:
 
     with _progress(None) as progress:
         path = download(values.checkpoint, values.dest, values.url, progress, log)
-    log(f"the checkpoint is {path}; next: {_next_command(values.checkpoint, str(path))}")
+    config = CHECKPOINTS[values.checkpoint].config
+    log(f"the checkpoint is {path}; next: {play_command(config, str(path))}")
     print_text(str(path))
-
-
-def _next_command(name: str, path: str) -> str:
-    task = task_of(CHECKPOINTS[name].config) or "sample"
-    inputs = {"sample": "", "transfer": " --groove=A.mid --beat=B.mid"}.get(task, " IN.mid")
-    return f"groovae {task}{inputs} --checkpoint={shlex.quote(path)}"
 
 
 @contextlib.contextmanager

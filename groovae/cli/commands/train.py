@@ -26,7 +26,6 @@ Examples:
 
 import math
 import os
-import shlex
 import shutil
 import sys
 from typing import TYPE_CHECKING, Any
@@ -48,7 +47,7 @@ from groovae.cli.flags import (
 )
 from groovae.cli.output import log
 from groovae.config.description import PRECISIONS, RNNS
-from groovae.config.tasks import can_sample
+from groovae.config.tasks import can_sample, play_command
 from groovae.errors import GroovaeError
 from groovae.training.distributed.tf_config import from_environment
 from groovae.training.options import RANGES
@@ -193,10 +192,8 @@ def _log_result(values: Any, result: "TrainResult") -> None:
         step, loss = result.best
         folder = os.path.join(values.train_dir, "best")
         log(f"best checkpoint: step {step:,}, validation loss {loss:.2f}, in {folder}")
-    sample = "groovae sample"
-    if folder != values["train_dir"].default:
-        sample += f" --checkpoint={shlex.quote(folder)}"
-    log(f"saved step {result.step:,} as {result.checkpoint}; next: {sample}")
+    play = play_command(values.config, None if folder == values["train_dir"].default else folder)
+    log(f"saved step {result.step:,} as {result.checkpoint}; next: {play}")
 
 
 class Display:
