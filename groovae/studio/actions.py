@@ -7,7 +7,10 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import numpy as np
+
 from groovae.errors import UsageError
+from groovae.generation.grooves import from_tensors
 from groovae.music.midi_writer import MAX_TEMPO_QPM, MIN_TEMPO_QPM
 from groovae.music.tempo import DEFAULT_QPM
 from groovae.studio.arguments import Arguments
@@ -15,11 +18,15 @@ from groovae.studio.grooves import TooLarge, count_bars, to_json
 from groovae.studio.models import Models
 from groovae.system.log import Log
 
-NAMES = ("sample", "vary", "interpolate", "humanize", "add_hihat", "tap2drum", "transfer")
+NAMES = (
+    *("sample", "vary", "interpolate", "humanize", "add_hihat", "tap2drum", "transfer"),
+    "decode",
+)
 MAX_SAMPLE_BARS = 64
 MAX_OUTPUTS = 64
 MAX_TOTAL_BARS = 2000  # of the outputs of a request
 MAX_TEMPERATURE = 4.0
+MAX_PLACE = 4.0  # of the map, whose windows are within 1
 
 Result = Sequence[Any]  # NoteSequences
 
@@ -62,6 +69,20 @@ class Actions:
             raise UsageError("the studio cannot sample by density yet")
         with self._models.use("sample", seed, log) as model:
             return model.sample(num_outputs, bars, temperature, tempo_qpm, style=_style(styles))
+
+    def decode(self, arguments: Arguments, seed: int, log: Log) -> Result:
+        """Decode the latent of a place of the map, which all segments share."""
+        x, y = (arguments.number(name, 0, -MAX_PLACE, MAX_PLACE) for name in "xy")
+        bars = arguments.whole("bars", 4, 1, MAX_SAMPLE_BARS)
+        temperature, tempo_qpm = _temperature(arguments, 0), _tempo(arguments)
+        arguments.check_all_taken()
+        with self._models.use("map", seed, log) as model:
+            assert self._models.map
+            layout = model.layout
+            z = np.tile(self._models.map.at(x, y), (-(-bars // layout.split_bars), 1))
+            tensors = model.decode_to_tensors(z, min(bars, layout.split_bars), temperature)
+            tensor = tensors.reshape(-1, layout.depth)[: bars * layout.steps_per_bar]
+            return [from_tensors(tensor, bars, tempo_qpm, layout.pitch_classes, layout.meter)]
 
     def vary(self, arguments: Arguments, seed: int, log: Log) -> Result:
         groove = arguments.groove("groove")

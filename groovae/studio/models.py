@@ -17,6 +17,7 @@ from groovae.errors import GroovaeError, UsageError
 from groovae.generation import bundled
 from groovae.generation.groove_model import GrooveModel
 from groovae.generation.loading import load_model
+from groovae.studio.latent_map import MAP_FILE, read_map
 from groovae.system.log import Log, no_log
 
 TASKS = ("sample", "vary", "interpolate", *CONFIGS)
@@ -35,6 +36,7 @@ class Models:
     Attributes:
       names: The checkpoints that were given.
       styles: Those of the model that samples, the most frequent first.
+      map: The map of its latent space, None if it has none.
     """
 
     def __init__(self, checkpoints: Sequence[str] = ()):
@@ -55,6 +57,10 @@ class Models:
             self._models.update(dict.fromkeys(tasks, model))
         prior = self._models["sample"].choose_prior()  # which is kept in the model
         self.styles = list(prior.shares()) if prior else []
+        path = Path(self._models["sample"].checkpoint) / MAP_FILE
+        self.map = read_map(path, prior.z_size, prior.model) if prior else None
+        if self.map:
+            self._models["map"] = self._models["sample"]
 
     @contextlib.contextmanager
     def use(self, task: str, seed: int, log: Log) -> Iterator[GrooveModel]:

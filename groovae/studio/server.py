@@ -95,6 +95,17 @@ class StudioServer(LocalServer):
             "checkpoints": list(self.models.names),
         }
 
+    def map(self) -> dict[str, Any]:
+        """Return the points of the map, with the index of their style; none without a map."""
+        latent_map = self.models.map
+        if latent_map is None:
+            return {"styles": [], "points": []}
+        places = latent_map.points.round(4).tolist()
+        points = [
+            [*place, style] for place, style in zip(places, latent_map.styles.tolist(), strict=True)
+        ]
+        return {"styles": latent_map.names, "points": points}
+
 
 class StudioHandler(LocalHandler):
     """Answers the requests of one connection."""
@@ -167,6 +178,8 @@ class StudioHandler(LocalHandler):
     def _get(self, name: str) -> None:
         if name == "about":
             self._send_json(self.server.about())
+        elif name == "map":
+            self._send_json(self.server.map())
         elif name == "files":
             self._send_json({"grooves": self.server.grooves})
         elif name == "sounds":

@@ -78,6 +78,7 @@ def test_tasks_return_grooves_and_repeat_with_their_seed(
         ("sample", {"bars": 6, "num_outputs": 2, "tempo_qpm": 96}, 2),
         ("vary", {"groove": groove, "num_outputs": 3}, 3),
         ("humanize", {"groove": groove}, 1),
+        ("decode", {"x": 0.1, "y": -0.2, "bars": 6}, 1),
         ("interpolate", {"start": groove, "end": groove, "num_steps": 3}, 3),
     ]
     for name, arguments, count in requests:
@@ -87,7 +88,17 @@ def test_tasks_return_grooves_and_repeat_with_their_seed(
         assert first["seed"] == 3
         for one in first["grooves"]:
             assert one["hits"]
-            assert one["bars"] == (6 if name == "sample" else groove["bars"])
+            assert one["bars"] == (6 if name in ("sample", "decode") else groove["bars"])
+
+
+def test_map_places_the_windows_by_style(server: StudioServer) -> None:
+    latent_map = json.loads(ask(server, "api/map")[1])
+    assert len(latent_map["points"]) == 1500
+    assert latent_map["styles"][0] == "rock"
+    for x, y, style in latent_map["points"]:
+        assert -1 <= x <= 1
+        assert -1 <= y <= 1
+        assert 0 <= style < len(latent_map["styles"])
 
 
 def test_amount_0_changes_nothing(server: StudioServer, groove: dict[str, Any]) -> None:
@@ -213,6 +224,7 @@ def test_other_methods_are_refused(server: StudioServer, method: str) -> None:
         ("sample", b'{"temprature": 1}', 400),
         ("vary", b'{"groove": {"bars": 1e9}}', 400),
         ("vary", b"{}", 400),
+        ("decode", b'{"x": 5}', 400),
         ("humanize", b'{"groove": {"bars": 1, "hits": []}, "keep": []}', 400),
         ("midi", b'{"groove": {"bars": 1, "hits": "x"}}', 400),
         ("wav", b'{"groove": {"bars": 2000, "hits": [], "tempos": [[0, 4]]}}', 413),
