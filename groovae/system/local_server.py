@@ -133,6 +133,7 @@ class LocalHandler(BaseHTTPRequestHandler):
     error_content_type = "text/plain; charset=utf-8"
     error_message_format = "%(code)d %(message)s\n"
     timeout = IDLE_SECONDS
+    disable_nagle_algorithm = True  # or each small answer would wait 40 ms for an acknowledgment
     body = b""
     max_body_bytes = 1 << 16
 

@@ -12,7 +12,7 @@ from urllib.parse import quote, urlsplit
 
 import pytest
 
-from groovae.studio.models import Models
+from groovae.studio.models import MAX_WAITING, Models
 from groovae.studio.server import MAX_BODY_BYTES, StudioServer
 
 pytest.importorskip("onnxruntime")
@@ -261,6 +261,16 @@ def test_many_connections_leave_it_serving(server: StudioServer) -> None:
             return
         time.sleep(0.1)
     raise AssertionError("the server is still busy")
+
+
+def test_too_many_waiting_requests_are_refused(server: StudioServer) -> None:
+    places = server.models._places
+    for _ in range(MAX_WAITING):
+        places.acquire()
+    refused = ask(server, "api/sample", {})[0].status
+    places.release(MAX_WAITING)
+    assert refused == 429
+    assert ask(server, "api/sample", {})[0].status == 200
 
 
 def test_url_without_the_last_slash_is_redirected(server: StudioServer) -> None:

@@ -15,7 +15,10 @@ Examples:
   groovae studio take.mid --soundfont=kit.sf2
   groovae studio --checkpoint=runs/tap2drum/best --port=8123 --nobrowser"""
 
+import atexit
 import os
+import sys
+import threading
 import webbrowser
 from typing import Any
 
@@ -56,10 +59,18 @@ def run(values: Any, positional: list[str]) -> None:
     with StudioServer(models, values.port, grooves, values.soundfont, log) as server:
         print(server.url, flush=True)
         log("press Ctrl-C to stop")
-        if values.browser:
-            webbrowser.open(server.url)
+        if values.browser and _has_display():
+            # In a thread, since it may wait for the browser.
+            threading.Thread(target=webbrowser.open, args=[server.url], daemon=True).start()
         try:
             server.serve_forever()
         finally:
             if not models.wait(STOP_SECONDS):
-                os._exit(130)  # A model runs in C++, which would abort the process.
+                atexit.register(os._exit, 130)  # A model runs in C++, which would abort.
+
+
+def _has_display() -> bool:
+    """Return whether a browser would open in a window, and not as text in this terminal."""
+    return sys.platform in ("darwin", "win32") or bool(
+        os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")
+    )

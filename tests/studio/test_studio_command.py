@@ -1,0 +1,66 @@
+"""The command `groovae studio` as a process."""
+
+import json
+import signal
+import subprocess
+import sys
+import threading
+import time
+import urllib.request
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import Groovae, assert_one_line
+
+from groovae.generation.bundled import FOLDER, TASK_FOLDERS
+from groovae.music.midi_writer import write_sequence
+from groovae.studio.grooves import from_json
+
+pytest.importorskip("onnxruntime")
+
+
+def ask(url: str, body: Any = None) -> Any:
+    data = None if body is None else json.dumps(body).encode()
+    with urllib.request.urlopen(urllib.request.Request(url, data), timeout=60) as response:
+        return json.load(response)
+
+
+def test_opens_files_and_ends_at_once_while_a_model_runs(tmp_path: Path) -> None:
+    hits = [{"beat": beat / 2, "pitch": 36 + beat % 8, "velocity": 90} for beat in range(24)]
+    write_sequence(tmp_path / "드럼 테이크.mid", from_json({"bars": 3, "hits": hits}))
+    arguments = ["드럼 테이크.mid", "--nobrowser", f"--checkpoint={TASK_FOLDERS['humanize']}"]
+    with subprocess.Popen(
+        [sys.executable, "-m", "groovae", "studio", *arguments, f"--checkpoint={FOLDER}"],
+        cwd=tmp_path,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stdout
+        assert process.stderr
+        url = process.stdout.readline().strip()
+        (groove,) = ask(f"{url}api/files")["grooves"]
+        assert (groove["name"], groove["bars"], len(groove["hits"])) == ("드럼 테이크", 3, 24)
+        assert len(ask(f"{url}api/about")["checkpoints"]) == 2
+        long = {**groove, "bars": 2000}
+        long["hits"] = [{**groove["hits"][0], "beat": beat / 2} for beat in range(16_000)]
+        request = threading.Thread(
+            target=pytest.raises, args=(Exception, ask, f"{url}api/humanize", {"groove": long})
+        )
+        request.start()
+        time.sleep(0.7)
+        process.send_signal(signal.SIGINT)
+        assert process.wait(timeout=20) == 130
+        request.join()
+        stderr = process.stderr.read()
+        assert "Traceback" not in stderr
+        assert "Ctrl-C" in stderr
+
+
+def test_wrong_files_and_models_are_errors_of_one_line(in_process: Groovae, tmp_path: Path) -> None:
+    (tmp_path / "no.mid").write_bytes(b"no MIDI")
+    assert_one_line(in_process("studio", "missing.mid"), 1, "missing.mid")
+    assert_one_line(in_process("studio", "no.mid"), 1, "no.mid")
+    assert_one_line(in_process("studio", "--soundfont=no.mid"), 1, "no.mid")
+    assert_one_line(in_process("studio", "--port=70000"), 2, "port")
