@@ -10,6 +10,7 @@ and the page may load nothing from elsewhere nor run scripts of others (`Content
 For the limits of the server see system/local_server.py.
 """
 
+import collections
 import hmac
 import http
 import json
@@ -33,6 +34,8 @@ from groovae.system.local_server import MEDIA_TYPES, LocalHandler, LocalServer
 from groovae.system.log import Log, no_log
 
 STATIC = Path(__file__).with_name("static")
+DEFAULT_PORT = 8808  # one port, since browsers keep what a page stores by its port
+MAX_KEPT_FILES = 32
 MAX_BODY_BYTES = 10_000_000  # as the MIDI files that groovae reads
 SOUND = re.compile(f"sounds/([0-{len(GM) - 1}])-([0-{len(VELOCITIES) - 1}])\\.wav")
 POLICY = "; ".join(
@@ -63,21 +66,29 @@ class StudioServer(LocalServer):
     Attributes:
       token: The first part of all paths.
       grooves: Those of the files given on the command line, in JSON.
+      midi_files: Key, content and `Content-Disposition` of the last MIDI files that were made, to
+        be fetched by a browser that drags them out of its window.
     """
 
     def __init__(
         self,
         models: Models,
-        port: int = 0,
+        port: int | None = 0,
         grooves: Sequence[dict[str, Any]] = (),
         soundfont: str | None = None,
         log: Log = no_log,
     ):
-        """Start to listen; see `LocalServer`."""
+        """Start to listen; without a port at DEFAULT_PORT, or any free one if that is in use."""
         self.token = secrets.token_urlsafe(16)
         self.models, self.actions = models, Actions(models)
         self.grooves, self.soundfont, self.sounds = list(grooves), soundfont, Sounds(soundfont)
-        super().__init__(port, StudioHandler, log)
+        self.midi_files = collections.deque[tuple[str, bytes, str]](maxlen=MAX_KEPT_FILES)
+        try:
+            super().__init__(DEFAULT_PORT if port is None else port, StudioHandler, log)
+        except GroovaeError:
+            if port is not None:
+                raise
+            super().__init__(0, StudioHandler, log)
 
     @property
     def url(self) -> str:
@@ -184,6 +195,8 @@ class StudioHandler(LocalHandler):
             self._send_json({"grooves": self.server.grooves})
         elif name == "sounds":
             self._send_json(self.server.sounds.list())
+        elif name.startswith("midi/"):
+            self._send_kept_midi(name.removeprefix("midi/"))
         elif match := SOUND.fullmatch(name):
             drum, layer = map(int, match.groups())
             self._send(self.server.sounds.get(drum, layer), "audio/wav", cached=True)
@@ -210,8 +223,20 @@ class StudioHandler(LocalHandler):
         else:
             content, suffix = files.to_wav(groove, self.server.soundfont), ".wav"
         name = urllib.parse.quote(f"{groove.filename or 'groove'}{suffix}", safe="")
-        disposition = {"Content-Disposition": f"attachment; filename*=UTF-8''{name}"}
-        self._send(content, MEDIA_TYPES[suffix], disposition)
+        headers = {"Content-Disposition": f"attachment; filename*=UTF-8''{name}"}
+        if kind == "midi":
+            key = secrets.token_urlsafe(8)
+            self.server.midi_files.append((key, content, headers["Content-Disposition"]))
+            headers["Content-Location"] = f"api/midi/{key}"
+        self._send(content, MEDIA_TYPES[suffix], headers)
+
+    def _send_kept_midi(self, wanted: str) -> None:
+        for key, content, disposition in list(self.server.midi_files):
+            if key == wanted:
+                headers = {"Content-Disposition": disposition}
+                self._send(content, MEDIA_TYPES[".mid"], headers)
+                return
+        self.send_error(http.HTTPStatus.NOT_FOUND)
 
     def _query_name(self) -> str:
         """Return the name in the query, without its suffix."""

@@ -13,7 +13,7 @@ from urllib.parse import quote, urlsplit
 import pytest
 
 from groovae.studio.models import MAX_WAITING, Models
-from groovae.studio.server import MAX_BODY_BYTES, StudioServer
+from groovae.studio.server import MAX_BODY_BYTES, MAX_KEPT_FILES, StudioServer
 
 pytest.importorskip("onnxruntime")
 
@@ -117,12 +117,24 @@ def test_midi_has_the_hits_and_the_name(server: StudioServer, groove: dict[str, 
     response, midi = ask(server, "api/midi", {"groove": {**groove, "name": "드럼"}})
     assert response.headers["Content-Type"] == "audio/midi"
     assert quote("드럼.mid") in response.headers["Content-Disposition"]
+    kept, same = ask(server, response.headers["Content-Location"])
+    assert same == midi
+    assert kept.headers["Content-Disposition"] == response.headers["Content-Disposition"]
     content = ask(server, f"api/read?name={quote('드럼.MID')}", midi)[1]
     again = json.loads(content)["grooves"][0]
     assert (again["name"], again["bars"]) == ("드럼", groove["bars"])
     for ours, theirs in zip(groove["hits"], again["hits"], strict=True):
         assert ours["beat"] == pytest.approx(theirs["beat"], abs=1 / 1920)
         assert (ours["pitch"], ours["velocity"]) == (theirs["pitch"], theirs["velocity"])
+
+
+def test_last_midi_files_are_kept(server: StudioServer, groove: dict[str, Any]) -> None:
+    first = ask(server, "api/midi", {"groove": groove})[0].headers["Content-Location"]
+    for _ in range(MAX_KEPT_FILES - 1):
+        ask(server, "api/midi", {"groove": {"bars": 1, "hits": []}})
+    assert ask(server, first)[0].status == 200
+    ask(server, "api/midi", {"groove": {"bars": 1, "hits": []}})
+    assert ask(server, first)[0].status == 404
 
 
 def test_sounds_and_wav_are_wav_files(server: StudioServer, groove: dict[str, Any]) -> None:
@@ -184,6 +196,7 @@ def test_own_origin_is_answered(server: StudioServer) -> None:
         *("/TOKEN/../api/about", "/TOKEN/../../etc/passwd", "/TOKEN/%2e%2e/server.py"),
         *("/TOKEN/..%2fserver.py", "/TOKEN/../server.py", "/TOKEN/__init__.py", "/TOKEN/static/"),
         *("/TOKEN//etc/passwd", "/TOKEN/%00", "/TOKEN/index.html%00", "/TOKEN/.hidden"),
+        *("/TOKEN/api/midi", "/TOKEN/api/midi/", "/TOKEN/api/midi/none"),
         *("/TOKEN/api/", "/TOKEN/api/../about", "/TOKEN/api/sounds/9-0.wav"),
         *("/TOKEN/api/sounds/0-0.wav/..", "/TOKEN/api/sample", "/TOKEN/" + "a/" * 3000),
     ],

@@ -1,6 +1,6 @@
 """groovae studio: make and edit grooves in the browser, without network.
 
-Usage: groovae studio [FILE.mid ...] [--port=0] [--checkpoint=DIR ...] [--flags]
+Usage: groovae studio [FILE.mid ...] [--checkpoint=DIR ...] [--flags]
 
 Starts a server for this machine only, prints its URL and opens it in the browser, until Ctrl-C: a
 page to sample, edit, vary, humanize, interpolate and play grooves, with the bundled models. MIDI
@@ -31,7 +31,12 @@ STOP_SECONDS = 0.5  # for a request that uses a model when Ctrl-C is pressed
 
 def define_flags(values: flags.FlagValues) -> None:
     flags.DEFINE_integer(
-        "port", 0, "Port on 127.0.0.1; 0 takes any free one.", 0, 65535, flag_values=values
+        "port",
+        None,
+        "Port on 127.0.0.1; 0 takes any free one. By default 8808, or any if that is in use.",
+        0,
+        65535,
+        flag_values=values,
     )
     flags.DEFINE_multi_string(
         "checkpoint",
