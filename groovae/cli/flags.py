@@ -54,6 +54,17 @@ def define_checkpoint(
     define_hparams(values, "Hparams of a checkpoint that has no config.json: name=value,...")
 
 
+def define_model(values: flags.FlagValues, more_help: str = "") -> None:
+    """Define --checkpoint of a command that also takes exports, and by default a bundled model."""
+    define_checkpoint(
+        values,
+        None,
+        "; or a folder written by `groovae export --format=onnx`, or the name of a bundled model, "
+        "which need no TensorFlow. By default .train, or if nothing is trained there a bundled "
+        f"model{more_help}",
+    )
+
+
 def define_config(values: flags.FlagValues, help_text: str) -> None:
     flags.DEFINE_string("config", "groovae_4bar", help_text, values)
 

@@ -12,9 +12,9 @@ from absl import flags
 
 from groovae.cli.flags import (
     define_all_notes,
-    define_checkpoint,
     define_drums,
     define_expectation,
+    define_model,
     define_seed,
     define_temperature,
 )
@@ -104,13 +104,7 @@ def define_generation(
     if expectation:
         define_expectation(values)
     flags.DEFINE_string("out", out, out_help, values)
-    define_checkpoint(
-        values,
-        None,
-        "; or a folder written by `groovae export --format=onnx`, which needs no TensorFlow. By "
-        "default .train, or if nothing is trained there a bundled model; none is bundled for "
-        "tap2drum, add_hihat and transfer",
-    )
+    define_model(values, "; none is bundled for tap2drum, add_hihat and transfer")
     define_seed(values, None, "Random seed; by default a random one, which is logged.")
     flags.DEFINE_string(
         "drum_map",

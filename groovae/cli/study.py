@@ -5,7 +5,13 @@ from typing import TYPE_CHECKING, Any
 
 from absl import flags
 
-from groovae.cli.flags import define_expectation, define_prior, define_seed, define_temperature
+from groovae.cli.flags import (
+    define_expectation,
+    define_model,
+    define_prior,
+    define_seed,
+    define_temperature,
+)
 from groovae.cli.output import log
 from groovae.errors import GroovaeError
 
@@ -15,6 +21,7 @@ if TYPE_CHECKING:
 
 
 def define_study(values: flags.FlagValues) -> None:
+    define_model(values)
     flags.DEFINE_string(
         "baseline_examples_path",
         "data_dir/music-train.tfrecord",
@@ -36,8 +43,17 @@ def define_study(values: flags.FlagValues) -> None:
     define_expectation(values)
 
 
-def evaluate_from_flags(values: Any, data: "DataSource") -> "Study":
-    """Evaluate the checkpoint that the flags name on `data`, beside baselines."""
+def find_model(values: Any) -> str:
+    """Return the model that the flags name; by default that in .train or a bundled one."""
+    from groovae.generation.bundled import default_checkpoint, find_bundled
+
+    if values.checkpoint is None:
+        return default_checkpoint(None, log)
+    return find_bundled(values.checkpoint) or values.checkpoint
+
+
+def evaluate_from_flags(values: Any, checkpoint: str, data: "DataSource") -> "Study":
+    """Evaluate a model on `data`, beside baselines."""
     from groovae.data.records import find
     from groovae.evaluation.study import evaluate_model
 
@@ -53,7 +69,7 @@ def evaluate_from_flags(values: Any, data: "DataSource") -> "Study":
         except GroovaeError as error:
             raise GroovaeError(f"--baseline_examples_path: {error}") from error
     return evaluate_model(
-        values.checkpoint,
+        checkpoint,
         data,
         baseline_data,
         values.config,

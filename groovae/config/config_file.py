@@ -1,16 +1,19 @@
 """`config.json` of a training folder or an exported model: hparams and converter arguments.
 
-`config_map.config_json` makes its contents. Here they are compared and overridden as plain values,
-without TensorFlow.
+`config_map.config_json` makes its contents. Here they are read, compared and overridden as plain
+values, without TensorFlow.
 """
 
 import difflib
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
-from groovae.errors import UsageError, shorten_value
+from groovae.config.description import check_description
+from groovae.errors import GroovaeError, UsageError, first_line, shorten_value
 from groovae.music.drums import format_drum_map
+from groovae.system.regular_files import read_json
 
 CONFIG_FILE = "config.json"
 _ASSIGNMENT = re.compile(r"([a-zA-Z][\w.]*)=(\[[^\]]*\]|[^,\[]*)(?:,|$)")
@@ -22,6 +25,26 @@ TRAINING_HPARAMS = {
     *("dropout_keep_prob", "free_bits", "max_beta", "beta_rate"),
     *("sampling_schedule", "sampling_rate"),
 }
+
+
+def read_config(folder: Path) -> dict[str, Any] | None:
+    """Read `config.json` of a training folder or an export; return None if it is missing.
+
+    Raises:
+      GroovaeError: the file is damaged or describes no config of this version.
+    """
+    path = folder / CONFIG_FILE
+    try:
+        saved = read_json(path)
+        check_description(saved)
+        return {"meter": "4/4", "drum_map": None} | saved  # which earlier versions lack
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except (OSError, ValueError) as error:
+        raise GroovaeError(
+            f"cannot read {path}: {first_line(error)}; remove it and give --config and --hparams "
+            "instead"
+        ) from error
 
 
 def check_same_model(saved: dict[str, Any], asked: dict[str, Any], where: str) -> None:

@@ -21,15 +21,15 @@ from groovae.config.config_file import (
     CONFIG_FILE,
     check_same_model,
     override_hparams,
+    read_config,
 )
 from groovae.config.controls import add_context
-from groovae.config.description import check_description, check_hparams
+from groovae.config.description import check_hparams
 from groovae.config.layout import Layout, adapt_layout, format_meter, layout_of
 from groovae.config.pretrained import pretrained_config
-from groovae.errors import GroovaeError, UsageError, first_line
+from groovae.errors import GroovaeError, UsageError
 from groovae.music.drums import DrumMap, check_drum_map
 from groovae.system.atomic_files import write_json
-from groovae.system.regular_files import read_json
 from groovae.upstream import (
     MusicVAE,
     lstm_models,
@@ -212,26 +212,6 @@ def save_config(train_dir: Path, contents: dict[str, Any], **more: Any) -> None:
     versions = {"groovae": __version__, "python": platform.python_version()}
     versions.update({package: importlib.metadata.version(package) for package in packages})
     write_json(train_dir / CONFIG_FILE, {**contents, **more, "versions": versions})
-
-
-def read_config(train_dir: Path) -> dict[str, Any] | None:
-    """Read `config.json` of a training folder; return None if it is missing.
-
-    Raises:
-      GroovaeError: the file is damaged or describes no config of this version.
-    """
-    path = train_dir / CONFIG_FILE
-    try:
-        saved = read_json(path)
-        check_description(saved)
-        return {"meter": "4/4", "drum_map": None} | saved  # which earlier versions lack
-    except (FileNotFoundError, NotADirectoryError):
-        return None
-    except (OSError, ValueError) as error:
-        raise GroovaeError(
-            f"cannot read {path}: {first_line(error)}; remove it and give --config and --hparams "
-            "instead"
-        ) from error
 
 
 def saved_options(saved: dict[str, Any]) -> dict[str, Any]:

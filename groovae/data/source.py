@@ -3,10 +3,8 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from groovae.config import config_map
-from groovae.config.layout import Layout
+from groovae.config.layout import Layout, adapt_layout
 from groovae.data import records, window_cache
 from groovae.data.window_cache import CachedWindows
 from groovae.data.window_report import WindowReport
@@ -33,7 +31,7 @@ class DataSource:
       tfds_name: A TensorFlow Datasets (TFDS) set instead, such as `groove/4bar-midionly`.
       tfds_data_dir: Directory of TFDS sets; `~/tensorflow_datasets` by default.
       split: Split of the TFDS set: `train`, `validation` or `test`.
-      hop_bars: See `config_map.layout`; likewise the following.
+      hop_bars: See `adapt_layout`; likewise the following.
       unmapped_pitches: What to do with drum notes without a class: `drop`, `nearest` or `error`.
       all_notes: Use notes of all tracks as drums, not only notes flagged is_drum.
       tempo_changes: `skip` or `follow`.
@@ -51,10 +49,10 @@ class DataSource:
     tempo_changes: str = "skip"
     drum_map: str | None = None
 
-    def layout(self, config: Any) -> Layout:
-        """Return how windows are cut for a key of `CONFIG_MAP`, or a Config."""
-        return config_map.layout(
-            config,
+    def adapt(self, layout: Layout) -> Layout:
+        """Return how windows are cut for a model of this layout."""
+        return adapt_layout(
+            layout,
             hop_bars=self.hop_bars,
             unmapped_pitches=self.unmapped_pitches,
             all_notes=self.all_notes,
@@ -70,16 +68,16 @@ class DataSource:
 
     def load(
         self,
-        config: Any,
+        layout: Layout,
         fallback_dir: Path,
         log: Log,
         keep: bool = True,
         check: Callable[[str, WindowReport], None] = check_not_empty,
     ) -> CachedWindows:
-        """Load the windows for a config, and log their report.
+        """Load the windows for a model, and log their report.
 
         Args:
-          config: A key of `CONFIG_MAP`, or a Config.
+          layout: That of the model, from its config or its export.
           fallback_dir: See `window_cache.load`; likewise `keep`.
           log: Gets progress lines and the report.
           keep: Keep the cache file.
@@ -89,7 +87,7 @@ class DataSource:
           GroovaeError: the records cannot be read, or there are no windows.
         """
         examples = self.examples()
-        windows = window_cache.load(examples, self.layout(config), fallback_dir, log, keep)
+        windows = window_cache.load(examples, self.adapt(layout), fallback_dir, log, keep)
         log(windows.report.summary(examples.name))
         check(examples.name, windows.report)
         return windows

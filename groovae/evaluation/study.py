@@ -1,4 +1,4 @@
-"""Evaluation of a checkpoint: musical scores, baselines, samples and latent usage.
+"""Evaluation of a trained model: musical scores, baselines, samples and latent usage.
 
     study = evaluate_model(".train", DataSource("data_dir/music-test.tfrecord"),
                            DataSource("data_dir/music-train.tfrecord"))
@@ -9,8 +9,10 @@ A model of whole grooves reconstructs the windows; a model for a task gets the i
 (a quantized beat, taps, a beat without hi-hat), and only its own predictions are scored. Each score
 has a 95 % interval (see intervals.py) and baselines fitted on other windows (see baselines.py). A
 model that can sample is also evaluated by its samples: their features beside those of the windows,
-the share of them that copy a training window (see features.py),
-and how they hold together (see structure.py).
+the share of them that copy a training window (see features.py), and how they hold together (see
+structure.py).
+
+An exported model is evaluated without TensorFlow; only a checkpoint has losses.
 """
 
 import contextlib
@@ -22,7 +24,7 @@ from typing import Any
 
 import numpy as np
 
-from groovae.config import config_map
+from groovae.config.config_file import read_config
 from groovae.config.layout import Layout, format_meter
 from groovae.config.tasks import task_of
 from groovae.data.source import TRAINED_WINDOWS, DataSource
@@ -35,17 +37,17 @@ from groovae.evaluation.intervals import (
     score_with_baselines,
 )
 from groovae.generation.groove_model import GrooveModel
-from groovae.generation.loading import load_model
+from groovae.generation.networks import folder_of, load_network
 from groovae.metrics import features, scores
 from groovae.metrics.latent_usage import usage
 from groovae.metrics.structure import structure
 from groovae.model import latent
-from groovae.model.checkpoints import need_checkpoint
+from groovae.model.formats import step_of
+from groovae.model.network import Network
+from groovae.model.onnx_network import OnnxNetwork
 from groovae.system.log import Log, no_log
-from groovae.training.losses import Evaluation, Evaluator
+from groovae.training.metrics_csv import EVAL_FOLDER, MetricsLog, Row
 from groovae.training.metrics_csv import FILE as METRICS_FILE
-from groovae.training.metrics_csv import MetricsLog, Row
-from groovae.training.validation import EVAL_FOLDER
 
 INTERPOLATION_STEPS = 7
 BATCH_SIZE = 128
@@ -53,10 +55,10 @@ BATCH_SIZE = 128
 
 @dataclasses.dataclass
 class Study:
-    """The evaluation of a checkpoint.
+    """The evaluation of a model.
 
     Attributes:
-      checkpoint: Prefix of the checkpoint.
+      checkpoint: Prefix of the checkpoint, or folder of the export.
       step: Global step.
       config_name: Key of `CONFIG_MAP`.
       layout: How windows are cut, and what the encoder receives.
@@ -120,10 +122,11 @@ def evaluate_model(
     as_hits: bool = False,
     prior: str | None = None,
 ) -> Study:
-    """Evaluate a checkpoint.
+    """Evaluate a model.
 
     Args:
-      checkpoint: Training directory (its latest checkpoint), checkpoint prefix, or `.tar`.
+      checkpoint: Training directory (its latest checkpoint), checkpoint prefix, `.tar`, folder of
+        an ONNX export, or name of a bundled model.
       data: Windows to evaluate on, which the model was not trained on.
       baseline_data: Windows to fit the baselines on, which the model was trained on.
       config: Key of `CONFIG_MAP`; needed only without a `config.json` beside the checkpoint.
@@ -139,23 +142,22 @@ def evaluate_model(
       GroovaeError: the checkpoint is missing, damaged or of another model, or there are no windows.
       UsageError: unknown config or hparams, or they contradict `config.json`.
     """
-    prefix = need_checkpoint(checkpoint)
-    folder = Path(prefix).parent
-    name, full_config = config_map.resolve_config(folder, config, hparams)
+    network = load_network(checkpoint, config, hparams, None, BATCH_SIZE)
+    is_task = task_of(network.config_name) is not None  # whose commands condition on hits
+    layout = dataclasses.replace(network.layout, max_note_dropout_probability=None)
+    model = GrooveModel(network, layout, seed, log, as_hits or is_task)
+    folder = folder_of(network)
     data = data or DataSource()
     baseline_data = baseline_data or DataSource("data_dir/music-train.tfrecord")
-    baseline_windows = baseline_data.load(full_config, folder, log)
+    baseline_windows = baseline_data.load(network.layout, folder, log)
     train = trained_on = _outputs(baseline_windows)
     as_trained = _as_trained(baseline_data, folder)
     if as_trained != baseline_data:
-        trained_on = _outputs(as_trained.load(full_config, folder, log, check=lambda *report: None))
-    windows = data.load(full_config, folder, log)
-    with contextlib.closing(Evaluator(name, full_config, windows)) as evaluator:
-        evaluation = evaluator.evaluate(prefix)
-    as_hits = as_hits or task_of(name) is not None  # as the commands for tasks do
-    model = load_model(prefix, config, hparams, seed, BATCH_SIZE, log=log, as_hits=as_hits)
+        trained_on = _outputs(as_trained.load(network.layout, folder, log, check=lambda *_: None))
+    windows = data.load(network.layout, folder, log)
+    losses = _losses(network, windows, config, hparams)
     num_samples = len(windows) if num_samples is None else num_samples
-    study = _run(model, evaluation, data.examples().name, windows, num_samples, temperature, prior)
+    study = _run(model, network, data.examples().name, windows, num_samples, temperature, prior)
     study.baselines_share_windows = windows.key == baseline_windows.key
     reference = ReferenceWindows(
         study.reference, study.tempo_qpm, study.recordings, study.layout.meter
@@ -164,10 +166,10 @@ def evaluate_model(
     with _collect_warnings(lines):
         study.results = {
             **_overview(study, baseline_data.examples().name),
-            "losses": evaluation.losses,
+            "losses": losses,
             **score_with_baselines(reference, study.predictions, train, model.layout),
             "samples": _compare_samples(study, trained_on, temperature, seed),
-            "latent": usage(study.mu, study.sigma, full_config.hparams.free_bits),
+            "latent": usage(study.mu, study.sigma, network.hparams["free_bits"]),
             "warnings": lines,
         }
     for line in lines:
@@ -175,9 +177,29 @@ def evaluate_model(
     return study
 
 
+def _losses(
+    network: Network, windows: CachedWindows, config: str | None, hparams: str | Sequence[str]
+) -> dict[str, float]:
+    """Return the losses of a checkpoint by name; none of an exported model."""
+    if isinstance(network, OnnxNetwork):
+        return {}
+    from groovae.config import config_map
+    from groovae.training.losses import Evaluator
+
+    name, unbuilt = config_map.resolve_config(folder_of(network), config, hparams)
+    with contextlib.closing(Evaluator(name, unbuilt, windows)) as evaluator:
+        return evaluator.evaluate(network.checkpoint).losses
+
+
+def _step_of(network: Network) -> int:
+    if isinstance(network, OnnxNetwork):
+        return network.metadata["step"]
+    return step_of(network.checkpoint)
+
+
 def _as_trained(data: DataSource, folder: Path) -> DataSource:
     """Return data that gives the windows that the model was trained on, to search for copies."""
-    saved = config_map.read_config(folder) or {}
+    saved = read_config(folder) or {}
     trained = {name: saved[name] for name in TRAINED_WINDOWS if name in saved}
     return dataclasses.replace(data, **trained)
 
@@ -192,7 +214,7 @@ def _caveats(study: Study, reference: ReferenceWindows) -> Iterator[str]:
 
 def _run(
     model: GrooveModel,
-    evaluation: Evaluation,
+    network: Network,
     examples: str,
     windows: CachedWindows,
     num_samples: int,
@@ -200,7 +222,7 @@ def _run(
     prior: str | None,
 ) -> Study:
     """Run the model on the windows, and return a study without results."""
-    folder, reference = Path(model.checkpoint).parent, _outputs(windows)
+    folder, reference = folder_of(network), _outputs(windows)
     predictions, mu, sigma = model.predict_windows(reference)
     sources = [windows.source(number) for number in range(len(windows))]
     training, validation = _metrics_logs(folder)
@@ -208,10 +230,10 @@ def _run(
     can_sample = bool(predicted_drums(model.layout).all())
     return Study(
         checkpoint=model.checkpoint,
-        step=evaluation.step,
+        step=_step_of(network),
         config_name=model.config_name,
         layout=model.layout,
-        training_config=config_map.read_config(folder) or {},
+        training_config=read_config(folder) or {},
         examples=examples,
         reference=reference,
         predictions=predictions,

@@ -25,18 +25,18 @@ from groovae import __version__
 from groovae.config import config_map
 from groovae.config.config_file import CONFIG_FILE
 from groovae.config.description import check_layout
-from groovae.data.source import DataSource
+from groovae.data.source import TRAINED_WINDOWS, DataSource
 from groovae.errors import GroovaeError
 from groovae.export import onnx_check
 from groovae.export.formats import LICENCE, check_dtype
 from groovae.export.onnx_graphs import ModelGraphs
 from groovae.export.output_folder import check_output_folder, replace_export
-from groovae.generation.networks import load_prior, prior_path
+from groovae.generation.networks import copy_prior
 from groovae.model.checkpoints import model_tensors, need_checkpoint, training_step
 from groovae.model.checksums import checksums_of
 from groovae.model.formats import ONNX_FILES
 from groovae.model.onnx_network import OnnxNetwork, metadata_value
-from groovae.model.prior import PRIOR_FILE, write_prior
+from groovae.model.prior import PRIOR_FILE
 from groovae.model.tensorflow_network import TensorFlowNetwork
 from groovae.system.atomic_files import json_text
 from groovae.system.log import Log, no_log
@@ -131,27 +131,17 @@ def write_verified(
             loss = onnx_check.measure_precision_loss(network, exported, inputs)
             _write_config(folder, description, dtype, loss=loss)
             log(f"weights in {dtype}: {onnx_check.format_precision_loss(loss)}")
-        _copy_prior(network, exported, log)
+        copy_prior(network, exported, log)
         size = sum(file.stat().st_size for file in folder.iterdir())
     log(f"{size / 1e6:.1f} MB in {out}: {', '.join(ONNX_FILES)}, {CONFIG_FILE}")
 
 
-def _copy_prior(network: TensorFlowNetwork, exported: OnnxNetwork, log: Log) -> None:
-    """Write the prior that was fitted to the checkpoint, as that of the export."""
-    try:
-        prior = load_prior(network)
-    except GroovaeError as error:
-        log(f"exported without a fitted prior: {error}")
-        return
-    if prior is not None:
-        write_prior(prior_path(exported), dataclasses.replace(prior, model=exported.fingerprint()))
-        log(f"copied the fitted prior, styles: {', '.join(prior.shares()) or 'none known'}")
-
-
 def build_config(prefix: str, name: str, config: Any) -> dict[str, Any]:
     """Return `config.json` of a model without dtype and checksums, which depend on the files."""
+    saved = config_map.read_config(Path(prefix).parent) or {}
     return {
         **config_map.config_json(name, config),
+        **{key: saved[key] for key in TRAINED_WINDOWS if key in saved},
         "layout": json.loads(json.dumps(dataclasses.asdict(config_map.layout(config)))),
         "step": training_step(prefix),
         "groovae": __version__,
@@ -180,7 +170,7 @@ def _check_supported(prefix: str, config: Any) -> None:
 
 def _read_windows(examples_path: str, config: Any, folder: Path, log: Log) -> np.ndarray:
     """Return up to NUM_WINDOWS windows, evenly spread over the records."""
-    windows = DataSource(examples_path).load(config, folder, log)
+    windows = DataSource(examples_path).load(config_map.layout(config), folder, log)
     spread = np.linspace(0, len(windows) - 1, onnx_check.NUM_WINDOWS)
     return windows.outputs(np.unique(spread.astype(int)))
 

@@ -48,6 +48,13 @@ def default_checkpoint(task: str | None, log: Log) -> str:
     return str(TASK_FOLDERS[task])
 
 
+def find_bundled(name: str | os.PathLike[str]) -> str | None:
+    """Return the folder of the bundled model of this name, unless a file has that name."""
+    folder = _ALL / name
+    is_name = folder.parent == _ALL and (folder / CONFIG_FILE).is_file()
+    return str(folder) if is_name and not os.path.lexists(name) else None
+
+
 def _may_be_for(task: str) -> bool:
     """Return whether the model in `.train` is for a task, or does not say what it is."""
     try:

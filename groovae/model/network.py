@@ -1,7 +1,7 @@
 """The interface of a trained network, and helpers for its implementations."""
 
 from collections.abc import Callable, Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -22,6 +22,7 @@ class Network(Protocol):
       layout: How the model was trained to split a groove, and the encoder's input.
       z_size: The number of latent dimensions.
       drum_map: The drum map that the model was trained with; None for that of its config.
+      hparams: The hparams of its training.
     """
 
     checkpoint: str
@@ -29,6 +30,7 @@ class Network(Protocol):
     layout: Layout
     z_size: int
     drum_map: DrumMap | None
+    hparams: dict[str, Any]
 
     def fingerprint(self) -> str:
         """Return a SHA-256 that changes with the weights."""

@@ -51,7 +51,7 @@ class OnnxNetwork:
     Attributes:
       checkpoint: The folder it was loaded from.
       metadata: The contents of `config.json` in the folder.
-      config_name, layout, z_size, drum_map: See `Network`.
+      config_name, layout, z_size, drum_map, hparams: See `Network`.
     """
 
     def __init__(self, folder: str | os.PathLike[str], batch_size: int = 1):
@@ -68,8 +68,9 @@ class OnnxNetwork:
         self.metadata, self.layout = read_export(self._folder)
         self._session("decoder.onnx")  # whose metadata must be that of config.json
         self.config_name: str = self.metadata["config"]
-        self.z_size: int = self.metadata["hparams"]["z_size"]
-        self._state_size = 2 * sum(self.metadata["hparams"]["dec_rnn_size"])
+        self.hparams: dict[str, Any] = self.metadata["hparams"]
+        self.z_size: int = self.hparams["z_size"]
+        self._state_size = 2 * sum(self.hparams["dec_rnn_size"])
         has_drum_map = self.metadata.get("drum_map") is not None
         self.drum_map = self.layout.pitch_classes if has_drum_map else None
 

@@ -56,7 +56,7 @@ class TensorFlowNetwork:
     """Encoder and decoder of a checkpoint; see `groovae.model.network.Network`.
 
     Attributes:
-      checkpoint, config_name, layout, z_size, drum_map: See `Network`.
+      checkpoint, config_name, layout, z_size, drum_map, hparams: See `Network`.
       config: The config, with the hparams the model was trained with.
       trained_model: Magenta's `TrainedModel`.
     """
@@ -65,7 +65,7 @@ class TensorFlowNetwork:
         """Load a checkpoint; raise a GroovaeError if it is damaged or of another model."""
         self.checkpoint, self.config_name, self.config = checkpoint, config_name, config
         self.layout, self.z_size = config_map.layout(config), config.hparams.z_size
-        self.drum_map = config_map.drum_map_of(config)
+        self.drum_map, self.hparams = config_map.drum_map_of(config), config.hparams.values()
         model = MusicVAE(config.model.encoder, ThresholdDecoder())
         # Magenta feeds the same controls to all of a batch.
         self._batch_size = 1 if config.data_converter.control_depth else batch_size

@@ -186,6 +186,6 @@ def evaluate(
     prefix = need_checkpoint(checkpoint)
     folder = Path(prefix).parent
     name, full_config = config_map.resolve_config(folder, config, hparams)
-    windows = (data or DataSource()).load(full_config, folder, log)
+    windows = (data or DataSource()).load(config_map.layout(full_config), folder, log)
     with contextlib.closing(Evaluator(name, full_config, windows)) as evaluator:
         return evaluator.evaluate(prefix)

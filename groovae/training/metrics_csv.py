@@ -12,6 +12,7 @@ from groovae.system.atomic_files import atomic_write
 from groovae.system.regular_files import read_text
 
 FILE = "metrics.csv"
+EVAL_FOLDER = "eval"  # of a training folder; the log in it is that of the validation
 
 Row = dict[str, float]
 

@@ -178,13 +178,13 @@ def _windows(config: Any, options: TrainOptions, log: Log) -> CachedWindows:
 
     names = set(DataSource.__dataclass_fields__) - {"split", "drum_map"}  # it is in the config
     data = DataSource(split="train", **{name: getattr(options, name) for name in names})
-    layout = data.layout(config)
+    layout = config_map.layout(config)
 
     def check(name: str, report: WindowReport) -> None:
-        _check_fills_batch(name, report, layout, config.hparams.batch_size)
+        _check_fills_batch(name, report, data.adapt(layout), config.hparams.batch_size)
 
     train_dir = Path(options.train_dir).expanduser()
-    return data.load(config, train_dir, log, options.cache_dataset, check)
+    return data.load(layout, train_dir, log, options.cache_dataset, check)
 
 
 def _check_fills_batch(name: str, report: WindowReport, layout: Layout, batch_size: int) -> None:
@@ -318,7 +318,8 @@ class _Chief(_Trainer):
         )
 
         def evaluator() -> Evaluator:
-            windows = data.load(self.config, self.train_dir, self.log, options.cache_dataset)
+            layout = config_map.layout(self.config)
+            windows = data.load(layout, self.train_dir, self.log, options.cache_dataset)
             return Evaluator(options.config, self.config, windows)
 
         return open_validation(self.train_dir, evaluator, self.on_evaluation)

@@ -30,12 +30,11 @@ from groovae.system.log import Log, no_log
 from groovae.system.regular_files import read_json
 from groovae.training.hooks import StopRequest, scalar_summary
 from groovae.training.losses import Evaluation, Evaluator
-from groovae.training.metrics_csv import FILE, MetricsLog
+from groovae.training.metrics_csv import EVAL_FOLDER, FILE, MetricsLog
 from groovae.training.options import TrainOptions
 from groovae.upstream import tf
 
 POLL_SECONDS = 2.0
-EVAL_FOLDER = "eval"
 BEST_FOLDER = "best"
 EVALUATION_FILE = "evaluation.json"
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import Groovae, a_groove, assert_one_line, write_records
+from conftest import Export, Groovae, a_groove, assert_one_line, write_records
 
 from groovae.config import config_map
 from groovae.config.config_map import CONFIG_MAP
@@ -191,6 +191,27 @@ def test_task_models_are_scored_on_their_predictions(
     assert (found.results["samples"] is None) == (task != "tap2drum")
 
 
+@pytest.mark.parametrize("task", ["reconstruct", "humanize"])
+def test_exports_have_the_scores_of_their_checkpoint(
+    task: str, trained_for: Callable[[str], Path], exported: Export, eight_records: Path
+) -> None:
+    data = DataSource(str(eight_records))
+    theirs, ours = (
+        evaluate_model(str(one(task)), data, data, num_samples=4) for one in (trained_for, exported)
+    )
+    assert ours.results["losses"] == {}
+    assert (ours.step, ours.config_name) == (theirs.step, theirs.config_name)
+    assert ours.training_config["hparams"] == theirs.training_config["hparams"]
+    found, expected = (each.results["scores"] for each in (ours, theirs))
+    assert found.keys() == expected.keys()
+    for name, score in found.items():
+        assert score["value"] == pytest.approx(expected[name]["value"], rel=1e-4)
+    np.testing.assert_allclose(ours.samples, theirs.samples, atol=1e-5)
+    assert ours.results["latent"]["kl_bits"] == pytest.approx(
+        theirs.results["latent"]["kl_bits"], rel=1e-4
+    )
+
+
 def test_single_recording_has_no_intervals(
     trained_for: Callable[[str], Path], eight_records: Path, tmp_path: Path
 ) -> None:
@@ -269,6 +290,11 @@ def test_losses_can_be_required_without_metrics(
     assert in_process(*command, "--require=loss<100000").returncode == 0
     both = in_process(*command, "--require=loss<1", "--require=losses/kl_bits<1e9")
     assert_one_line(both, 3, "loss<1")
+
+
+def test_losses_of_an_export_are_refused(in_process: Groovae, records: Path) -> None:
+    result = in_process("evaluate", "--checkpoint=groovae_4bar", "--examples_path", records)
+    assert_one_line(result, 2, "no losses", "--metrics", "groovae import")
 
 
 @pytest.mark.parametrize(

@@ -162,5 +162,5 @@ def test_precision_loss_is_measured_and_logged(
 
 def read_windows(records: Path, count: int) -> np.ndarray:
     source = DataSource(str(records))
-    windows = source.load(config_map.get_config(), records.parent, lambda line: None)
+    windows = source.load(config_map.layout("groovae_4bar"), records.parent, lambda line: None)
     return windows.outputs(np.linspace(0, len(windows) - 1, count).astype(int))

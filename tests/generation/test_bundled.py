@@ -140,7 +140,7 @@ def test_model_card_has_its_scores(gmd_test_records: Path, tmp_path: Path) -> No
     from groovae.data.source import DataSource
 
     data = DataSource(str(gmd_test_records))
-    windows = data.load(config_map.CONFIG_MAP["groovae_4bar"], tmp_path, lambda line: None)
+    windows = data.load(config_map.layout("groovae_4bar"), tmp_path, lambda line: None)
     reference = windows.outputs(np.arange(len(windows)))
     assert len(reference) == 526
     tempo_qpm = np.array([windows.source(i).tempo_qpm for i in range(len(windows))])

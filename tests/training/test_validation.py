@@ -88,8 +88,9 @@ def evaluated_steps(train_dir: Path) -> list[float]:
 
 def evaluator(records: Path, train_dir: Path) -> Evaluator:
     name, config = config_map.resolve_config(train_dir, None, "")
-    data = DataSource(str(records))
-    return Evaluator(name, config, data.load(config, train_dir, lambda line: None))
+    layout = config_map.layout(config)
+    windows = DataSource(str(records)).load(layout, train_dir, lambda line: None)
+    return Evaluator(name, config, windows)
 
 
 def remove_evaluations(train_dir: Path) -> None:

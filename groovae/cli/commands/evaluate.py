@@ -4,7 +4,8 @@ Usage: groovae evaluate [--flags]
 
 Runs Magenta's evaluation on all windows of --examples_path, each counted once, with z = mu, and
 prints the mean of each loss, or with --json one JSON object. The KL cost is the KL divergence above
-the free bits; hits, velocities and offsets are means over the steps, summed over the drums.
+the free bits; hits, velocities and offsets are means over the steps, summed over the drums. Only
+checkpoints have losses: an ONNX export or a bundled model is evaluated by --metrics alone.
 
 --metrics adds musical metrics: hits, timing and velocity of the reconstructed windows, beside
 trivial baselines fitted on --baseline_examples_path, with 95 % confidence intervals (bootstrap over
@@ -21,6 +22,7 @@ Examples:
   groovae evaluate
   groovae evaluate --examples_path=data_dir/music-test.tfrecord --checkpoint=.train/best --json
   groovae evaluate --metrics --examples_path=data_dir/music-test.tfrecord --checkpoint=.train/best
+  groovae evaluate --metrics --checkpoint=groovae_4bar --examples_path=data_dir/music-test.tfrecord
   groovae evaluate --metrics --require='hit_f1>0.7' --require='timing_mae_ms<20'
   groovae evaluate --watch --early_stop_patience=20
   groovae evaluate --checkpoint=data_dir/checkpoints/groovae_4bar.tar --config=groovae_4bar"""
@@ -34,14 +36,13 @@ from absl import flags
 from groovae.cli.flags import (
     check_arguments,
     check_one_dataset,
-    define_checkpoint,
     define_examples,
     define_layout,
     define_split,
     from_flags,
 )
 from groovae.cli.output import log, print_json, print_text
-from groovae.cli.study import define_study, evaluate_from_flags
+from groovae.cli.study import define_study, evaluate_from_flags, find_model
 from groovae.errors import UsageError
 from groovae.evaluation.conditions import Condition, parse
 from groovae.metrics.scores import METRICS
@@ -51,6 +52,7 @@ if TYPE_CHECKING:
     from groovae.training.losses import Evaluation
 
 EXIT_UNMET = 3
+NO_LOSSES = "an exported model has no losses, which need the graph of its training"
 COUNTS = ("step", "windows", "recordings", "hits")
 FLAGS_OF_METRICS = (
     *("baseline_examples_path", "num_samples", "temperature", "seed"),
@@ -69,7 +71,6 @@ LABELS = {
 
 
 def define_flags(values: flags.FlagValues) -> None:
-    define_checkpoint(values)
     define_examples(values, "data_dir/music-validation.tfrecord", "evaluate")
     define_split(values)
     define_layout(values)
@@ -96,21 +97,21 @@ def define_flags(values: flags.FlagValues) -> None:
 def run(values: Any, positional: list[str]) -> int:
     check_arguments(positional)
     check_one_dataset(values)
-    _check_flags(values)
     conditions = [parse(text) for text in values.require]
+    _check_flags(values)
     _check_names(conditions, values.metrics)
     from groovae.data.source import DataSource
-    from groovae.training.losses import evaluate
 
     data = from_flags(DataSource, values)
     if values.watch:
         _watch(values, data)
         return 0
+    checkpoint = find_model(values)
     if values.metrics:
-        results = evaluate_from_flags(values, data).results
+        results = evaluate_from_flags(values, checkpoint, data).results
         text = _format_metrics(results, values.markdown)
     else:
-        evaluation = evaluate(values.checkpoint, data, values.config, values.hparams, log)
+        evaluation = _evaluate_losses(values, checkpoint, data)
         results, text = evaluation.as_dict(), _format_losses(evaluation)
     if values.json:
         print_json(results)
@@ -120,6 +121,19 @@ def run(values: Any, positional: list[str]) -> int:
     for line in unmet:
         log(f"groovae evaluate: required: {line}")
     return EXIT_UNMET if unmet else 0
+
+
+def _evaluate_losses(values: Any, checkpoint: str, data: "DataSource") -> "Evaluation":
+    from groovae.model.formats import is_onnx_export
+
+    if is_onnx_export(checkpoint):
+        raise UsageError(
+            f"{checkpoint}: {NO_LOSSES}; evaluate it with --metrics, or make a checkpoint of it "
+            "with `groovae import`"
+        )
+    from groovae.training.losses import evaluate
+
+    return evaluate(checkpoint, data, values.config, values.hparams, log)
 
 
 def _check_names(conditions: Sequence[Condition], with_metrics: bool) -> None:
@@ -146,15 +160,16 @@ def _check_flags(values: Any) -> None:
 
 def _watch(values: Any, data: "DataSource") -> None:
     from groovae.config import config_map
+    from groovae.generation.bundled import TRAIN_DIR
     from groovae.training.losses import Evaluator
     from groovae.training.validation import watch
 
-    train_dir = Path(values.checkpoint).expanduser()
+    train_dir = Path(values.checkpoint or TRAIN_DIR).expanduser()
     data.examples()  # raises an error before the first checkpoint is awaited
 
     def evaluator() -> Evaluator:
         name, config = config_map.resolve_config(train_dir, values.config, values.hparams)
-        return Evaluator(name, config, data.load(config, train_dir, log))
+        return Evaluator(name, config, data.load(config_map.layout(config), train_dir, log))
 
     def on_evaluation(evaluation: "Evaluation") -> None:
         log(str(evaluation))
@@ -167,7 +182,7 @@ def _watch(values: Any, data: "DataSource") -> None:
 def _format_metrics(results: dict[str, Any], markdown: bool) -> str:
     from groovae.evaluation.tables import as_markdown, as_text, tables
 
-    losses, latent = results["losses"], results["latent"]
+    latent = results["latent"]
     active = "?" if latent["active_dimensions"] is None else latent["active_dimensions"]
     hits = "most likely hits" if "hit_f1" in results["scores"] else "given hits"
     head = [
@@ -178,7 +193,7 @@ def _format_metrics(results: dict[str, Any], markdown: bool) -> str:
         + ("given a hit" if results["as_hits"] else "averaged over hit and no hit"),
         f"baselines fitted on {results['baseline_examples']}; 95 % confidence intervals; "
         "* is worse than the model in 97.5 % of the bootstrap samples",
-        f"loss {losses['loss']:.2f}, reconstruction {losses['losses/r_loss']:.2f}; "
+        f"{_summarize_losses(results['losses'])}; "
         f"KL {latent['kl_bits']:.1f} bits, {latent['free_bits']:g} of them free; "
         f"{active} of {latent['dimensions']} latent dimensions are active",
     ]
@@ -186,6 +201,12 @@ def _format_metrics(results: dict[str, Any], markdown: bool) -> str:
         head.append(f"WARNING: {latent['warning']}")
     parts = map(as_markdown if markdown else as_text, tables(results))
     return "\n\n".join(["\n".join(head), *parts])
+
+
+def _summarize_losses(losses: dict[str, float]) -> str:
+    if not losses:
+        return NO_LOSSES
+    return f"loss {losses['loss']:.2f}, reconstruction {losses['losses/r_loss']:.2f}"
 
 
 def _format_losses(evaluation: "Evaluation") -> str:

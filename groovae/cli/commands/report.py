@@ -2,7 +2,7 @@
 
 Usage: groovae report [--out=report.html] [--flags]
 
-Evaluates a checkpoint as `groovae evaluate --metrics` does and shows on a page: the scores beside
+Evaluates a model as `groovae evaluate --metrics` does and shows on a page: the scores beside
 those of the baselines, windows beside their reconstructions, sampled grooves, an interpolation, a
 map of the latent space, and the training curves. Grooves are piano rolls that can be played. The
 page is one file that opens without a server or network. Prints its name.
@@ -24,18 +24,16 @@ from absl import flags
 from groovae.cli.flags import (
     check_arguments,
     check_one_dataset,
-    define_checkpoint,
     define_examples,
     define_layout,
     define_split,
     from_flags,
 )
 from groovae.cli.output import log, print_text
-from groovae.cli.study import define_study, evaluate_from_flags
+from groovae.cli.study import define_study, evaluate_from_flags, find_model
 
 
 def define_flags(values: flags.FlagValues) -> None:
-    define_checkpoint(values)
     define_examples(values, "data_dir/music-validation.tfrecord", "report")
     define_split(values)
     define_layout(values)
@@ -76,7 +74,7 @@ def run(values: Any, positional: list[str]) -> None:
     check(values.out, options)
     if values.groove:
         read_info(values.groove)
-    study = evaluate_from_flags(values, from_flags(DataSource, values))
+    study = evaluate_from_flags(values, find_model(values), from_flags(DataSource, values))
     styles = styles_of([source.filename for source in study.sources], values.groove)
     write(values.out, study, styles, options, log)
     log(f"{Path(values.out).expanduser().stat().st_size / 1e6:.1f} MB; open it in a browser")
