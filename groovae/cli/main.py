@@ -31,7 +31,7 @@ FOLDER = Path(__file__).with_name("commands")
 ORDER = (  # of the overview, in which other commands follow
     *("demo", "download", "info", "preprocess", "train", "fit_prior", "evaluate", "report"),
     *("sample", "reconstruct", "interpolate", "vary", "humanize", "tap2drum", "add_hihat"),
-    *("transfer", "play", "studio", "export", "serve"),
+    *("transfer", "play", "studio", "export", "import", "serve"),
 )
 
 

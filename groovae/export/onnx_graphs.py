@@ -20,7 +20,7 @@ a hit is present if its probability is over 0.5. At any temperature, noise of -i
 inf prevents it. Velocities are 0 to 1, offsets -1 to 1, in half steps.
 
 LSTMs are those of Magenta (lstm_models.py, `LSTMBlockCell`): gates in the order i, j, f, o, and 1
-is added to f, which is folded into the bias here.
+is added to f, as a second bias here, so that the biases are stored as they are.
 """
 
 import re
@@ -48,7 +48,7 @@ class ModelGraphs:
         layers = _num_layers(tensors, "decoder")
         cells = [f"decoder/multi_rnn_cell/cell_{i}/lstm_cell" for i in range(layers)]
         self._kernels = [tensors[f"{cell}/kernel"] for cell in cells]
-        self._biases = [_add_forget_bias(tensors[f"{cell}/bias"]) for cell in cells]
+        self._biases = [tensors[f"{cell}/bias"] for cell in cells]
         self._state_sizes = [bias.size // 4 for bias in self._biases for _ in "ch"]
 
     def models(self, metadata: dict[str, str]) -> dict[str, Any]:
@@ -94,9 +94,9 @@ class ModelGraphs:
         parts = []
         for direction in ("fw", "bw"):
             kernel = self._tensors[cell.format(layer, direction, "kernel")]
-            bias = _add_forget_bias(self._tensors[cell.format(layer, direction, "bias")])
+            bias = self._tensors[cell.format(layer, direction, "bias")]
             from_x, from_h = np.split(kernel, [len(kernel) - bias.size // 4])
-            both_biases = np.concatenate([_to_onnx_gates(bias), np.zeros_like(bias)])
+            both_biases = np.concatenate([*map(_to_onnx_gates, (bias, _forget_bias(bias)))])
             parts.append((_to_onnx_gates(from_x), _to_onnx_gates(from_h), both_biases))
         from_x, from_h, biases = (np.stack(both) for both in zip(*parts, strict=True))
         name = f"encoder/cell_{layer}"
@@ -203,12 +203,15 @@ class ModelGraphs:
         first = self._kernels[0]
         z_rows = slice(self.depth, self.depth + self._z_size)
         z_kernel = graph.weight("decoder/cell_0/z", first[z_rows])
-        bias = graph.constant("decoder/cell_0/bias", self._biases[0])
-        biases = [graph.node("Add", graph.node("MatMul", "z", z_kernel), bias)]
-        biases += [
-            graph.constant(f"decoder/cell_{i}/bias", bias)
-            for i, bias in enumerate(self._biases[1:], 1)
+        biases = [
+            graph.node(
+                "Add",
+                graph.constant(f"decoder/cell_{i}/bias", bias),
+                graph.constant(f"decoder/cell_{i}/forget_bias", _forget_bias(bias)),
+            )
+            for i, bias in enumerate(self._biases)
         ]
+        biases[0] = graph.node("Add", graph.node("MatMul", "z", z_kernel), biases[0])
         kernels = [
             graph.weight(f"decoder/cell_{i}/kernel", kernel)
             for i, kernel in enumerate([np.delete(first, z_rows, axis=0), *self._kernels[1:]])
@@ -257,10 +260,9 @@ def _num_layers(tensors: Tensors, part: str) -> int:
     return 1 + max(int(n) for n in re.findall(rf"\b{part}/[^\d ]*cell_(\d+)", " ".join(tensors)))
 
 
-def _add_forget_bias(bias: np.ndarray) -> np.ndarray:
-    """Add the 1 that Magenta adds to the forget gate of an LSTM at run time."""
-    i, j, f, o = np.split(bias, 4)
-    return np.concatenate([i, j, f + 1, o])
+def _forget_bias(bias: np.ndarray) -> np.ndarray:
+    """Return the 1 that Magenta adds to the forget gates of an LSTM at run time, 0 for others."""
+    return np.repeat(np.array([0, 0, 1, 0], np.float32), bias.size // 4)
 
 
 def _to_onnx_gates(gates: np.ndarray) -> np.ndarray:
