@@ -60,7 +60,7 @@ def find_checkpoint(path: str | os.PathLike[str]) -> str | None:
     if found is None and is_onnx_export(path):
         raise GroovaeError(
             f"{path}: this is an exported model, which supports inference only; name the "
-            "checkpoint that it was exported from"
+            "checkpoint that it was exported from, or rebuild it with `groovae import`"
         )
     return found
 
