@@ -164,9 +164,9 @@ def define_meter(values: flags.FlagValues) -> None:
     )
 
 
-def define_drums(values: flags.FlagValues) -> None:
+def define_drums(values: flags.FlagValues, name: str = "drums") -> None:
     flags.DEFINE_string(
-        "drums",
+        name,
         "auto",
         "Which notes of a MIDI file are drums. auto: those of channel 10; if it is empty, the "
         "tracks named like drums, or the only track that looks like a drum kit. Or channel:N, or "
@@ -182,6 +182,18 @@ def define_all_notes(values: flags.FlagValues) -> None:
         "Read the notes of all channels as drums, not only those of the drum channel.",
         values,
     )
+
+
+def parse_bars(text: str) -> tuple[int, int]:
+    """Return the first and the last bar of a flag such as `3-4` or `8`.
+
+    >>> parse_bars("3-4"), parse_bars("8")
+    ((3, 4), (8, 8))
+    """
+    numbers = text.split("-")
+    if len(numbers) > 2 or not all(number.isdecimal() for number in numbers):
+        raise UsageError(f"--bars must be a bar or a range such as 3-4, got {shorten_value(text)}")
+    return int(numbers[0]), int(numbers[-1])
 
 
 # Decoding

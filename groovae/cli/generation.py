@@ -86,13 +86,17 @@ def define_generation(
     expectation: bool = False,
     reads_music: bool = True,
     reads_folders: bool = True,
+    drums_flag: str = "drums",
     out: str | None = None,
     out_help: str = OUT_HELP,
 ) -> None:
-    """Define the flags for a model, how it generates, and what is written of its grooves."""
+    """Define the flags for a model, how it generates, and what is written of its grooves.
+
+    Where --drums names the drums to generate, `drums_flag` is `drum_notes`.
+    """
     define_temperature(values, temperature, temperature_help)
     if reads_music:
-        define_drums(values)
+        define_drums(values, drums_flag)
         define_all_notes(values)
     if reads_music and reads_folders:
         flags.DEFINE_bool(
@@ -198,7 +202,8 @@ def read(path: str, values: Any, log: Log = log) -> Any:
     """Read a music file as a NoteSequence, with the drums that the flags name."""
     from groovae.data.conversion import read_sequence
 
-    return read_sequence(path, log=log, drums=values.drums)
+    drums = values.drum_notes if "drum_notes" in values else values.drums
+    return read_sequence(path, log=log, drums=drums)
 
 
 def write_outputs(

@@ -15,6 +15,7 @@ CONFIGS = {
     "add_hihat": ["groovae_2bar_add_closed_hh"],
     "transfer": ["groovae_2bar_hits_control_tfds"],
 }
+OF_WHOLE_GROOVES = ("infill", "continue", "fill")  # which encode a groove and sample hits
 PRESETS = {WHOLE_GROOVES: "cpu"} | {configs[0]: task for task, configs in CONFIGS.items()}
 
 
@@ -37,7 +38,8 @@ def check_task(task: str, config_name: str, checkpoint: str) -> None:
     """Check that a model can do a task.
 
     Args:
-      task: `sample`, `reconstruct`, `interpolate`, `vary`, or a key of `CONFIGS`.
+      task: `sample`, `reconstruct`, `interpolate`, `vary`, or one of `OF_WHOLE_GROOVES` or
+        `CONFIGS`.
       config_name: The model's config.
       checkpoint: Its name in messages.
 
@@ -49,6 +51,8 @@ def check_task(task: str, config_name: str, checkpoint: str) -> None:
         fits = task == own_task
     elif task == "sample":
         fits = can_sample(config_name)
+    elif task in OF_WHOLE_GROOVES:
+        fits = own_task is None
     else:
         fits = own_task in (None, "transfer")  # their encoders get whole grooves
     if fits:

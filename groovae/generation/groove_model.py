@@ -19,7 +19,7 @@ z = mu + temperature * sigma * noise.
 import functools
 import os
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import numpy as np
@@ -29,6 +29,7 @@ from groovae.config.tasks import check_task, task_of
 from groovae.data.grid import Segments
 from groovae.data.windows import predicted_drums, to_controls, to_inputs
 from groovae.errors import UsageError, check_number, check_whole
+from groovae.generation import infilling
 from groovae.generation.grooves import (
     apply_performance,
     drum_notes,
@@ -359,6 +360,50 @@ class GrooveModel:
             self._decode_groove(segments, latent.step_away(mu, noise, amount), thresholds)
             for noise in self._random.randn(num_outputs, self._z_size)
         ]
+
+    def infill(
+        self,
+        groove: Any,
+        bars: tuple[int, int] | None = None,
+        drums: Iterable[str | int] | None = None,
+        temperature: float = 0.5,
+    ) -> Any:
+        """Generate some bars or drums of a groove anew, to fit the rest, which is kept unchanged.
+
+        Args:
+          groove: The groove. A hit belongs to the bar of its nearest 16th.
+          bars: The first and the last bar to generate, from 1; all by default.
+          drums: The drums to generate, such as `["hihat", "ride"]`; all by default. See
+            `drums.find_drums`.
+          temperature: 0 or more, of the hits and of the latents; see the module docstring.
+
+        Raises:
+          UsageError: there are no such bars or drums, or nothing with a hit would be kept.
+        """
+        self._check_task("infill")
+        segments = self._split_all(self._read(groove))
+        hidden = infilling.hidden_cells(segments, self.layout, bars, drums)
+        guess = infilling.guess_hidden(segments, hidden, self.layout, lambda: self._draws)
+        sampled = self._sample_thresholds(segments, temperature) - guess.bias
+        forced = latent.forced_hit_thresholds(self._hits(segments))
+        thresholds = np.where(hidden, sampled, forced)
+        noise = temperature * self._random.randn(len(hidden), self._z_size)
+        outputs = guess.outputs
+        for _ in range(infilling.NUM_PASSES):
+            guessed = segments._replace(outputs=outputs)
+            mu, sigma = self._encode(guessed)
+            tensors = self._decode_segments(guessed, mu + sigma * noise, thresholds, as_hits=True)
+            outputs = infilling.fill(segments.outputs, hidden, tensors)
+        return infilling.replace_hidden(segments, hidden, outputs, self.layout)
+
+    @functools.cached_property
+    def _draws(self) -> np.ndarray:
+        """Samples at temperature 0 to compare grooves with: [NUM_DRAWS, window_steps, depth]."""
+        rng = np.random.RandomState(0)
+        chain = self._chain_of(self.choose_prior(), None)
+        z = np.concatenate([chain(1, 1.0, rng) for _ in range(infilling.NUM_DRAWS)])
+        shape = len(z), self.layout.window_steps, self.layout.num_drums
+        return self._decode(z, np.zeros(shape, np.float32))
 
     # Tasks with models of their own
 

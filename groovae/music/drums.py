@@ -150,6 +150,30 @@ def hihat_pitches(drum_map: DrumMap) -> set[int]:
     return {drum_map[CLOSED_HIHAT][0], *own - (others - set(DRUM_MAPS["roland"][CLOSED_HIHAT]))}
 
 
+def find_drums(drums: Iterable[str | int], num_drums: int = len(CLASS_NAMES)) -> list[int]:
+    """Return the classes of drums, by name or number.
+
+    Names are those of CLASS_NAMES, `hihat` for both hi-hats, and `toms`. Spaces, hyphens and
+    underscores in them do not matter.
+
+    Raises:
+      UsageError: there is no such drum.
+
+    >>> find_drums(["hihat", "ride", 0])
+    [0, 2, 3, 8]
+    """
+    known = {_letters(name): [drum] for drum, name in enumerate(CLASS_NAMES[:num_drums])}
+    known |= {"hihat": [CLOSED_HIHAT, OPEN_HIHAT], "toms": [LOW_TOM, MID_TOM, HIGH_TOM]}
+    found: set[int] = set()
+    for drum in [drums] if isinstance(drums, str) else drums:
+        of_name = known.get(_letters(drum)) if isinstance(drum, str) else [drum]
+        if not of_name or not all(type(one) is int and 0 <= one < num_drums for one in of_name):
+            names = ", ".join(name.replace("-", "").replace(" ", "_") for name in CLASS_NAMES)
+            raise UsageError(f"no drum {drum!r}; the drums: {names}, hihat, toms")
+        found.update(of_name)
+    return sorted(found)
+
+
 def check_drum_map(value: Any) -> DrumMap:
     """Return a drum map from JSON, which turns tuples into lists.
 
@@ -182,6 +206,10 @@ def classes(drum_map: DrumMap) -> dict[int, int]:
     True
     """
     return {pitch: drum for drum, pitches in enumerate(drum_map) for pitch in pitches}
+
+
+def _letters(name: str) -> str:
+    return "".join(filter(str.isalpha, name.lower()))
 
 
 def _read_json(file: str) -> Any:

@@ -113,10 +113,14 @@ class Timeline:
         steps = self._starts[bar] + np.maximum(first_steps - self._model_starts[bar], 0)
         return np.array([self.tempo_map.tempo_at(step / STEPS_PER_QUARTER) for step in steps])
 
-    def mask(self) -> np.ndarray:
-        """Return which steps of the model's bars are steps of the groove, bool [steps]."""
+    def mask(self, first: int = 1, last: int | None = None) -> np.ndarray:
+        """Return which steps of the model's bars are steps of the groove, bool [steps].
+
+        Of its bars `first` to `last`, which are numbered from 1; by default of all.
+        """
         mask = np.zeros(self.model_bars * self._steps_per_bar, bool)
-        for start, length in zip(self._model_starts, self._lengths, strict=True):
+        bars = slice(first - 1, last)
+        for start, length in zip(self._model_starts[bars], self._lengths[bars], strict=True):
             mask[start : start + length] = True
         return mask
 
