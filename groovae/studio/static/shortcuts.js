@@ -1,0 +1,71 @@
+// Keyboard shortcuts: a table from keys to actions, the dialog that lists them, and the hints on
+// buttons (data-key).
+
+import { element } from "./fields.js";
+import { t } from "./strings.js";
+
+const ROLL = [
+  ["← → ↑ ↓", "key-move"], ["Page Up, Page Down", "key-bar"], ["Enter", "key-toggle"],
+  ["+ −", "key-velocity"], [", .", "key-timing"], ["Shift+← →", "key-select"], ["M, S", "key-mute"],
+];
+
+// Names a key as in the table: "Ctrl+Z", "Shift+G", "Space", "?". Letters are those of the place on
+// the keyboard where the layout has no Latin ones, as the Korean one.
+function nameOf(event) {
+  const isOther = /^[^\x20-\x7e]$/.test(event.key) && event.code.startsWith("Key");
+  const key = isOther ? event.code.slice(3) : event.key === " " ? "Space" : event.key;
+  const isLetter = /^[a-z]$/i.test(key);
+  const shift = event.shiftKey && (isLetter || key.length > 1) ? "Shift+" : "";
+  return `${event.ctrlKey || event.metaKey ? "Ctrl+" : ""}${shift}${isLetter ? key.toUpperCase() : key}`;
+}
+
+const typesText = (target) =>
+  target.matches?.("input:not([type=range], [type=checkbox]), textarea, select, [contenteditable]");
+
+export class Shortcuts {
+  // `table`: [key, text, action], where actions without a text are not listed.
+  constructor(table) {
+    this.table = table;
+    this.actions = new Map(table.map(([key, , action]) => [key, action]));
+    this.hasLetters = true;
+    document.addEventListener("keydown", (event) => this.#press(event));
+  }
+
+  #press(event) {
+    if (event.altKey || event.defaultPrevented || document.querySelector("dialog[open]")) return;
+    const name = nameOf(event);
+    const action = this.actions.get(name);
+    if (!action || (typesText(event.target) && !name.startsWith("Ctrl+"))) return;
+    if (!this.hasLetters && !name.startsWith("Ctrl+") && name !== "Escape") return;
+    if (typesText(event.target) && /^Ctrl\+(Shift\+)?[ZY]$/.test(name)) return; // undo of the text
+    if (name === "Space" && event.target.matches?.("button, a, summary, [type=checkbox]")) return;
+    event.preventDefault();
+    action();
+  }
+
+  list(box) {
+    const section = (title, rows) => {
+      const part = element("section");
+      part.append(element("h3", {}, t(title)));
+      const terms = element("dl");
+      for (const [key, text] of rows) {
+        terms.append(element("dt", {}), element("dd", {}, t(text)));
+        terms.lastElementChild.previousElementSibling.append(element("kbd", {}, key));
+      }
+      part.append(terms);
+      return part;
+    };
+    const listed = this.table.filter(([, text]) => text).map(([key, text]) => [key, text]);
+    box.replaceChildren(section("help-everywhere", listed), section("help-roll", ROLL));
+  }
+}
+
+// Adds the shortcuts to the tooltips of buttons.
+export function showKeys(root = document) {
+  for (const node of root.querySelectorAll("[data-key]")) {
+    const title = (node.dataset.tTitle ? t(node.dataset.tTitle, node.dataset) : node.title || node.textContent).trim();
+    const text = title.replace(/ \([^()]*\)$/, "");
+    node.title = `${text} (${node.dataset.key})`;
+    node.setAttribute("aria-keyshortcuts", node.dataset.key.replace("Ctrl", "Control"));
+  }
+}

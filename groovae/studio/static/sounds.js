@@ -1,0 +1,117 @@
+// Plays drums and the metronome with Web Audio, from the one-shots of the server.
+
+import { get, soundFile } from "./api.js";
+
+const [CLOSED_HIHAT, OPEN_HIHAT] = [2, 3];
+const CHOKE_SECONDS = 0.03;
+const MAX_OBSERVATIONS = 64;
+
+export class AudioOutput {
+  constructor() {
+    this.context = null;
+    this.layers = []; // by drum: [{ maxVelocity, data or buffer }], the softest first
+    this.playing = new Set(); // { node, gain, time } of hits that are scheduled or sounding
+    this.volume = 0.9;
+    this.offsets = []; // observed between performance.now() and the time of the context, in ms
+  }
+
+  async load() {
+    const drums = await get("sounds");
+    await Promise.all(drums.map(async ({ drum, layers }) => {
+      this.layers[drum] = await Promise.all(layers.map(async ({ max_velocity, url }) => ({
+        maxVelocity: max_velocity,
+        data: await soundFile(url),
+      })));
+    }));
+  }
+
+  // Opens the audio device; browsers allow it only after a click or a key.
+  async open() {
+    if (!this.context) {
+      this.context = new AudioContext({ latencyHint: "interactive" });
+      this.master = new GainNode(this.context, { gain: this.volume });
+      this.master.connect(new DynamicsCompressorNode(this.context, { threshold: -6, ratio: 12 }))
+        .connect(this.context.destination);
+    }
+    await Promise.all([this.context.resume(), ...this.layers.flat().map((layer) => this.#decode(layer))]);
+  }
+
+  async #decode(layer) {
+    if (!layer.data) return;
+    const { data } = layer;
+    layer.data = null; // decodeAudioData detaches it
+    layer.buffer = await this.context.decodeAudioData(data);
+  }
+
+  // Plays a hit at a time of the context, by default now.
+  hit({ drum, velocity }, time = 0) {
+    const layers = this.layers[drum]?.filter(({ buffer }) => buffer) ?? [];
+    const layer = layers.find(({ maxVelocity }) => velocity <= maxVelocity) ?? layers.at(-1);
+    if (!layer || !this.context) return;
+    const gain = new GainNode(this.context, { gain: velocity / layer.maxVelocity });
+    const node = new AudioBufferSourceNode(this.context, { buffer: layer.buffer });
+    if (drum === CLOSED_HIHAT || drum === OPEN_HIHAT) this.#chokeHihat(time);
+    this.#start(node, gain, time, drum);
+  }
+
+  #start(node, gain, time, drum) {
+    const voice = { node, gain, time: time || this.context.currentTime, drum };
+    node.connect(gain).connect(this.master);
+    node.addEventListener("ended", () => this.playing.delete(voice));
+    node.start(time);
+    this.playing.add(voice);
+  }
+
+  // A stroke on the hi-hat ends the ringing of the open one.
+  #chokeHihat(time) {
+    const at = time || this.context.currentTime;
+    for (const voice of this.playing) {
+      if (voice.drum === OPEN_HIHAT && voice.time < at) {
+        voice.gain.gain.setTargetAtTime(0, at, CHOKE_SECONDS / 3);
+      }
+    }
+  }
+
+  click(time, isAccent) {
+    const node = new OscillatorNode(this.context, { frequency: isAccent ? 1760 : 1174 });
+    const gain = new GainNode(this.context, { gain: 0 });
+    gain.gain.setValueAtTime(isAccent ? 0.35 : 0.2, time);
+    gain.gain.exponentialRampToValueAtTime(0.001, time + 0.05);
+    this.#start(node, gain, time, null);
+    node.stop(time + 0.06);
+  }
+
+  // The time of the context moves in blocks, so it lags by up to a block: the smallest of the offsets
+  // that were observed lately is the best.
+  observe() {
+    this.offsets.push(performance.now() - this.context.currentTime * 1000);
+    if (this.offsets.length > MAX_OBSERVATIONS) this.offsets.shift();
+  }
+
+  // The time of performance.now() at which a time of the context is heard, and back.
+  heardAt(time) {
+    return Math.min(...this.offsets) + (time + (this.context.outputLatency || 0)) * 1000;
+  }
+
+  timeHeardAt(milliseconds) {
+    return (milliseconds - Math.min(...this.offsets)) / 1000 - (this.context.outputLatency || 0);
+  }
+
+  clock() {}
+  start() {}
+
+  // Cancels what has not sounded yet.
+  cancel() {
+    const now = this.context?.currentTime ?? 0;
+    for (const { node, time } of this.playing) if (time > now) node.stop();
+  }
+
+  stop() {
+    this.cancel();
+  }
+
+  setVolume(volume) {
+    this.volume = volume;
+    this.master?.gain.setTargetAtTime(volume, this.context.currentTime, 0.01);
+  }
+}

@@ -1,0 +1,104 @@
+// The state of the studio with undo: a list of entries, of which one is current.
+//
+// An entry is one action: { label, state, recipe, isMade }. A state is an immutable object
+// { groove, a, b, muted, soloed }, where a and b are grooves or null. The recipe of a groove that a
+// tool made is { task, settings, seed, base }: with it the tool can be applied again. `isMade` says
+// that the entry is the application of the tool itself, not a later one such as muting a lane.
+
+const MAX_ENTRIES = 200;
+const MAX_SAVED = 40;
+const MAX_SAVED_CHARACTERS = 3_000_000; // browsers allow 5 MB per origin
+const KEY = "groovae-studio";
+
+export class Store extends EventTarget {
+  constructor(state, label) {
+    super();
+    this.entries = [{ label, state, recipe: null, isMade: false }];
+    this.index = 0;
+    this.previewed = null;
+  }
+
+  get entry() {
+    return this.entries[this.index];
+  }
+
+  get state() {
+    return this.entry.state;
+  }
+
+  // The groove on display: a preview, such as during a drag, or that of the state.
+  get groove() {
+    return this.previewed ?? this.state.groove;
+  }
+
+  // Adds an entry; what was undone before is dropped.
+  commit(label, changes, recipe = null, isMade = false) {
+    const entry = { label, state: { ...this.state, ...changes }, recipe, isMade };
+    this.entries = [...this.entries.slice(0, this.index + 1), entry].slice(-MAX_ENTRIES);
+    this.index = this.entries.length - 1;
+    this.#changed();
+  }
+
+  // Replaces the current entry, as when a slider of the tool that made it is moved.
+  amend(label, changes, recipe) {
+    const entry = { label, state: { ...this.state, ...changes }, recipe, isMade: true };
+    this.entries = [...this.entries.slice(0, this.index), entry];
+    this.#changed();
+  }
+
+  preview(groove) {
+    this.previewed = groove;
+    this.dispatchEvent(new Event("groove"));
+  }
+
+  undo() {
+    this.goTo(this.index - 1);
+  }
+
+  redo() {
+    this.goTo(this.index + 1);
+  }
+
+  goTo(index) {
+    if (index < 0 || index >= this.entries.length) return;
+    this.index = index;
+    this.#changed();
+    this.dispatchEvent(new Event("travel"));
+  }
+
+  #changed() {
+    this.previewed = null;
+    this.dispatchEvent(new Event("groove"));
+    this.dispatchEvent(new Event("change"));
+  }
+
+  // Local storage
+
+  save(extra) {
+    const first = Math.max(0, this.index - MAX_SAVED);
+    const whole = { entries: this.entries.slice(first), index: this.index - first, ...extra };
+    const text = JSON.stringify(whole);
+    const current = { entries: [{ ...this.entry, recipe: null }], index: 0, ...extra };
+    try {
+      localStorage.setItem(KEY, text.length < MAX_SAVED_CHARACTERS ? text : JSON.stringify(current));
+    } catch {
+      localStorage.removeItem(KEY); // full or forbidden: the studio works without it
+    }
+  }
+
+  restore(saved) {
+    this.entries = saved.entries;
+    this.index = saved.index;
+    this.#changed();
+  }
+}
+
+// Returns what `save` stored, or null.
+export function savedState() {
+  try {
+    const saved = JSON.parse(localStorage.getItem(KEY));
+    return saved?.entries?.[saved.index]?.state?.groove?.hits ? saved : null;
+  } catch {
+    return null;
+  }
+}

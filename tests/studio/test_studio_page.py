@@ -1,0 +1,315 @@
+"""The page of the studio in headless Chromium: each function by mouse and by keyboard."""
+
+import base64
+import functools
+import json
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import make_midi
+import pytest
+from studio_page import StudioPage, hits_of, serve_studio
+
+from groovae.studio import files
+from groovae.studio.server import StudioServer
+
+pytest.importorskip("onnxruntime")
+
+FUNK = "#tool=sample&seed=7&styles=funk:1&temperature=0.5&density=-0.05&bars=4&tempo_qpm=96"
+KICK, SNARE, HIHAT = 0, 1, 2
+MAX_PAGE_BYTES = 300_000
+
+# Drops a file on an element, as from a desktop.
+DROP = """([selector, name, content]) => {
+  const bytes = Uint8Array.from(atob(content), (c) => c.charCodeAt(0));
+  const dataTransfer = new DataTransfer();
+  dataTransfer.items.add(new File([bytes], name, { type: "audio/midi" }));
+  for (const type of ["dragenter", "dragover", "drop"]) {
+    const options = { dataTransfer, bubbles: true, cancelable: true };
+    document.querySelector(selector).dispatchEvent(new DragEvent(type, options));
+  }
+}"""
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[StudioServer]:
+    with serve_studio() as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def shared(browser: Any, server: StudioServer) -> Iterator[StudioPage]:
+    studio = StudioPage(browser, server.url, FUNK, viewport={"width": 1280, "height": 900})
+    yield studio
+    studio.close()
+
+
+@pytest.fixture
+def studio(shared: StudioPage) -> StudioPage:
+    """The page with a groove of funk as the only entry of its history."""
+    shared.page.evaluate("localStorage.clear(); onbeforeunload = null")
+    shared.open(FUNK)
+    shared.problems.clear()
+    shared.run(
+        "studio.store.restore({ index: 0, entries: [{ ...studio.store.entry, isMade: true }] })"
+    )
+    return shared
+
+
+def drop(studio: StudioPage, selector: str, name: str, content: bytes) -> None:
+    studio.page.evaluate(DROP, [selector, name, base64.b64encode(content).decode()])
+
+
+def tasks_of(server: StudioServer) -> set[str]:
+    with urllib.request.urlopen(f"{server.url}api/about") as response:
+        return set(json.load(response)["tasks"])
+
+
+# The roll
+
+
+def test_mouse_edits_the_roll_and_undo_returns_the_first_bytes(studio: StudioPage) -> None:
+    first, start = studio.midi(), studio.groove
+    assert studio.drawn() == hits_of(start)
+    studio.after(lambda: studio.click("#clear"))
+    assert studio.groove["hits"] == []
+
+    groove = studio.after(lambda: studio.page.mouse.click(*studio.place(SNARE, 4.02)))
+    assert hits_of(groove) == [(4, SNARE, 90)]
+    groove = studio.after(lambda: studio.drag(studio.place(SNARE, 4.02), (0, -20)))
+    assert hits_of(groove) == [(4, SNARE, 114)]
+    assert studio.drawn() == hits_of(groove)
+    groove = studio.after(lambda: studio.drag(studio.place(SNARE, 4.02), (5, 1)))
+    [hit] = groove["hits"]
+    assert 4 < hit["beat"] < 4.2
+    assert hit["velocity"] == 114
+    assert "late" in studio.page.locator("#readout").inner_text()
+    groove = studio.after(lambda: studio.drag(studio.place(KICK, 8), (0, 10)))
+    assert [hit["velocity"] for hit in groove["hits"]] == [114, 102]
+    groove = studio.after(lambda: studio.page.mouse.click(*studio.place(SNARE, hit["beat"] + 0.02)))
+    assert hits_of(groove) == [(8, KICK, 102)]
+
+    studio.after(lambda: studio.click(".lane:last-child .mute"))
+    studio.after(lambda: studio.click(".lane:last-child .solo"))
+    assert studio.run("studio.lanes.silent.length") == 9
+    while studio.page.locator("#undo").is_enabled():
+        studio.click("#undo")
+    assert studio.groove == start
+    assert studio.midi() == first
+    while studio.page.locator("#redo").is_enabled():
+        studio.click("#redo")
+    assert hits_of(studio.groove) == [(8, KICK, 102)]
+    assert studio.run("studio.store.state.soloed") == [KICK]
+
+
+def test_keyboard_edits_the_roll(studio: StudioPage) -> None:
+    first = studio.midi()
+    studio.after(lambda: studio.click("#clear"))
+    studio.press("r", "Home", "ArrowUp", "ArrowRight", "ArrowRight", "Enter")
+    [hit] = studio.groove["hits"]
+    assert (hit["beat"], hit["drum"], hit["velocity"]) == (0.5, 4, 90)
+    assert studio.page.locator("#live").inner_text().startswith("low tom, bar 1, 16th 3, ")
+    studio.press("+", "+", "-", ".", ".", ",")
+    [hit] = studio.groove["hits"]
+    assert (hit["beat"], hit["velocity"]) == (0.5 + 1 / 64, 98)
+    studio.press("PageDown", "Enter", "Shift+ArrowRight", "Shift+ArrowRight")
+    assert len(studio.groove["hits"]) == 2
+    assert studio.run("studio.editor.bars") == [1, 2]
+    studio.press("Escape", "m", "s", "Delete")
+    assert studio.run("[studio.store.state.muted, studio.store.state.soloed]") == [[4], [4]]
+    assert len(studio.groove["hits"]) == 1
+    for _ in range(12):
+        studio.press("Control+z")
+    assert studio.midi() == first
+    studio.press("Control+Shift+z", "Control+y")
+    assert studio.run("studio.store.index") == 2
+
+
+def test_tempo_bars_name_and_zoom(studio: StudioPage) -> None:
+    before = studio.groove
+    studio.page.locator("#tempo").fill("84")
+    studio.after(lambda: studio.press("Enter"))
+    assert studio.groove["tempos"] == [[0, 84]]
+    studio.after(lambda: studio.click("#double"))
+    assert len(studio.groove["hits"]) == 2 * len(before["hits"])
+    studio.page.locator("#bars").fill("3")
+    studio.after(lambda: studio.press("Tab"))
+    assert studio.groove["bars"] == 3
+    assert hits_of(studio.groove) == [hit for hit in hits_of(before) if hit[0] < 12]
+    studio.page.locator("#name").fill("밤의 그루브")
+    studio.after(lambda: studio.press("Enter"))
+    assert studio.page.title().startswith("밤의 그루브")
+    studio.press("r", "]", "]")
+    assert studio.run("studio.view.isWhole") is False
+    assert studio.page.locator("#overview").is_visible()
+    box = studio.page.locator("#overview").bounding_box()
+    studio.page.mouse.click(box["x"] + box["width"] - 2, box["y"] + 5)
+    studio.wait("studio.view.rangeInView[1] >= 11.99")
+    studio.press("[", "[")
+    assert studio.run("studio.view.isWhole") is True
+
+
+# The tools
+
+
+def test_new_grooves_follow_their_settings_and_their_seed(studio: StudioPage) -> None:
+    first = studio.groove
+    style = studio.page.get_by_role("checkbox")
+    studio.after(lambda: style.and_(studio.page.get_by_label("funk")).uncheck())
+    studio.after(lambda: style.and_(studio.page.get_by_label("jazz")).press("Space"))
+    assert studio.labels == ["New · jazz"]
+    assert studio.groove["hits"] != first["hits"]
+    studio.slide("#panel-sample [name=temperature]", 0.9)
+    studio.slide("#panel-sample [name=temperature]", 0.5)
+    studio.after(lambda: style.and_(studio.page.get_by_label("jazz")).uncheck())
+    studio.after(lambda: style.and_(studio.page.get_by_label("funk")).check())
+    assert studio.labels == ["New · funk"]
+    assert studio.groove["hits"] == first["hits"]
+    studio.page.locator("#panel-sample [name=bars]").fill("8")
+    studio.press("Tab")
+    studio.wait("studio.store.state.groove.bars === 8")
+    studio.after(lambda: studio.click("#panel-sample .main"))
+    assert studio.groove["hits"] != first["hits"]
+    by_key = studio.after(lambda: studio.press("g"))
+    assert by_key["bars"] == 8
+    assert studio.labels[1:] == ["New · funk"] * 2
+
+
+def test_vary_and_humanize_adjust_and_start_again(studio: StudioPage) -> None:
+    first = studio.groove
+    studio.click("#tab-vary")
+    varied = studio.after(lambda: studio.click("#panel-vary .main"))
+    assert varied["hits"] != first["hits"]
+    before = len(studio.labels)
+    studio.slide("#panel-vary [name=amount]", 0.6)
+    assert studio.labels[before - 1 :] == ["Vary · 60 %"]
+    another = studio.after(lambda: studio.press("Shift+G"))
+    assert studio.run("studio.store.entry.recipe.base") == first
+    assert another["hits"] != varied["hits"]
+    studio.click("#history li:first-child button")
+    assert studio.groove == first
+
+    studio.press("3")
+    assert studio.page.locator("#panel-humanize").is_visible()
+    humanized = studio.after(lambda: studio.press("g"))
+    assert len(humanized["hits"]) == len(first["hits"])
+    assert hits_of(humanized) != hits_of(first)
+    studio.slide("#panel-humanize [name=strength]", 0)
+    assert hits_of(studio.groove) == hits_of(first)
+
+
+def test_a_and_b_are_kept_shown_and_interpolated(studio: StudioPage) -> None:
+    first = studio.groove
+    studio.after(lambda: studio.click("#slot-a .keep"))
+    second = studio.after(lambda: studio.press("g"))
+    studio.after(lambda: studio.press("Shift+B"))
+    studio.after(lambda: studio.press("x"))
+    assert studio.groove == first
+    studio.after(lambda: studio.click("#slot-b .recall"))
+    assert studio.groove == second
+    studio.click("#tab-interpolate")
+    for share in (0, 1, 0.25):
+        studio.slide("#panel-interpolate [name=share]", share)
+    assert studio.labels[-1] == "Interpolate · 25 %"
+    assert studio.groove["hits"] not in (first["hits"], second["hits"])
+    studio.page.locator("#panel-interpolate [name=share]").focus()
+    studio.press("End")
+    studio.wait("studio.store.entry.label === 'Interpolate · 100 %'")
+    assert len(studio.labels) == 7
+
+
+# Files
+
+
+def long_file() -> bytes:
+    """A MIDI file of 200 bars, with a pitch without a drum, and two tempos."""
+    hits = [*make_midi.beat(200), (480 * 3, 88)]
+    marks = make_midi.tempo(120) + make_midi.tempo(90, 480 * 400)
+    return make_midi.midi(marks + make_midi.END, make_midi.notes(sorted(hits)) + make_midi.END)
+
+
+def test_dropped_file_keeps_all_its_notes(studio: StudioPage) -> None:
+    content = long_file()
+    expected, _ = files.read_midi(content, "긴 곡 🥁")
+    studio.after(lambda: drop(studio, "#roll", "긴 곡 🥁.mid", content))
+    assert studio.groove == expected
+    assert studio.groove["bars"] == 200
+    assert len(studio.groove["hits"]) == 200 * 12 + 1
+    assert studio.page.locator("#name").input_value() == "긴 곡 🥁"
+    assert studio.page.locator(".lane").count() == 10  # one for other pitches
+    in_view = [hit for hit in hits_of(expected) if hit[0] < 15]
+    assert [hit for hit in studio.drawn() if hit[0] < 15] == in_view
+    studio.press("r", "End")
+    studio.wait("studio.view.rangeInView[1] > 799")
+    assert [hit for hit in studio.drawn() if hit[0] > 790] == [
+        hit for hit in hits_of(expected) if hit[0] > 790
+    ]
+    dragged, _ = files.read_midi(studio.midi(), "긴 곡 🥁")
+    assert hits_of(dragged) == hits_of(expected)
+    assert dragged["tempos"] == expected["tempos"]
+    with studio.page.expect_download() as download:
+        studio.press("Control+s")
+    assert download.value.suggested_filename == "긴 곡 🥁.mid"
+    assert Path(download.value.path()).read_bytes() == studio.midi()
+
+
+def test_files_to_slots_wrong_files_and_wav(studio: StudioPage, tmp_path: Path) -> None:
+    before = studio.groove
+    path = tmp_path / "take.mid"
+    path.write_bytes(make_midi.midi(make_midi.notes(make_midi.beat()) + make_midi.END))
+    studio.after(lambda: drop(studio, "#slot-b", "take.mid", path.read_bytes()))
+    assert studio.groove == before
+    assert studio.run("studio.store.state.b.name") == "take"
+    drop(studio, "#tools", "no.mid", b"no MIDI")
+    studio.page.wait_for_selector("#message:not(:empty)")
+    assert studio.page.locator("#message").inner_text().startswith("no: ")
+    assert studio.problems.pop().startswith("Failed to load resource")  # of Chromium, not ours
+    with studio.page.expect_file_chooser() as chooser:
+        studio.press("o")
+    studio.after(lambda: chooser.value.set_files([path]))
+    assert len(studio.groove["hits"]) == 48
+    pytest.importorskip("tinysoundfont")
+    with studio.page.expect_download() as download:
+        studio.click("#save-wav")
+    assert download.value.suggested_filename == "take.wav"
+    assert Path(download.value.path()).read_bytes()[:4] == b"RIFF"
+
+
+# Sound
+
+
+def test_playback_loops_and_sends_midi_with_a_clock(studio: StudioPage) -> None:
+    studio.after(lambda: studio.click("#clear"))
+    for place in ((KICK, 0), (SNARE, 1), (HIHAT, 8)):
+        x, y = studio.place(*place)
+        studio.after(functools.partial(studio.page.mouse.click, x, y))
+    studio.click("#midi")
+    studio.click("#midi-connect")
+    assert studio.page.locator("#midi-in").inner_text() == "Pad"
+    studio.page.locator("#midi-out").select_option("DAW")
+    studio.page.keyboard.press("Escape")
+    studio.page.locator("#tempo").fill("300")
+    studio.press("Enter")
+    x, _ = studio.place(KICK, 1)
+    top = studio.page.locator("#roll").bounding_box()["y"] + 8
+    studio.page.mouse.click(x, top)
+    assert studio.run("studio.editor.bars") == [0, 0]
+    studio.press("l", "c", "Space")
+    studio.wait("studio.player.isPlaying && sent.length > 200")
+    assert studio.page.locator("#play").get_attribute("aria-pressed") == "true"
+    studio.press("Space")
+    sent = studio.page.evaluate("sent")
+    statuses = [status for _, status, *_ in sent]
+    notes = [
+        (time, pitch, velocity)
+        for time, status, pitch, velocity in (event for event in sent if event[1] == 0x99)
+    ]
+    assert statuses[0] == 0xFA
+    assert statuses[-1] == 0xFC
+    assert {pitch for _, pitch, _ in notes} == {36, 38}  # and not the hi-hat of bar 3
+    assert notes[1][0] - notes[0][0] == pytest.approx(200, abs=1)  # ms of a beat
+    clocks = [time for time, status, *_ in sent if status == 0xF8]
+    assert clocks[24] - clocks[0] == pytest.approx(200, abs=1)
+    assert clocks[0] == pytest.approx(notes[0][0], abs=1)
