@@ -19,7 +19,7 @@ z = mu + temperature * sigma * noise.
 import functools
 import os
 import warnings
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -333,10 +333,8 @@ class GrooveModel:
         last = first._replace(outputs=last.outputs)
         between = first._replace(outputs=np.maximum(first.outputs, last.outputs))
         steps = [first, *[between] * (num_steps - 2), last]
-        return [
-            self._decode_groove(step, latent.slerp(first_z, last_z, share), thresholds)
-            for step, share in zip(steps, np.linspace(0, 1, num_steps), strict=True)
-        ]
+        z = [latent.slerp(first_z, last_z, share) for share in np.linspace(0, 1, num_steps)]
+        return self._decode_grooves(steps, z, thresholds)
 
     def vary(
         self, groove: Any, amount: float = 0.3, num_outputs: int = 1, temperature: float = 0.0
@@ -356,10 +354,9 @@ class GrooveModel:
         segments = self.split(groove)
         mu, _ = self._encode(segments)
         thresholds = self._sample_thresholds(segments, temperature)
-        return [
-            self._decode_groove(segments, latent.step_away(mu, noise, amount), thresholds)
-            for noise in self._random.randn(num_outputs, self._z_size)
-        ]
+        noise = self._random.randn(num_outputs, self._z_size)
+        z = [latent.step_away(mu, direction, amount) for direction in noise]
+        return self._decode_grooves([segments] * num_outputs, z, thresholds)
 
     def infill(
         self,
@@ -555,6 +552,25 @@ class GrooveModel:
         """Decode a `z` for each segment to one groove."""
         tensors = self._decode_segments(segments, z, thresholds, as_hits)
         return make_groove_like(segments, self._notes(segments, tensors))
+
+    def _decode_grooves(
+        self, grooves: Sequence[Segments], z: Sequence[np.ndarray], thresholds: np.ndarray
+    ) -> list[Any]:
+        """Decode a `z` for each segment of several grooves, in one batch: faster than in turn."""
+        rows = [nonempty(segments) for segments in grooves]
+        parts = [
+            (z_of[at], thresholds[at], segments.outputs[at])
+            for segments, z_of, at in zip(grooves, z, rows, strict=True)
+        ]
+        all_z, all_thresholds, windows = map(np.concatenate, zip(*parts, strict=True))
+        decoded = self._decode(all_z, all_thresholds, windows)
+        ends = np.cumsum([len(at) for at in rows])
+        found = []
+        for segments, at, part in zip(grooves, rows, np.split(decoded, ends[:-1]), strict=True):
+            tensors = np.zeros_like(segments.outputs)
+            tensors[at] = part
+            found.append(make_groove_like(segments, self._notes(segments, tensors)))
+        return found
 
     def _notes(self, segments: Segments, tensors: np.ndarray) -> Any:
         """Return the notes of tensors [n, window_steps, depth]."""

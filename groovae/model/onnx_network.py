@@ -39,6 +39,7 @@ METADATA_KEYS = ("config", "hparams", "data_converter", "layout", "step", "dtype
 NEW_METADATA_KEYS = ("meter", "drum_map")
 
 WHOLE_WINDOWS = ("encoder.onnx", "decoder.onnx")
+SINGLE_THREAD_BATCH = 16
 STOP_SECONDS = 0.5  # which the next node of a graph takes to notice
 MAX_MEMORY_BYTES = 2 << 30  # of all models in a process; an ONNX file is no larger
 
@@ -55,7 +56,7 @@ class OnnxNetwork:
     """
 
     def __init__(self, folder: str | os.PathLike[str], batch_size: int = 1):
-        """Open an exported model, to run `batch_size` windows at a time; 1 uses a single thread.
+        """Open an exported model, to run `batch_size` windows at a time.
 
         Raises:
           GroovaeError: no exported model there, a damaged one, or onnxruntime is not installed.
@@ -198,7 +199,7 @@ class OnnxNetwork:
         options = self._runtime.SessionOptions()
         options.log_severity_level = 4  # errors are raised as well
         options.add_session_config_entry("session.use_env_allocators", "1")
-        if self._batch_size == 1:
+        if self._batch_size <= SINGLE_THREAD_BATCH:
             options.intra_op_num_threads = 1  # more threads only wait for each other
         # Spinning gains a tenth on an idle machine, and halves the speed on a busy one.
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")

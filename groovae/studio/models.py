@@ -6,7 +6,6 @@ it.
 """
 
 import contextlib
-import copy
 import threading
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -78,7 +77,7 @@ class Models:
             raise Busy(f"{MAX_WAITING} requests wait for a model; try again later")
         try:
             with self._one:
-                model = copy.copy(self._models[task])
+                model = self._models[task]
                 model.seed, model.log = seed, log
                 model.reset_random()
                 yield model
