@@ -235,17 +235,32 @@ def define_expectation(values: flags.FlagValues) -> None:
         "the hit.",
         values,
     )
-    flags.DEFINE_flag(_AsHits(values["expectation"]), values)
+    alias = _Alias("as_hits", values["expectation"], "hit")
+    flags.DEFINE_flag(alias, values)
 
 
-class _AsHits(flags.BooleanFlag):
-    """The former name of --expectation=hit."""
+def define_first_hit(values: flags.FlagValues, default: str) -> None:
+    """Define --first_hit, and --pickup for its value `pickup`; the later of the two is used."""
+    flags.DEFINE_enum(
+        "first_hit",
+        default,
+        ["clamp", "wrap", "shift", "pickup"],
+        "What to do with hits before the beat that the groove begins with: move them to it "
+        "(clamp), to the end of the loop (wrap), move the whole groove later (shift), or begin "
+        "with an empty bar (pickup).",
+        flag_values=values,
+    )
+    flags.DEFINE_flag(_Alias("pickup", values["first_hit"], "pickup"), values)
 
-    def __init__(self, expectation: flags.Flag) -> None:
-        self._expectation = expectation
-        super().__init__("as_hits", False, "The same as --expectation=hit.")
+
+class _Alias(flags.BooleanFlag):
+    """The former name of a value of another flag."""
+
+    def __init__(self, name: str, other: flags.Flag, value: str) -> None:
+        self._other, self._value_of_other = other, value
+        super().__init__(name, False, f"The same as --{other.name}={value}.")
 
     def parse(self, argument: Any) -> None:
         super().parse(argument)
-        self._expectation.value = "hit" if self.value else "all"
-        self._expectation.present += 1
+        self._other.value = self._value_of_other if self.value else self._other.default
+        self._other.present += 1

@@ -14,6 +14,7 @@ from groovae.cli.flags import (
     define_all_notes,
     define_drums,
     define_expectation,
+    define_first_hit,
     define_model,
     define_seed,
     define_temperature,
@@ -118,20 +119,7 @@ def define_generation(
         "drum map that the model was trained with, or else gm.",
         values,
     )
-    flags.DEFINE_enum(
-        "first_hit",
-        "clamp" if reads_music else "shift",
-        ["clamp", "wrap", "shift"],
-        "What to do with hits before the beat that the groove begins with: move them to it "
-        "(clamp), to the end of the loop (wrap), or move the whole groove later (shift).",
-        flag_values=values,
-    )
-    flags.DEFINE_bool(
-        "pickup",
-        False,
-        "If the first hit is before the beat, begin with an empty bar, in place of --first_hit.",
-        values,
-    )
+    define_first_hit(values, "clamp" if reads_music else "shift")
     flags.DEFINE_bool("png", False, "Also write a picture, NAME.png.", values)
     flags.DEFINE_bool("wav", False, "Also write the sound, NAME.wav.", values)
     flags.DEFINE_bool("play", False, "Play the groove on this machine.", values)
@@ -296,11 +284,10 @@ def all_formats(values: Any, targets: Iterable[Path]) -> Iterator[Path]:
 def _write_output(values: Any, model: "GrooveModel", path: Path, groove: Any) -> dict[str, Any]:
     from groovae.generation.grooves import place_early_hits
 
-    if not values.pickup:
-        groove = place_early_hits(groove, values.first_hit)
-    moved_ms = write_sequence(path, groove, values.pickup)
+    groove, has_pickup = place_early_hits(groove, values.first_hit), values.first_hit == "pickup"
+    moved_ms = write_sequence(path, groove, has_pickup)
     fields = {"file": printable(str(path)), "hits": len(groove.notes), "moved_ms": moved_ms}
-    log(_describe(fields, values.pickup))
+    log(_describe(fields, has_pickup))
     if values.preview:
         from groovae.music.picture import preview
 

@@ -72,7 +72,7 @@ def make_groove(
 
 def make_groove_like(segments: Segments, notes: Sequence[Any]) -> Any:
     """Return a groove of notes, with the tempo map, meters and length of the segments' original."""
-    groove = NoteSequence()
+    groove = NoteSequence(ticks_per_quarter=segments.sequence.ticks_per_quarter)
     groove.notes.extend(notes)
     return segments.timeline.restore(groove)
 
@@ -158,9 +158,9 @@ def place_early_hits(groove: Any, how: str) -> Any:
     Args:
       groove: A NoteSequence.
       how: `clamp` moves these hits to the start, `wrap` to the end of the loop, where they sound
-        early on the next round, and `shift` leaves them: in MIDI, all notes are moved later then.
+        early on the next round; `shift` and `pickup` leave them, as in MIDI all notes are moved.
     """
-    if how == "shift" or all(note.start_time >= 0 for note in groove.notes):
+    if how not in ("clamp", "wrap") or all(note.start_time >= 0 for note in groove.notes):
         return groove
     placed = NoteSequence()
     placed.CopyFrom(groove)

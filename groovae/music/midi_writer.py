@@ -4,7 +4,9 @@
 
 The file has one track on the drum channel, with tempo and meter, at 1,920 ticks per quarter (0.26
 ms per tick at 120 qpm); for slow tempos the resolution is doubled until a tick is at most 0.6 ms.
-Hits are rounded to ticks. MIDI stores the tempo in whole microseconds per quarter, so times drift
+Hits are rounded to ticks. A NoteSequence that was read from MIDI is written at the least multiple
+of its own resolution that is as fine, so that notes which were not changed keep their tick. MIDI
+stores the tempo in whole microseconds per quarter, so times drift
 by up to half a microsecond per quarter: at most 0.5 ms in the first 100 bars.
 
 - A first hit ahead of the beat would lie before the start of the file. The whole groove is moved
@@ -34,6 +36,7 @@ from groovae.music.tempo import TempoMap, check_sequence
 from groovae.system.atomic_files import atomic_write, refuse_devices
 
 TICKS_PER_QUARTER = 1920  # from 52.1 qpm
+MAX_TICKS_PER_QUARTER = 0x7FFF
 MAX_TICK_SECONDS = 0.6e-3
 MIN_TEMPO_QPM, MAX_TEMPO_QPM = 4.0, 1000.0  # a tempo event holds 24 bits of microseconds
 MAX_BARS = 8000  # of 4/4, at the usual tempos
@@ -108,7 +111,12 @@ def write_sequence(
     drums = [note for note in sequence.notes if note.is_drum] or sequence.notes
     meters = [(mark.time, mark.numerator, mark.denominator) for mark in sequence.time_signatures]
     midi, moved_ms = _to_midi(
-        drums, TempoMap.of(sequence), meters or [(0.0, 4, 4)], sequence.total_time, pickup
+        drums,
+        TempoMap.of(sequence),
+        meters or [(0.0, 4, 4)],
+        sequence.total_time,
+        pickup,
+        sequence.ticks_per_quarter,
     )
     with atomic_write(path, follow_links) as temporary:
         midi.save(temporary)
@@ -161,11 +169,13 @@ def _to_midi(
     meters: Sequence[tuple[float, int, int]],
     length_seconds: float,
     pickup: bool,
+    source_ticks: int = 0,
 ) -> tuple[mido.MidiFile, float]:
     """Return a `mido.MidiFile` and how far it was moved in milliseconds.
 
     Args:
       meters: Time in seconds, numerator and denominator of each time signature.
+      source_ticks: Ticks per quarter of the file that the notes come from, 0 if there is none.
     """
     for _, numerator, denominator in meters:
         _check_meter(numerator, denominator)
@@ -174,7 +184,10 @@ def _to_midi(
             raise UsageError(
                 f"tempo must be {MIN_TEMPO_QPM:g} to {MAX_TEMPO_QPM:g} bpm, got {tempo_qpm:g}"
             )
-    ticks_per_quarter = _resolution(float(tempo_map.tempos_qpm.min()))
+    length_seconds = _number(length_seconds)
+    if tempo_map.to_quarters(length_seconds) > MAX_TICKS / max(1, source_ticks):
+        source_ticks = 0
+    ticks_per_quarter = _resolution(float(tempo_map.tempos_qpm.min()), source_ticks)
 
     def ticks_of(seconds: Any) -> np.ndarray:
         ticks = tempo_map.to_quarters(seconds, ticks_per_quarter)
@@ -182,7 +195,7 @@ def _to_midi(
         return ticks
 
     checked = [_checked(note) for note in notes]
-    length_ticks = float(ticks_of(_number(length_seconds)))
+    length_ticks = float(ticks_of(length_seconds))
     starts = ticks_of([note.start_time for note in checked])
     ends = ticks_of([note.end_time for note in checked])
     moved_ticks = max(0.0, -starts.min(initial=0.0))
@@ -202,19 +215,22 @@ def _to_midi(
     # Bar lines stay where they are, unless whole bars are put before them.
     moved_bars_ticks = round(moved_ticks) if pickup else 0
     marks = _marks(tempo_map, ticks_per_quarter, meters, meter_ticks, moved_bars_ticks)
+    marks = [mark for mark in marks if mark[0] <= end_tick]  # later ones would lengthen a loop
     midi.tracks.append(_track(spans, marks, end_tick))
     ticks_per_second = ticks_per_quarter * float(tempo_map.tempos_qpm[0]) / 60
     return midi, moved_ticks / ticks_per_second * 1000
 
 
-def _resolution(tempo_qpm: float) -> int:
-    """Return ticks per quarter; MIDI allows 32,767.
+def _resolution(tempo_qpm: float, source_ticks: int = 0) -> int:
+    """Return ticks per quarter, a multiple of `source_ticks` if MIDI allows it.
 
-    >>> _resolution(120), _resolution(MIN_TEMPO_QPM)
-    (1920, 30720)
+    >>> _resolution(120), _resolution(MIN_TEMPO_QPM), _resolution(120, 220)
+    (1920, 30720, 1980)
     """
-    ticks = TICKS_PER_QUARTER
-    while 60 / (ticks * tempo_qpm) > MAX_TICK_SECONDS:
+    if not 0 < source_ticks <= MAX_TICKS_PER_QUARTER:
+        source_ticks = TICKS_PER_QUARTER
+    ticks = -(-TICKS_PER_QUARTER // source_ticks) * source_ticks
+    while 60 / (ticks * tempo_qpm) > MAX_TICK_SECONDS and 2 * ticks <= MAX_TICKS_PER_QUARTER:
         ticks *= 2
     return ticks
 

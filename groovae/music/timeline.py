@@ -91,9 +91,10 @@ class Timeline:
 
     @property
     def is_plain(self) -> bool:
-        """Whether there is one tempo, and all bars are those of the model."""
+        """Whether there is one tempo and one meter, and all bars are those of the model."""
+        is_constant = self.tempo_map.is_constant and len(self.meters) == 1
         is_aligned = (self._model_starts == self._starts).all()
-        return self.tempo_map.is_constant and bool(is_aligned and self.has_model_bars)
+        return is_constant and bool(is_aligned and self.has_model_bars)
 
     @property
     def has_model_bars(self) -> bool:

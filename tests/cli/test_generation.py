@@ -284,11 +284,13 @@ def test_a_pickup_is_an_empty_bar(run: Groovae) -> None:
     assert 0 < plain["moved_ms"] < 62.5, "at most half a 16th"
     assert json_of(run(*call, "--out=clamped.mid"))["outputs"][0]["moved_ms"] == 0
     assert hits("clamped.mid")[0] == (0, 36)
-    result = run(*call, "--out=pickup.mid", "--pickup", "--wav")
+    assert json_of(run(*call, "--first_hit=shift", "--pickup", "--out=a.mid"))
+    result = run(*call, "--out=pickup.mid", "--first_hit=pickup", "--wav")
     assert "after an empty bar" in result.stderr
     output = json_of(result)["outputs"][0]
     assert output["moved_ms"] == pytest.approx(2000)
     assert [step for step, _ in hits("pickup.mid")] == [16 + 4 * i for i in range(16)]
+    assert Path("a.mid").read_bytes() == Path("pickup.mid").read_bytes()
     with wave.open(output["wav"]) as sound:
         samples = np.frombuffer(sound.readframes(sound.getnframes()), "<i2").reshape(-1, 2)
         first_seconds = np.flatnonzero(samples.any(axis=1))[0] / sound.getframerate()
