@@ -9,18 +9,19 @@ from typing import Any
 
 import numpy as np
 
-from groovae.errors import UsageError
+from groovae.errors import GroovaeError, UsageError, shorten_value
 from groovae.generation.grooves import from_tensors
+from groovae.music.drums import CLASS_NAMES
 from groovae.music.midi_writer import MAX_TEMPO_QPM, MIN_TEMPO_QPM
 from groovae.music.tempo import DEFAULT_QPM
 from groovae.studio.arguments import Arguments
 from groovae.studio.grooves import TooLarge, count_bars, to_json
-from groovae.studio.models import Models
+from groovae.studio.models import Busy, Models
 from groovae.system.log import Log
 
 NAMES = (
     *("sample", "vary", "interpolate", "humanize", "add_hihat", "tap2drum", "transfer"),
-    "decode",
+    *("infill", "decode"),
 )
 MAX_SAMPLE_BARS = 64
 MAX_OUTPUTS = 64
@@ -49,7 +50,12 @@ class Actions:
         """
         arguments, lines = Arguments(values), list[str]()
         seed, started = arguments.seed(), time.perf_counter()
-        sequences = self._by_name[name](arguments, seed, lines.append)
+        try:
+            sequences = self._by_name[name](arguments, seed, lines.append)
+        except (Busy, UsageError):
+            raise
+        except GroovaeError as error:  # the models are loaded, so it is about the groove
+            raise UsageError(str(error)) from error
         return {
             "grooves": [to_json(one, one.filename or name) for one in sequences],
             "seed": seed,
@@ -103,6 +109,13 @@ class Actions:
         with self._models.use("interpolate", seed, log) as model:
             return model.interpolate(start, end, num_steps, temperature)
 
+    def infill(self, arguments: Arguments, seed: int, log: Log) -> Result:
+        groove, temperature = arguments.groove("groove"), _temperature(arguments, 0.5)
+        bars, drums = _bars(arguments), arguments.list("drums", len(CLASS_NAMES))
+        arguments.check_all_taken()
+        with self._models.use("infill", seed, log) as model:
+            return [model.infill(groove, bars, drums, temperature)]
+
     def humanize(self, arguments: Arguments, seed: int, log: Log) -> Result:
         groove, temperature = arguments.groove("groove"), _temperature(arguments, 0.5)
         amounts = _amounts(arguments)
@@ -135,6 +148,16 @@ def _style(weights: dict[str, float]) -> str | None:
     if len(weights) < 2:
         return next(iter(weights), None)
     return ",".join(f"{name}:{weight:g}" for name, weight in weights.items())
+
+
+def _bars(arguments: Arguments) -> tuple[int, int] | None:
+    """Return the first and the last bar of a range."""
+    bars = arguments.list("bars", 2)
+    if bars is None:
+        return None
+    if len(bars) != 2 or not all(type(bar) is int for bar in bars):
+        raise UsageError(f"bars must be the first and the last bar, got {shorten_value(bars)}")
+    return bars[0], bars[1]
 
 
 def _amounts(arguments: Arguments) -> dict[str, Any]:

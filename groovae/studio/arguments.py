@@ -48,6 +48,15 @@ class Arguments:
         """Return the seed, by default a random one."""
         return self.whole("seed", secrets.randbelow(MAX_SEED + 1), 0, MAX_SEED)
 
+    def list(self, name: str, most: int) -> "list[Any] | None":
+        """Return a list, or None if it is missing."""
+        value = self.get(name)
+        if value is not None and not (isinstance(value, list) and len(value) <= most):
+            raise UsageError(
+                f"{name} must be a list of at most {most} values, got {shorten_value(value)}"
+            )
+        return value
+
     def weights(self, name: str) -> dict[str, float]:
         """Return an object of positive numbers, empty if it is missing; zeros are left out."""
         value = self.get(name, {})

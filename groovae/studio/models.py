@@ -16,10 +16,11 @@ from groovae.errors import GroovaeError, UsageError
 from groovae.generation import bundled
 from groovae.generation.groove_model import GrooveModel
 from groovae.generation.loading import load_model
+from groovae.studio.grooves import from_json
 from groovae.studio.latent_map import MAP_FILE, read_map
 from groovae.system.log import Log, no_log
 
-TASKS = ("sample", "vary", "interpolate", *CONFIGS)
+TASKS = ("sample", "vary", "interpolate", "infill", *CONFIGS)
 MAX_WAITING = 16  # requests for a model, of which one runs at a time
 BATCH_SIZE = 16  # of segments
 _BUNDLED = (bundled.FOLDER, *bundled.TASK_FOLDERS.values())
@@ -83,6 +84,15 @@ class Models:
                 yield model
         finally:
             self._places.release()
+
+    def warm_up(self) -> None:
+        """Load what a model loads at its first use, so that no action waits for it."""
+        hits = [{"beat": beat, "pitch": 36, "velocity": 90} for beat in range(8)]
+        groove = from_json({"bars": 2, "hits": hits})
+        for task in ("vary", "infill", "humanize", "tap2drum", "add_hihat"):
+            with contextlib.suppress(GroovaeError), self.use(task, 0, no_log) as model:
+                arguments = {"bars": (2, 2)} if task == "infill" else {}
+                getattr(model, task)(groove, **arguments)
 
     def wait(self, seconds: float) -> bool:
         """Return whether no request uses a model, after at most so many seconds."""

@@ -1,12 +1,11 @@
 """The server of the studio over real HTTP: what it answers, and what it refuses."""
 
-import collections
 import http.client
 import json
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 from urllib.parse import quote, urlsplit
 
@@ -14,6 +13,7 @@ import pytest
 
 from groovae.studio.models import MAX_WAITING, Models
 from groovae.studio.server import MAX_BODY_BYTES, MAX_KEPT_FILES, StudioServer
+from groovae.system.local_server import MAX_CONNECTIONS
 
 pytest.importorskip("onnxruntime")
 
@@ -78,6 +78,7 @@ def test_tasks_return_grooves_and_repeat_with_their_seed(
         ("sample", {"bars": 6, "num_outputs": 2, "tempo_qpm": 96}, 2),
         ("vary", {"groove": groove, "num_outputs": 3}, 3),
         ("humanize", {"groove": groove}, 1),
+        ("infill", {"groove": groove, "bars": [3, 4], "drums": [2, 3]}, 1),
         ("decode", {"x": 0.1, "y": -0.2, "bars": 6}, 1),
         ("interpolate", {"start": groove, "end": groove, "num_steps": 3}, 3),
     ]
@@ -238,6 +239,10 @@ def test_other_methods_are_refused(server: StudioServer, method: str) -> None:
         ("vary", b'{"groove": {"bars": 1e9}}', 400),
         ("vary", b"{}", 400),
         ("decode", b'{"x": 5}', 400),
+        ("infill", b'{"groove": {"bars": 1, "hits": []}, "bars": [1, 1]}', 400),
+        ("infill", b'{"groove": {"bars": 1, "hits": []}, "bars": [1, NaN]}', 400),
+        ("infill", b'{"groove": {"bars": 1, "hits": []}, "bars": {"a": 1}}', 400),
+        ("infill", b'{"groove": {"bars": 1, "hits": []}, "drums": [[]]}', 400),
         ("humanize", b'{"groove": {"bars": 1, "hits": []}, "keep": []}', 400),
         ("midi", b'{"groove": {"bars": 1, "hits": "x"}}', 400),
         ("wav", b'{"groove": {"bars": 2000, "hits": [], "tempos": [[0, 4]]}}', 413),
@@ -258,22 +263,24 @@ def test_wrong_bodies_are_refused(
 
 
 def test_many_connections_leave_it_serving(server: StudioServer) -> None:
-    url = urlsplit(server.url)
-    assert url.hostname
-    assert url.port
-    address = url.hostname, url.port
-    opened = collections.deque[socket.socket](maxlen=200)  # those left out are closed
-    for _ in range(1000):
-        opened.append(socket.create_connection(address, timeout=20))
-    refused = opened[-1].recv(100)
-    for connection in opened:
+    address = "127.0.0.1", server.server_address[1]
+    held = [socket.create_connection(address, timeout=20) for _ in range(MAX_CONNECTIONS)]
+    wait_until(lambda: len(server.deadlines) == MAX_CONNECTIONS)
+    for _ in range(1000 - MAX_CONNECTIONS):
+        with socket.create_connection(address, timeout=20) as connection:
+            assert connection.recv(12) == b"HTTP/1.1 503"
+    for connection in held:
         connection.close()
-    assert refused.startswith(b"HTTP/1.1 503 ")
-    for _ in range(100):  # until it has noticed that they are closed
-        if ask(server, "api/about")[0].status == 200:
+    wait_until(lambda: not server.deadlines)
+    assert ask(server, "api/about")[0].status == 200
+
+
+def wait_until(condition: Callable[[], bool]) -> None:
+    for _ in range(600):
+        if condition():
             return
-        time.sleep(0.1)
-    raise AssertionError("the server is still busy")
+        time.sleep(0.05)
+    raise AssertionError("waited for half a minute")
 
 
 def test_too_many_waiting_requests_are_refused(server: StudioServer) -> None:

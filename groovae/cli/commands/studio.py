@@ -64,6 +64,7 @@ def run(values: Any, positional: list[str]) -> None:
     with StudioServer(models, values.port, grooves, values.soundfont, log) as server:
         print(server.url, flush=True)
         log("press Ctrl-C to stop")
+        threading.Thread(target=models.warm_up, daemon=True).start()
         if values.browser and _has_display():
             # In a thread, since it may wait for the browser.
             threading.Thread(target=webbrowser.open, args=[server.url], daemon=True).start()
