@@ -10,6 +10,7 @@ from groovae.errors import UsageError, shorten_value
 from groovae.music.drums import read_drum_map
 
 Options = TypeVar("Options")
+OWN_CONFIG = "one of your own as FILE.py:NAME, a Magenta Config in a Python file, which is run"
 
 
 def check_arguments(positional: list[str], *names: str) -> list[str]:
@@ -50,7 +51,9 @@ def define_checkpoint(
         f"{more_help}.",
         values,
     )
-    flags.DEFINE_string("config", None, "Config of a checkpoint that has no config.json.", values)
+    flags.DEFINE_string(
+        "config", None, f"Config of a checkpoint that has no config.json; {OWN_CONFIG}.", values
+    )
     define_hparams(values, "Hparams of a checkpoint that has no config.json: name=value,...")
 
 
@@ -65,8 +68,11 @@ def define_model(values: flags.FlagValues, more_help: str = "") -> None:
     )
 
 
-def define_config(values: flags.FlagValues, help_text: str) -> None:
-    flags.DEFINE_string("config", "groovae_4bar", help_text, values)
+def define_config(
+    values: flags.FlagValues, help_text: str, default: str | None = "groovae_4bar"
+) -> None:
+    """Define --config; the command line has run the file of a FILE.py:NAME and holds NAME then."""
+    flags.DEFINE_string("config", default, f"{help_text}; {OWN_CONFIG}.", values)
 
 
 def define_hparams(values: flags.FlagValues, help_text: str) -> None:

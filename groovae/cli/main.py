@@ -108,6 +108,10 @@ def _run(name: str, arguments: list[str]) -> int:
     if values.debug:
         os.environ["GROOVAE_DEBUG"] = "1"
     _check_working_directory()
+    if "config" in values and values.config and ".py:" in values.config:
+        from groovae.config.user_config import load_user_config
+
+        values.config = load_user_config(values.config)
     return command.run(values, positional) or 0
 
 

@@ -12,7 +12,7 @@ import copy
 import importlib.metadata
 import json
 import platform
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,8 +24,18 @@ from groovae.config.config_file import (
     read_config,
 )
 from groovae.config.controls import add_context
-from groovae.config.description import check_hparams
-from groovae.config.layout import Layout, adapt_layout, format_meter, layout_of
+from groovae.config.description import check_converter, check_hparams
+from groovae.config.layout import (
+    BUILT_IN,
+    LAYOUTS,
+    Layout,
+    adapt_layout,
+    format_meter,
+    layout_of,
+    layout_of_converter,
+    no_such_config,
+    parse_meter,
+)
 from groovae.config.pretrained import pretrained_config
 from groovae.errors import GroovaeError, UsageError
 from groovae.music.drums import DrumMap, check_drum_map
@@ -130,13 +140,6 @@ def _tell_hits(config: Any, control_context_steps: int) -> Any:
 
 CONFIG_MAP["groovae_2bar_humanize_hits"] = _tell_hits(CONFIG_MAP["groovae_2bar_humanize"], 8)
 
-# GrooveConverter arguments that are also fields of Layout.
-LAYOUT_ARGUMENTS = (
-    *("split_bars", "steps_per_quarter", "quarters_per_bar"),
-    *("humanize", "tapify", "fixed_velocities", "hits_as_controls", "control_context_steps"),
-    "max_note_dropout_probability",
-)
-
 
 def get_config(
     name: str = "groovae_4bar",
@@ -158,8 +161,17 @@ def get_config(
         that does not fit.
     """
     if name not in CONFIG_MAP:
-        raise UsageError(f"no config is called {name!r}; there are {', '.join(sorted(CONFIG_MAP))}")
-    config = copy.deepcopy(CONFIG_MAP[name])
+        raise no_such_config(name, CONFIG_MAP)
+    return adapt_config(copy.deepcopy(CONFIG_MAP[name]), hparams, meter, drum_map)
+
+
+def adapt_config(
+    config: Any,
+    hparams: str | Sequence[str] = "",
+    meter: str | None = None,
+    drum_map: DrumMap | None = None,
+) -> Any:
+    """Return a fresh config with the options of `get_config`."""
     if meter or drum_map:
         config = _with_converter(config, meter, drum_map)
     return _merge_hparams(config, hparams)
@@ -177,6 +189,36 @@ def config_json(name: str, config: Any) -> dict[str, Any]:
     return json.loads(json.dumps(contents))  # tuples become lists, as when it is read back
 
 
+def config_from_json(description: Mapping[str, Any]) -> Any:
+    """Return the Config that a `config.json` describes by its values alone, whatever its name.
+
+    This is how the config of a user is kept: no file that defines one is needed, or run, to load a
+    model. Model, hparams and the converter's arguments are all that it may choose.
+
+    Raises:
+      UsageError: a value is missing, of another type, out of range, or contradicts another.
+    """
+    arguments, meter = dict(description["data_converter"]), description.get("meter") or "4/4"
+    steps = check_converter(arguments, meter).window_steps
+    context = arguments.get("control_context_steps")
+    converter = (HitsContextConverter if context else magenta_data.GrooveConverter)(**arguments)
+    converter.meter, converter.drum_map = parse_meter(meter), None
+    if description.get("drum_map"):
+        converter.drum_map = check_drum_map(description["drum_map"])
+    hparams = lstm_models.get_default_hparams()
+    if unknown := description["hparams"].keys() - hparams.values().keys():
+        raise UsageError(f"no hparam is called {min(unknown)!r}")
+    check_hparams(hparams.values() | description["hparams"])
+    for name, value in description["hparams"].items():
+        hparams.set_hparam(name, value)
+    if hparams.max_seq_len != steps:
+        raise UsageError(
+            f"hparam max_seq_len must be {steps}, the steps of a window, got {hparams.max_seq_len}"
+        )
+    config = copy.deepcopy(CONFIG_MAP["groovae_4bar"])
+    return update_config(config, {"hparams": hparams, "data_converter": converter})
+
+
 def drum_map_of(config: Any) -> DrumMap | None:
     """Return the drum map that `get_config` was given for a Config; None for the config's own."""
     return getattr(config.data_converter, "drum_map", None)
@@ -192,17 +234,10 @@ def layout(config: Any, **options: Any) -> Layout:
     Raises:
       UsageError: no such config, or an option is out of range.
     """
-    if isinstance(config, str):
+    if isinstance(config, str) and (config in LAYOUTS or config not in CONFIG_MAP):
         return layout_of(config, **options)
-    converter = config.data_converter
-    arguments = converter_arguments(converter)
-    layout = Layout(
-        hop_steps=arguments["hop_size"] or converter._steps_per_bar * converter._split_bars,
-        pitch_classes=tuple(tuple(pitches) for pitches in arguments["pitch_classes"]),
-        add_instruments=tuple(arguments["add_instruments"] or ()),
-        meter=_meter_of(converter),
-        **{name: arguments[name] for name in LAYOUT_ARGUMENTS if name in arguments},
-    )
+    converter = (CONFIG_MAP[config] if isinstance(config, str) else config).data_converter
+    layout = layout_of_converter(converter_arguments(converter), _meter_of(converter))
     return adapt_layout(layout, **options)
 
 
@@ -229,7 +264,8 @@ def resolve_config(
     """Return the name and Config that a checkpoint in `train_dir` was trained with.
 
     They are read from `config.json`; `name` and `hparams` may then only repeat it or change
-    training hparams. A folder without `config.json`, such as one of Magenta's, takes `name`
+    training hparams. If the config is not one of Magenta's or groovae's, its values there are all
+    that is needed. A folder without `config.json`, such as one of Magenta's, takes `name`
     (known for Google's checkpoints) and `hparams`, and else `default`.
 
     Raises:
@@ -244,9 +280,11 @@ def resolve_config(
             )
         name = name or known or default
         return name, get_config(name, hparams)
+    is_own = saved["config"] not in BUILT_IN and name in (None, saved["config"])
     name = name or saved["config"]
-    config = get_config(name, **saved_options(saved))
+    config = None if is_own else get_config(name, **saved_options(saved))
     try:
+        config = config_from_json(saved) if config is None else config
         for key, value in saved["hparams"].items():
             if key in config.hparams:
                 config.hparams.set_hparam(key, value)
@@ -268,7 +306,7 @@ def _with_converter(config: Any, meter: str | None, drum_map: DrumMap | None) ->
     drum_map = drum_map or drum_map_of(config)
     if drum_map:
         arguments |= {"pitch_classes": drum_map, "inference_pitch_classes": drum_map}
-    adapted = adapt_layout(layout(config), meter=meter)
+    adapted = adapt_layout(layout(config), meter=meter, drum_map=drum_map)
     arguments["quarters_per_bar"] = adapted.quarters_per_bar
     if arguments["hop_size"]:
         arguments["hop_size"] = adapted.hop_steps

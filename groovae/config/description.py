@@ -7,25 +7,26 @@ been edited, damaged or forged. The tables give the type and range of each value
 none of them, such as those of later versions, are ignored.
 """
 
+import re
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 from groovae.config.layout import (
-    LAYOUTS,
     MAX_STEPS,
     TEMPO_CHANGES,
     UNMAPPED_PITCHES,
     Layout,
+    layout_of_converter,
     parse_meter,
 )
 from groovae.errors import UsageError, shorten_value
-from groovae.music.drums import CLASS_NAMES, check_drum_map
+from groovae.music.drums import MAX_DRUMS, OPEN_HIHAT, check_drum_map
 
-NUM_DRUMS = len(CLASS_NAMES)
 MAX_SIZE = 1 << 16
 MAX_LAYERS = 64
 MAX_CONTEXT_STEPS = 64
 MAX_FLOAT = 3.4e38  # of float32
+_NAME = re.compile(r"[A-Za-z_][\w.-]{0,99}", re.ASCII)
 RNNS = ("layerwise", "magenta")
 PRECISIONS = ("float32", "bfloat16")  # of matrix products
 
@@ -91,6 +92,11 @@ FILES = Rule(
         and not any(name in ("", "..") or set(name) & {"/", "\\", "\0"} for name in value)
     ),
 )
+NAME = Rule(
+    "the name of a config", lambda value: isinstance(value, str) and bool(_NAME.fullmatch(value))
+)
+PITCH_CLASSES = items(items(whole(0, 127), 1, 128), 1, MAX_DRUMS)
+DRUMS = items(whole(0, MAX_DRUMS - 1), 0, MAX_DRUMS)
 SIZES = items(whole(1, MAX_SIZE), 1, MAX_LAYERS)
 
 HPARAMS = {
@@ -119,7 +125,7 @@ HPARAMS = {
 }
 
 DESCRIPTION = {
-    "config": one_of(*LAYOUTS),
+    "config": NAME,
     "hparams": OBJECT,
     "data_converter": OBJECT,
     "meter": TEXT,
@@ -144,23 +150,23 @@ DESCRIPTION = {
 
 # The keys of a magenta.js export that are not magenta.js's own.
 WEB_EXPORT = {
-    "config": one_of(*LAYOUTS),
+    "config": NAME,
     "step": whole(0, 2**63 - 1),
     "hparams": OBJECT,
-    "addInstruments": items(whole(0, NUM_DRUMS - 1), 0, NUM_DRUMS),
+    "addInstruments": DRUMS,
     "files": FILES,
 }
 
 LAYOUT = {
     "split_bars": whole(1, MAX_STEPS),
     "hop_steps": whole(1, MAX_STEPS),
-    "pitch_classes": items(items(whole(0, 127), 1, 128), NUM_DRUMS, NUM_DRUMS),
+    "pitch_classes": PITCH_CLASSES,
     "steps_per_quarter": whole(1, MAX_STEPS),
     "quarters_per_bar": whole(1, MAX_STEPS),
     "humanize": FLAG,
     "tapify": FLAG,
     "fixed_velocities": FLAG,
-    "add_instruments": items(whole(0, NUM_DRUMS - 1), 0, NUM_DRUMS),
+    "add_instruments": DRUMS,
     "hits_as_controls": FLAG,
     "control_context_steps": whole(0, MAX_CONTEXT_STEPS),
     "max_note_dropout_probability": optional(number(0, 1)),
@@ -168,6 +174,27 @@ LAYOUT = {
     "all_notes": FLAG,
     "tempo_changes": one_of(*TEMPO_CHANGES),
     "meter": items(whole(1, MAX_STEPS), 2, 2),
+}
+
+# The arguments of a GrooveConverter. Magenta has others as well, which no decoder here supports.
+CONVERTER = {
+    "split_bars": whole(1, MAX_STEPS),
+    "steps_per_quarter": whole(4, 4),
+    "quarters_per_bar": whole(1, 16),
+    "max_tensors_per_notesequence": optional(whole(0, 2**31 - 1)),
+    "pitch_classes": PITCH_CLASSES,
+    "inference_pitch_classes": PITCH_CLASSES,
+    "humanize": FLAG,
+    "tapify": FLAG,
+    "add_instruments": optional(DRUMS),
+    "num_velocity_bins": optional(whole(0, 0)),
+    "num_offset_bins": optional(whole(0, 0)),
+    "split_instruments": Rule("false", lambda value: value is False),
+    "hop_size": optional(whole(1, MAX_STEPS)),
+    "hits_as_controls": FLAG,
+    "fixed_velocities": FLAG,
+    "max_note_dropout_probability": optional(number(0, 1)),
+    "control_context_steps": whole(0, MAX_CONTEXT_STEPS),
 }
 
 
@@ -219,6 +246,20 @@ def check_description(contents: Any) -> None:
         check_drum_map(contents["drum_map"])
 
 
+def check_converter(arguments: Mapping[str, Any], meter: str = "4/4") -> Layout:
+    """Return the Layout of a GrooveConverter with these arguments, as `config.json` has them.
+
+    Raises:
+      UsageError: an argument is missing, of another type, out of range, or contradicts another.
+    """
+    if missing := CONVERTER.keys() - arguments.keys() - {"control_context_steps"}:
+        raise UsageError(f"the converter's {min(missing)} is missing")
+    check_values(arguments, CONVERTER, "the converter's ")
+    if len(arguments["inference_pitch_classes"]) != len(arguments["pitch_classes"]):
+        raise UsageError("the converter must have as many inference_pitch_classes as pitch_classes")
+    return _check_consistent(layout_of_converter(arguments, parse_meter(meter)), "the converter's")
+
+
 def check_web_description(about: Mapping[str, Any]) -> None:
     """Check what the `config.json` of a magenta.js export holds as `groovae`.
 
@@ -242,11 +283,21 @@ def check_layout(values: Mapping[str, Any]) -> Layout:
             raise UsageError(f"the layout has no {name}")
     check_values(values, LAYOUT, "the layout's ")
     known = {name: _as_tuples(values[name]) for name in LAYOUT if name in values}
-    layout = Layout(**known)
+    return _check_consistent(Layout(**known), "the layout's")
+
+
+def _check_consistent(layout: Layout, whose: str) -> Layout:
     if layout.window_steps > MAX_STEPS:
-        raise UsageError(f"the layout's windows must have {MAX_STEPS:,} steps at most")
+        raise UsageError(f"{whose} windows must have {MAX_STEPS:,} steps at most")
     if 4 * layout.meter[0] != layout.quarters_per_bar * layout.meter[1]:
-        raise UsageError("the layout's meter must have as many quarters as a bar")
+        raise UsageError(f"{whose} meter must have as many quarters as a bar")
+    pitches = [pitch for drum in layout.pitch_classes for pitch in drum]
+    if len(set(pitches)) < len(pitches):
+        raise UsageError(f"{whose} pitch_classes must have each pitch once")
+    if max(layout.add_instruments, default=0) >= layout.num_drums:
+        raise UsageError(f"{whose} add_instruments must be below its {layout.num_drums} drums")
+    if layout.tapify and layout.num_drums <= OPEN_HIHAT:
+        raise UsageError(f"{whose} taps need {OPEN_HIHAT + 1} drums or more")
     return layout
 
 

@@ -3,10 +3,12 @@
 import dataclasses
 import functools
 import re
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from groovae.errors import UsageError, shorten_value
 from groovae.music.drums import (
+    CLASS_NAMES,
     CLOSED_HIHAT,
     DRUM_MAPS,
     KICK,
@@ -91,18 +93,30 @@ class Layout:
     @functools.cached_property
     def class_of(self) -> dict[int, int]:
         """Drum class by pitch."""
-        return (GM_KIT if self.num_drums > LOW_TOM else {}) | classes(self.pitch_classes)
+        own = classes(self.pitch_classes)
+        return self._own_classes(GM_KIT, own) | own
 
     @functools.cached_property
     def nearest_class_of(self) -> dict[int, int]:
         """Drum class by pitch without a class of its own; empty unless they go to the nearest."""
         if self.unmapped_pitches != "nearest":
             return {}
-        return {
-            pitch: drum
-            for pitch, drum in NEAREST.items()
-            if pitch not in self.class_of and drum < self.num_drums
-        }
+        nearest = self._own_classes(NEAREST, classes(self.pitch_classes))
+        return {pitch: drum for pitch, drum in nearest.items() if pitch not in self.class_of}
+
+    def _own_classes(self, drums: dict[int, int], own: dict[int, int]) -> dict[int, int]:
+        """Return the own class for each pitch, given one of the nine classes for each.
+
+        If there are other than nine, it is the class that has a pitch of the one of the nine.
+        """
+        if self.num_drums == len(CLASS_NAMES):
+            return drums
+        own_of = [
+            next((own[pitch] for pitch in pitches if pitch in own), None)
+            for pitches in DRUM_MAPS["roland"]
+        ]
+        found = {pitch: own_of[drum] for pitch, drum in drums.items()}
+        return {pitch: drum for pitch, drum in found.items() if drum is not None}
 
     def report_fields(self) -> dict[str, Any]:
         """Return the options, besides the config, that affect the number of windows."""
@@ -138,6 +152,16 @@ LAYOUTS = {
 }
 
 
+BUILT_IN = frozenset(LAYOUTS)  # other configs are those of users, see config/user_config.py
+
+
+def no_such_config(name: str, known: Iterable[str]) -> UsageError:
+    return UsageError(
+        f"no config is called {name!r}; there are {', '.join(sorted(known))}, and your own as "
+        "FILE.py:NAME"
+    )
+
+
 def layout_of(config: str, **options: Any) -> Layout:
     """Return the layout of a GrooVAE config by its name, with the options of `adapt_layout`.
 
@@ -145,8 +169,24 @@ def layout_of(config: str, **options: Any) -> Layout:
       UsageError: no such config, or an option is not valid.
     """
     if config not in LAYOUTS:
-        raise UsageError(f"no config is called {config!r}; there are {', '.join(sorted(LAYOUTS))}")
+        raise no_such_config(config, LAYOUTS)
     return adapt_layout(LAYOUTS[config], **options)
+
+
+def layout_of_converter(arguments: Mapping[str, Any], meter: tuple[int, int]) -> Layout:
+    """Return the layout of a GrooveConverter from its arguments, as `config.json` has them."""
+    fields = {field.name for field in dataclasses.fields(Layout)} - {"meter"}
+    same = {name: value for name, value in arguments.items() if name in fields}
+    steps = arguments["steps_per_quarter"] * arguments["quarters_per_bar"] * arguments["split_bars"]
+    return Layout(
+        **same
+        | {
+            "hop_steps": arguments["hop_size"] or steps,
+            "pitch_classes": tuple(map(tuple, arguments["pitch_classes"])),
+            "add_instruments": tuple(arguments["add_instruments"] or ()),
+            "meter": meter,
+        }
+    )
 
 
 def adapt_layout(
@@ -180,14 +220,29 @@ def adapt_layout(
         raise UsageError(f"tempo_changes must be skip or follow, got {tempo_changes!r}")
     if meter:
         layout = _with_meter(layout, parse_meter(meter))
+    if drum_map:
+        layout = with_drum_map(layout, drum_map)
     return dataclasses.replace(
         layout,
         hop_steps=hop_bars * layout.steps_per_bar if hop_bars else layout.hop_steps,
-        pitch_classes=drum_map or layout.pitch_classes,
         unmapped_pitches=unmapped_pitches,
         all_notes=all_notes,
         tempo_changes=tempo_changes,
     )
+
+
+def with_drum_map(layout: Layout, drum_map: DrumMap) -> Layout:
+    """Return a layout with other pitches of its drum classes.
+
+    Raises:
+      UsageError: they are not as many.
+    """
+    if len(drum_map) != layout.num_drums:
+        raise UsageError(
+            f"the drum map has {len(drum_map)} drum classes, and the model {layout.num_drums}; "
+            "leave out --drum_map"
+        )
+    return dataclasses.replace(layout, pitch_classes=drum_map)
 
 
 def parse_meter(text: str) -> tuple[int, int]:

@@ -2,13 +2,13 @@
 
 import shlex
 
-from groovae.config.layout import LAYOUTS
+from groovae.config.layout import Layout
 from groovae.config.pretrained import CHECKPOINTS
 from groovae.errors import UsageError
 
 WHOLE_GROOVES = "groovae_4bar"
 
-# What is hidden from the encoder defines the task. The first config of each is the default.
+# The configs of each task, of which the first is the default.
 CONFIGS = {
     "humanize": ["groovae_2bar_humanize", "groovae_2bar_humanize_hits"],
     "tap2drum": ["groovae_2bar_tap_fixed_velocity", "groovae_2bar_tap_fixed_velocity_note_dropout"],
@@ -24,33 +24,47 @@ def config_for(task: str | None) -> str:
     return CONFIGS[task][0] if task in CONFIGS else WHOLE_GROOVES
 
 
-def task_of(config_name: str) -> str | None:
-    """Return the task of a config, or None if its encoder gets whole grooves."""
-    return next((task for task, configs in CONFIGS.items() if config_name in configs), None)
+def task_of(layout: Layout) -> str | None:
+    """Return the task of a model, or None if it encodes and decodes whole grooves.
+
+    What is hidden from the encoder defines the task, also of the configs of users.
+
+    >>> from groovae.config.layout import LAYOUTS
+    >>> task_of(LAYOUTS["groovae_2bar_humanize"])
+    'humanize'
+    """
+    if layout.tapify:
+        return "tap2drum"
+    if layout.add_instruments:
+        return "add_hihat"
+    if layout.humanize:
+        return "humanize"
+    return "transfer" if layout.hits_as_controls else None
 
 
-def can_sample(config_name: str) -> bool:
-    """Return whether a model of a config can sample; one that is told the hits has none then."""
-    return not LAYOUTS[config_name].hits_as_controls
+def can_sample(layout: Layout) -> bool:
+    """Return whether a model can sample; one that is told the hits has none then."""
+    return not layout.hits_as_controls
 
 
-def check_task(task: str, config_name: str, checkpoint: str) -> None:
+def check_task(task: str, config_name: str, layout: Layout, checkpoint: str) -> None:
     """Check that a model can do a task.
 
     Args:
       task: `sample`, `reconstruct`, `interpolate`, `vary`, or one of `OF_WHOLE_GROOVES` or
         `CONFIGS`.
       config_name: The model's config.
+      layout: The model's layout.
       checkpoint: Its name in messages.
 
     Raises:
       UsageError: it cannot; the message names its own task, and how to get a fitting model.
     """
-    own_task = task_of(config_name)
+    own_task = task_of(layout)
     if task in CONFIGS:
         fits = task == own_task
     elif task == "sample":
-        fits = can_sample(config_name)
+        fits = can_sample(layout)
     elif task in OF_WHOLE_GROOVES:
         fits = own_task is None
     else:
@@ -64,13 +78,14 @@ def check_task(task: str, config_name: str, checkpoint: str) -> None:
     )
 
 
-def play_command(config_name: str, checkpoint: str | None = None) -> str:
-    """Return the command that plays a model of a config, for messages.
+def play_command(layout: Layout, checkpoint: str | None = None) -> str:
+    """Return the command that plays a model, for messages.
 
-    >>> play_command("groovae_2bar_add_closed_hh", "runs/mine")
+    >>> from groovae.config.layout import LAYOUTS
+    >>> play_command(LAYOUTS["groovae_2bar_add_closed_hh"], "runs/mine")
     'groovae add_hihat IN.mid --checkpoint=runs/mine'
     """
-    task = task_of(config_name) or "sample"
+    task = task_of(layout) or "sample"
     inputs = {"sample": "", "transfer": " --groove=A.mid --beat=B.mid"}.get(task, " IN.mid")
     model = f" --checkpoint={shlex.quote(checkpoint)}" if checkpoint else ""
     return f"groovae {task}{inputs}{model}"

@@ -17,7 +17,6 @@ from groovae.metrics import scores
 from groovae.metrics.baselines import LABELS, Baseline, fit
 from groovae.metrics.features import Meter, split
 from groovae.metrics.scores import METRICS
-from groovae.music.drums import CLASS_NAMES
 
 MIN_RECORDINGS = 5
 HITS = [name for name, metric in METRICS.items() if metric.aspect == "hits"]
@@ -104,7 +103,7 @@ def score_with_baselines(
     by_drum = scores.by_drum(scored.tallies)
     drums = [
         name
-        for name, is_predicted in zip(CLASS_NAMES, predicted, strict=True)
+        for name, is_predicted in zip(by_drum, predicted, strict=True)
         if is_predicted or not predicted.any()
     ]
     with warnings.catch_warnings():

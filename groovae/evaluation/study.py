@@ -143,7 +143,7 @@ def evaluate_model(
       UsageError: unknown config or hparams, or they contradict `config.json`.
     """
     network = load_network(checkpoint, config, hparams, None, BATCH_SIZE)
-    is_task = task_of(network.config_name) is not None  # whose commands condition on hits
+    is_task = task_of(network.layout) is not None  # whose commands condition on hits
     layout = dataclasses.replace(network.layout, max_note_dropout_probability=None)
     model = GrooveModel(network, layout, seed, log, as_hits or is_task)
     folder = folder_of(network)

@@ -38,6 +38,7 @@ from groovae.export.output_folder import check_output_folder, replace_export
 from groovae.export.tfjs_weights import MANIFEST, SHARD_NAME
 from groovae.model.checksums import checksums_of, read_verified
 from groovae.model.formats import is_onnx_export, is_web_export
+from groovae.music.drums import CLASS_NAMES
 from groovae.system.atomic_files import json_text
 from groovae.system.log import Log, no_log
 from groovae.system.regular_files import read_json
@@ -155,6 +156,8 @@ def _check_supported(prefix: str, config: Any) -> None:
     if layout.quarters_per_bar != 4:
         meter = format_meter(layout.meter)
         reason = f"its meter is {meter}, but only 4/4 is supported; use --format=onnx"
+    elif layout.num_drums != len(CLASS_NAMES):
+        reason = f"it has {layout.num_drums} drum classes, not nine; use --format=onnx"
     elif layout.control_context_steps:
         reason = "its controls have the hits of other steps; use --format=onnx"
     elif len(hparams.enc_rnn_size) > 1:
@@ -231,7 +234,7 @@ def _build_config(prefix: str, name: str, config: Any) -> dict[str, Any]:
         "groovae": {
             "version": __version__,
             "config": name,
-            "task": task_of(name),
+            "task": task_of(layout),
             "step": training_step(prefix),
             "addInstruments": list(layout.add_instruments),
             "licence": LICENCE,

@@ -13,7 +13,8 @@ import re
 from pathlib import Path
 
 from groovae.config.config_file import CONFIG_FILE
-from groovae.config.tasks import CONFIGS
+from groovae.config.description import check_converter
+from groovae.config.tasks import CONFIGS, task_of
 from groovae.errors import GroovaeError
 from groovae.system.log import Log
 from groovae.system.regular_files import read_json
@@ -58,8 +59,10 @@ def find_bundled(name: str | os.PathLike[str]) -> str | None:
 def _may_be_for(task: str) -> bool:
     """Return whether the model in `.train` is for a task, or does not say what it is."""
     try:
-        return read_json(Path(TRAIN_DIR) / CONFIG_FILE)["config"] in CONFIGS[task]
-    except (OSError, ValueError, KeyError, TypeError, GroovaeError):
+        description = read_json(Path(TRAIN_DIR) / CONFIG_FILE)
+        arguments, meter = description["data_converter"], description.get("meter", "4/4")
+        return task_of(check_converter(arguments, meter)) == task
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, GroovaeError):
         return True  # loading it says what is wrong
 
 

@@ -38,7 +38,7 @@ def fit_prior(
       UsageError: there are too few windows, or the model cannot sample.
       GroovaeError: info.csv is missing or malformed, or the file cannot be written.
     """
-    check_task("sample", network.config_name, network.checkpoint)
+    check_task("sample", network.config_name, network.layout, network.checkpoint)
     prior_fit.check_number(len(windows))
     chosen = _evenly_spread(len(windows))
     outputs = windows.outputs(chosen)

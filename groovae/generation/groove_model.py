@@ -38,6 +38,7 @@ from groovae.generation.grooves import (
 )
 from groovae.generation.networks import load_prior
 from groovae.generation.segments import (
+    added_pitches,
     bar_tempos,
     nonempty,
     split_groove,
@@ -50,7 +51,6 @@ from groovae.metrics import scores
 from groovae.model import latent
 from groovae.model.network import Network
 from groovae.model.prior import ForeignPrior, Prior
-from groovae.music.drums import CLOSED_HIHAT, hihat_pitches
 from groovae.music.midi_writer import MAX_BARS, MAX_TEMPO_QPM, MIN_TEMPO_QPM
 from groovae.music.tempo import check_sequence
 from groovae.system.log import Log
@@ -297,7 +297,7 @@ class GrooveModel:
             np.float32(0),  # a hit where it is more likely than not
             latent.forced_hit_thresholds(windows[..., : self.layout.num_drums]),
         )
-        is_task = task_of(self.config_name) is not None
+        is_task = task_of(self.layout) is not None
         return self._decode(mu, thresholds, windows, as_hits=is_task), mu, sigma
 
     # Whole grooves
@@ -464,28 +464,29 @@ class GrooveModel:
         """Generate a closed hi-hat for a groove, in place of its own; keep the other drums.
 
         Other instruments in the class of the closed hi-hat, such as a tambourine, are kept as well.
+        A model of one's own config may add other drums.
         """
         self._check_task("add_hihat")
         segments = self._split_all(self._read(groove))
         thresholds = latent.forced_hit_thresholds(self._hits(segments))
         sampled = self._sample_thresholds(segments, temperature)
-        thresholds[..., CLOSED_HIHAT] = sampled[..., CLOSED_HIHAT]
+        added = list(self.layout.add_instruments)
+        thresholds[..., added] = sampled[..., added]
         mu, _ = self._encode(segments)
         tensors = self._decode_segments(segments, mu, thresholds, as_hits=True)
-        pitch = self.layout.pitch_classes[CLOSED_HIHAT][0]
-        hihats = hihat_pitches(self.layout.pitch_classes)
+        pitches = {self.layout.pitch_classes[drum][0] for drum in added}
+        own = added_pitches(self.layout)
         drums = drum_notes(segments)
-        others = [note for note, cell in drums if cell < 0 or note.pitch not in hihats]
+        others = [note for note, cell in drums if cell < 0 or note.pitch not in own]
         if len(others) < len(drums):
             self.log(f"{len(drums) - len(others):,} hits of its own hi-hat are replaced")
-        generated = self._notes(segments, tensors)
-        hihat = [note for note in generated if note.pitch == pitch]
-        return make_groove_like(segments, [*others, *hihat])
+        generated = [note for note in self._notes(segments, tensors) if note.pitch in pitches]
+        return make_groove_like(segments, [*others, *generated])
 
     # Shared by the tasks
 
     def _check_task(self, task: str) -> None:
-        check_task(task, self.config_name, self.checkpoint)
+        check_task(task, self.config_name, self.layout, self.checkpoint)
 
     def _read(self, groove: Any) -> Any:
         """Return a NoteSequence as it is, or read it from a path; raise UsageError for the rest."""

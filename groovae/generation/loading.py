@@ -5,12 +5,14 @@ import os
 import secrets
 from collections.abc import Sequence
 
+from groovae.config.layout import with_drum_map
 from groovae.errors import check_whole
 from groovae.generation.bundled import TRAIN_DIR, default_checkpoint
 from groovae.generation.groove_model import GrooveModel
 from groovae.generation.maturity import describe_immaturity, describe_unfinished
 from groovae.generation.networks import load_network
-from groovae.music.drums import GM, read_drum_map
+from groovae.model.network import Network
+from groovae.music.drums import DRUM_MAPS, GM, DrumMap, read_drum_map
 from groovae.system.log import Log, log_to_stderr
 
 MAX_BATCH_SIZE = 512
@@ -69,9 +71,14 @@ def load_model(
     for line in filter(None, warnings):
         log(line)
     layout = dataclasses.replace(
-        network.layout,
-        pitch_classes=pitches or network.drum_map or GM,
+        with_drum_map(network.layout, pitches or network.drum_map or _played(network)),
         all_notes=all_notes,
         max_note_dropout_probability=None,
     )
     return GrooveModel(network, layout, seed, log, as_hits)
+
+
+def _played(network: Network) -> DrumMap:
+    """Return the pitches to play a model with: General MIDI's in place of Roland's."""
+    own = network.layout.pitch_classes
+    return GM if set(map(frozenset, own)) == set(map(frozenset, DRUM_MAPS["roland"])) else own

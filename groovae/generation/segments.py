@@ -13,7 +13,7 @@ from groovae.config.layout import Layout
 from groovae.data.grid import Segments, to_segments
 from groovae.data.window_report import WindowReport
 from groovae.errors import GroovaeError
-from groovae.music.drums import OPEN_HIHAT
+from groovae.music.drums import CLASS_NAMES, CLOSED_HIHAT, OPEN_HIHAT, hihat_pitches
 from groovae.music.midi_writer import MAX_TEMPO_QPM, MIN_TEMPO_QPM
 from groovae.music.timeline import Timeline
 from groovae.system.log import Log, no_log
@@ -107,6 +107,13 @@ def bar_tempos(groove: Any, layout: Layout, num_bars: int) -> np.ndarray:
     """Return the tempo of the first bars of `to_bars` in qpm; it stays after the last bar."""
     tempos_qpm = Timeline(groove, layout.steps_per_bar).bar_tempos_qpm()[:num_bars]
     return np.pad(tempos_qpm, (0, num_bars - len(tempos_qpm)), mode="edge")
+
+
+def added_pitches(layout: Layout) -> set[int]:
+    """Return the pitches of the drums that a model adds; of the closed hi-hat, only its own."""
+    if layout.add_instruments == (CLOSED_HIHAT,) and layout.num_drums == len(CLASS_NAMES):
+        return hihat_pitches(layout.pitch_classes)
+    return {pitch for drum in layout.add_instruments for pitch in layout.pitch_classes[drum]}
 
 
 def tap_layout(layout: Layout, taps: Any) -> Layout:

@@ -23,12 +23,12 @@ import numpy as np
 
 from groovae.metrics import distances
 from groovae.music.drums import (
-    CLASS_NAMES,
     CLOSED_HIHAT,
     CRASH,
     HIGH_TOM,
     KICK,
     LOW_TOM,
+    MAX_DRUMS,
     MID_TOM,
     OPEN_HIHAT,
     RIDE,
@@ -43,7 +43,7 @@ STREAMS = (
     (SNARE, LOW_TOM, MID_TOM, HIGH_TOM),
     (CLOSED_HIHAT, OPEN_HIHAT, CRASH, RIDE),
 )
-DEPTHS = range(3, 3 * len(CLASS_NAMES) + 1, 3)
+DEPTHS = range(3, 3 * MAX_DRUMS + 1, 3)
 CHUNK = 256  # rows of a matrix of all pairs
 
 
@@ -122,12 +122,12 @@ def metrical_weights(meter: Meter) -> list[int]:
 
 
 def check_shape(windows: np.ndarray, min_bars: int = 1, meter: Meter = (4, 4)) -> None:
-    """Raise a ValueError unless windows are [n, whole bars, 3 * drums] with 1 to 9 drums."""
+    """Raise a ValueError unless windows are [n, whole bars, 3 * drums] with 1 to 32 drums."""
     shape, bar_steps = np.shape(windows), steps_per_bar(meter)
     is_valid = len(shape) == 3 and shape[1] % bar_steps == 0 and shape[2] in DEPTHS
     if not is_valid or shape[1] < min_bars * bar_steps:
         raise ValueError(
-            f"windows must be [n, {bar_steps} * bars, 3 * drums] with 1 to 9 drums, got "
+            f"windows must be [n, {bar_steps} * bars, 3 * drums] with 1 to {MAX_DRUMS} drums, got "
             f"{list(shape)}"
         )
 

@@ -46,7 +46,7 @@ import numpy as np
 
 from groovae.metrics import features
 from groovae.metrics.features import MAX_VELOCITY, Meter, check_shape, split, steps_per_bar
-from groovae.music.drums import CLASS_NAMES
+from groovae.music.drums import class_names
 
 MIN_VARIANCE = 1e-12  # as a share of the mean square; less is rounding
 
@@ -121,7 +121,7 @@ def tally(
     """Count hits and sum errors by window, position in the bar and drum.
 
     Args:
-      reference: [n, steps, 3 * drums], whole bars, 1 to 9 drums.
+      reference: [n, steps, 3 * drums], whole bars, 1 to 32 drums.
       estimate: Of the same shape.
       tempo_qpm: Quarter notes per minute, of all windows or of each, [n].
       where: bool [n, steps, drums], the cells in which timing and velocity are compared, or None
@@ -183,7 +183,9 @@ def by_position(tallies: Tallies) -> list[dict[str, float]]:
 
 def by_drum(tallies: Tallies) -> dict[str, dict[str, float]]:
     """Return the scores of each drum class by its name."""
-    return dict(zip(CLASS_NAMES, _scores_along(2, tallies), strict=False))
+    return dict(
+        zip(class_names(tallies["matches"].shape[2]), _scores_along(2, tallies), strict=True)
+    )
 
 
 def evaluate(

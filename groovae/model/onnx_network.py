@@ -299,7 +299,7 @@ def load_export(
     asked = {**saved, "config": config or saved["config"], "hparams": asked_hparams}
     check_same_model(saved, asked, str(folder))
     if task is not None:
-        check_task(task, network.config_name, str(folder))
+        check_task(task, network.config_name, network.layout, str(folder))
     return network
 
 

@@ -116,7 +116,7 @@ def load_checkpoint(
     folder = Path(prefix).parent
     name, full_config = config_map.resolve_config(folder, config, hparams, config_for(task))
     if task is not None:
-        check_task(task, name, str(checkpoint))
+        check_task(task, name, config_map.layout(full_config), str(checkpoint))
     return TensorFlowNetwork(prefix, name, full_config, batch_size)
 
 

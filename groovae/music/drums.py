@@ -31,6 +31,8 @@ CLASS_NAMES = (
 )
 KICK, SNARE, CLOSED_HIHAT, OPEN_HIHAT, LOW_TOM, MID_TOM, HIGH_TOM, CRASH, RIDE = range(9)
 
+MAX_DRUMS = 32  # of a model with other classes
+
 # The pitches of each class, in the order of CLASS_NAMES.
 DrumMap = tuple[tuple[int, ...], ...]
 
@@ -110,6 +112,26 @@ PERCUSSION = {
     87: ("open surdo", KICK),
 }
 NEAREST = {pitch: drum for pitch, (_, drum) in PERCUSSION.items() if drum is not None}
+
+
+def class_names(num_drums: int) -> tuple[str, ...]:
+    """Return the names of a model's drum classes: of nine, CLASS_NAMES, and else numbers.
+
+    >>> class_names(2)
+    ('drum 1', 'drum 2')
+    """
+    if num_drums == len(CLASS_NAMES):
+        return CLASS_NAMES
+    return tuple(f"drum {number}" for number in range(1, num_drums + 1))
+
+
+def in_nine_classes(drum_map: DrumMap) -> DrumMap:
+    """Return a map that gives each pitch one of CLASS_NAMES: gm for a map of other classes.
+
+    >>> in_nine_classes(((36,), (38, 40))) == GM
+    True
+    """
+    return drum_map if len(drum_map) == len(CLASS_NAMES) else GM
 
 
 def pitch_name(pitch: int) -> str:

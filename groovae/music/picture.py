@@ -24,7 +24,7 @@ from typing import Any, NamedTuple
 
 from groovae.errors import GroovaeError
 from groovae.music import drums
-from groovae.music.drums import CLASS_NAMES, GM, KICK, DrumMap, classes
+from groovae.music.drums import CLASS_NAMES, GM, KICK, DrumMap, classes, in_nine_classes
 from groovae.music.tempo import TempoMap, check_sequence, meter_of, tempo_of
 from groovae.music.timeline import Timeline
 from groovae.system.atomic_files import atomic_write
@@ -218,7 +218,7 @@ def _quantize(groove: Any, drum_map: DrumMap) -> Chart:
         0,
     )
     bars = int(last) + 1
-    lanes = classes(drum_map)
+    lanes = classes(in_nine_classes(drum_map))
     hits = []
     for note, place in zip(flat.notes, places, strict=True):
         step = min(max(math.floor(place + 0.5), 0), bars * bar_steps - 1)

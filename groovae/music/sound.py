@@ -33,7 +33,7 @@ from typing import Any
 import numpy as np
 
 from groovae.errors import GroovaeError
-from groovae.music.drums import GM, DrumMap, classes
+from groovae.music.drums import GM, DrumMap, classes, in_nine_classes
 from groovae.music.synthesizer import BLOCK_FRAMES, SAMPLE_RATE
 from groovae.music.tempo import check_sequence
 from groovae.system.atomic_files import atomic_write
@@ -200,6 +200,7 @@ def _score(groove: Any, drum_map: DrumMap) -> np.ndarray:
 
 def _to_gm(drum_map: DrumMap) -> dict[int, int]:
     """Return the General MIDI pitch of the same drum, for each pitch that differs."""
+    drum_map = in_nine_classes(drum_map)
     first = {pitch: GM[drum][0] for pitch, drum in classes(drum_map).items()}
     if drum_map == GM:
         return {pitch: to for pitch, to in first.items() if pitch not in GM_PERCUSSION}

@@ -9,7 +9,7 @@ import numpy as np
 from groovae.evaluation.tables import HEADLINES
 from groovae.metrics import features
 from groovae.metrics.scores import METRICS
-from groovae.music.drums import CLASS_NAMES
+from groovae.music.drums import class_names
 from groovae.report import charts, summary
 
 if TYPE_CHECKING:
@@ -103,7 +103,7 @@ def feature_figures(study: "Study") -> list[Figure]:
         svg = charts.densities(f"feature-{name}", description, data, samples, feature.unit)
         caption += _similarity(compared.get(name) or {})
         figures.append(Figure(_title(feature.label), svg, caption))
-    drums = CLASS_NAMES[: study.reference.shape[-1] // 3]
+    drums = class_names(study.reference.shape[-1] // 3)
     series = [
         (label, colour, 100 * features.drums(windows, meter).mean(axis=0))
         for label, colour, windows in _sets(study)

@@ -17,6 +17,7 @@ from groovae.config.layout import format_meter
 from groovae.data.styles import styles_of
 from groovae.errors import GroovaeError
 from groovae.metrics.scores import METRICS
+from groovae.music.drums import CLASS_NAMES
 from groovae.music.picture import BAR_STEPS
 from groovae.music.sound import FilePath
 from groovae.report import encoding, figures, latent_map, pairs, rolls, summary
@@ -114,6 +115,11 @@ def render(study: "Study", styles: Sequence[str] | None, options: ReportOptions,
     """Return the page as text; see `write`."""
     if not len(study.reference):
         raise GroovaeError(f"{study.examples}: no windows to report on")
+    if study.layout.num_drums != len(CLASS_NAMES):
+        raise GroovaeError(
+            f"a report needs the nine drum classes, and the model has {study.layout.num_drums}; "
+            "use `groovae evaluate --metrics`"
+        )
     if styles is None:
         styles = styles_of([source.filename for source in study.sources])
     no_sound = _why_silent(options, log)

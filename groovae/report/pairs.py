@@ -63,7 +63,7 @@ CAPTIONS = {
 
 def captions(study: "Study") -> Captions:
     """Return the texts for the task of the model."""
-    return CAPTIONS.get(task_of(study.config_name), CAPTIONS[None])
+    return CAPTIONS.get(task_of(study.layout), CAPTIONS[None])
 
 
 def ranking_metric(study: "Study") -> str:

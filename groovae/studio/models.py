@@ -108,7 +108,7 @@ class Models:
 
 def _can_do(task: str, model: GrooveModel) -> bool:
     try:
-        check_task(task, model.config_name, model.checkpoint)
+        check_task(task, model.config_name, model.layout, model.checkpoint)
     except UsageError:
         return False
     return True

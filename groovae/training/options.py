@@ -3,6 +3,7 @@
 import dataclasses
 from collections.abc import Sequence
 
+from groovae.config.tasks import WHOLE_GROOVES
 from groovae.errors import MAX_WHOLE, check_number, check_whole
 
 # The least and the largest value of whole numbers.
@@ -26,7 +27,8 @@ class TrainOptions:
     Attributes:
       train_dir: Folder for checkpoints, event files, metrics.csv and config.json.
       examples_path: A TFRecord of NoteSequences, or a glob of them.
-      config: A key of `CONFIG_MAP`.
+      config: A key of `CONFIG_MAP`; by default that of the training to resume, with its hparams, or
+        else groovae_4bar.
       hparams: `name=value,...` to merge with the config's; of several, a later one wins.
       tfds_name: A TensorFlow Datasets set to train on instead, such as `groove/4bar-midionly`.
       tfds_data_dir: Folder of the TFDS sets; None for `~/tensorflow_datasets`.
@@ -62,7 +64,7 @@ class TrainOptions:
 
     train_dir: str = ".train"
     examples_path: str = "data_dir/music.tfrecord"
-    config: str = "groovae_4bar"
+    config: str | None = None
     hparams: str | Sequence[str] = ""
     tfds_name: str | None = None
     tfds_data_dir: str | None = None
@@ -89,6 +91,11 @@ class TrainOptions:
     rnn: str | None = None
     matmul_precision: str = "auto"
     seed: int | None = None
+
+    @property
+    def config_name(self) -> str:
+        """The config; `train` replaces None by that of the training to resume."""
+        return self.config or WHOLE_GROOVES
 
     def __post_init__(self) -> None:
         for name, (least, most) in RANGES.items():

@@ -89,11 +89,11 @@ def make_scaffold(start: StartingPoint, options: TrainOptions, log: Log) -> Any:
     path = options.init_checkpoint
     load_weights = None
     if start.checkpoint:
-        check_fits(start.checkpoint, tf.global_variables(), options.config)
+        check_fits(start.checkpoint, tf.global_variables(), options.config_name)
         if path:
             log(f"--init_checkpoint={path} is ignored: resuming from {start.checkpoint}")
     elif path:
-        load_weights = _weights_loader(path, options.config, log)
+        load_weights = _weights_loader(path, options.config_name, log)
     saver = DurableSaver(
         max_to_keep=options.checkpoints_to_keep,
         keep_checkpoint_every_n_hours=options.keep_checkpoint_every_n_hours,

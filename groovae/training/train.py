@@ -25,7 +25,8 @@ from typing import Any
 
 from groovae.config import config_map
 from groovae.config.description import RNNS
-from groovae.config.layout import Layout, format_meter
+from groovae.config.layout import LAYOUTS, Layout, format_meter
+from groovae.config.tasks import WHOLE_GROOVES
 from groovae.data.source import TRAINED_WINDOWS, DataSource
 from groovae.data.window_cache import CachedWindows
 from groovae.data.window_report import WindowReport
@@ -80,6 +81,7 @@ class TrainResult:
       stopped_early: Whether it stopped because the validation loss no longer fell.
       best: Step and loss of the best checkpoint by validation, or None.
       windows: The number of windows trained on.
+      layout: The layout of the model.
     """
 
     checkpoint: str | None
@@ -88,6 +90,7 @@ class TrainResult:
     stopped_early: bool = False
     best: tuple[int, float] | None = None
     windows: int = 0
+    layout: Layout = LAYOUTS[WHOLE_GROOVES]
 
 
 def train(
@@ -115,7 +118,8 @@ def train(
     saved = _read_resumed(options)
     options = _with_network(options, saved or {}, log)
     replica = current_replica(cluster, options)
-    config = _config(options, saved, replica)
+    name, config = _config(options, saved, replica)
+    options = dataclasses.replace(options, config=name)
     windows = _windows(config, options, log)
     keep_freed_memory()
     if not replica.is_chief:
@@ -143,21 +147,28 @@ def _with_network(options: TrainOptions, saved: dict[str, Any], log: Log) -> Tra
     return dataclasses.replace(options, rnn=rnn, matmul_precision=precision)
 
 
-def _config(options: TrainOptions, saved: dict[str, Any] | None, replica: Replica) -> Any:
-    """Return the config with the options applied and the batch size of this replica.
+def _config(
+    options: TrainOptions, saved: dict[str, Any] | None, replica: Replica
+) -> tuple[str, Any]:
+    """Return name and config, with the options applied and the batch size of this replica.
 
     Raises:
       UsageError: unknown config or hparam, or the folder holds another model.
     """
     windowing = _windowing(options, saved)
-    config = config_map.get_config(options.config, options.hparams, **windowing)
+    if saved and options.config is None:
+        name, config = config_map.resolve_config(Path(options.train_dir).expanduser(), None, "")
+        config = config_map.adapt_config(config, options.hparams, **windowing)
+    else:
+        name = options.config_name
+        config = config_map.get_config(name, options.hparams, **windowing)
     if saved:  # before the windows, of which another meter or drum map may leave none
-        asked = config_map.config_json(options.config, config)
+        asked = config_map.config_json(name, config)
         config_map.check_same_model(saved, asked, options.train_dir)
     config.hparams.batch_size = replica.share(config.hparams.batch_size)
     path = None if options.tfds_name else os.path.expanduser(options.examples_path)
     source = {"tfds_name": options.tfds_name or None, "train_examples_path": path}
-    return config_map.update_config(config, source)
+    return name, config_map.update_config(config, source)
 
 
 def _read_resumed(options: TrainOptions) -> dict[str, Any] | None:
@@ -269,7 +280,9 @@ class _Worker(_Trainer):
         with self.replica.session_target(self.log) as target, tf.Graph().as_default():
             graph = self.graph(seed)
             hooks = self.step_hooks(graph, seed)
-            self.log(f"training {self.options.config} as worker {self.replica.number}, seed {seed}")
+            self.log(
+                f"training {self.options.config_name} as worker {self.replica.number}, seed {seed}"
+            )
             if self.replica.wait_for_chief(target, self.log):
                 self.loop(graph, hooks, target)
         return TrainResult(None, 0)
@@ -286,7 +299,8 @@ class _Chief(_Trainer):
     def run(self, target: str) -> TrainResult:
         """Train in sessions on `target`, unless the training is finished."""
         options = self.options
-        self.description = config_map.config_json(options.config, self.config)
+        self.description = config_map.config_json(options.config_name, self.config)
+        self.description["hparams"]["batch_size"] = self._windows_per_step
         self.start = find_starting_point(
             options, self.train_dir, self.description, self.replica.default_seed(), self.log
         )
@@ -304,6 +318,7 @@ class _Chief(_Trainer):
             not is_complete and is_out_of_patience(self.train_dir, options.early_stop_patience),
             read_best(self.train_dir),
             len(self.windows),
+            config_map.layout(self.config),
         )
 
     def _open_validation(self) -> contextlib.AbstractContextManager[Validation | None]:
@@ -320,7 +335,7 @@ class _Chief(_Trainer):
         def evaluator() -> Evaluator:
             layout = config_map.layout(self.config)
             windows = data.load(layout, self.train_dir, self.log, options.cache_dataset)
-            return Evaluator(options.config, self.config, windows)
+            return Evaluator(options.config_name, self.config, windows)
 
         return open_validation(self.train_dir, evaluator, self.on_evaluation)
 
@@ -389,8 +404,8 @@ class _Chief(_Trainer):
         options, start = self.options, self.start
         until = f"to step {options.num_steps:,}" if options.num_steps else "until it is stopped"
         self.log(
-            f"training {options.config} in {options.train_dir} from step {start.step:,} {until}, "
-            f"{self._windows_per_step} windows a step, seed {start.seed}"
+            f"training {options.config_name} in {options.train_dir} from step {start.step:,} "
+            f"{until}, {self._windows_per_step} windows a step, seed {start.seed}"
         )
 
     @property

@@ -90,7 +90,7 @@ def test_sampling_rate_depends_on_the_schedule(schedule: str, valid: float, inva
         ("seed", [HUGE, -5, "5", 1.5, True, [], {}]),
         ("num_steps", [HUGE, -5, "5"]),
         ("step", ["8", -1, None]),
-        ("config", [[], {}, 5, None, "x"]),
+        ("config", [[], {}, 5, None, "", "a b", "../x", "x" * 101, "1"]),
         ("hparams", [[], None, {"z_size": -1}]),
         ("meter", [[], "7/0", "9" * 5000 + "/4"]),
         ("drum_map", [[], {"kick": 36}, [[200]] * 9]),

@@ -13,6 +13,7 @@ from conftest import TINY_HPARAMS, Groovae, assert_one_line
 
 from groovae.cli.main import main
 from groovae.config import config_map, pretrained
+from groovae.config.layout import LAYOUTS
 from groovae.config.pretrained import CHECKPOINTS, Pretrained, download, pretrained_config
 from groovae.config.tasks import check_task
 from groovae.errors import GroovaeError, UsageError
@@ -179,7 +180,7 @@ def test_next_command_fits_the_checkpoint(
     assert out == f"{path}\n"
     task = NEXT[name].split()[0]
     assert err.splitlines()[-1].endswith(f"groovae {NEXT[name]} --checkpoint={path}")
-    check_task(task, config, path)
+    check_task(task, config, LAYOUTS[config], path)
 
 
 @pytest.mark.parametrize("name", CHECKPOINTS)

@@ -10,6 +10,7 @@ from conftest import ROOT
 
 from groovae.cli.main import COMMANDS
 from groovae.config import config_map
+from groovae.config.layout import LAYOUTS
 from groovae.config.pretrained import CHECKPOINTS
 from groovae.config.tasks import CONFIGS, PRESETS, check_task, config_for, task_of
 from groovae.errors import UsageError
@@ -36,13 +37,13 @@ def test_every_config_has_a_task_and_every_task_a_command() -> None:
 @pytest.mark.parametrize("config", TASKS_OF)
 def test_model_fits_its_tasks(config: str) -> None:
     for task in TASKS_OF[config]:
-        check_task(task, config, ".train")
+        check_task(task, config, LAYOUTS[config], ".train")
 
 
 @pytest.mark.parametrize(("task", "config"), WRONG)
 def test_wrong_model_raises_with_commands_that_get_a_fitting_one(task: str, config: str) -> None:
     with pytest.raises(UsageError) as error:
-        check_task(task, config, "my/train dir")
+        check_task(task, config, LAYOUTS[config], "my/train dir")
     message = str(error.value)
     assert message.startswith(f"`{task}` takes a model of {config_for(task)}")
     assert f"my/train dir holds {config}" in message
@@ -50,7 +51,8 @@ def test_wrong_model_raises_with_commands_that_get_a_fitting_one(task: str, conf
     train, download = (_parsed(command) for command in re.findall("`(groovae .*?)`", message))
     assert train["config"].value == config_for(task)
     assert CHECKPOINTS[download["checkpoint"].value].config == config_for(task)
-    check_task(task, train["config"].value, "checkpoint")
+    default = train["config"].value
+    check_task(task, default, LAYOUTS[default], "checkpoint")
 
 
 def _parsed(command: str) -> flags.FlagValues:
@@ -64,10 +66,12 @@ def _parsed(command: str) -> flags.FlagValues:
 
 
 def test_message_names_the_task_of_the_model() -> None:
-    with pytest.raises(UsageError, match="which is for `humanize`"):
-        check_task("tap2drum", "groovae_2bar_humanize", ".train")
-    with pytest.raises(UsageError, match="holds groovae_4bar; train one"):
-        check_task("tap2drum", "groovae_4bar", ".train")
+    for name, words in (
+        ("groovae_2bar_humanize", "which is for `humanize`"),
+        ("groovae_4bar", "holds groovae_4bar; train one"),
+    ):
+        with pytest.raises(UsageError, match=words):
+            check_task("tap2drum", name, LAYOUTS[name], ".train")
 
 
 def test_default_config_of_task_has_preset_and_checkpoint() -> None:
@@ -78,6 +82,6 @@ def test_default_config_of_task_has_preset_and_checkpoint() -> None:
 
 
 def test_task_of_inverts_configs() -> None:
-    assert task_of("groovae_4bar") is None
+    assert task_of(LAYOUTS["groovae_4bar"]) is None
     for task, names in CONFIGS.items():
-        assert [task_of(name) for name in names] == [task] * len(names)
+        assert [task_of(LAYOUTS[name]) for name in names] == [task] * len(names)

@@ -30,7 +30,7 @@ from groovae.metrics.scores import (
     tally,
     validate,
 )
-from groovae.music.drums import CLASS_NAMES, CRASH, KICK, RIDE, SNARE
+from groovae.music.drums import CRASH, KICK, RIDE, SNARE, class_names
 
 # Many sets here are degenerate, of which `validate` warns.
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")
@@ -368,7 +368,7 @@ def test_tallies_concatenate_and_where_is_everywhere_by_default(pair: Pair, cut:
 def test_by_drum_equals_scores_of_single_drums(pair: Pair) -> None:
     drums = pair.shape[2]
     parts = by_drum(pair.tally())
-    assert list(parts) == list(CLASS_NAMES[:drums])
+    assert tuple(parts) == class_names(drums)
     for drum, found in enumerate(parts.values()):
         alone = [windows[..., drum::drums] for windows in (pair.reference, pair.estimate)]
         assert found == near(summarize(pair.tally(reference=alone[0], estimate=alone[1])))
@@ -571,7 +571,7 @@ def test_ordinary_windows_do_not_warn() -> None:
         (((1, 17, 27), (1, 17, 27)), 120, "1, 17, 27"),
         (((1, 16, 26), (1, 16, 26)), 120, "1, 16, 26"),
         (((1, 16, 0), (1, 16, 0)), 120, "1, 16, 0"),
-        (((1, 16, 30), (1, 16, 30)), 120, "1, 16, 30"),
+        (((1, 16, 99), (1, 16, 99)), 120, "1, 16, 99"),
         (((3, 16, 27), (3, 16, 27)), [120, 120], r"one for each of 3, got \(2,\)"),
         (((1, 16, 27), (1, 16, 27)), 0, "got 0.0"),
         (((1, 16, 27), (1, 16, 27)), -1, "got -1.0"),

@@ -29,6 +29,7 @@ from tqdm import tqdm
 
 from groovae.cli.flags import check_arguments
 from groovae.cli.output import log, print_text
+from groovae.config.layout import LAYOUTS
 from groovae.config.pretrained import CHECKPOINTS, DEST
 from groovae.config.tasks import play_command
 from groovae.system.download import Progress
@@ -80,7 +81,7 @@ def _download_checkpoint(values: Any) -> None:
     with _progress(None) as progress:
         path = download(values.checkpoint, values.dest, values.url, progress, log)
     config = CHECKPOINTS[values.checkpoint].config
-    log(f"the checkpoint is {path}; next: {play_command(config, str(path))}")
+    log(f"the checkpoint is {path}; next: {play_command(LAYOUTS[config], str(path))}")
     print_text(str(path))
 
 

@@ -43,7 +43,7 @@ MAX_MIDI_BYTES = 100_000_000
 
 
 def define_flags(values: flags.FlagValues) -> None:
-    define_config(values, "Config to count training windows for.")
+    define_config(values, "Config to count training windows for")
     define_layout(values)
     define_meter(values)
     define_drums(values)

@@ -60,7 +60,7 @@ def define_flags(values: flags.FlagValues) -> None:
     )
     define_drums(values)
     _define_limits(values)
-    define_config(values, "Config to count training windows for.")
+    define_config(values, "Config to count training windows for")
     define_layout(values)
     define_meter(values)
     flags.DEFINE_bool("json", False, "Print the report as JSON.", values)

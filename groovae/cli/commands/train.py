@@ -22,6 +22,7 @@ Examples:
   groovae train --examples_path=data_dir/music-train.tfrecord \
       --eval_examples_path=data_dir/music-validation.tfrecord --early_stop_patience=20
   groovae train --meter=3/4 --drum_map=kit.json --tempo_changes=follow --train_dir=runs/waltz
+  groovae train --config=mine.py:my_config --train_dir=runs/mine
   groovae train --init_checkpoint=data_dir/checkpoints/groovae_4bar.tar --train_dir=runs/mine"""
 
 import math
@@ -63,7 +64,12 @@ def define_flags(values: flags.FlagValues) -> None:
     flags.DEFINE_string(
         "train_dir", ".train", "Folder for checkpoints, events, config.json.", values
     )
-    define_config(values, "Config to train.")
+    define_config(
+        values,
+        "Config to train, by default that of the training to resume, with its hparams, or else "
+        "groovae_4bar",
+        default=None,
+    )
     define_hparams(
         values, "name=value,... to override in the config; repeated, the last value is used."
     )
@@ -174,7 +180,7 @@ def _fit_priors(values: Any, result: "TrainResult") -> None:
     """Fit a prior to the latest and to the best checkpoint, unless the model cannot sample."""
     from groovae.model.prior_fit import MIN_WINDOWS
 
-    if not can_sample(values.config) or result.windows < MIN_WINDOWS:
+    if not can_sample(result.layout) or result.windows < MIN_WINDOWS:
         return
     folders = [values.train_dir, *([os.path.join(values.train_dir, "best")] if result.best else [])]
     for folder in folders:
@@ -192,7 +198,7 @@ def _log_result(values: Any, result: "TrainResult") -> None:
         step, loss = result.best
         folder = os.path.join(values.train_dir, "best")
         log(f"best checkpoint: step {step:,}, validation loss {loss:.2f}, in {folder}")
-    play = play_command(values.config, None if folder == values["train_dir"].default else folder)
+    play = play_command(result.layout, None if folder == values["train_dir"].default else folder)
     log(f"saved step {result.step:,} as {result.checkpoint}; next: {play}")
 
 
