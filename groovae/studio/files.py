@@ -14,6 +14,7 @@ from groovae.studio.grooves import TooLarge, to_json
 from groovae.system.log import Log
 from groovae.system.temporary import temporary_folder
 
+MAX_MIDI_BYTES = 2_000_000  # which takes some seconds to read
 MAX_WAV_MINUTES = 15.0
 
 
@@ -32,6 +33,8 @@ def read_midi(content: bytes, name: str) -> tuple[dict[str, Any], list[str]]:
     Raises:
       UsageError: it is not MIDI, or exceeds the limits.
     """
+    if len(content) > MAX_MIDI_BYTES:
+        raise TooLarge(f"{name}: a MIDI file is at most {MAX_MIDI_BYTES:,} bytes here")
     try:
         sequence, lines = read_complete(content)
     except BrokenMidi as error:

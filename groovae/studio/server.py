@@ -130,15 +130,21 @@ class StudioHandler(LocalHandler):
         """Return whether a request has the token, and comes from the studio's own page, if any."""
         if not super().check_access():
             return False
-        origin = f"http://{self.header('Host').strip()}"
-        is_own = self.header("Origin") in ("", origin)
-        if not is_own or self.header("Sec-Fetch-Site") not in ("", "same-origin", "none"):
+        if not self._is_own():
             self.send_error(http.HTTPStatus.FORBIDDEN)
         elif not hmac.compare_digest(self._parts()[0].encode(), self.server.token.encode()):
             self.send_error(http.HTTPStatus.NOT_FOUND)
         else:
             return True
         return False
+
+    def _is_own(self) -> bool:
+        """Return whether a request comes from the page, from no page, or from a link to it."""
+        if self.header("Origin") not in ("", f"http://{self.header('Host').strip()}"):
+            return False
+        is_link = self.header("Sec-Fetch-Mode") == "navigate"
+        is_link &= self.header("Sec-Fetch-Dest") == "document" and self.command == "GET"
+        return is_link or self.header("Sec-Fetch-Site") in ("", "same-origin", "none")
 
     def do_GET(self) -> None:
         path = self._parts()[1]

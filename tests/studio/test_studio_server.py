@@ -190,6 +190,13 @@ def test_own_origin_is_answered(server: StudioServer) -> None:
     assert ask(server, "api/about", Origin=origin, Sec_Fetch_Site="same-origin")[0].status == 200
 
 
+def test_links_of_other_pages_open_the_page(server: StudioServer) -> None:
+    link = {"Sec_Fetch_Site": "cross-site", "Sec_Fetch_Mode": "navigate"}
+    assert ask(server, "", **link, Sec_Fetch_Dest="document")[0].status == 200
+    assert ask(server, "", **link, Sec_Fetch_Dest="iframe")[0].status == 403
+    assert ask(server, "api/midi", b"{}", **link, Sec_Fetch_Dest="document")[0].status == 403
+
+
 @pytest.mark.parametrize(
     "path",
     [
@@ -248,6 +255,7 @@ def test_other_methods_are_refused(server: StudioServer, method: str) -> None:
         ("wav", b'{"groove": {"bars": 2000, "hits": [], "tempos": [[0, 4]]}}', 413),
         ("read", b"MThd", 400),
         ("read", b"", 400),
+        ("read", b"MThd" * 500_001, 413),
         ("nothing", b"{}", 404),
         ("__init__", b"{}", 404),
     ],
