@@ -423,7 +423,7 @@ class GrooveModel:
           velocity_amount: The same for velocities alone, by default `amount`.
           keep: `timing`, `velocity`, or `accents`, the order of the velocities of each drum.
         """
-        steering = make_steering(amount, timing_amount, velocity_amount, keep)
+        steering = make_steering(amount, timing_amount, velocity_amount, keep, keeps_swing=True)
         self._check_task("humanize")
         segments = self._split_all(self._read(groove))
         return self._apply_performance(segments, *self._encode(segments), temperature, steering)

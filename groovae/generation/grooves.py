@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from groovae.data.grid import NO_DRUM, Segments
-from groovae.generation.steering import Steering, blend_velocities
+from groovae.generation.steering import Steering, blend_velocities, follow_swing
 from groovae.music.drums import DrumMap
 from groovae.music.midi_reader import DRUM_CHANNEL
 from groovae.music.note_sequence import NoteSequence
@@ -106,17 +106,19 @@ def apply_performance(
     drums = drum_notes(segments)
     notes = [note for note, cell in drums if cell >= 0]
     cells = np.array([cell for _, cell in drums if cell >= 0], np.int64)
+    steps, classes = np.divmod(cells, segments.outputs.shape[-1] // 3)
     velocities, offsets = _by_cell(tensors)
     loudest, _ = _by_cell(segments.outputs)
     before = np.array([note.velocity for note in notes])
     after = before * (velocities / np.maximum(loudest, 1 / 127))[cells]
-    num_drums = segments.outputs.shape[-1] // 3
-    blended = blend_velocities(before, after, cells % num_drums, steering)
-    shifts = (-offsets / 2 - _late_steps(notes, cells, segments))[cells] * segments.step_seconds
-    seconds = (steering.timing_amount * shifts).tolist()
-    for note, velocity, shift_seconds in zip(notes, blended.tolist(), seconds, strict=True):
-        note.start_time += shift_seconds
-        note.end_time += shift_seconds
+    late, new_late = _late_steps(notes, cells, steps, segments), -offsets[cells] / 2
+    if steering.keeps_swing:
+        new_late = follow_swing(late, new_late, steps % segments.timeline.steps_per_bar, classes)
+    seconds = steering.timing_amount * ((new_late - late) * segments.step_seconds)
+    blended = blend_velocities(before, after, classes, steering)
+    for note, velocity, shift in zip(notes, blended.tolist(), seconds.tolist(), strict=True):
+        note.start_time += shift
+        note.end_time += shift
         note.velocity = velocity
     return make_groove_like(segments, [note for note, _ in drums])
 
@@ -173,15 +175,15 @@ def place_early_hits(groove: Any, how: str) -> Any:
     return placed
 
 
-def _late_steps(notes: Sequence[Any], cells: np.ndarray, segments: Segments) -> np.ndarray:
-    """Return the lateness in steps of the hit nearest to the grid, by cell; 0 without a hit."""
-    num_drums = segments.outputs.shape[-1] // 3
-    starts = np.array([note.start_time for note in notes])
-    late_steps = starts / segments.step_seconds - cells // num_drums
+def _late_steps(
+    notes: Sequence[Any], cells: np.ndarray, steps: np.ndarray, segments: Segments
+) -> np.ndarray:
+    """Return for each note the lateness in steps of the hit of its cell that is nearest to it."""
+    late_steps = np.array([note.start_time for note in notes]) / segments.step_seconds - steps
     farthest_first = np.argsort(-np.abs(late_steps), kind="stable")
     by_cell = np.zeros(segments.outputs.size // 3)
     by_cell[cells[farthest_first]] = late_steps[farthest_first]  # of equal cells the last is kept
-    return by_cell
+    return by_cell[cells]
 
 
 def _by_cell(tensors: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

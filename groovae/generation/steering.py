@@ -2,6 +2,10 @@
 
 An amount of 0 keeps those of the input, note for note, and 1 takes those of the model; values
 between blend both.
+
+Swing is the lateness of the 16ths of a beat after its first: in an eighth swing of 66 %, the second
+eighth is 0.64 16ths late. A model of hits alone does not know the swing of its input, and learned
+one of its own, so `follow_swing` replaces the one by the other.
 """
 
 from typing import NamedTuple
@@ -11,6 +15,8 @@ import numpy as np
 from groovae.errors import UsageError, check_number
 
 KEEP = ("timing", "velocity", "accents")
+STEPS_PER_BEAT = 4
+MIN_SWING_STEPS = 0.05  # 6 ms at 120 qpm; smaller ones are left to the model
 
 
 class Steering(NamedTuple):
@@ -20,11 +26,13 @@ class Steering(NamedTuple):
       timing_amount: From 0, the input's timing, to 1, the model's.
       velocity_amount: From 0, the input's velocities, to 1, the model's.
       keeps_accents: Of two hits of a drum, the softer one in the input is not louder in the output.
+      keeps_swing: The model's timing moves around the input's swing; see `follow_swing`.
     """
 
     timing_amount: float = 1.0
     velocity_amount: float = 1.0
     keeps_accents: bool = False
+    keeps_swing: bool = False
 
 
 def make_steering(
@@ -32,6 +40,7 @@ def make_steering(
     timing_amount: float | None = None,
     velocity_amount: float | None = None,
     keep: str | None = None,
+    keeps_swing: bool = False,
 ) -> Steering:
     """Return the steering for the arguments of `GrooveModel.humanize`.
 
@@ -40,6 +49,7 @@ def make_steering(
       timing_amount: See `Steering`.
       velocity_amount: See `Steering`.
       keep: `timing`, `velocity` or `accents`.
+      keeps_swing: See `Steering`.
 
     Raises:
       UsageError: an argument is out of range, or an amount contradicts `keep`.
@@ -58,7 +68,7 @@ def make_steering(
     timing, velocity = (
         0.0 if keep == name else amount if own is None else own for name, own in amounts.items()
     )
-    return Steering(timing, velocity, keep == "accents")
+    return Steering(timing, velocity, keep == "accents", keeps_swing)
 
 
 def blend_velocities(
@@ -90,3 +100,31 @@ def sort_like(before: np.ndarray, after: np.ndarray, drums: np.ndarray) -> np.nd
         ranks = np.lexsort((after[hits], before[hits]))
         ordered[hits[ranks]] = np.sort(after[hits])
     return ordered
+
+
+def follow_swing(
+    before: np.ndarray, after: np.ndarray, steps: np.ndarray, drums: np.ndarray
+) -> np.ndarray:
+    """Return the model's lateness around the input's swing instead of its own.
+
+    The first 16th of a beat is left as it is, and so are those that are straight in the input.
+
+    Args:
+      before: The lateness of each hit in the input, in steps.
+      after: The same of the model's performance.
+      steps: The step of each hit, from the start of its bar.
+      drums: The drum class of each hit.
+    """
+    swung, positions = after.copy(), steps % STEPS_PER_BEAT
+    is_on_beat = positions == 0
+    beat_before = np.median(before[is_on_beat]) if is_on_beat.any() else 0.0
+    beat_after = after[is_on_beat].mean() if is_on_beat.any() else 0.0
+    for position in set(positions.tolist()) - {0}:
+        is_here = positions == position
+        swing = np.median(before[is_here]) - beat_before
+        if abs(swing) < MIN_SWING_STEPS:
+            continue
+        for drum in set(drums[is_here].tolist()):
+            hits = is_here & (drums == drum)
+            swung[hits] += beat_after + swing - after[hits].mean()
+    return swung

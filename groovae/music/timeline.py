@@ -47,6 +47,7 @@ class Timeline:
       meters: Its meters, the first at step 0.
       bars: Number of bars, to the last hit or, if later, to the end of the groove.
       model_bars: Number of bars of the model that they are laid over.
+      steps_per_bar: The length of the model's bars in 16ths.
     """
 
     def __init__(self, sequence: Any, steps_per_bar: int = 16):
@@ -60,7 +61,7 @@ class Timeline:
           GroovaeError: a meter does not fit the grid of 16ths.
         """
         self.tempo_map = TempoMap.of(sequence)
-        self._steps_per_bar = steps_per_bar
+        self.steps_per_bar = steps_per_bar
         self.meters = _meters(sequence, self.tempo_map)
         starts = self._steps([note.start_time for note in sequence.notes])
         end = self._steps([sequence.total_time])[0]
@@ -69,11 +70,11 @@ class Timeline:
         self._lay_on_model_bars()
 
     def _lay_on_model_bars(self) -> None:
-        spans = -(-np.maximum(self._lengths, 1) // self._steps_per_bar)
-        self._model_starts = (np.cumsum(spans) - spans) * self._steps_per_bar
+        spans = -(-np.maximum(self._lengths, 1) // self.steps_per_bar)
+        self._model_starts = (np.cumsum(spans) - spans) * self.steps_per_bar
         self.bars, self.model_bars = len(spans), int(spans.sum())
         if self._has_pickup():
-            self._model_starts[0] += min(self._steps_per_bar, self._lengths[1]) - self._lengths[0]
+            self._model_starts[0] += min(self.steps_per_bar, self._lengths[1]) - self._lengths[0]
 
     def _has_pickup(self) -> bool:
         """Return whether the first bar is shorter than the second, which has another meter."""
@@ -81,7 +82,7 @@ class Timeline:
             len(self.meters) > 1
             and self.bars > 1
             and self.meters[1].first_step == self._lengths[0]
-            and self._lengths[0] < self._lengths[1] <= self._steps_per_bar
+            and self._lengths[0] < self._lengths[1] <= self.steps_per_bar
         )
 
     @property
@@ -100,7 +101,7 @@ class Timeline:
     def has_model_bars(self) -> bool:
         """Whether all bars but a pickup have the length of the model's."""
         lengths = self._lengths[1:] if self._has_pickup() else self._lengths
-        return bool((lengths == self._steps_per_bar).all())
+        return bool((lengths == self.steps_per_bar).all())
 
     def bar_of(self, step: float) -> int:
         """Return the number of the bar of a step, from 1."""
@@ -108,7 +109,7 @@ class Timeline:
 
     def bar_tempos_qpm(self) -> np.ndarray:
         """Return the tempo at the start of each bar of the model, float64 [model_bars]."""
-        first_steps = np.arange(self.model_bars) * self._steps_per_bar
+        first_steps = np.arange(self.model_bars) * self.steps_per_bar
         bar = np.searchsorted(self._model_starts, first_steps, side="right") - 1
         bar = np.maximum(bar, 0)  # a pickup starts within the model's bar
         steps = self._starts[bar] + np.maximum(first_steps - self._model_starts[bar], 0)
@@ -119,7 +120,7 @@ class Timeline:
 
         Of its bars `first` to `last`, which are numbered from 1; by default of all.
         """
-        mask = np.zeros(self.model_bars * self._steps_per_bar, bool)
+        mask = np.zeros(self.model_bars * self.steps_per_bar, bool)
         bars = slice(first - 1, last)
         for start, length in zip(self._model_starts[bars], self._lengths[bars], strict=True):
             mask[start : start + length] = True
@@ -128,7 +129,7 @@ class Timeline:
     def trim(self, model_bars: int) -> "Timeline":
         """Return the timeline of the bars in the first `model_bars` bars of the model."""
         trimmed = copy.copy(self)
-        kept = self._model_starts < model_bars * self._steps_per_bar
+        kept = self._model_starts < model_bars * self.steps_per_bar
         trimmed._starts, trimmed._lengths = self._starts[kept], self._lengths[kept]
         trimmed._model_starts = self._model_starts[kept]
         trimmed.bars, trimmed.model_bars = int(kept.sum()), model_bars
@@ -146,9 +147,9 @@ class Timeline:
         tempo_qpm = float(self.tempo_map.tempos_qpm[0])
         step_seconds = 60.0 / tempo_qpm / STEPS_PER_QUARTER
         flat = _with_times(sequence, starts * step_seconds, (starts + lengths) * step_seconds)
-        flat.total_time = self.model_bars * self._steps_per_bar * step_seconds
+        flat.total_time = self.model_bars * self.steps_per_bar * step_seconds
         flat.tempos.add(qpm=tempo_qpm)
-        numerator = self._steps_per_bar // STEPS_PER_QUARTER
+        numerator = self.steps_per_bar // STEPS_PER_QUARTER
         flat.time_signatures.add(numerator=numerator, denominator=4)
         return flat
 

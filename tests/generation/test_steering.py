@@ -11,9 +11,13 @@ from groovae.config import config_map
 from groovae.data.grid import Segments, to_segments
 from groovae.data.window_report import WindowReport
 from groovae.errors import UsageError
+from groovae.generation.bundled import TASK_FOLDERS
+from groovae.generation.groove_model import GrooveModel
 from groovae.generation.grooves import AS_PLAYED, apply_performance, drum_notes
-from groovae.generation.steering import Steering, make_steering
+from groovae.generation.loading import load_model
+from groovae.generation.steering import Steering, follow_swing, make_steering
 from groovae.music.note_sequence import NoteSequence
+from groovae.system.log import no_log
 
 LAYOUT = config_map.layout("groovae_4bar")
 PITCHES = [36, 38, 39, 42, 46, 20]  # 20 has no drum class
@@ -50,6 +54,11 @@ def perform(groove: Any, seed: int, steering: Steering = AS_PLAYED) -> tuple[np.
     played = apply_performance(segments, a_performance(segments, seed), steering)
     assert [note.pitch for note in played.notes] == [note.pitch for note in groove.notes]
     return starts_and_velocities(played)
+
+
+@pytest.fixture(scope="module")
+def humanizer() -> GrooveModel:
+    return load_model(TASK_FOLDERS["humanize"], task="humanize", seed=1, log=no_log)
 
 
 def starts_and_velocities(groove: Any) -> tuple[np.ndarray, ...]:
@@ -133,3 +142,63 @@ def test_steering_from_arguments() -> None:
     assert make_steering(0.3, velocity_amount=0.8) == Steering(0.3, 0.8, False)
     assert make_steering(0.3, timing_amount=0, keep="timing") == Steering(0, 0.3, False)
     assert make_steering(0.3, keep="accents") == Steering(0.3, 0.3, True)
+
+
+# Swing
+
+
+@given(seed=st.integers(0, 99))
+def test_a_straight_input_leaves_the_timing_of_the_performance(seed: int) -> None:
+    random = np.random.RandomState(seed)
+    steps, after = random.randint(0, 64, 50), random.uniform(-0.5, 0.5, 50)
+    for late in (0.0, 0.3):  # also if all of it is late
+        swung = follow_swing(np.full(50, late), after, steps, random.randint(0, 9, 50))
+        np.testing.assert_array_equal(swung, after)
+
+
+def test_a_performance_moves_around_the_swing_of_the_input() -> None:
+    steps, drums = np.arange(64), np.arange(64) // 4 % 3
+    is_off_beat = steps % 4 == 2
+    before = np.where(is_off_beat, 0.32, 0.0)  # 58 %
+    after = 0.1 * np.sin(steps) + np.where(is_off_beat, 0.1 * drums, 0.0)
+    swung = follow_swing(before, after, steps, drums)
+    np.testing.assert_array_equal(swung[~is_off_beat], after[~is_off_beat])
+    for drum in range(3):
+        hits = is_off_beat & (drums == drum)
+        moved = (swung - after)[hits]
+        np.testing.assert_allclose(moved, moved[0], atol=1e-9)
+        assert swung[hits].mean() - after[steps % 4 == 0].mean() == pytest.approx(0.32)
+
+
+def a_swinging_beat(percent: float, pairs_per_beat: int, bars: int = 4) -> Any:
+    """Return a beat whose second eighth or 16th of each pair begins at a share of the pair."""
+    pair_ticks = 480 // pairs_per_beat
+    hits = []
+    for pair in range(4 * pairs_per_beat * bars):
+        first = pair * pair_ticks
+        second = round(first + percent / 100 * pair_ticks)
+        hits += [(first, 42, 80), (second, 42, 80)]
+        hits.append((second, 36, 80) if pair % 4 == 2 else (first, 38, 80))
+    return a_beat(hits)
+
+
+def swing_percent(groove: Any, played: Any, pairs_per_beat: int) -> float:
+    """Return the mean swing of the played hits, which are matched by their order."""
+    starts, new_starts = (
+        starts_and_velocities(one)[0] * 97.3 / 60 * pairs_per_beat + 0.01
+        for one in (groove, played)
+    )
+    late, is_second = new_starts - np.floor(starts), starts % 1 > 0.2
+    return 100 * float(late[is_second].mean() - late[~is_second].mean())
+
+
+@pytest.mark.parametrize("pairs_per_beat", [1, 2])
+@pytest.mark.parametrize("percent", [50, 58, 62, 66])
+def test_humanize_keeps_the_swing_of_its_input(
+    humanizer: GrooveModel, percent: int, pairs_per_beat: int
+) -> None:
+    groove = a_swinging_beat(percent, pairs_per_beat)
+    played = humanizer.humanize(groove)
+    assert swing_percent(groove, played, pairs_per_beat) == pytest.approx(percent, abs=1)
+    late_seconds = starts_and_velocities(played)[0] - starts_and_velocities(groove)[0]
+    assert np.std(late_seconds) > 1e-3

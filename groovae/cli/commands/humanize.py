@@ -4,11 +4,11 @@ Usage: groovae humanize IN.mid [--out=OUT.mid] [--flags]
        groovae humanize FILE_OR_DIR... [--out=OUT_DIR] [--flags]
 
 Keeps all hits of a beat and changes their timing and velocity. The model is given only which drums
-are hit in which 16th. Several hits of a drum in one 16th, as in a roll, are moved together.
-Percussion without a drum class is not changed. --amount, --timing_amount, --velocity_amount and
---keep set how far timing and velocities go from the input's to the model's. Plays the bundled
-model, unless .train or --checkpoint holds a model of groovae_2bar_humanize_hits or
-groovae_2bar_humanize.
+are hit in which 16th; the swing of the beat is kept. Several hits of a drum in one 16th, as in a
+roll, are moved together. Percussion without a drum class is not changed. --amount, --timing_amount,
+--velocity_amount and --keep set how far timing and velocities go from the input's to the model's.
+Plays the bundled model, unless .train or --checkpoint holds a model of groovae_2bar_humanize_hits
+or groovae_2bar_humanize.
 
 Examples:
   groovae humanize stiff.mid
