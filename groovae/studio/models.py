@@ -1,8 +1,8 @@
 """The models of the studio, one for each task, loaded once.
 
-The bundled models do the tasks that they can; a checkpoint given by the user replaces them in the
-tasks that it can do. Other tasks have no model, and asking for one is an error that says how to get
-it.
+There are the bundled models, and those that the user names, which replace them: a model of whole
+grooves in WHOLE_GROOVE_TASKS, another in the task that it was trained for. To ask for a task that
+has no model is an error that says how to get one.
 """
 
 import contextlib
@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from groovae.config.tasks import CONFIGS, check_task, how_to_get
+from groovae.config.tasks import how_to_get, task_of
 from groovae.errors import GroovaeError, UsageError
 from groovae.generation import bundled
 from groovae.generation.groove_model import GrooveModel
@@ -20,7 +20,7 @@ from groovae.studio.grooves import from_json
 from groovae.studio.latent_map import MAP_FILE, read_map
 from groovae.system.log import Log, no_log
 
-TASKS = ("sample", "vary", "interpolate", "infill", *CONFIGS)
+WHOLE_GROOVE_TASKS = ("sample", "vary", "interpolate", "infill")
 MAX_WAITING = 16  # requests for a model, of which one runs at a time
 BATCH_SIZE = 16  # of segments
 _BUNDLED = (bundled.FOLDER, *bundled.TASK_FOLDERS.values())
@@ -39,21 +39,23 @@ class Models:
       map: The map of its latent space, None if it has none.
     """
 
-    def __init__(self, checkpoints: Sequence[str] = ()):
+    def __init__(self, checkpoints: Sequence[str] = (), log: Log = no_log):
         """Load the models.
+
+        Args:
+          checkpoints: See the attribute `names`.
+          log: Called with a line on what is odd about them.
 
         Raises:
           GroovaeError: a checkpoint cannot be loaded.
-          UsageError: it can do no task of the studio.
         """
         self.names = tuple(checkpoints)
         self._models: dict[str, GrooveModel] = {}
         self._one, self._places = threading.Lock(), threading.BoundedSemaphore(MAX_WAITING)
         for folder in [*map(str, _BUNDLED), *checkpoints]:
-            model = load_model(folder, seed=0, batch_size=BATCH_SIZE, drum_map="gm", log=no_log)
-            tasks = [task for task in TASKS if _can_do(task, model)]
-            if not tasks:
-                raise UsageError(f"{folder}: the studio has no use for {model.config_name}")
+            model = load_model(folder, seed=0, batch_size=BATCH_SIZE, log=log)
+            own_task = task_of(model.layout)
+            tasks = (own_task,) if own_task else WHOLE_GROOVE_TASKS
             self._models.update(dict.fromkeys(tasks, model))
         prior = self._models["sample"].choose_prior()  # which is kept in the model
         self.styles = list(prior.shares()) if prior else []
@@ -104,14 +106,6 @@ class Models:
     def describe(self) -> dict[str, dict[str, Any]]:
         """Return name, config and licence of the model of each task."""
         return {task: _describe(model) for task, model in self._models.items()}
-
-
-def _can_do(task: str, model: GrooveModel) -> bool:
-    try:
-        check_task(task, model.config_name, model.layout, model.checkpoint)
-    except UsageError:
-        return False
-    return True
 
 
 def _describe(model: GrooveModel) -> dict[str, Any]:

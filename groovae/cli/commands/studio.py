@@ -5,7 +5,7 @@ Usage: groovae studio [FILE.mid ...] [--checkpoint=DIR ...] [--flags]
 Starts a server for this machine only, prints its URL and opens it in the browser, until Ctrl-C: a
 page to sample, edit, vary, humanize, interpolate and play grooves, with the bundled models. MIDI
 files that are named are opened in it. A model given by --checkpoint, which may be repeated, is used
-for the tasks that it can do; the bundled models do the others. The sound takes the package
+for what it was trained for, and the bundled models for the rest. The sound takes the package
 tinysoundfont.
 
 Others can build on its JSON API; see docs/studio.md.
@@ -60,7 +60,7 @@ def run(values: Any, positional: list[str]) -> None:
     if values.soundfont:
         check_ready(values.soundfont)
     grooves = [open_midi(path, log) for path in positional]
-    models = Models(values.checkpoint)
+    models = Models(values.checkpoint, log)
     with StudioServer(models, values.port, grooves, values.soundfont, log) as server:
         print(server.url, flush=True)
         log("press Ctrl-C to stop")
