@@ -1,6 +1,7 @@
 """Helpers for the tests of the studio: its server, and its page in Chromium."""
 
 import contextlib
+import json
 import threading
 import urllib.request
 from collections.abc import Callable, Iterator
@@ -44,7 +45,8 @@ class StudioPage:
       problems: Console messages, errors and requests to other servers; a test expects none.
     """
 
-    def __init__(self, browser: Any, url: str, fragment: str = "", **options: Any):
+    def __init__(self, browser: Any, url: str, **options: Any):
+        """Prepare the page; `open` opens it."""
         self.url, self.problems = url, list[str]()
         self.context = browser.new_context(**options)
         self.page = page = self.context.new_page()
@@ -53,20 +55,35 @@ class StudioPage:
         page.on("console", lambda message: self.problems.append(message.text))
         page.on("pageerror", lambda error: self.problems.append(str(error)))
         page.on("request", lambda request: self._check_request(request.url))
-        self.open(fragment)
 
     def _check_request(self, url: str) -> None:
         if not url.startswith((self.url, f"blob:{self.url.rsplit('/', 2)[0]}/")):
             self.problems.append(url)
 
     def open(self, fragment: str = "") -> None:
-        self.page.goto("about:blank")
         self.page.goto(self.url + fragment)
         self.page.wait_for_selector("body[data-ready]")
 
+    def lend_models(self, *tasks: str) -> None:
+        """Let the model that humanizes do tasks that have no bundled model."""
+
+        def about(route: Any) -> None:
+            answer = route.fetch().json()
+            missing = {task: {"model": "lent"} for task in tasks if task not in answer["tasks"]}
+            answer["tasks"] |= missing
+            for task in missing:
+                self.page.route(f"{self.url}api/{task}", humanize)
+            route.fulfill(json=answer)
+
+        def humanize(route: Any) -> None:
+            body = {name: route.request.post_data_json[name] for name in ("groove", "seed")}
+            route.continue_(url=f"{self.url}api/humanize", post_data=json.dumps(body))
+
+        self.page.route(f"{self.url}api/about", about)
+
     def close(self) -> None:
         self.context.close()
-        assert self.problems == []
+        assert self.problems == [], self.problems
 
     def run(self, script: str, argument: Any = None) -> Any:
         """Evaluate an expression of `studio`, the page's object, and `arg`."""

@@ -1,10 +1,9 @@
 """Helpers for the tests of exported models: models to export, and JavaScript to run them in.
 
-The JavaScript packages are @magenta/music and onnxruntime-node, in the folder named by the
-environment variable GROOVAE_NODE_MODULES, by default `node_modules` at the top of the repository.
-`.ci/run` fills that one, in one call, as npm removes packages that are not named:
-
-    npm install --no-save --ignore-scripts @magenta/music@1.23.1 onnxruntime-node@1.30.0
+The JavaScript packages are @magenta/music, onnxruntime-node and, for accessibility, axe-core. They
+are in the folder named by the environment variable GROOVAE_NODE_MODULES, by default `node_modules`
+at the top of the repository, which `.ci/run` fills with one call of npm, as npm removes packages
+that are not named.
 """
 
 import json

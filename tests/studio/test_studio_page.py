@@ -10,10 +10,12 @@ from typing import Any
 
 import make_midi
 import pytest
+from browser import PHONE
 from studio_page import StudioPage, hits_of, serve_studio
+from web_export import npm_package
 
 from groovae.studio import files
-from groovae.studio.server import StudioServer
+from groovae.studio.server import STATIC, StudioServer
 
 pytest.importorskip("onnxruntime")
 
@@ -33,6 +35,27 @@ DROP = """([selector, name, content]) => {
 }"""
 
 
+# Keeps the state and the settings of the page, and returns to them.
+REMEMBER = """globalThis.start = {
+  entry: { ...studio.store.entry, isMade: true },
+  settings: [...studio.tools.kept.keys()].map((task) => [task, studio.tools.settings(task)]),
+}"""
+RESET = """(() => {
+  studio.player.stop();
+  Object.assign(studio.player, { hasClick: false, hasCountIn: false });
+  studio.transport.isLooping = false;
+  studio.editor.select(null, null);
+  Object.assign(studio.editor, { velocity: 90, cursor: { drum: 0, step: 0 } });
+  for (const [task, values] of start.settings) studio.tools.fill(task, values);
+  studio.tools.open("sample");
+  studio.view.setZoom(1);
+  studio.say("");
+  studio.setLanguage("en");
+  document.activeElement.blur();
+  studio.store.restore({ entries: [start.entry], index: 0 });
+})()"""
+
+
 @pytest.fixture(scope="module")
 def server() -> Iterator[StudioServer]:
     with serve_studio() as server:
@@ -41,7 +64,12 @@ def server() -> Iterator[StudioServer]:
 
 @pytest.fixture(scope="module")
 def shared(browser: Any, server: StudioServer) -> Iterator[StudioPage]:
-    studio = StudioPage(browser, server.url, FUNK, viewport={"width": 1280, "height": 900})
+    """The page with models for all tasks, some of them lent."""
+    options = {"viewport": {"width": 1280, "height": 900}}
+    studio = StudioPage(browser, server.url, **options)
+    studio.lend_models("add_hihat", "tap2drum", "transfer")
+    studio.open(FUNK)
+    studio.run(REMEMBER)
     yield studio
     studio.close()
 
@@ -49,12 +77,7 @@ def shared(browser: Any, server: StudioServer) -> Iterator[StudioPage]:
 @pytest.fixture
 def studio(shared: StudioPage) -> StudioPage:
     """The page with a groove of funk as the only entry of its history."""
-    shared.page.evaluate("localStorage.clear(); onbeforeunload = null")
-    shared.open(FUNK)
-    shared.problems.clear()
-    shared.run(
-        "studio.store.restore({ index: 0, entries: [{ ...studio.store.entry, isMade: true }] })"
-    )
+    shared.run(RESET)
     return shared
 
 
@@ -313,3 +336,185 @@ def test_playback_loops_and_sends_midi_with_a_clock(studio: StudioPage) -> None:
     clocks = [time for time, status, *_ in sent if status == 0xF8]
     assert clocks[24] - clocks[0] == pytest.approx(200, abs=1)
     assert clocks[0] == pytest.approx(notes[0][0], abs=1)
+
+
+# The other tools
+
+
+def test_map_draws_grooves_as_it_is_dragged_over(studio: StudioPage) -> None:
+    studio.press("9")
+    studio.wait("studio.map.data !== null")
+    box = studio.page.locator("#map").bounding_box()
+    middle = (box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+    studio.after(lambda: studio.drag(middle, (40, 30)))
+    studio.wait("studio.store.entry.recipe.settings.x === studio.map.point.x")
+    dragged = studio.groove
+    assert dragged["hits"]
+    assert studio.labels == ["New · funk", "Map"]  # one entry for the whole drag
+    studio.page.locator("#map").focus()
+    moved = studio.after(lambda: studio.press("ArrowLeft"))
+    assert moved["hits"] != dragged["hits"]
+    studio.after(lambda: studio.press("Enter"))
+    assert studio.labels == ["New · funk", "Map", "Map"]
+    studio.after(lambda: studio.press("Control+z"))
+    studio.after(lambda: studio.press("Control+z"))
+    assert studio.labels[studio.run("studio.store.index")] == "New · funk"
+
+
+def test_taps_of_keys_mouse_and_pad_become_a_groove(studio: StudioPage) -> None:
+    page = studio.page
+    page.locator("#tempo").fill("100")
+    studio.press("Enter", "5")
+    page.locator("#panel-tap2drum [name=bars]").fill("1")
+    studio.press("Tab", "r", "g")
+    studio.run("studio.midi.connect()")
+    studio.wait("studio.recorder.isRecording && studio.player.beat > 0.4")
+    page.keyboard.press("j")
+    studio.wait("studio.player.beat > 1.4")
+    page.locator("#pad").dispatch_event("pointerdown")
+    studio.wait("studio.player.beat > 2.4")
+    page.evaluate("pad.play(38, 55)")
+    studio.wait("studio.store.entry.label.startsWith('Tap') && studio.player.isPlaying")
+    studio.press("Space")
+    assert studio.labels[-2] == "3 taps"
+    taps = studio.run("studio.store.entry.recipe.base")
+    assert (taps["bars"], taps["tempos"]) == (1, [[0, 100]])
+    assert [hit["velocity"] for hit in taps["hits"]] == [96, 96, 55]
+    beats = [hit["beat"] for hit in taps["hits"]]
+    assert all(beat >= at for beat, at in zip(beats, (0.4, 1.4, 2.4), strict=True))
+    assert len(studio.groove["hits"]) == 3
+    studio.click("#panel-tap2drum .main")
+    studio.wait("studio.recorder.isRecording && studio.player.isPlaying")
+    studio.press("Escape")
+    assert studio.run("studio.recorder.isRecording || studio.player.isPlaying") is False
+
+
+def test_hihat_transfer_and_infill(studio: StudioPage) -> None:
+    studio.press("4")
+    studio.after(lambda: studio.click("#panel-add_hihat .main"))
+    studio.press("6", "g")
+    assert "A or B" in studio.page.locator("#message").inner_text()
+    studio.after(lambda: studio.press("Shift+A"))
+    studio.after(lambda: studio.press("g"))
+    with studio.page.expect_file_chooser() as chooser:
+        studio.click("#panel-transfer .feel button")
+    take = make_midi.midi(make_midi.notes(make_midi.beat()) + make_midi.END)
+    chooser.value.set_files([{"name": "take.mid", "mimeType": "audio/midi", "buffer": take}])
+    studio.wait("studio.actions.feelFrom === 'file'")
+    studio.after(lambda: studio.click("#panel-transfer .main"))
+    assert studio.labels[-3:] == ["Keep as A", "Transfer · 100 %", "Transfer · 100 %"]
+
+    studio.press("8")
+    (x1, y1), (x2, y2) = studio.place(HIHAT, 4.5), studio.place(SNARE, 11)
+    studio.page.keyboard.down("Shift")
+    studio.drag((x1, y1), (x2 - x1, y2 - y1))
+    studio.page.keyboard.up("Shift")
+    assert studio.run("studio.editor.bars") == [1, 2]
+    assert set(studio.run("studio.editor.selected")) == {HIHAT, 8, 6, 5, SNARE}
+    studio.page.locator("#panel-infill").get_by_label("ride").uncheck()
+    studio.page.locator("#panel-infill [name=last]").fill("4")
+    studio.press("Tab")
+    before = studio.groove
+    studio.after(lambda: studio.click("#panel-infill .main"))
+    assert studio.labels[-1] == "Infill"
+    assert outside(studio.groove) == outside(before)
+    assert hits_of(studio.groove) != hits_of(before)
+
+
+def outside(groove: dict[str, Any]) -> list[tuple[float, int, int]]:
+    """Return the hits that the infill of bars 2 to 4, without the ride, leaves as they are."""
+    filled = (HIHAT, 6, 5, SNARE)
+    return [hit for hit in hits_of(groove) if hit[0] < 4 - 1 / 8 or hit[1] not in filled]
+
+
+# State
+
+
+def test_state_is_restored_and_links_repeat_a_groove(browser: Any, server: StudioServer) -> None:
+    studio, other = StudioPage(browser, server.url), StudioPage(browser, server.url)
+    studio.open(FUNK)
+    groove = studio.groove
+    studio.after(lambda: studio.press("Shift+A"))
+    link = studio.page.evaluate("location.hash")
+    studio.after(lambda: studio.click("#clear"))
+    studio.wait("JSON.parse(localStorage['groovae-studio'] ?? 'null')?.entries.length === 4")
+    studio.page.reload()
+    studio.page.wait_for_selector("body[data-ready]")
+    assert studio.labels[1:] == ["New · funk", "Keep as A", "Clear"]
+    assert studio.run("studio.store.state.a") == groove
+    studio.press("Control+z")
+    assert studio.groove == groove
+    other.open(link)
+    assert other.groove == groove
+    assert other.page.get_by_label("funk").is_checked()
+    studio.close()
+    other.close()
+
+
+def test_korean_and_shortcuts(studio: StudioPage) -> None:
+    page = studio.page
+    page.locator("#language").select_option("ko")
+    assert page.evaluate("document.documentElement.lang") == "ko"
+    assert page.locator("#summary").inner_text().startswith("4마디에 타격")
+    assert page.locator("#tab-vary").inner_text().startswith("변주")
+    missing = studio.page.evaluate(
+        "(async () => { const [en, ko] = await Promise.all([import('./english.js'), "
+        "import('./korean.js')]); const keys = (m) => Object.keys(m.default).sort().join(); "
+        "return keys(en) === keys(ko); })()"
+    )
+    assert missing is True
+    page.locator("#language").select_option("en")
+    page.locator("#roll").focus()
+    studio.press("?")
+    assert page.locator("#help-dialog dt").count() > 20
+    page.locator("#letters").uncheck()
+    studio.press("Escape")
+    page.locator("#roll").focus()
+    studio.press("Shift+A", "2")
+    assert studio.labels == ["New · funk"]
+    assert page.locator("#tab-sample").get_attribute("aria-selected") == "true"
+
+
+# Appearance
+
+
+def test_axe_finds_nothing_serious(studio: StudioPage) -> None:
+    page = studio.page
+    page.evaluate((npm_package("axe-core") / "axe.min.js").read_text())
+    for scheme in ("light", "dark"):
+        page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
+        assert serious_violations(page, "html") == [], scheme
+        for tab in page.get_by_role("tab").all()[1:]:
+            tab.click()
+            assert serious_violations(page, "#panels") == [], (scheme, tab.inner_text())
+    page.emulate_media(color_scheme="light", reduced_motion="no-preference")
+
+
+def serious_violations(page: Any, part: str) -> list[tuple[str, list[str]]]:
+    found = page.evaluate("async (part) => (await axe.run(part)).violations", part)
+    return [
+        (one["id"], [node["html"] for node in one["nodes"]])
+        for one in found
+        if one["impact"] in ("serious", "critical")
+    ]
+
+
+def test_phone(browser: Any, server: StudioServer) -> None:
+    studio = StudioPage(browser, server.url, viewport=PHONE, has_touch=True, is_mobile=True)
+    studio.open(FUNK)
+    page = studio.page
+    assert page.evaluate("document.documentElement.scrollWidth") == PHONE["width"]
+    x, y = studio.place(SNARE, 1.5)
+    studio.after(lambda: page.touchscreen.tap(x, y))
+    assert (1.5, SNARE, 90) in hits_of(studio.groove)
+    studio.after(lambda: page.touchscreen.tap(x + 2, y))
+    assert (1.5, SNARE, 90) not in hits_of(studio.groove)
+    page.locator("#panel-sample .main").scroll_into_view_if_needed()
+    assert page.locator("#play").bounding_box()["y"] >= 0  # the stage stays in view
+    studio.after(lambda: page.locator("#panel-sample .main").tap())
+    studio.close()
+
+
+def test_page_is_light() -> None:
+    sizes = {path.name: path.stat().st_size for path in STATIC.iterdir()}
+    assert sum(sizes.values()) < MAX_PAGE_BYTES, sizes

@@ -71,9 +71,9 @@ export class Slots {
   #slot(key) {
     const slot = key.toUpperCase();
     const node = element("div", { class: "slot", id: `slot-${key}`, "data-slot": key });
-    const recall = element("button", { class: "recall", "data-key": "X", "aria-pressed": "false" });
+    const recall = element("button", { class: "recall", "aria-keyshortcuts": "X", "aria-pressed": "false" });
     const [canvas, name] = [element("canvas", { "aria-hidden": "true" }), element("span")];
-    recall.append(element("b", { "aria-hidden": "true" }, slot), canvas, name);
+    recall.append(element("b", {}, slot), canvas, name);
     recall.addEventListener("click", () => this.recall(key));
     const keep = element("button", { class: "keep", "data-key": `Shift+${slot}` }, t("keep", { slot }));
     keep.addEventListener("click", () => this.keep(key));
@@ -87,10 +87,10 @@ export class Slots {
       const groove = state[key];
       recall.disabled = !groove;
       recall.setAttribute("aria-pressed", String(Boolean(groove) && groove === state.groove));
-      name.textContent = groove?.name ?? "";
-      const label = groove ? t("recall", { slot, name: groove.name }) : t("slot-empty", { slot });
-      recall.setAttribute("aria-label", label);
-      recall.title = groove ? textOfGroove(groove) : label;
+      name.textContent = groove ? ` ${groove.name}` : "";
+      recall.title = groove
+        ? `${t("recall", { slot })} (X). ${textOfGroove(groove)}`
+        : t("slot-empty", { slot });
       drawThumbnail(canvas, groove);
     }
   }

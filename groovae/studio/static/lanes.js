@@ -53,8 +53,8 @@ export class Lanes {
   #row(drum) {
     const node = element("div", { class: "lane" });
     const button = (className, text, key, onClick) => {
-      const made = element("button", { class: className, "aria-label": t(key, { drum: drumName(drum) }) }, text);
-      made.title = made.getAttribute("aria-label");
+      const made = element("button", { class: className, title: t(key, { drum: drumName(drum) }) }, text);
+      if (text.length === 1) made.setAttribute("aria-label", made.title);
       made.addEventListener("click", onClick);
       return made;
     };

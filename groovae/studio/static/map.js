@@ -83,9 +83,13 @@ export class LatentMap extends EventTarget {
   #choose(isNew) {
     if (!this.data) return;
     this.draw();
+    this.dispatchEvent(new CustomEvent("choose", { detail: { ...this.point, isNew } }));
+  }
+
+  // The point of the latent map at the cross.
+  get point() {
     const value = (share, [low, high]) => low + share * (high - low);
-    const detail = { x: value(this.at.x, this.data.x), y: value(this.at.y, this.data.y), isNew };
-    this.dispatchEvent(new CustomEvent("choose", { detail }));
+    return { x: value(this.at.x, this.data.x), y: value(this.at.y, this.data.y) };
   }
 
   // Drawing

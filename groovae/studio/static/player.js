@@ -48,7 +48,6 @@ export class Player extends EventTarget {
     const [first] = barsOf(this.groove);
     const lead = countIn ? first.length * this.secondsPerBeat : 0;
     const now = this.audio.context.currentTime;
-    this.audio.observe();
     this.isPlaying = true;
     this.anchor = now + START_SECONDS + lead;
     this.countIn = countIn ? this.#countInClicks(first) : [];
@@ -139,7 +138,6 @@ export class Player extends EventTarget {
   }
 
   #schedule() {
-    this.audio.observe();
     const ahead = document.hidden ? AHEAD_SECONDS_HIDDEN : AHEAD_SECONDS;
     const until = this.#secondsAt(this.audio.context.currentTime + ahead);
     while (this.cursor < until) {

@@ -117,11 +117,12 @@ export class RollPointer {
     const { gesture } = this;
     if (!gesture) return;
     const { x, y } = this.#point(event);
+    if (gesture.kind === "bars" || gesture.kind === "area") this.#endSelection(gesture, x, y);
     this.gesture = null;
     this.view.options.held = null;
-    if (gesture.kind === "bars" || gesture.kind === "area") return this.#endSelection(gesture, x, y);
-    if (gesture.result) return this.#commitDrag(gesture);
-    if (gesture.original) this.editor.removeHit(gesture.original);
+    if (gesture.kind === "bars" || gesture.kind === "area") return;
+    if (gesture.result) this.#commitDrag(gesture);
+    else if (gesture.original) this.editor.removeHit(gesture.original);
     else if (gesture.hit) this.editor.commit("added", gesture.base, gesture.hit);
     else this.editor.toggle(); // a tap with a finger
   }

@@ -4,7 +4,6 @@ import { get, soundFile } from "./api.js";
 
 const [CLOSED_HIHAT, OPEN_HIHAT] = [2, 3];
 const CHOKE_SECONDS = 0.03;
-const MAX_OBSERVATIONS = 64;
 
 export class AudioOutput {
   constructor() {
@@ -12,7 +11,6 @@ export class AudioOutput {
     this.layers = []; // by drum: [{ maxVelocity, data or buffer }], the softest first
     this.playing = new Set(); // { node, gain, time } of hits that are scheduled or sounding
     this.volume = 0.9;
-    this.offsets = []; // observed between performance.now() and the time of the context, in ms
   }
 
   async load() {
@@ -81,20 +79,21 @@ export class AudioOutput {
     node.stop(time + 0.06);
   }
 
-  // The time of the context moves in blocks, so it lags by up to a block: the smallest of the offsets
-  // that were observed lately is the best.
-  observe() {
-    this.offsets.push(performance.now() - this.context.currentTime * 1000);
-    if (this.offsets.length > MAX_OBSERVATIONS) this.offsets.shift();
-  }
-
-  // The time of performance.now() at which a time of the context is heard, and back.
+  // The time of performance.now() at which a time of the context is heard, and back, both with the
+  // latency of the device. The clock of the context itself moves in blocks.
   heardAt(time) {
-    return Math.min(...this.offsets) + (time + (this.context.outputLatency || 0)) * 1000;
+    return time * 1000 + this.#offset();
   }
 
   timeHeardAt(milliseconds) {
-    return (milliseconds - Math.min(...this.offsets)) / 1000 - (this.context.outputLatency || 0);
+    return (milliseconds - this.#offset()) / 1000;
+  }
+
+  #offset() {
+    const { contextTime, performanceTime } = this.context.getOutputTimestamp();
+    if (contextTime) return performanceTime - contextTime * 1000;
+    const { currentTime, outputLatency = 0 } = this.context; // nothing was heard yet
+    return performance.now() - (currentTime - outputLatency) * 1000;
   }
 
   clock() {}

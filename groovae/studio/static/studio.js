@@ -50,7 +50,7 @@ export class Studio {
     this.history = new History($("history"), this.store);
     this.slots = new Slots($("slots"), this.store);
     this.files = new Files(this.store, $("midi-file"), $("drop"));
-    this.tools = new Tools($("tabs"), $("panels"), new Set(Object.keys(about.tasks)), about.styles);
+    this.tools = new Tools($("tabs"), $("panels"), about.tasks, about.styles);
     this.actions = new Actions(this.store, this.tools, this.editor);
     this.map = new LatentMap();
     this.feel = new FeelPart(this.actions, this.store, this.files);

@@ -106,7 +106,7 @@ export class Tools extends EventTarget {
       id: `panel-${task}`, role: "tabpanel", class: "panel", "aria-labelledby": `tab-${task}`,
     });
     panel.append(element("p", { class: "about" }, t(`about-${task}`)));
-    if (!this.available.has(task)) {
+    if (!(task in this.available)) {
       panel.append(element("p", { class: "note" }, t("unavailable")));
       return panel;
     }
@@ -135,12 +135,19 @@ export class Tools extends EventTarget {
     const actions = element("div", { class: "actions" });
     if (apply) actions.append(this.#button(task, `do-${task}`, "main", false, "G"));
     if (apply && again) actions.append(this.#button(task, "again", "", true, "Shift+G"));
+    actions.append(this.#modelNote(task));
     if (seed) {
       const input = number("seed", { min: 0, max: 2 ** 31 - 1, value: 0 });
       input.node.title = t("seed-title");
       actions.append(this.#keep(task, "seed", input));
     }
     return actions;
+  }
+
+  // The model of a task and its licence.
+  #modelNote(task) {
+    const { model = "", licence = "" } = this.available[task];
+    return element("small", { class: "model" }, [model, licence.toUpperCase()].filter(Boolean).join(", "));
   }
 
   #button(task, key, className, again, shortcut) {
