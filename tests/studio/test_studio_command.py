@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 from conftest import Groovae, assert_one_line
+from without_tensorflow import run_blocked
 
 from groovae.generation.bundled import FOLDER, TASK_FOLDERS
 from groovae.music.midi_writer import write_sequence
@@ -56,6 +57,24 @@ def test_opens_files_and_ends_at_once_while_a_model_runs(tmp_path: Path) -> None
         stderr = process.stderr.read()
         assert "Traceback" not in stderr
         assert "Ctrl-C" in stderr
+
+
+def test_needs_no_tensorflow() -> None:
+    result = run_blocked(
+        "import json, threading, urllib.request\n"
+        "from groovae.cli.commands import studio\n"
+        "from groovae.studio.models import Models\n"
+        "from groovae.studio.server import StudioServer\n"
+        "models = Models()\n"
+        "models.warm_up()\n"
+        "with StudioServer(models) as server:\n"
+        "    threading.Thread(target=server.serve_forever, daemon=True).start()\n"
+        "    with urllib.request.urlopen(f'{server.url}api/sample', b'{}') as answer:\n"
+        "        assert json.load(answer)['grooves'][0]['hits']\n"
+        "found = {name for name in sys.modules if name.split('.')[0] in HEAVY}\n"
+        "assert found == {'note_seq.protobuf.music_pb2'}, found",
+    )
+    assert result.returncode == 0, result.stderr
 
 
 def test_wrong_files_and_models_are_errors_of_one_line(in_process: Groovae, tmp_path: Path) -> None:
