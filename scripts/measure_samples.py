@@ -8,9 +8,8 @@ and -validation.tfrecord, as `groovae preprocess GROOVE data_dir/music.tfrecord 
 them. The model is an ONNX export, or a checkpoint; without a fitted prior there is only the first
 table. It takes about a minute on two cores.
 
-The classifier is a ridge regression, in NumPy, of the style on the hits and velocities of each drum
-and 16th, averaged over the bars. It is fitted to the training windows at a hop of one bar, with
-equal weight for each style. Styles are read from file names such as 1_funk_80_beat_4-4.mid.
+The classifier (groovae/metrics/style_classifier.py) is fitted to the training windows at a hop of
+one bar. Styles are read from file names such as 1_funk_80_beat_4-4.mid.
 """
 
 import argparse
@@ -27,9 +26,7 @@ from groovae.generation.groove_model import GrooveModel
 from groovae.generation.loading import load_model
 from groovae.metrics import features
 from groovae.metrics.structure import LABELS, structure
-
-STYLES = (*("rock", "funk", "jazz", "latin", "hiphop", "soul", "punk", "neworleans", "afrobeat"),)
-PENALTY = 0.3  # chosen on the validation split
+from groovae.metrics.style_classifier import STYLES, StyleClassifier
 
 
 class Windows(NamedTuple):
@@ -37,32 +34,6 @@ class Windows(NamedTuple):
 
     outputs: np.ndarray
     styles: np.ndarray
-
-
-class StyleClassifier:
-    """Ridge regression of the style, one against the others."""
-
-    def __init__(self, windows: Windows, styles: tuple[str, ...]):
-        known = np.isin(windows.styles, styles)
-        inputs = _style_features(windows.outputs[known])
-        self._mean, self._scale = inputs.mean(axis=0), inputs.std(axis=0) + 1e-6
-        self._styles = np.array(styles)
-        targets = (windows.styles[known][:, np.newaxis] == self._styles).astype(np.float64)
-        weights = (1 / targets.sum(axis=0))[targets.argmax(axis=1), np.newaxis]
-        weights /= weights.mean()
-        inputs = self._standardize(inputs)
-        penalty = PENALTY * len(inputs) * np.eye(inputs.shape[1])
-        penalty[-1] = 0  # of the constant
-        weighted = (weights * inputs).T
-        self._weights = np.linalg.solve(weighted @ inputs + penalty, weighted @ targets)
-
-    def __call__(self, windows: np.ndarray) -> np.ndarray:
-        """Return the most likely style of each window."""
-        scores = self._standardize(_style_features(windows)) @ self._weights
-        return self._styles[scores.argmax(axis=1)]
-
-    def _standardize(self, inputs: np.ndarray) -> np.ndarray:
-        return np.c_[(inputs - self._mean) / self._scale, np.ones(len(inputs))]
 
 
 def main() -> None:
@@ -107,7 +78,9 @@ def style_table(
     """Return the share of test windows and of samples of each style that are heard as it."""
     prior = model.fitted_prior
     styles = tuple(style for style in STYLES if prior and style in prior.shares())
-    classify = StyleClassifier(trained_on, styles)
+    classify = StyleClassifier(
+        trained_on.outputs, trained_on.styles.tolist(), styles, model.layout.meter
+    )
     rows, totals = [], []
     model.reset_random()
     for style in styles:
@@ -136,17 +109,6 @@ def _read(folder: Path, split: str, config: str, hop_bars: int | None = None) ->
     windows = window_cache.load(examples, layout_of(config, hop_bars=hop_bars), folder)
     files = [windows.source(number).filename for number in range(len(windows))]
     return Windows(windows.outputs(np.arange(len(windows))), np.array(styles_of(files)))
-
-
-def _style_features(windows: np.ndarray) -> np.ndarray:
-    """Return hits and velocities of each drum and 16th, averaged over the bars: [n, k]."""
-    hits, velocities, _ = features.split(windows)
-    return np.concatenate([*map(_over_bars, (hits, velocities * hits))], axis=1)
-
-
-def _over_bars(values: np.ndarray) -> np.ndarray:
-    bars = values.reshape(len(values), -1, 16, values.shape[2])
-    return bars.mean(axis=1).reshape(len(values), -1)
 
 
 def _parse_arguments() -> argparse.Namespace:

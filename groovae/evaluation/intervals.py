@@ -13,7 +13,7 @@ import numpy as np
 
 from groovae.config.layout import Layout
 from groovae.data.windows import predicted_drums, to_inputs
-from groovae.metrics import scores
+from groovae.metrics import distributions, scores
 from groovae.metrics.baselines import LABELS, Baseline, fit
 from groovae.metrics.features import Meter, split
 from groovae.metrics.scores import METRICS
@@ -92,7 +92,7 @@ def score_with_baselines(
       layout: Defines the encoder's input, by which the nearest training window is found.
 
     Returns:
-      `scores`, `baselines`, `by_drum` and `by_position`, as in `Study.results`.
+      `scores`, `baselines`, `distributions`, `by_drum` and `by_position`, as in `Study.results`.
     """
     inputs, train_inputs = (to_inputs(each, layout) for each in (windows.reference, train))
     windows = windows._replace(reference=mask_to_predicted(windows.reference, layout))
@@ -109,13 +109,15 @@ def score_with_baselines(
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # a baseline may be silent
         fitted = fit(train, train_inputs, windows.meter)
+        predicted_by = fitted.predict(windows.reference, inputs)
         baselines = {
             baseline.name: _score_baseline(baseline, estimate, scored, names, windows)
-            for baseline in fitted.predict(windows.reference, inputs)
+            for baseline in predicted_by
         }
     return {
         "scores": scored.with_intervals(names),
         "baselines": baselines,
+        "distributions": _compare_distributions(windows, estimate, predicted_by),
         "by_drum": {drum: _select(by_drum[drum], names) for drum in drums},
         "by_position": [_select(each, names) for each in scores.by_position(scored.tallies)],
     }
@@ -128,6 +130,18 @@ def mask_to_predicted(windows: np.ndarray, layout: Layout) -> np.ndarray:
     """
     drums = predicted_drums(layout)
     return windows * np.tile(drums, 3) if drums.any() else windows
+
+
+def _compare_distributions(
+    windows: ReferenceWindows, estimate: np.ndarray, baselines: Sequence[Baseline]
+) -> dict[str, dict[str, float]]:
+    """Return the distributions of the drummers, of the model, and of baselines that perform."""
+    sets = {"drummers": windows.reference, "model": estimate}
+    sets |= {each.name: each.estimate for each in baselines if "velocity" in each.aspects}
+    return {
+        name: distributions.compare(windows.reference, played, windows.tempo_qpm)
+        for name, played in sets.items()
+    }
 
 
 def _select(values: dict[str, float], names: Sequence[str]) -> dict[str, float]:

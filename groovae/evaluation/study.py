@@ -9,8 +9,8 @@ A model of whole grooves reconstructs the windows; a model for a task gets the i
 (a quantized beat, taps, a beat without hi-hat), and only its own predictions are scored. Each score
 has a 95 % interval (see intervals.py) and baselines fitted on other windows (see baselines.py). A
 model that can sample is also evaluated by its samples: their features beside those of the windows,
-the share of them that copy a training window (see features.py), and how they hold together (see
-structure.py).
+the share of them that copy a training window (see features.py), how they hold together (see
+structure.py), and which styles are heard in them (see styles.py).
 
 An exported model is evaluated without TensorFlow; only a checkpoint has losses.
 """
@@ -28,6 +28,7 @@ from groovae.config.config_file import read_config
 from groovae.config.layout import Layout, format_meter
 from groovae.config.tasks import task_of
 from groovae.data.source import TRAINED_WINDOWS, DataSource
+from groovae.data.styles import styles_of
 from groovae.data.window_cache import CachedWindows
 from groovae.data.windows import WindowSource, predicted_drums
 from groovae.evaluation.intervals import (
@@ -36,11 +37,13 @@ from groovae.evaluation.intervals import (
     mask_to_predicted,
     score_with_baselines,
 )
+from groovae.evaluation.styles import measure_styles
 from groovae.generation.groove_model import GrooveModel
 from groovae.generation.networks import folder_of, load_network
 from groovae.metrics import features, scores
 from groovae.metrics.latent_usage import usage
 from groovae.metrics.structure import structure
+from groovae.metrics.style_classifier import STYLES, StyleClassifier
 from groovae.model import latent
 from groovae.model.formats import step_of
 from groovae.model.network import Network
@@ -150,10 +153,10 @@ def evaluate_model(
     data = data or DataSource()
     baseline_data = baseline_data or DataSource("data_dir/music-train.tfrecord")
     baseline_windows = baseline_data.load(network.layout, folder, log)
-    train = trained_on = _outputs(baseline_windows)
+    train, trained_windows = _outputs(baseline_windows), baseline_windows
     as_trained = _as_trained(baseline_data, folder)
     if as_trained != baseline_data:
-        trained_on = _outputs(as_trained.load(network.layout, folder, log, check=lambda *_: None))
+        trained_windows = as_trained.load(network.layout, folder, log, check=lambda *_: None)
     windows = data.load(network.layout, folder, log)
     losses = _losses(network, windows, config, hparams)
     num_samples = len(windows) if num_samples is None else num_samples
@@ -168,7 +171,7 @@ def evaluate_model(
             **_overview(study, baseline_data.examples().name),
             "losses": losses,
             **score_with_baselines(reference, study.predictions, train, model.layout),
-            "samples": _compare_samples(study, trained_on, temperature, seed),
+            "samples": _compare_samples(study, model, trained_windows, temperature),
             "latent": usage(study.mu, study.sigma, network.hparams["free_bits"]),
             "warnings": lines,
         }
@@ -289,16 +292,17 @@ def _overview(study: Study, baseline_examples: str) -> dict[str, Any]:
 
 
 def _compare_samples(
-    study: Study, trained_on: np.ndarray, temperature: float, seed: int
+    study: Study, model: GrooveModel, trained_windows: CachedWindows, temperature: float
 ) -> dict[str, Any] | None:
     """Compare the samples with the windows, and with those that the model was trained on."""
     if not len(study.samples):
         return None
     samples, data, meter = study.samples, study.reference, study.layout.meter
+    trained_on = _outputs(trained_windows)
     return {
         "number": len(samples),
         "temperature": temperature,
-        "seed": seed,
+        "seed": model.seed,
         "prior": study.prior,
         "windows_trained_on": len(trained_on),
         **scores.compare(samples, data, trained_on, meter),
@@ -306,7 +310,27 @@ def _compare_samples(
         "diversity_of_data": features.diversity(data, meter),
         "structure": structure(samples, meter),
         "structure_of_data": structure(data, meter),
+        "styles": _hear_styles(study, model, trained_windows, trained_on, temperature),
     }
+
+
+def _hear_styles(
+    study: Study,
+    model: GrooveModel,
+    trained_windows: CachedWindows,
+    trained_on: np.ndarray,
+    temperature: float,
+) -> dict[str, Any]:
+    """Return what `measure_styles` does, empty if the training windows are of fewer than two."""
+    files = [trained_windows.source(number).filename for number in range(len(trained_on))]
+    names = styles_of(files)
+    if len(set(names) & set(STYLES)) < 2:
+        return {}
+    classify = StyleClassifier(trained_on, names, meter=study.layout.meter)
+    styles = styles_of([source.filename for source in study.sources])
+    return measure_styles(
+        model, classify, study.samples, study.reference, styles, temperature, study.prior
+    )
 
 
 @contextlib.contextmanager

@@ -19,8 +19,14 @@ SIGNIFICANT = 0.975
 DECIMALS = {"ms": 1, "ms late": 1, "of 127": 1, "hits a bar": 2}
 COLUMNS = {
     "Hits": ("hit_f1", "hit_precision", "hit_recall", "density_mae"),
-    "Timing": ("timing_mae_ms", "timing_mae_16ths", "timing_bias_ms"),
+    "Timing": ("timing_mae_ms", "timing_mae_16ths", "timing_mse_16ths", "timing_bias_ms"),
     "Velocity": ("velocity_mae", "velocity_correlation"),
+}
+DISTRIBUTIONS = {
+    "timing_kl": ("KL divergence of timing", ""),
+    "velocity_kl": ("KL divergence of velocity", ""),
+    "timing_std_ms": ("spread of timing", "ms"),
+    "velocity_std": ("spread of velocity", "of 127"),
 }
 HEADLINES = ("hit_f1", "timing_mae_ms", "velocity_mae")
 OVER_ALL_HITS = HEADLINES[1:]  # metrics with a second column for baselines
@@ -60,14 +66,18 @@ def as_markdown(table: Table) -> str:
 
 
 def tables(results: dict[str, Any]) -> Iterator[Table]:
-    """Yield the tables of `Study.results`: hits, timing, velocity, by drum, samples."""
+    """Yield the tables of `Study.results`."""
     for title, columns in COLUMNS.items():
         names = [name for name in columns if name in results["scores"]]
         if names:
             yield _with_baselines(title, names, results)
+    if "distributions" in results:
+        yield _distributions(results)
     yield _by_drum(results)
     if results["samples"]:
         yield _samples(results["samples"])
+        if results["samples"].get("styles"):
+            yield _styles(results["samples"]["styles"])
 
 
 def number(value: float, unit: str = "") -> str:
@@ -107,6 +117,17 @@ def _with_baselines(title: str, names: Sequence[str], results: dict[str, Any]) -
     return Table(title, ["", *columns], rows)
 
 
+def _distributions(results: dict[str, Any]) -> Table:
+    labels = {"drummers": "the drummers", "model": MODEL}
+    labels |= {name: baseline["label"] for name, baseline in results["baselines"].items()}
+    rows = [
+        [labels[name], *(number(values[key], unit) for key, (_, unit) in DISTRIBUTIONS.items())]
+        for name, values in results["distributions"].items()
+    ]
+    columns = [f"{label}, {unit}" if unit else label for label, unit in DISTRIBUTIONS.values()]
+    return Table("Distributions over all hits", ["", *columns], rows)
+
+
 def _by_drum(results: dict[str, Any]) -> Table:
     names = [name for name in HEADLINES if name in results["scores"]]
     rows = [
@@ -139,6 +160,26 @@ def _samples(samples: dict[str, Any]) -> Table:
         f"{samples['temperature']:g} as a set"
     )
     return Table(title, ["", "samples", "data", "overlapped area", "KL divergence"], rows)
+
+
+def _styles(styles: dict[str, Any]) -> Table:
+    def share(value: float | None) -> str:
+        return "-" if value is None else f"{value:.1%}"
+
+    columns = {
+        "samples": "of the samples",
+        "data": "of the data",
+        "samples_of_style": "of samples of this style",
+        "data_of_style": "of data of this style",
+    }
+    rows = [[style, *(share(found[name]) for name in columns)] for style, found in styles.items()]
+    means = []
+    for name in columns:
+        values = [found[name] for found in styles.values() if found[name] is not None]
+        is_right = name.endswith("of_style") and values
+        means.append(share(math.fsum(values) / len(values)) if is_right else "")
+    title = f"Styles that a classifier hears, chance {1 / len(styles):.0%}"
+    return Table(title, ["", *columns.values()], [*rows, ["mean", *means]])
 
 
 def _mean_and_std(moments: dict[str, Any]) -> str:

@@ -277,7 +277,9 @@ class GrooveModel:
             tallies = scores.tally(first, second, tempos_qpm, meter=self.layout.meter)
         return scores.summarize(scores.join(tallies))
 
-    def predict_windows(self, windows: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    def predict_windows(
+        self, windows: np.ndarray, feel: np.ndarray | None = None
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Return the most likely output for windows in the task that the model was trained for.
 
         The encoder gets the same input as in training, and hits that the model does not predict are
@@ -285,12 +287,15 @@ class GrooveModel:
 
         Args:
           windows: float32 [n, steps, depth], of the model's window length.
+          feel: Windows of the same shape to encode, of which those of `transfer` have the timing
+            and dynamics; by default `windows`.
 
         Returns:
           The output, float32 [n, steps, depth], and `mu` and `sigma`, [n, z_size].
         """
+        encoded = windows if feel is None else feel
         mu, sigma = self._network.encode(
-            to_inputs(windows, self.layout), to_controls(windows, self.layout)
+            to_inputs(encoded, self.layout), to_controls(encoded, self.layout)
         )
         thresholds = np.where(
             predicted_drums(self.layout),

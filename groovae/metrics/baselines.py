@@ -13,6 +13,8 @@ Baselines of timing and velocity have the hits of the reference:
     window_mean  with the means of the drum at the step of the window
     bar_median   with the medians of the drum at the 16th of the bar, which minimise the mean
                  absolute error
+    ridge        with a ridge regression on the score (see score_regression.py)
+    feel         with the velocities and offsets of the nearest training window (see `copy_feel`)
 
 A drum without hits at a place has the mean (median) of all hits. Baselines of hits have the mean
 offset and velocity:
@@ -36,8 +38,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from groovae.metrics.features import Meter, Parts, nearest, parts, steps_per_bar
+from groovae.metrics import score_regression
+from groovae.metrics.features import Meter, Parts, nearest, parts, split, steps_per_bar
+from groovae.metrics.score_regression import ScoreRegression
 
+PERFORMED = ("timing", "velocity")  # aspects of given hits
 THRESHOLDS = np.arange(1, 100) / 100
 LABELS = {
     "on_grid": "on the grid",
@@ -45,6 +50,8 @@ LABELS = {
     "bar_mean": "mean by drum and 16th",
     "window_mean": "mean by drum and step",
     "bar_median": "median by drum and 16th",
+    "ridge": "ridge regression on the score",
+    "feel": "feel of the nearest window",
     "most_common": "most common pattern",
     "frequency": "frequent hits",
     "nearest": "nearest training window",
@@ -80,6 +87,7 @@ class Baselines:
       train: The windows.
       train_inputs: What a model receives of them.
       performances: By name, for the hits of the reference.
+      regression: Of velocities and offsets on the score.
       patterns: By name, bool [steps, drums].
       most_common_count: How many windows have the most common pattern.
       threshold: The share of bars above which `frequency` has a hit.
@@ -89,6 +97,7 @@ class Baselines:
     train: np.ndarray
     train_inputs: np.ndarray
     performances: dict[str, Performance]
+    regression: ScoreRegression
     patterns: dict[str, np.ndarray]
     most_common_count: int
     threshold: float
@@ -108,18 +117,19 @@ class Baselines:
             raise ValueError(f"shapes differ: {np.shape(reference)} and {self.train.shape}")
         hits = parts(reference, self.meter).hits
         found = [
-            Baseline(
-                name, ("timing",) if name == "on_grid" else ("timing", "velocity"), _play(hits, how)
-            )
+            Baseline(name, PERFORMED[:1] if name == "on_grid" else PERFORMED, _play(hits, how))
             for name, how in self.performances.items()
         ]
+        inputs = reference if inputs is None else inputs
+        regressed = self.regression.predict(hits, hits | parts(inputs, self.meter).hits)
+        found.append(Baseline("ridge", PERFORMED, _play(hits, Performance(*regressed))))
+        index, _ = nearest(inputs, self.train_inputs, self.meter)
+        copied = self.train[index].astype(np.float32)
+        found.append(Baseline("feel", PERFORMED, copy_feel(copied, hits)))
         for name, pattern in self.patterns.items():
             played = _play(np.broadcast_to(pattern, hits.shape), self.performances["mean"])
             found.append(Baseline(name, ("hits",), played))
-        inputs = reference if inputs is None else inputs
-        index, _ = nearest(inputs, self.train_inputs, self.meter)
-        copied = self.train[index].astype(np.float32)
-        return [*found, Baseline("nearest", ("hits", "timing", "velocity"), copied)]
+        return [*found, Baseline("nearest", ("hits", *PERFORMED), copied)]
 
 
 def fit(
@@ -143,6 +153,8 @@ def fit(
     steps, num_drums = played.hits.shape[1:]
     bars, num_bars = _cut(played, bar_steps, num_drums), steps // bar_steps
     mean = _average(_cut(played, 1, 1))
+    train_inputs = train if train_inputs is None else train_inputs
+    score = played.hits | parts(train_inputs, meter).hits
     performances = {
         "on_grid": Performance(mean.velocities, np.zeros((1, 1))),
         "mean": mean,
@@ -154,13 +166,36 @@ def fit(
     threshold, frequent = _frequent(bars.hits)
     return Baselines(
         train=train,
-        train_inputs=train if train_inputs is None else train_inputs,
+        train_inputs=train_inputs,
         performances=performances,
+        regression=score_regression.fit(played.hits, score, *played[1:]),
         patterns={"most_common": pattern, "frequency": np.tile(frequent, (num_bars, 1))},
         most_common_count=count,
         threshold=threshold,
         meter=meter,
     )
+
+
+def copy_feel(donors: np.ndarray, hits: np.ndarray) -> np.ndarray:
+    """Return float32 windows of these hits with the velocities and offsets of donor windows.
+
+    A hit has those of the donor's hit at the same step and drum, or else the mean of the donor's
+    hits at the step, of all its hits, or 0.
+
+    Args:
+      donors: [n, steps, 3 * drums].
+      hits: bool [n, steps, drums].
+    """
+    donor, found = split(np.asarray(donors, np.float64)), []
+    for values in (donor.velocities, donor.offsets):
+        known = filled = np.where(donor.hits & np.isfinite(values), values, np.nan)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # on steps and windows without hits
+            for axes in (2, (1, 2)):
+                means = np.nanmean(known, axes, keepdims=True)
+                filled = np.where(np.isnan(filled), means, filled)
+        found.append(np.nan_to_num(filled))
+    return _play(hits, Performance(*found))
 
 
 def _play(hits: np.ndarray, performance: Performance) -> np.ndarray:

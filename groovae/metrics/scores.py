@@ -33,7 +33,7 @@ Sources
 Precision, recall and F-measure: `mir_eval.onset` (Raffel et al., "mir_eval: a transparent
 implementation of common MIR metrics", ISMIR 2014), with grid cells instead of a window of 50 ms,
 and 1 instead of 0 for two empty sets. Timing error in ms: Gillick et al., "Learning to groove with
-inverse sequence transformations", ICML 2019 (their error in 16ths is squared, here it is absolute).
+inverse sequence transformations", ICML 2019; likewise the squared error in 16ths.
 Percentile intervals of a bootstrap over recordings: Efron and Tibshirani, "An introduction to the
 bootstrap", 1993, chapters 8 and 13.
 """
@@ -76,6 +76,7 @@ METRICS = {
     "hit_f1": Metric("hit F1", "", "higher", "hits"),
     "timing_mae_ms": Metric("timing error", "ms", "lower", "timing"),
     "timing_mae_16ths": Metric("timing error", "16ths", "lower", "timing"),
+    "timing_mse_16ths": Metric("squared timing error", "16ths", "lower", "timing"),
     "timing_bias_ms": Metric("timing bias", "ms late", "zero", "timing"),
     "velocity_mae": Metric("velocity error", "of 127", "lower", "velocity"),
     "velocity_correlation": Metric("velocity correlation", "", "higher", "velocity"),
@@ -132,7 +133,8 @@ def tally(
       float64 arrays [n, steps_per_bar, drums]: the counts `reference_hits`, `estimate_hits` and
       `matches`; `density`, the additional hits per bar of the estimate; `timed_hits`, the matching
       hits with finite offsets, and over these the sums of the absolute errors `timing_ms` and
-      `timing_16ths` and of `lateness_ms` (positive if the estimate is late); `velocity_hits`, those
+      `timing_16ths`, of the squared error `timing_squares` in 16ths, and of `lateness_ms` (positive
+      if the estimate is late); `velocity_hits`, those
       with finite velocities, and over these the sums of the absolute error `velocity` and of the
       moments `x`, `y`, `xx`, `yy` and `xy` of reference (x) and estimate (y).
 
@@ -325,6 +327,7 @@ def _timing(x: np.ndarray, y: np.ndarray, where: np.ndarray, sixteenth_ms: np.nd
         "timed_hits": timed,
         "timing_ms": np.abs(late) * sixteenth_ms,
         "timing_16ths": np.abs(late),
+        "timing_squares": late * late,
         "lateness_ms": late * sixteenth_ms,
     }
 
@@ -368,6 +371,7 @@ def _scores(sums: Sums) -> dict[str, Any]:
         "hit_f1": _ratio(2 * matches, found + wanted, 1),
         "timing_mae_ms": _ratio(sums["timing_ms"], sums["timed_hits"]),
         "timing_mae_16ths": _ratio(sums["timing_16ths"], sums["timed_hits"]),
+        "timing_mse_16ths": _ratio(sums["timing_squares"], sums["timed_hits"]),
         "timing_bias_ms": _ratio(sums["lateness_ms"], sums["timed_hits"]),
         "velocity_mae": _ratio(sums["velocity"], sums["velocity_hits"]),
         "velocity_correlation": _correlation(sums),

@@ -130,11 +130,17 @@ def test_samples_are_drawn_from_the_fitted_prior_of_the_model(
     folder = Path(shutil.copytree(trained_for("reconstruct"), tmp_path / "copy"))
     network = load_network(folder, None, "", None, 4)
     ones = np.ones((1, network.z_size), np.float32)
-    prior = Prior(np.ones(1, np.float32), ones, 0.5 * ones, ("",), network.fingerprint(), 100)
+    prior = Prior(np.ones(1, np.float32), ones, 0.5 * ones, ("funk",), network.fingerprint(), 100)
     write_prior(prior_path(network), prior)
     data = DataSource(str(eight_records))
     found = evaluate_model(str(folder), data, data, num_samples=4)
     assert found.results["samples"]["prior"] == "fitted"
+    styles = found.results["samples"]["styles"]
+    assert {"funk", "rock"} <= set(styles)
+    assert styles["funk"]["samples_of_style"] is not None
+    assert styles["rock"]["samples_of_style"] is None
+    for group in ("samples", "data"):
+        assert sum(found[group] for found in styles.values()) == pytest.approx(1)
     model = load_model(folder, seed=0, batch_size=4)
     np.testing.assert_allclose(model.sample_tensors(4, 4, 0.5), found.samples, atol=1e-5)
     model.reset_random()

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from groovae.evaluation.tables import Table, as_markdown, as_text, cell, heading, number, tables
+from groovae.metrics.structure import LABELS
 
 
 def score(value: float, **more: float) -> dict[str, float]:
@@ -38,6 +39,33 @@ def test_model_comes_first_then_the_baselines_of_the_aspect() -> None:
     assert [row[0] for row in timing.rows] == ["the model", "on the grid"]
     assert timing.rows[1][1:] == ["20.8 [20.8, 20.8]*", "22.5 [22.5, 22.5]"]
     assert by_drum.rows == [["kick", "0.700", "-"]]
+
+
+def test_distributions_and_styles_have_tables() -> None:
+    spread = {"timing_kl": 0.5, "velocity_kl": 1.25, "timing_std_ms": 26.54, "velocity_std": 35}
+    found = {"drummers": spread, "model": spread | {"timing_kl": math.nan}, "on_grid": spread}
+    heard = {"samples": 0.2, "data": 0.3, "samples_of_style": None, "data_of_style": 0.75}
+    samples = {
+        **dict.fromkeys(("copies", "copies_of_data"), 0.5),
+        "features": {},
+        "number": 4,
+        "prior": "fitted",
+        "temperature": 0.5,
+        **{
+            f"{name}{of}": dict.fromkeys(keys, 0.1)
+            for name, keys in (("diversity", ("all_pairs", "nearest_other")), ("structure", LABELS))
+            for of in ("", "_of_data")
+        },
+        "styles": {"funk": heard, "jazz": heard | {"data_of_style": 0.25}},
+    }
+    shown = {table.title: table for table in tables(results(distributions=found, samples=samples))}
+    rows = shown["Distributions over all hits"].rows
+    assert rows[0] == ["the drummers", "0.500", "1.250", "26.5", "35.0"]
+    assert rows[1][:2] == ["the model", "-"]
+    assert rows[2][0] == "on the grid"
+    styles = shown["Styles that a classifier hears, chance 50%"].rows
+    assert styles[0] == ["funk", "20.0%", "30.0%", "-", "75.0%"]
+    assert styles[-1] == ["mean", "", "", "", "50.0%"]
 
 
 def test_star_marks_significantly_worse_baselines() -> None:

@@ -41,6 +41,7 @@ PERFECT = {
     "hit_f1": 1,
     "timing_mae_ms": 0,
     "timing_mae_16ths": 0,
+    "timing_mse_16ths": 0,
     "timing_bias_ms": 0,
     "velocity_mae": 0,
     "velocity_correlation": 1,
@@ -75,7 +76,8 @@ def overall(evaluated: dict[str, Any]) -> dict[str, float]:
 
 def off_by_10_ms(tempo_qpm: float = 120, bias_ms: float = 10) -> dict[str, float]:
     sixteenths = 10 / (60_000 / tempo_qpm / 4)
-    return {"timing_mae_ms": 10, "timing_bias_ms": bias_ms, "timing_mae_16ths": sixteenths}
+    errors = {"timing_mae_16ths": sixteenths, "timing_mse_16ths": sixteenths**2}
+    return {"timing_mae_ms": 10, "timing_bias_ms": bias_ms, **errors}
 
 
 def scored(reference: np.ndarray, estimate: np.ndarray, tempo_qpm: Any = 120) -> dict[str, float]:
@@ -97,7 +99,7 @@ def test_metrics_table_lists_all_scores() -> None:
     assert len({(metric.label, metric.unit) for metric in METRICS.values()}) == len(METRICS)
     assert METRICS["timing_bias_ms"].better == "zero"
     for name, metric in METRICS.items():
-        is_error = "mae" in name
+        is_error = "mae" in name or "mse" in name
         assert (metric.better == "lower") == is_error
 
 
@@ -122,6 +124,7 @@ def test_timing_bias_is_signed() -> None:
     assert found["timing_mae_ms"] == near((12 + 12 + 18) / 3)
     assert found["timing_bias_ms"] == near((-12 + 12 + 18) / 3)
     assert found["timing_mae_16ths"] == near((0.1 + 0.1 + 0.15) / 3)
+    assert found["timing_mse_16ths"] == near((0.01 + 0.01 + 0.0225) / 3)
 
 
 def test_velocity_error_of_halved_velocities() -> None:
@@ -284,6 +287,7 @@ def plain_loops(pair: Pair) -> dict[str, Any]:
         "hit_f1": 2 * precision * recall / (precision + recall) if precision + recall else 0.0,
         "timing_mae_ms": np.mean(np.abs(late_ms)) if same else NAN,
         "timing_mae_16ths": np.mean(np.abs(late_16ths)) if same else NAN,
+        "timing_mse_16ths": np.mean(np.square(late_16ths)) if same else NAN,
         "timing_bias_ms": np.mean(late_ms) if same else NAN,
         "velocity_mae": np.mean(np.abs(np.subtract(here, there))) if same else NAN,
         "velocity_correlation": np.corrcoef(here, there)[0, 1] if varies else NAN,
