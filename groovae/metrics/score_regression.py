@@ -71,7 +71,8 @@ def predictors_of(hits: np.ndarray, score: np.ndarray) -> np.ndarray:
     around = np.stack([padded[window, step + i] for i in range(2 * REACH + 1)], axis=1)
     parts = (
         *(np.eye(drums, dtype=np.float32)[drum], np.eye(steps, dtype=np.float32)[step]),
-        *(around.reshape(len(window), -1), score.mean(axis=1, dtype=np.float32)[window]),
+        around.reshape(len(window), (2 * REACH + 1) * drums),
+        score.mean(axis=1, dtype=np.float32)[window],
     )
     return np.concatenate([*parts, np.ones((len(window), 1), np.float32)], axis=1)
 
