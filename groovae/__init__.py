@@ -5,7 +5,8 @@
     groovae.write_sequence("groove.mid", model.sample(temperature=0.5)[0])
 
 Grooves are NoteSequences. Public names are imported on first use, so that `import groovae` is fast;
-only the configurations and `convert_directory` import TensorFlow.
+only the configurations, `convert_directory` and `train` import TensorFlow. After `import groovae`
+Magenta's own modules can be imported as well.
 
     load_model         Load a trained model: a checkpoint, or an exported or the bundled model.
     GrooveModel        A loaded model, with a method for each task: sample, humanize, ...
@@ -13,6 +14,8 @@ only the configurations and `convert_directory` import TensorFlow.
     write_sequence     Write the drums of a NoteSequence to a MIDI file.
     write_midi         Write drum notes to a MIDI file.
     convert_directory  Convert a folder of music files to a TFRecord of NoteSequences.
+    train              Train a model, or resume a training.
+    TrainOptions       What to train, on which data, and how.
     preview            Return a groove as text, one letter for each 16th.
     figure             Draw a groove as a matplotlib figure.
     draw               Write a picture of a groove to a PNG file.
@@ -29,6 +32,8 @@ only the configurations and `convert_directory` import TensorFlow.
 
 import importlib
 import importlib.util
+import os
+import sys
 from typing import TYPE_CHECKING, Any
 
 __version__ = "0.2.0"
@@ -38,6 +43,7 @@ _PUBLIC = {
     "Config": "groovae.config.config_map",
     "GroovaeError": "groovae.errors",
     "GrooveModel": "groovae.generation.groove_model",
+    "TrainOptions": "groovae.training.options",
     "UsageError": "groovae.errors",
     "configs": "groovae.configs",
     "convert_directory": "groovae.data.preprocess",
@@ -48,14 +54,33 @@ _PUBLIC = {
     "play": "groovae.music.sound",
     "preview": "groovae.music.picture",
     "read_sequence": "groovae.data.conversion",
+    "train": "groovae.training.train",
     "update_config": "groovae.config.config_map",
     "write_midi": "groovae.music.midi_writer",
     "write_sequence": "groovae.music.midi_writer",
     "write_wav": "groovae.music.sound",
 }
-_NEED_TENSORFLOW = ("groovae.config.config_map", "groovae.configs", "groovae.data.preprocess")
+_NEED_TENSORFLOW = (
+    *("groovae.config.config_map", "groovae.configs", "groovae.data.preprocess"),
+    "groovae.training.train",
+)
 
 __all__ = ["__version__", *_PUBLIC]
+
+
+class _Keras2ForMagenta:
+    """Makes Magenta importable by plain code, which fails with Keras 3.
+
+    It sees each first import of a module, finds none, and only sets a variable, when Magenta is
+    imported, so that Keras of other programs that import groovae stays as it is.
+    """
+
+    def find_spec(self, name: str, path: Any = None, target: Any = None) -> None:
+        if name == "magenta":
+            os.environ["TF_USE_LEGACY_KERAS"] = "1"
+
+
+sys.meta_path.insert(0, _Keras2ForMagenta())
 
 if TYPE_CHECKING:  # the same names, for type checkers
     from groovae import configs as configs
@@ -76,6 +101,8 @@ if TYPE_CHECKING:  # the same names, for type checkers
     from groovae.music.picture import preview as preview
     from groovae.music.sound import play as play
     from groovae.music.sound import write_wav as write_wav
+    from groovae.training.options import TrainOptions as TrainOptions
+    from groovae.training.train import train as train
 else:  # hidden from type checkers, or they would accept any name
 
     def __getattr__(name: str) -> Any:

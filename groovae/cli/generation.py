@@ -24,6 +24,7 @@ from groovae.data.music_files import printable
 from groovae.errors import UsageError
 from groovae.music.midi_writer import write_sequence
 from groovae.system.log import Log
+from groovae.system.progress import progress_bar
 
 if TYPE_CHECKING:
     from groovae.generation.groove_model import GrooveModel
@@ -227,7 +228,7 @@ def _progress(total: int) -> Iterator[Callable[[], contextlib.AbstractContextMan
         return
     from tqdm import tqdm
 
-    with tqdm(total=total, unit="groove", disable=None, leave=False) as bar:
+    with progress_bar(total=total, unit="groove", leave=False) as bar:
 
         @contextlib.contextmanager
         def advance() -> Iterator[None]:

@@ -25,6 +25,7 @@ from groovae.data.tfrecord import write_record
 from groovae.data.window_report import WindowReport
 from groovae.errors import GroovaeError, UsageError, check_number, check_whole
 from groovae.system.atomic_files import atomic_write_all, json_text
+from groovae.system.progress import counter_in_notebook
 from groovae.system.workers import TIMEOUT_SECONDS, Lost, available_cores, ordered_map
 
 SPLITS = ("train", "validation", "test")
@@ -149,22 +150,30 @@ def convert_directory(
     output_file: str | os.PathLike[str],
     progress: Progress | None = None,
     options: PreprocessOptions = PreprocessOptions(),
+    *,
+    recursive: bool = True,
 ) -> ConversionReport:
     """Convert all music files below a folder to a TFRecord, and write `OUTPUT.report.json`.
 
     Args:
       root_dir: The folder; its name becomes the records' `collection_name`.
       output_file: The TFRecord to write or replace.
-      progress: Called with the number of files done and of all files, after each file.
+      progress: Called with the number of files done and of all files, after each file; by default
+        it shows a bar in a notebook.
       options: Which files to convert, and how.
+      recursive: True, as of Magenta's function of this name: folders below are read as well.
 
     Raises:
       GroovaeError: no such folder, no file in it can be converted, or the output cannot be written.
         Earlier outputs are then unchanged.
       UsageError: `info.csv` has no such split.
     """
+    if recursive is not True:
+        raise UsageError("recursive must be True; to leave folders out, name one without them")
     output = os.fspath(output_file)
-    return _convert(root_dir, {options.split: output}, progress, options)[options.split]
+    with counter_in_notebook("file") as show:
+        reports = _convert(root_dir, {options.split: output}, progress or show, options)
+    return reports[options.split]
 
 
 def convert_splits(

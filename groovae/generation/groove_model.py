@@ -36,6 +36,7 @@ from groovae.generation.grooves import (
     from_tensors,
     make_groove_like,
 )
+from groovae.generation.magenta_names import accept_magenta_names
 from groovae.generation.networks import load_prior
 from groovae.generation.segments import (
     added_pitches,
@@ -109,6 +110,7 @@ class GrooveModel:
 
     # Latents
 
+    @accept_magenta_names
     def sample(
         self,
         num_outputs: int = 1,
@@ -225,6 +227,7 @@ class GrooveModel:
         """Return the latent means `mu` of a groove, float32 [segments, z_size]."""
         return self._encode(self.split(groove))[0]
 
+    @accept_magenta_names
     def decode(
         self,
         z: np.ndarray,

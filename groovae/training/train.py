@@ -37,6 +37,7 @@ from groovae.model.lstm import layerwise
 from groovae.music.drums import read_drum_map
 from groovae.system.atomic_files import exclusive
 from groovae.system.log import Log, no_log
+from groovae.system.progress import counter_in_notebook
 from groovae.training.distributed.replica import Replica, current_replica
 from groovae.training.distributed.tf_config import Cluster
 from groovae.training.graph import TrainingGraph, training_graph
@@ -96,7 +97,7 @@ class TrainResult:
 def train(
     options: TrainOptions,
     log: Log = no_log,
-    on_step: Callable[[Progress], None] = lambda progress: None,
+    on_step: Callable[[Progress], None] | None = None,
     on_evaluation: Callable[[Evaluation], None] = lambda evaluation: None,
     cluster: Cluster | None = None,
 ) -> TrainResult:
@@ -105,7 +106,7 @@ def train(
     Args:
       options: What to train, on which data, and how.
       log: Called with each line of progress.
-      on_step: Called after each step, except in a worker.
+      on_step: Called after each step, except in a worker; by default it shows a bar in a notebook.
       on_evaluation: Called after each evaluation.
       cluster: The cluster of which this process is the chief or a worker, by
         `tf_config.from_environment`; a parameter server calls `runtime.serve` instead.
@@ -115,6 +116,13 @@ def train(
       GroovaeError: no windows, fewer than a batch, unreadable records, another training in the
         same folder, or the training diverged; the last good checkpoint stays.
     """
+    if on_step is None:
+        with counter_in_notebook("step") as show:
+
+            def show_step(progress: Progress) -> None:
+                show(progress.step, progress.num_steps or None)
+
+            return train(options, log, show_step, on_evaluation, cluster)
     saved = _read_resumed(options)
     options = _with_network(options, saved or {}, log)
     replica = current_replica(cluster, options)

@@ -25,7 +25,6 @@ from collections.abc import Iterator
 from typing import Any
 
 from absl import flags
-from tqdm import tqdm
 
 from groovae.cli.flags import check_arguments
 from groovae.cli.output import log, print_text
@@ -33,6 +32,7 @@ from groovae.config.layout import LAYOUTS
 from groovae.config.pretrained import CHECKPOINTS, DEST
 from groovae.config.tasks import play_command
 from groovae.system.download import Progress
+from groovae.system.progress import progress_bar
 
 DATASET_DEST = "data_dir/groove"
 
@@ -88,7 +88,5 @@ def _download_checkpoint(values: Any) -> None:
 @contextlib.contextmanager
 def _progress(total_bytes: int | None) -> Iterator[Progress]:
     """Show a progress bar on a terminal, unless all is done within half a second."""
-    with tqdm(
-        total=total_bytes, unit="B", unit_scale=True, disable=None, leave=False, delay=0.5
-    ) as bar:
+    with progress_bar(total=total_bytes, unit="B", unit_scale=True, leave=False, delay=0.5) as bar:
         yield lambda done_bytes: bar.update(done_bytes - bar.n)

@@ -28,7 +28,6 @@ import textwrap
 from typing import TYPE_CHECKING, Any
 
 from absl import flags
-from tqdm import tqdm
 
 from groovae.cli.flags import (
     check_arguments,
@@ -44,6 +43,7 @@ from groovae.errors import UsageError
 
 if TYPE_CHECKING:
     from groovae.data.preprocess import ConversionReport, PreprocessOptions
+from groovae.system.progress import progress_bar
 
 MAX_LISTED = 8
 
@@ -106,7 +106,7 @@ def run(values: Any, positional: list[str]) -> None:
     from groovae.data.preprocess import convert_directory, convert_splits
 
     options = _options(values)
-    with tqdm(unit="file", disable=None, leave=False) as bar:
+    with progress_bar(unit="file", leave=False) as bar:
 
         def progress(done: int, total: int) -> None:
             bar.total = total

@@ -50,6 +50,7 @@ from groovae.cli.output import log
 from groovae.config.description import PRECISIONS, RNNS
 from groovae.config.tasks import can_sample, play_command
 from groovae.errors import GroovaeError
+from groovae.system.progress import progress_bar
 from groovae.training.distributed.tf_config import from_environment
 from groovae.training.options import RANGES
 
@@ -223,7 +224,7 @@ class Display:
         if progress.is_recorded or self._bar is None:
             self.log(_format(progress))
         if self._bar is None:  # created here, because its clock starts at once
-            self._bar = tqdm(bar_format="{desc}", disable=None, leave=False)
+            self._bar = progress_bar(bar_format="{desc}", leave=False)
         columns = shutil.get_terminal_size().columns
         live = _format(progress).replace("reconstruction", "recon").replace("  ", " ")
         self._bar.set_description_str(live[: columns - 1], refresh=False)
