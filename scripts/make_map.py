@@ -67,7 +67,7 @@ def _parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("examples", help="a TFRecord of the training data")
     parser.add_argument("--model", default="groovae/bundled/groovae_4bar")
-    parser.add_argument("--num", type=int, default=1500, help="windows in the map")
+    parser.add_argument("--num", type=int, default=1000, help="windows in the map")
     parser.add_argument("--seed", type=int, default=1)
     return parser.parse_args()
 

@@ -230,18 +230,30 @@ def define_prior(values: flags.FlagValues) -> None:
     )
 
 
+def define_feel(values: flags.FlagValues) -> None:
+    flags.DEFINE_enum(
+        "feel",
+        None,
+        ["mean", "drawn"],
+        "Velocity and timing of the hits. mean: as the model expects them; drawn: with deviations "
+        "as a drummer's around them, if a feel was fitted to the model (see groovae fit_feel). By "
+        "default drawn for new performances, and mean for reconstruct, interpolate and vary.",
+        values,
+    )
+
+
 def define_expectation(values: flags.FlagValues) -> None:
     """Define --expectation, and --as_hits for its value `hit`; the later of the two is used."""
     flags.DEFINE_enum(
         "expectation",
-        "all",
-        ["all", "hit"],
-        "Velocity and timing of a hit. all: their expectation over hit and no hit, as in Magenta, "
-        "which makes uncertain hits softer and closer to the grid; hit: their expectation given "
-        "the hit.",
+        "hit",
+        ["hit", "all"],
+        "Velocity and timing of a hit. hit: their expectation given the hit; all: their "
+        "expectation over hit and no hit, as in Magenta, which makes uncertain hits softer and "
+        "closer to the grid.",
         values,
     )
-    alias = _Alias("as_hits", values["expectation"], "hit")
+    alias = _Alias("as_hits", values["expectation"], "hit", "all")
     flags.DEFINE_flag(alias, values)
 
 
@@ -256,17 +268,19 @@ def define_first_hit(values: flags.FlagValues, default: str) -> None:
         "with an empty bar (pickup).",
         flag_values=values,
     )
-    flags.DEFINE_flag(_Alias("pickup", values["first_hit"], "pickup"), values)
+    flags.DEFINE_flag(
+        _Alias("pickup", values["first_hit"], "pickup", values["first_hit"].value), values
+    )
 
 
 class _Alias(flags.BooleanFlag):
     """The former name of a value of another flag."""
 
-    def __init__(self, name: str, other: flags.Flag, value: str) -> None:
-        self._other, self._value_of_other = other, value
-        super().__init__(name, False, f"The same as --{other.name}={value}.")
+    def __init__(self, name: str, other: flags.Flag, value: str, off: str) -> None:
+        self._other, self._value_of_other, self._off = other, value, off
+        super().__init__(name, other.value == value, f"The same as --{other.name}={value}.")
 
     def parse(self, argument: Any) -> None:
         super().parse(argument)
-        self._other.value = self._value_of_other if self.value else self._other.default
+        self._other.value = self._value_of_other if self.value else self._off
         self._other.present += 1

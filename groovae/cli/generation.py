@@ -14,6 +14,7 @@ from groovae.cli.flags import (
     define_all_notes,
     define_drums,
     define_expectation,
+    define_feel,
     define_first_hit,
     define_model,
     define_seed,
@@ -109,6 +110,7 @@ def define_generation(
         )
     if expectation:
         define_expectation(values)
+    define_feel(values)
     flags.DEFINE_string("out", out, out_help, values)
     define_model(values, "; none is bundled for tap2drum, add_hihat and transfer")
     define_seed(values, None, "Random seed; by default a random one, which is logged.")
@@ -181,7 +183,8 @@ def load_from_flags(values: Any, task: str, batch_size: int = BATCH_SIZE) -> "Gr
         all_notes="all_notes" in values and values.all_notes,
         task=task,
         log=log,
-        as_hits="expectation" in values and values.expectation == "hit",
+        as_hits="expectation" not in values or values.expectation == "hit",
+        feel=values.feel,
     )
     log(f"{model.config_name} from {model.checkpoint}, seed {model.seed}")
     return model

@@ -29,9 +29,9 @@ from groovae.errors import MAX_NUMBER, MAX_WHOLE, GroovaeError, UsageError, miss
 
 FOLDER = Path(__file__).with_name("commands")
 ORDER = (  # of the overview, in which other commands follow
-    *("demo", "download", "info", "preprocess", "train", "fit_prior", "evaluate", "report"),
-    *("sample", "reconstruct", "interpolate", "vary", "infill", "humanize", "tap2drum"),
-    *("add_hihat", "transfer", "play", "studio", "export", "import", "serve"),
+    *("demo", "download", "info", "preprocess", "train", "fit_prior", "fit_feel"),
+    *("evaluate", "report", "sample", "reconstruct", "interpolate", "vary", "infill", "humanize"),
+    *("tap2drum", "add_hihat", "transfer", "play", "studio", "export", "import", "serve"),
 )
 
 

@@ -1,8 +1,10 @@
 """The GrooVAE configurations: model, hparams and data converter by name.
 
 `CONFIG_MAP["groovae_4bar"]` is written out below and equals Magenta's. The other configs come from
-Magenta 2.1.4, but for `groovae_2bar_humanize_hits`: its decoder is told the hits to play, and those
-of half a bar before and after, so that z need not carry them. `get_config` returns a fresh copy of
+Magenta 2.1.4, but for four: `groovae_2bar_humanize_hits` and `groovae_2bar_transfer_hits` give the
+decoder the hits to play as controls, `groovae_2bar_tap_context` and
+`groovae_2bar_add_closed_hh_context` the encoder's inputs, each with those of half a bar before and
+after, so that z need not carry them. `get_config` returns a fresh copy of
 an entry, because a model that has been built can be neither built again nor copied.
 
 A training folder keeps its configuration in `config.json`, which sampling and resuming read.
@@ -16,6 +18,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from groovae import __version__
 from groovae.config.config_file import (
     CONFIG_FILE,
@@ -23,8 +27,8 @@ from groovae.config.config_file import (
     override_hparams,
     read_config,
 )
-from groovae.config.controls import add_context
-from groovae.config.description import check_converter, check_hparams
+from groovae.config.controls import make_controls
+from groovae.config.description import OF_CONTEXT, check_converter, check_hparams
 from groovae.config.layout import (
     BUILT_IN,
     LAYOUTS,
@@ -85,18 +89,22 @@ CONFIG_MAP["groovae_4bar"] = Config(
 )
 
 
-class HitsContextConverter(magenta_data.GrooveConverter):
-    """Magenta's converter with hits as controls, and with each step those of steps around it."""
+class ContextConverter(magenta_data.GrooveConverter):
+    """Magenta's converter with other controls; see `Layout` for the arguments that are new."""
 
-    def __init__(self, *, control_context_steps: int, **arguments: Any):
+    def __init__(
+        self, *, inputs_as_controls: bool = False, control_context_steps: int = 0, **arguments: Any
+    ):
         super().__init__(**arguments)
+        self.inputs_as_controls = inputs_as_controls
         self.control_context_steps = control_context_steps
-        self._control_depth *= 1 + 2 * control_context_steps
+        self._control_depth = _layout_of(self).control_depth
+        self._control_dtype = np.float32
 
     def to_tensors(self, item: Any) -> Any:
-        tensors = super().to_tensors(item)
-        controls = [add_context(hits, self.control_context_steps) for hits in tensors.controls]
-        return tensors._replace(controls=controls)
+        tensors, layout = super().to_tensors(item), _layout_of(self)
+        pairs = zip(tensors.inputs, tensors.outputs, strict=True)
+        return tensors._replace(controls=[make_controls(*pair, layout) for pair in pairs])
 
 
 CONFIG_MAP.update(
@@ -126,19 +134,41 @@ def converter_arguments(converter: Any) -> dict[str, Any]:
         "fixed_velocities": converter._fixed_velocities,
         "max_note_dropout_probability": converter._max_note_dropout_probability,
     }
-    if context := getattr(converter, "control_context_steps", 0):
-        arguments["control_context_steps"] = context
+    for name in ("inputs_as_controls", "control_context_steps"):
+        if value := getattr(converter, name, 0):
+            arguments[name] = value
     return arguments
 
 
-def _tell_hits(config: Any, control_context_steps: int) -> Any:
-    """Return a config whose decoder is told the hits, and those of N steps before and after."""
-    arguments = converter_arguments(config.data_converter) | {"hits_as_controls": True}
-    converter = HitsContextConverter(control_context_steps=control_context_steps, **arguments)
+def _layout_of(converter: Any) -> Layout:
+    return layout_of_converter(converter_arguments(converter), _meter_of(converter))
+
+
+def _meter_of(converter: Any) -> tuple[int, int]:
+    quarters = converter._steps_per_bar // converter._steps_per_quarter
+    return getattr(converter, "meter", (quarters, 4))
+
+
+def _with_context(config_name: str, kind: str) -> Any:
+    """Return a config whose decoder is given the inputs or the hits of half a bar around a step."""
+    config = CONFIG_MAP[config_name]
+    arguments = converter_arguments(config.data_converter) | {kind: True}
+    converter = ContextConverter(control_context_steps=8, **arguments)
     return update_config(config, {"data_converter": converter})
 
 
-CONFIG_MAP["groovae_2bar_humanize_hits"] = _tell_hits(CONFIG_MAP["groovae_2bar_humanize"], 8)
+CONFIG_MAP |= {
+    "groovae_2bar_humanize_hits": _with_context("groovae_2bar_humanize", "hits_as_controls"),
+    "groovae_2bar_transfer_hits": _with_context(
+        "groovae_2bar_hits_control_tfds", "hits_as_controls"
+    ),
+    "groovae_2bar_tap_context": _with_context(
+        "groovae_2bar_tap_fixed_velocity", "inputs_as_controls"
+    ),
+    "groovae_2bar_add_closed_hh_context": _with_context(
+        "groovae_2bar_add_closed_hh", "inputs_as_controls"
+    ),
+}
 
 
 def get_config(
@@ -200,8 +230,8 @@ def config_from_json(description: Mapping[str, Any]) -> Any:
     """
     arguments, meter = dict(description["data_converter"]), description.get("meter") or "4/4"
     steps = check_converter(arguments, meter).window_steps
-    context = arguments.get("control_context_steps")
-    converter = (HitsContextConverter if context else magenta_data.GrooveConverter)(**arguments)
+    of_context = arguments.keys() & OF_CONTEXT
+    converter = (ContextConverter if of_context else magenta_data.GrooveConverter)(**arguments)
     converter.meter, converter.drum_map = parse_meter(meter), None
     if description.get("drum_map"):
         converter.drum_map = check_drum_map(description["drum_map"])
@@ -237,8 +267,7 @@ def layout(config: Any, **options: Any) -> Layout:
     if isinstance(config, str) and (config in LAYOUTS or config not in CONFIG_MAP):
         return layout_of(config, **options)
     converter = (CONFIG_MAP[config] if isinstance(config, str) else config).data_converter
-    layout = layout_of_converter(converter_arguments(converter), _meter_of(converter))
-    return adapt_layout(layout, **options)
+    return adapt_layout(_layout_of(converter), **options)
 
 
 def save_config(train_dir: Path, contents: dict[str, Any], **more: Any) -> None:
@@ -314,11 +343,6 @@ def _with_converter(config: Any, meter: str | None, drum_map: DrumMap | None) ->
     converter.meter, converter.drum_map = adapted.meter, drum_map
     config.hparams.set_hparam("max_seq_len", adapted.window_steps)
     return update_config(config, {"data_converter": converter})
-
-
-def _meter_of(converter: Any) -> tuple[int, int]:
-    quarters = converter._steps_per_bar // converter._steps_per_quarter
-    return getattr(converter, "meter", (quarters, 4))
 
 
 def _merge_hparams(config: Any, hparams: str | Sequence[str]) -> Any:

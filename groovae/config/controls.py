@@ -1,20 +1,36 @@
-"""The controls of a decoder that is told the hits of the steps around each step."""
+"""The decoder's controls: what it is given at each step beside z."""
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
+from groovae.config.layout import Layout
 
-def add_context(hits: np.ndarray, num_steps: int) -> np.ndarray:
-    """Return for each step the hits of `num_steps` before it, its own, and `num_steps` after it.
+
+def make_controls(inputs: np.ndarray, outputs: np.ndarray, layout: Layout) -> np.ndarray:
+    """Return the controls of windows: float32 [..., steps, control_depth].
 
     Args:
-      hits: [..., steps, drums]; there are no hits outside.
+      inputs: The encoder's inputs, [..., steps, depth].
+      outputs: What the decoder is trained to output, of the same shape.
+      layout: Which of them are controls.
+    """
+    source = inputs if layout.inputs_as_controls else outputs
+    controls = source[..., layout.control_columns]
+    context = layout.control_context_steps
+    return add_context(controls, context) if context else controls
+
+
+def add_context(values: np.ndarray, num_steps: int) -> np.ndarray:
+    """Return for each step the values of `num_steps` before it, its own, and `num_steps` after it.
+
+    Args:
+      values: [..., steps, depth]; they are 0 outside.
       num_steps: 0 or more.
 
     Returns:
-      [..., steps, drums * (1 + 2 * num_steps)], in order of time.
+      [..., steps, depth * (1 + 2 * num_steps)], in order of time.
     """
-    padding = [(0, 0)] * (hits.ndim - 2) + [(num_steps, num_steps), (0, 0)]
-    around = sliding_window_view(np.pad(hits, padding), 1 + 2 * num_steps, axis=-2)
-    depth = hits.shape[-1] * (1 + 2 * num_steps)
-    return np.swapaxes(around, -1, -2).reshape(*hits.shape[:-1], depth)
+    padding = [(0, 0)] * (values.ndim - 2) + [(num_steps, num_steps), (0, 0)]
+    around = sliding_window_view(np.pad(values, padding), 1 + 2 * num_steps, axis=-2)
+    depth = values.shape[-1] * (1 + 2 * num_steps)
+    return np.swapaxes(around, -1, -2).reshape(*values.shape[:-1], depth)

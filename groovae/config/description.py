@@ -168,6 +168,7 @@ LAYOUT = {
     "fixed_velocities": FLAG,
     "add_instruments": DRUMS,
     "hits_as_controls": FLAG,
+    "inputs_as_controls": FLAG,
     "control_context_steps": whole(0, MAX_CONTEXT_STEPS),
     "max_note_dropout_probability": optional(number(0, 1)),
     "unmapped_pitches": one_of(*UNMAPPED_PITCHES),
@@ -194,8 +195,10 @@ CONVERTER = {
     "hits_as_controls": FLAG,
     "fixed_velocities": FLAG,
     "max_note_dropout_probability": optional(number(0, 1)),
+    "inputs_as_controls": FLAG,
     "control_context_steps": whole(0, MAX_CONTEXT_STEPS),
 }
+OF_CONTEXT = {"inputs_as_controls", "control_context_steps"}  # which Magenta's converter lacks
 
 
 def check_values(values: Mapping[str, Any], rules: Mapping[str, Rule], kind: str = "") -> None:
@@ -252,7 +255,7 @@ def check_converter(arguments: Mapping[str, Any], meter: str = "4/4") -> Layout:
     Raises:
       UsageError: an argument is missing, of another type, out of range, or contradicts another.
     """
-    if missing := CONVERTER.keys() - arguments.keys() - {"control_context_steps"}:
+    if missing := CONVERTER.keys() - arguments.keys() - OF_CONTEXT:
         raise UsageError(f"the converter's {min(missing)} is missing")
     check_values(arguments, CONVERTER, "the converter's ")
     if len(arguments["inference_pitch_classes"]) != len(arguments["pitch_classes"]):

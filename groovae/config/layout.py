@@ -14,6 +14,7 @@ from groovae.music.drums import (
     KICK,
     LOW_TOM,
     NEAREST,
+    OPEN_HIHAT,
     DrumMap,
     classes,
 )
@@ -40,7 +41,8 @@ class Layout:
       fixed_velocities: Remove velocities from the inputs.
       add_instruments: Drum classes to remove from the inputs.
       hits_as_controls: Give the hits to the decoder as controls.
-      control_context_steps: With each step's hits, give it those of N steps before and N after.
+      inputs_as_controls: Give the encoder's inputs to the decoder as controls.
+      control_context_steps: With each step's controls, give those of N steps before and N after.
       max_note_dropout_probability: Upper bound of the probability with which notes are removed
         from the inputs at random, soft notes more often; None removes none and draws no random
         number.
@@ -62,6 +64,7 @@ class Layout:
     fixed_velocities: bool = False
     add_instruments: tuple[int, ...] = ()
     hits_as_controls: bool = False
+    inputs_as_controls: bool = False
     control_context_steps: int = 0
     max_note_dropout_probability: float | None = None
     unmapped_pitches: str = "drop"
@@ -88,7 +91,29 @@ class Layout:
 
     @property
     def control_depth(self) -> int:
-        return self.num_drums * (1 + 2 * self.control_context_steps) * self.hits_as_controls
+        return len(self.control_columns) * (1 + 2 * self.control_context_steps)
+
+    @property
+    def control_columns(self) -> list[int]:
+        """The columns of a step that are controls: of the inputs, those that may not be 0."""
+        drums = range(self.num_drums)
+        if not self.inputs_as_controls:
+            return list(drums) if self.hits_as_controls else []
+        if self.tapify:
+            drums = range(OPEN_HIHAT, OPEN_HIHAT + 1)
+        kept = [drum for drum in drums if drum not in self.add_instruments]
+        parts = [True, not (self.humanize or self.fixed_velocities), not self.humanize]
+        return [
+            self.num_drums * part + drum
+            for part, is_there in enumerate(parts)
+            if is_there
+            for drum in kept
+        ]
+
+    @property
+    def has_controls(self) -> bool:
+        """Whether the decoder is given hits, so that it cannot play without them."""
+        return self.hits_as_controls or self.inputs_as_controls
 
     @functools.cached_property
     def class_of(self) -> dict[int, int]:
@@ -144,11 +169,23 @@ LAYOUTS = {
         2, 32, humanize=True, hits_as_controls=True, control_context_steps=8
     ),
     "groovae_2bar_tap_fixed_velocity": Layout(2, 32, tapify=True, fixed_velocities=True),
+    "groovae_2bar_tap_context": Layout(
+        2,
+        32,
+        tapify=True,
+        fixed_velocities=True,
+        inputs_as_controls=True,
+        control_context_steps=8,
+    ),
     "groovae_2bar_tap_fixed_velocity_note_dropout": Layout(
         2, 32, tapify=True, fixed_velocities=True, max_note_dropout_probability=0.8
     ),
     "groovae_2bar_add_closed_hh": Layout(2, 32, add_instruments=(CLOSED_HIHAT,)),
+    "groovae_2bar_add_closed_hh_context": Layout(
+        2, 32, add_instruments=(CLOSED_HIHAT,), inputs_as_controls=True, control_context_steps=8
+    ),
     "groovae_2bar_hits_control_tfds": Layout(2, 32, hits_as_controls=True),
+    "groovae_2bar_transfer_hits": Layout(2, 32, hits_as_controls=True, control_context_steps=8),
 }
 
 

@@ -11,9 +11,13 @@ WHOLE_GROOVES = "groovae_4bar"
 # The configs of each task, of which the first is the default.
 CONFIGS = {
     "humanize": ["groovae_2bar_humanize", "groovae_2bar_humanize_hits"],
-    "tap2drum": ["groovae_2bar_tap_fixed_velocity", "groovae_2bar_tap_fixed_velocity_note_dropout"],
-    "add_hihat": ["groovae_2bar_add_closed_hh"],
-    "transfer": ["groovae_2bar_hits_control_tfds"],
+    "tap2drum": [
+        "groovae_2bar_tap_fixed_velocity",
+        "groovae_2bar_tap_fixed_velocity_note_dropout",
+        "groovae_2bar_tap_context",
+    ],
+    "add_hihat": ["groovae_2bar_add_closed_hh", "groovae_2bar_add_closed_hh_context"],
+    "transfer": ["groovae_2bar_hits_control_tfds", "groovae_2bar_transfer_hits"],
 }
 OF_WHOLE_GROOVES = ("infill", "continue", "fill")  # which encode a groove and sample hits
 PRESETS = {WHOLE_GROOVES: "cpu"} | {configs[0]: task for task, configs in CONFIGS.items()}
@@ -39,12 +43,12 @@ def task_of(layout: Layout) -> str | None:
         return "add_hihat"
     if layout.humanize:
         return "humanize"
-    return "transfer" if layout.hits_as_controls else None
+    return "transfer" if layout.has_controls else None
 
 
 def can_sample(layout: Layout) -> bool:
-    """Return whether a model can sample; one that is told the hits has none then."""
-    return not layout.hits_as_controls
+    """Return whether a model can sample; one with controls needs a groove."""
+    return not layout.has_controls
 
 
 def check_task(task: str, config_name: str, layout: Layout, checkpoint: str) -> None:

@@ -15,8 +15,9 @@ from typing import NamedTuple
 
 import numpy as np
 
+from groovae.config.controls import make_controls
 from groovae.data.window_cache import CachedWindows
-from groovae.data.windows import to_controls, to_inputs
+from groovae.data.windows import to_inputs
 
 
 class Batch(NamedTuple):
@@ -84,4 +85,5 @@ def evaluation_batches(windows: CachedWindows, batch_size: int) -> Iterator[Batc
 def _batch(windows: CachedWindows, indices: np.ndarray, rng: np.random.RandomState) -> Batch:
     layout, outputs = windows.layout, windows.outputs(indices)
     lengths = np.full(len(indices), layout.window_steps, np.int32)
-    return Batch(to_inputs(outputs, layout, rng), outputs, to_controls(outputs, layout), lengths)
+    inputs = to_inputs(outputs, layout, rng)
+    return Batch(inputs, outputs, make_controls(inputs, outputs, layout), lengths)

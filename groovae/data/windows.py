@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from groovae.config.controls import add_context
+from groovae.config.controls import make_controls
 from groovae.config.layout import Layout
 from groovae.data.grid import to_grid
 from groovae.data.window_report import WindowReport
@@ -52,13 +52,13 @@ def to_windows(
       GroovaeError: a drum note has no class and `unmapped_pitches` is `error`.
     """
     grid = to_grid(sequence, layout, WindowReport() if report is None else report)
-    inputs = to_inputs(grid.outputs, layout, rng)
+    inputs = _cut(to_inputs(grid.outputs, layout, rng), grid.starts, layout)
     outputs = _cut(grid.outputs, grid.starts, layout)
     tempos = grid.tempos or ((0.0, grid.tempo_qpm),)
     return SequenceWindows(
-        _cut(inputs, grid.starts, layout),
+        inputs,
         outputs,
-        to_controls(outputs, layout),
+        make_controls(inputs, outputs, layout),
         [
             make_source(sequence.id, sequence.filename, start, tempos, layout)
             for start in grid.starts
@@ -123,10 +123,8 @@ def to_inputs(outputs: np.ndarray, layout: Layout, rng: Any = np.random) -> np.n
 
 
 def to_controls(outputs: np.ndarray, layout: Layout) -> np.ndarray:
-    """Return the decoder's controls: float32 [..., steps, control_depth]."""
-    hits = outputs[..., : layout.num_drums if layout.hits_as_controls else 0]
-    context = layout.control_context_steps
-    return add_context(hits, context) if context else hits
+    """Return the decoder's controls of windows, [..., steps, control_depth], without dropout."""
+    return make_controls(to_inputs(outputs, layout), outputs, layout)
 
 
 def predicted_drums(layout: Layout) -> np.ndarray:

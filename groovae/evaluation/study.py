@@ -122,7 +122,7 @@ def evaluate_model(
     temperature: float = 0.5,
     seed: int = 0,
     log: Log = no_log,
-    as_hits: bool = False,
+    as_hits: bool = True,
     prior: str | None = None,
 ) -> Study:
     """Evaluate a model.

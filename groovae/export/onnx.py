@@ -31,9 +31,10 @@ from groovae.export import onnx_check
 from groovae.export.formats import LICENCE, check_dtype
 from groovae.export.onnx_graphs import ModelGraphs
 from groovae.export.output_folder import check_output_folder, replace_export
-from groovae.generation.networks import copy_prior
+from groovae.generation.networks import copy_feel, copy_prior
 from groovae.model.checkpoints import model_tensors, need_checkpoint, training_step
 from groovae.model.checksums import checksums_of
+from groovae.model.feel import FEEL_FILE
 from groovae.model.formats import ONNX_FILES
 from groovae.model.onnx_network import OnnxNetwork, metadata_value
 from groovae.model.prior import PRIOR_FILE
@@ -132,6 +133,7 @@ def write_verified(
             _write_config(folder, description, dtype, loss=loss)
             log(f"weights in {dtype}: {onnx_check.format_precision_loss(loss)}")
         copy_prior(network, exported, log)
+        copy_feel(network, exported, log)
         size = sum(file.stat().st_size for file in folder.iterdir())
     log(f"{size / 1e6:.1f} MB in {out}: {', '.join(ONNX_FILES)}, {CONFIG_FILE}")
 
@@ -155,7 +157,12 @@ def is_replaceable(folder: Path) -> bool:
     try:
         description = read_json(folder / CONFIG_FILE)
         names = {file.name for file in folder.iterdir()}
-        return description["format"] == "onnx" and names <= {*ONNX_FILES, CONFIG_FILE, PRIOR_FILE}
+        return description["format"] == "onnx" and names <= {
+            *ONNX_FILES,
+            CONFIG_FILE,
+            PRIOR_FILE,
+            FEEL_FILE,
+        }
     except (OSError, ValueError, KeyError, TypeError):
         return False
 

@@ -23,7 +23,7 @@ from groovae.data.source import TRAINED_WINDOWS
 from groovae.errors import GroovaeError
 from groovae.export import onnx_check
 from groovae.generation.bundled import find_bundled
-from groovae.generation.networks import copy_prior
+from groovae.generation.networks import copy_feel, copy_prior
 from groovae.model.checksums import read_verified
 from groovae.model.onnx_network import OnnxNetwork
 from groovae.model.tensorflow_network import TensorFlowNetwork
@@ -72,6 +72,7 @@ def import_export(export: FilePath, train_dir: FilePath, log: Log = no_log) -> N
             f"{difference:.1e}"
         )
         copy_prior(exported, network, log)
+        copy_feel(exported, network, log)
     log(f"{name}, step {metadata['step']:,}, {len(tensors)} variables, in {train_dir}")
 
 

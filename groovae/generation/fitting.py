@@ -1,4 +1,7 @@
-"""Fit a prior to a model's encodings of windows, to sample from; see groovae.model.prior."""
+"""Fit a prior and a feel to a model; see groovae.model.prior and groovae.model.feel.
+
+A prior is fitted to windows that the model was trained on, a feel to others.
+"""
 
 import numpy as np
 
@@ -6,9 +9,10 @@ from groovae.config.tasks import check_task
 from groovae.data.styles import UNKNOWN, styles_of
 from groovae.data.window_cache import CachedWindows
 from groovae.data.windows import to_controls, to_inputs
-from groovae.generation.networks import prior_path
+from groovae.generation.networks import feel_path, prior_path
 from groovae.metrics.structure import hits_per_bar
-from groovae.model import prior_fit
+from groovae.model import feel_fit, latent, prior_fit
+from groovae.model.feel import Feel, write_feel
 from groovae.model.network import Network
 from groovae.model.prior import Prior, write_prior
 from groovae.system.log import Log, no_log
@@ -52,6 +56,35 @@ def fit_prior(
     write_prior(prior_path(network), prior)
     log(_describe(network, prior))
     return prior
+
+
+def fit_feel(network: Network, windows: CachedWindows, log: Log = no_log) -> Feel:
+    """Fit a feel to windows that a model was not trained on, and write it beside the model.
+
+    The model plays the hits of at most MAX_WINDOWS windows, evenly spread.
+
+    Args:
+      network: The model.
+      windows: Cut as in its training.
+      log: Called with a line on what was fitted and written.
+
+    Raises:
+      UsageError: there are too few hits.
+      GroovaeError: the file cannot be written.
+    """
+    layout, outputs = network.layout, windows.outputs(_evenly_spread(len(windows)))
+    hits = outputs[..., : layout.num_drums]
+    feel_fit.check_number(int(hits.sum()))
+    controls = to_controls(outputs, layout)
+    decoded = network.decode(
+        _encode(network, outputs), latent.forced_hit_thresholds(hits), controls
+    )
+    played = latent.condition_on_hits(*decoded)
+    steps = layout.steps_per_quarter, layout.steps_per_bar
+    feel = feel_fit.fit_feel(outputs, played, *steps, model=network.fingerprint())
+    write_feel(feel_path(network), feel)
+    log(f"fitted a feel to {feel.hits:,} hits; written to {feel_path(network)}")
+    return feel
 
 
 def _evenly_spread(num: int) -> np.ndarray:

@@ -14,30 +14,29 @@ the output has as many bars as the input. Segments without a hit stay empty.
 divides their logits, as in Magenta: at 1 hits are as likely as the model learned. Where the hits
 are given (`humanize`, `transfer`), it scales the noise of the latents, in
 z = mu + temperature * sigma * noise.
+
+`feel` decides velocities and timing of the hits: `mean`, as the decoder expects them, or `drawn`,
+with deviations as a drummer's around them (see `model/feel.py`), if a feel was fitted to the model.
 """
 
 import functools
-import os
 import warnings
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
 
-from groovae.config.layout import Layout
-from groovae.config.tasks import check_task, task_of
+from groovae.config.tasks import task_of
 from groovae.data.grid import Segments
 from groovae.data.windows import predicted_drums, to_controls, to_inputs
 from groovae.errors import UsageError, check_number, check_whole
 from groovae.generation import infilling
+from groovae.generation.base_model import BaseModel
 from groovae.generation.grooves import (
-    apply_performance,
     drum_notes,
-    from_tensors,
     make_groove_like,
 )
 from groovae.generation.magenta_names import accept_magenta_names
-from groovae.generation.networks import load_prior
 from groovae.generation.segments import (
     added_pitches,
     bar_tempos,
@@ -47,66 +46,16 @@ from groovae.generation.segments import (
     to_bars,
     trim_to_shorter,
 )
-from groovae.generation.steering import Steering, make_steering
+from groovae.generation.steering import make_steering
 from groovae.metrics import scores
 from groovae.model import latent
-from groovae.model.network import Network
-from groovae.model.prior import ForeignPrior, Prior
-from groovae.music.midi_writer import MAX_BARS, MAX_TEMPO_QPM, MIN_TEMPO_QPM
-from groovae.music.tempo import check_sequence
-from groovae.system.log import Log
+from groovae.music.midi_writer import MAX_BARS
 
 MAX_OUTPUTS = 1_000_000
-PRIORS = ("fitted", "standard")
-
-# Draws latents [n, z_size] from their number, drift and random numbers.
-Chain = Callable[[int, float, np.random.RandomState], np.ndarray]
 
 
-class GrooveModel:
-    """A trained GrooVAE model; `loading.load_model` returns one.
-
-    Attributes:
-      checkpoint: The prefix of the checkpoint, or the folder of the export.
-      config_name: The key of `CONFIG_MAP`.
-      layout: How grooves are split, the pitches of drums, and the encoder's input.
-      seed: The seed of the random draws.
-      log: Called with a line on notes that are dropped and segments that stay empty.
-      as_hits: Apply `latent.condition_on_hits` in all methods; otherwise only in the tasks whose
-        hits are mixed with those of the input.
-    """
-
-    def __init__(
-        self, network: Network, layout: Layout, seed: int, log: Log, as_hits: bool = False
-    ):
-        self._network = network
-        self._z_size = network.z_size
-        self.checkpoint, self.config_name = network.checkpoint, network.config_name
-        self.layout, self.seed, self.log, self.as_hits = layout, seed, log, as_hits
-        self.reset_random()
-
-    @property
-    def config(self) -> Any:
-        """The config, with the hparams the model was trained with; not of an exported model."""
-        return self._of_checkpoint("config")
-
-    @property
-    def trained_model(self) -> Any:
-        """Magenta's `TrainedModel`; not of an exported model."""
-        return self._of_checkpoint("trained_model")
-
-    def _of_checkpoint(self, name: str) -> Any:
-        try:
-            return getattr(self._network, name)
-        except AttributeError as error:
-            raise AttributeError(
-                f"{self.checkpoint}: an exported model has no {name}; load the checkpoint that it "
-                "was exported from"
-            ) from error
-
-    def reset_random(self) -> None:
-        """Restart the random draws from the seed: the same calls return the same grooves."""
-        self._random = np.random.RandomState(self.seed)
+class GrooveModel(BaseModel):
+    """A trained GrooVAE model; `loading.load_model` returns one. See `BaseModel` for attributes."""
 
     # Latents
 
@@ -172,56 +121,7 @@ class GrooveModel:
         ]
         z, thresholds = map(np.concatenate, zip(*draws, strict=True))
         tensors = self._decode(z, thresholds).reshape(num_outputs, -1, self.layout.depth)
-        return tensors[:, : bars * self.layout.steps_per_bar]
-
-    @functools.cached_property
-    def fitted_prior(self) -> Prior | None:
-        """The prior fitted to the model, None if it has none.
-
-        Raises:
-          GroovaeError: it is damaged, or was fitted to another model.
-        """
-        return load_prior(self._network)
-
-    def choose_prior(self, prior: str | None = None, style: str | None = None) -> Prior | None:
-        """Return the fitted prior if `sample` draws from it, None if it draws from N(0, I).
-
-        A prior of another model, as after more training, is not used unless it is asked for.
-
-        Raises:
-          UsageError: there is no such prior or style.
-          GroovaeError: the fitted prior is damaged, or was fitted to another model.
-        """
-        if prior not in (None, *PRIORS):
-            raise UsageError(f"prior must be {' or '.join(PRIORS)}, got {prior!r}")
-        if prior == "standard":
-            if style is not None:
-                raise UsageError("a style needs the fitted prior, not the standard one")
-            return None
-        if prior is None and style is None:
-            return self._prior_if_fitting
-        if self.fitted_prior is None:
-            raise UsageError(
-                f"{self.checkpoint}: this model has no fitted prior; fit one with `groovae "
-                "fit_prior`"
-            )
-        if style is not None:
-            self.fitted_prior.check_style(style)
-        return self.fitted_prior
-
-    @functools.cached_property
-    def _prior_if_fitting(self) -> Prior | None:
-        try:
-            return self.fitted_prior
-        except ForeignPrior as error:
-            self.log(f"sampling from the standard prior: {error}")
-            return None
-
-    def _chain_of(self, prior: Prior | None, style: str | None) -> Chain:
-        """Return the function that draws the latents of a groove."""
-        if prior is not None:
-            return functools.partial(prior.chain, style=style)
-        return lambda num, drift, rng: latent.chain(num, self._z_size, drift, rng)
+        return self._with_feel(tensors[:, : bars * self.layout.steps_per_bar], "sample")
 
     def encode(self, groove: Any) -> np.ndarray:
         """Return the latent means `mu` of a groove, float32 [segments, z_size]."""
@@ -254,7 +154,8 @@ class GrooveModel:
         check_whole("bars", bars, 1, MAX_BARS)
         if z.ndim != 2 or not len(z) or z.shape[1] != self._z_size:
             raise UsageError(f"z must have the shape [n, {self._z_size}], got {list(z.shape)}")
-        return self._decode(z, self._thresholds(len(z), bars, temperature))
+        tensors = self._decode(z, self._thresholds(len(z), bars, temperature))
+        return self._with_feel(tensors, "sample")
 
     def split(self, groove: Any) -> Segments:
         """Split a groove into segments of the model's length; see `grid.to_segments`.
@@ -305,8 +206,7 @@ class GrooveModel:
             np.float32(0),  # a hit where it is more likely than not
             latent.forced_hit_thresholds(windows[..., : self.layout.num_drums]),
         )
-        is_task = task_of(self.layout) is not None
-        return self._decode(mu, thresholds, windows, as_hits=is_task), mu, sigma
+        return self._decode(mu, thresholds, windows, task_of(self.layout)), mu, sigma
 
     # Whole grooves
 
@@ -315,7 +215,7 @@ class GrooveModel:
         self._check_task("reconstruct")
         segments = self.split(groove)
         thresholds = self._sample_thresholds(segments, temperature)
-        return self._decode_groove(segments, self._encode(segments)[0], thresholds)
+        return self._decode_groove(segments, self._encode(segments)[0], thresholds, "reconstruct")
 
     def interpolate(
         self, start: Any, end: Any, num_steps: int = 5, temperature: float = 0.0
@@ -342,7 +242,7 @@ class GrooveModel:
         between = first._replace(outputs=np.maximum(first.outputs, last.outputs))
         steps = [first, *[between] * (num_steps - 2), last]
         z = [latent.slerp(first_z, last_z, share) for share in np.linspace(0, 1, num_steps)]
-        return self._decode_grooves(steps, z, thresholds)
+        return self._decode_grooves(steps, z, thresholds, "interpolate")
 
     def vary(
         self, groove: Any, amount: float = 0.3, num_outputs: int = 1, temperature: float = 0.0
@@ -364,7 +264,7 @@ class GrooveModel:
         thresholds = self._sample_thresholds(segments, temperature)
         noise = self._random.randn(num_outputs, self._z_size)
         z = [latent.step_away(mu, direction, amount) for direction in noise]
-        return self._decode_grooves([segments] * num_outputs, z, thresholds)
+        return self._decode_grooves([segments] * num_outputs, z, thresholds, "vary")
 
     def infill(
         self,
@@ -397,8 +297,10 @@ class GrooveModel:
         for _ in range(infilling.NUM_PASSES):
             guessed = segments._replace(outputs=outputs)
             mu, sigma = self._encode(guessed)
-            tensors = self._decode_segments(guessed, mu + sigma * noise, thresholds, as_hits=True)
+            tensors = self._expect_segments(guessed, mu + sigma * noise, thresholds, "infill")
             outputs = infilling.fill(segments.outputs, hidden, tensors)
+        played = self._with_feel(outputs.reshape(1, -1, self.layout.depth), "infill")
+        outputs = infilling.fill(segments.outputs, hidden, played.reshape(outputs.shape))
         return infilling.replace_hidden(segments, hidden, outputs, self.layout)
 
     @functools.cached_property
@@ -466,7 +368,7 @@ class GrooveModel:
         taps = self._read(taps)
         segments = self._split_all(taps, tap_layout(self.layout, taps))
         thresholds = self._sample_thresholds(segments, temperature)
-        return self._decode_groove(segments, self._encode(segments)[0], thresholds, as_hits=True)
+        return self._decode_groove(segments, self._encode(segments)[0], thresholds, "tap2drum")
 
     def add_hihat(self, groove: Any, temperature: float = 0.5) -> Any:
         """Generate a closed hi-hat for a groove, in place of its own; keep the other drums.
@@ -481,7 +383,7 @@ class GrooveModel:
         added = list(self.layout.add_instruments)
         thresholds[..., added] = sampled[..., added]
         mu, _ = self._encode(segments)
-        tensors = self._decode_segments(segments, mu, thresholds, as_hits=True)
+        tensors = self._decode_segments(segments, mu, thresholds, "add_hihat")
         pitches = {self.layout.pitch_classes[drum][0] for drum in added}
         own = added_pitches(self.layout)
         drums = drum_notes(segments)
@@ -490,119 +392,3 @@ class GrooveModel:
             self.log(f"{len(drums) - len(others):,} hits of its own hi-hat are replaced")
         generated = [note for note in self._notes(segments, tensors) if note.pitch in pitches]
         return make_groove_like(segments, [*others, *generated])
-
-    # Shared by the tasks
-
-    def _check_task(self, task: str) -> None:
-        check_task(task, self.config_name, self.layout, self.checkpoint)
-
-    def _read(self, groove: Any) -> Any:
-        """Return a NoteSequence as it is, or read it from a path; raise UsageError for the rest."""
-        if isinstance(groove, str | os.PathLike):
-            from groovae.data.conversion import read_sequence  # and pretty_midi, which is slow
-
-            return read_sequence(groove, log=self.log)
-        check_sequence(groove)
-        return groove
-
-    def _split_all(self, groove: Any, layout: Layout | None = None) -> Segments:
-        """Split a groove for a task that keeps the notes which the grid drops."""
-        return split_groove(groove, layout or self.layout, self.log, keeps_notes=True)
-
-    def _hits(self, segments: Segments) -> np.ndarray:
-        return segments.outputs[..., : self.layout.num_drums]
-
-    def _encode(self, segments: Segments) -> tuple[np.ndarray, np.ndarray]:
-        """Return `mu` and `sigma`, float32 [n, z_size], zeros for empty segments."""
-        mu, sigma = np.zeros((2, len(segments.outputs), self._z_size), np.float32)
-        rows = nonempty(segments)
-        outputs = segments.outputs[rows]
-        mu[rows], sigma[rows] = self._network.encode(
-            to_inputs(outputs, self.layout), to_controls(outputs, self.layout)
-        )
-        return mu, sigma
-
-    def _thresholds(self, num: int, bars: int, temperature: float) -> np.ndarray:
-        """Draw thresholds for sampled hits, [num, steps, drums]."""
-        check_number("temperature", temperature, 0)
-        shape = (num, bars * self.layout.steps_per_bar, self.layout.num_drums)
-        return latent.thresholds(shape, temperature, self._random)
-
-    def _sample_thresholds(self, segments: Segments, temperature: float) -> np.ndarray:
-        """Draw thresholds for the hits of segments, with none in the padding of bars."""
-        thresholds = self._thresholds(len(segments.outputs), self.layout.split_bars, temperature)
-        if not segments.timeline.is_plain:
-            thresholds[~segments.mask] = np.inf  # no hit
-        return thresholds
-
-    def _decode(
-        self,
-        z: np.ndarray,
-        thresholds: np.ndarray,
-        windows: np.ndarray | None = None,
-        as_hits: bool = False,
-    ) -> np.ndarray:
-        """Decode latents to tensors, with the controls of `windows` if the model has controls."""
-        controls = thresholds[..., :0] if windows is None else to_controls(windows, self.layout)
-        decoded = self._network.decode(z, thresholds, controls)
-        return latent.condition_on_hits(*decoded) if as_hits or self.as_hits else decoded[0]
-
-    def _decode_segments(
-        self, segments: Segments, z: np.ndarray, thresholds: np.ndarray, as_hits: bool
-    ) -> np.ndarray:
-        """Decode a `z` for each segment to tensors of the same shape; empty segments stay empty."""
-        tensors, rows = np.zeros_like(segments.outputs), nonempty(segments)
-        tensors[rows] = self._decode(z[rows], thresholds[rows], segments.outputs[rows], as_hits)
-        return tensors
-
-    def _decode_groove(
-        self, segments: Segments, z: np.ndarray, thresholds: np.ndarray, as_hits: bool = False
-    ) -> Any:
-        """Decode a `z` for each segment to one groove."""
-        tensors = self._decode_segments(segments, z, thresholds, as_hits)
-        return make_groove_like(segments, self._notes(segments, tensors))
-
-    def _decode_grooves(
-        self, grooves: Sequence[Segments], z: Sequence[np.ndarray], thresholds: np.ndarray
-    ) -> list[Any]:
-        """Decode a `z` for each segment of several grooves, in one batch: faster than in turn."""
-        rows = [nonempty(segments) for segments in grooves]
-        parts = [
-            (z_of[at], thresholds[at], segments.outputs[at])
-            for segments, z_of, at in zip(grooves, z, rows, strict=True)
-        ]
-        all_z, all_thresholds, windows = map(np.concatenate, zip(*parts, strict=True))
-        decoded = self._decode(all_z, all_thresholds, windows)
-        ends = np.cumsum([len(at) for at in rows])
-        found = []
-        for segments, at, part in zip(grooves, rows, np.split(decoded, ends[:-1]), strict=True):
-            tensors = np.zeros_like(segments.outputs)
-            tensors[at] = part
-            found.append(make_groove_like(segments, self._notes(segments, tensors)))
-        return found
-
-    def _notes(self, segments: Segments, tensors: np.ndarray) -> Any:
-        """Return the notes of tensors [n, window_steps, depth]."""
-        tensor = tensors.reshape(-1, self.layout.depth)
-        return self._groove(tensor, segments.bars, segments.tempo_qpm).notes
-
-    def _apply_performance(
-        self,
-        segments: Segments,
-        mu: np.ndarray,
-        sigma: np.ndarray,
-        temperature: float,
-        steering: Steering,
-    ) -> Any:
-        """Return the groove's own hits with the decoded timing and dynamics."""
-        check_number("temperature", temperature, 0)
-        z = mu + temperature * sigma * self._random.randn(*mu.shape)
-        thresholds = latent.forced_hit_thresholds(self._hits(segments))
-        tensors = self._decode_segments(segments, z, thresholds, as_hits=True)
-        return apply_performance(segments, tensors, steering)
-
-    def _groove(self, tensor: np.ndarray, bars: int, tempo_qpm: float) -> Any:
-        """Return `bars` bars of a tensor [steps, depth] as a NoteSequence."""
-        check_number("tempo_qpm", tempo_qpm, MIN_TEMPO_QPM, MAX_TEMPO_QPM)
-        tensor = tensor[: bars * self.layout.steps_per_bar]
-        return from_tensors(tensor, bars, tempo_qpm, self.layout.pitch_classes, self.layout.meter)

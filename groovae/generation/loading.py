@@ -28,7 +28,8 @@ def load_model(
     all_notes: bool = False,
     task: str | None = None,
     log: Log = log_to_stderr,
-    as_hits: bool = False,
+    as_hits: bool = True,
+    feel: str | None = None,
 ) -> GrooveModel:
     """Load a checkpoint, with the config it was trained with, or an exported model.
 
@@ -47,7 +48,7 @@ def load_model(
       task: The method that will be called; a model that does not support it is refused.
       log: Called with a line on a model that is hardly trained, on notes that are dropped, and on
         segments that stay empty; by default it goes to stderr.
-      as_hits: See `GrooveModel`.
+      as_hits: See `GrooveModel`; likewise `feel`.
 
     Raises:
       GroovaeError: there is no checkpoint, it is damaged or of another model, or the package that
@@ -75,7 +76,7 @@ def load_model(
         all_notes=all_notes,
         max_note_dropout_probability=None,
     )
-    return GrooveModel(network, layout, seed, log, as_hits)
+    return GrooveModel(network, layout, seed, log, as_hits, feel)
 
 
 def _played(network: Network) -> DrumMap:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from groovae.errors import GroovaeError
 from groovae.generation.bundled import find_bundled
+from groovae.model.feel import FEEL_FILE, Feel, read_feel, write_feel
 from groovae.model.formats import is_onnx_export
 from groovae.model.network import Network
 from groovae.model.onnx_network import load_export
@@ -46,6 +47,11 @@ def prior_path(network: Network) -> Path:
     return folder_of(network) / PRIOR_FILE
 
 
+def feel_path(network: Network) -> Path:
+    """Return where the feel of a network lies: in its folder."""
+    return folder_of(network) / FEEL_FILE
+
+
 def load_prior(network: Network) -> Prior | None:
     """Return the fitted prior of a network, None if it has none.
 
@@ -69,3 +75,25 @@ def copy_prior(network: Network, copy: Network, log: Log) -> None:
     if prior is not None:
         write_prior(prior_path(copy), dataclasses.replace(prior, model=copy.fingerprint()))
         log(f"copied the fitted prior, styles: {', '.join(prior.shares()) or 'none known'}")
+
+
+def load_feel(network: Network) -> Feel | None:
+    """Return the feel of a network, None if it has none.
+
+    Raises:
+      GroovaeError: it is damaged.
+    """
+    path = feel_path(network)
+    return read_feel(path, network.fingerprint()) if os.path.lexists(path) else None
+
+
+def copy_feel(network: Network, copy: Network, log: Log) -> None:
+    """Write the feel of a network, if it has one, as that of a network with its weights."""
+    try:
+        feel = load_feel(network)
+    except GroovaeError as error:
+        log(f"without a feel: {error}")
+        return
+    if feel is not None:
+        write_feel(feel_path(copy), dataclasses.replace(feel, model=copy.fingerprint()))
+        log(f"copied the feel, fitted to {feel.hits:,} hits")

@@ -24,6 +24,7 @@ from typing import Any, BinaryIO, cast
 
 from groovae.config.config_file import CONFIG_FILE
 from groovae.errors import GroovaeError
+from groovae.model.feel import FEEL_FILE
 from groovae.model.formats import step_of
 from groovae.model.prior import PRIOR_FILE
 from groovae.system.atomic_files import atomic_write
@@ -112,7 +113,7 @@ def _checkpoints(names: Names) -> dict[PurePosixPath, list[PurePosixPath]]:
     for (prefix, count), files in shards.items():
         index, meta = (prefix.with_name(prefix.name + suffix) for suffix in (".index", ".meta"))
         if index in names and len(files) == count:
-            beside = [prefix.with_name(name) for name in (CONFIG_FILE, PRIOR_FILE)]
+            beside = [prefix.with_name(name) for name in (CONFIG_FILE, PRIOR_FILE, FEEL_FILE)]
             others = [name for name in (meta, *beside) if name in names]
             complete[prefix] = [index, *files, *others]
     return complete

@@ -108,7 +108,7 @@ def test_importing_the_package_does_not_import_tensorflow() -> None:
         ("sample --bpm=nan", ["--bpm", "number"]),
         ("sample --temperature=-1", ["--temperature=-1", "0 or more"]),
         ("sample --temperature=nan", ["--temperature=nan", "0 or more"]),
-        ("sample --expectation=mean", ["--expectation=mean", "all|hit"]),
+        ("sample --expectation=mean", ["--expectation=mean", "hit|all"]),
         ("sample --num_outputs=0", ["--num_outputs=0"]),
         ("sample --out", ["--out"]),
         ("info . --json=perhaps", ["--json=perhaps"]),

@@ -125,7 +125,9 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
 def export_random(folder: Path, config_name: str) -> Iterator[Site]:
     prefix, script = random_checkpoint(folder, config_name, RANDOM_HPARAMS), magenta_js_file()
     magentajs.export(prefix, folder / "web", config_name, RANDOM_HPARAMS, magenta_js=script)
-    model = load_model(prefix, config_name, RANDOM_HPARAMS, seed=1, log=lambda line: None)
+    model = load_model(
+        prefix, config_name, RANDOM_HPARAMS, seed=1, log=lambda line: None, as_hits=False
+    )
     with served(folder / "web") as url:
         yield Site(model, url)
 

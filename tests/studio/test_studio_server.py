@@ -94,7 +94,7 @@ def test_tasks_return_grooves_and_repeat_with_their_seed(
 
 def test_map_places_the_windows_by_style(server: StudioServer) -> None:
     latent_map = json.loads(ask(server, "api/map")[1])
-    assert len(latent_map["points"]) == 1500
+    assert len(latent_map["points"]) == 1000
     assert latent_map["styles"][0] == "rock"
     for x, y, style in latent_map["points"]:
         assert -1 <= x <= 1

@@ -20,7 +20,7 @@ from typing import Any
 
 from absl import flags
 
-from groovae.cli.fitting import fit_from_flags
+from groovae.cli.fitting import load_from_flags
 from groovae.cli.flags import (
     check_arguments,
     check_one_dataset,
@@ -46,7 +46,10 @@ def define_flags(values: flags.FlagValues) -> None:
 def run(values: Any, positional: list[str]) -> None:
     check_arguments(positional)
     check_one_dataset(values)
-    path = fit_from_flags(
-        values, values.checkpoint, log, values.config, values.hparams, values.groove
-    )
-    print_text(path)
+    from groovae.generation.fitting import fit_prior
+    from groovae.generation.networks import prior_path
+
+    model = values.checkpoint, log, values.config, values.hparams
+    network, windows = load_from_flags(values, *model)
+    fit_prior(network, windows, values.groove, log)
+    print_text(str(prior_path(network)))

@@ -34,7 +34,7 @@ from typing import TYPE_CHECKING, Any
 from absl import flags
 from tqdm import tqdm
 
-from groovae.cli.fitting import fit_from_flags
+from groovae.cli.fitting import load_from_flags
 from groovae.cli.flags import (
     check_arguments,
     check_one_dataset,
@@ -172,23 +172,40 @@ def run(values: Any, positional: list[str]) -> int:
         )
         return 128 + result.stopped_by
     if values.fit_prior:
-        _fit_priors(values, result)
+        best = [os.path.join(values.train_dir, "best")] if result.best else []
+        for folder in [values.train_dir, *best]:
+            _fit_prior(values, folder, result)
+            _fit_feel(values, folder)
     _log_result(values, result)
     return 0
 
 
-def _fit_priors(values: Any, result: "TrainResult") -> None:
-    """Fit a prior to the latest and to the best checkpoint, unless the model cannot sample."""
+def _fit_prior(values: Any, folder: str, result: "TrainResult") -> None:
+    """Fit a prior to the checkpoint in a folder, unless the model cannot sample."""
+    from groovae.generation.fitting import fit_prior
     from groovae.model.prior_fit import MIN_WINDOWS
 
     if not can_sample(result.layout) or result.windows < MIN_WINDOWS:
         return
-    folders = [values.train_dir, *([os.path.join(values.train_dir, "best")] if result.best else [])]
-    for folder in folders:
-        try:
-            fit_from_flags(values, folder, log)
-        except GroovaeError as error:  # the training itself succeeded
-            log(f"no prior was fitted: {error}")
+    try:
+        fit_prior(*load_from_flags(values, folder, log), log=log)
+    except GroovaeError as error:  # the training itself succeeded
+        log(f"no prior was fitted: {error}")
+
+
+def _fit_feel(values: Any, folder: str) -> None:
+    """Fit a feel to the checkpoint in a folder, if there is enough to evaluate on."""
+    from groovae.generation.fitting import fit_feel
+
+    if not values.eval_examples_path:
+        return
+    try:
+        network, windows = load_from_flags(
+            values, folder, log, examples_path=values.eval_examples_path
+        )
+        fit_feel(network, windows, log)
+    except GroovaeError as error:
+        log(f"no feel was fitted: {error}")
 
 
 def _log_result(values: Any, result: "TrainResult") -> None:
