@@ -141,7 +141,7 @@ def test_flags_may_follow_the_arguments(groovae: Groovae, small_dataset: Path) -
 @pytest.mark.parametrize(
     ("arguments", "expected"),
     [
-        ([], "all"),
+        ([], "hit"),
         (["--as_hits"], "hit"),
         (["--as_hits=false"], "all"),
         (["--expectation=hit"], "hit"),
