@@ -6,7 +6,7 @@ A model plays what it expects, and varies less than a drummer. This command has 
 performances that it was not trained on, measures how these deviate from it, for each drum and 16th
 and from hit to hit, and writes that as feel.json in the folder of the checkpoint or of the ONNX
 export. From then on `groovae sample`, `humanize`, `transfer`, `tap2drum` and `add_hihat` draw such
-deviations; --feel=mean leaves them out. `groovae train --eval_examples_path` does this at its end.
+deviations; --feel=mean leaves them out. A training with --eval_examples_path does this at its end.
 Prints the file name.
 
 Examples:
