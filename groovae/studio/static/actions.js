@@ -7,7 +7,7 @@ import { latestOnly, run } from "./api.js";
 import { tempoOf } from "./groove.js";
 import { t } from "./strings.js";
 
-const MAX_SEED = 2 ** 31 - 1;
+const NUM_SEEDS = 100_000; // of those that are drawn: short enough to read out
 const PATH_STEPS = 17; // grooves from A to B, as many as the slider has places
 
 export class Actions extends EventTarget {
@@ -147,7 +147,7 @@ export class Actions extends EventTarget {
   }
 }
 
-export const newSeed = () => crypto.getRandomValues(new Uint32Array(1))[0] % (MAX_SEED + 1);
+export const newSeed = () => crypto.getRandomValues(new Uint32Array(1))[0] % NUM_SEEDS;
 
 const pick = (object, names) =>
   Object.fromEntries(names.filter((name) => object?.[name] !== undefined).map((name) => [name, object[name]]));

@@ -116,7 +116,7 @@ export default {
   "tap-pad": "Tap here",
   "tap-pad-note": "or any key, or a MIDI pad",
   "tap-stop": "Cancel",
-  "tap-count": "{taps} taps",
+  "tap-count": "Taps: {taps}",
   "map": "Map of grooves",
   "map-help": "Arrow keys move, Enter plays the groove at the cross.",
   "edit-added": "Add {drum}, bar {bar}",

@@ -67,9 +67,9 @@ export class Lanes {
   }
 
   // Marks the drums that sound now.
-  strike(beat, beatMs) {
+  strike(groove, beat, beatMs) {
     const struck = new Set(
-      beat === null ? [] : this.store.groove.hits
+      beat === null ? [] : groove.hits
         .filter((hit) => beat >= hit.beat && (beat - hit.beat) * beatMs < STRUCK_MS)
         .map(({ drum }) => drum),
     );

@@ -3,7 +3,7 @@
 
 import { drumName } from "./describe.js";
 import { checkbox, element, number, select, setOptions } from "./fields.js";
-import { lanesOf } from "./groove.js";
+import { lanesOf, tempoOf } from "./groove.js";
 import { t } from "./strings.js";
 
 // "Transfer": the groove whose feel is used, A, B or a file.
@@ -20,7 +20,7 @@ export class FeelPart {
     const open = element("button", {}, t("feel-file"));
     open.addEventListener("click", () => file.click());
     file.addEventListener("change", () => {
-      this.dispatch?.(file.files);
+      this.onFile(file.files);
       file.value = "";
     });
     input.addEventListener("change", () => { this.actions.feelFrom = input.value; });
@@ -89,13 +89,29 @@ export class WherePart {
   }
 }
 
-// "Tap": a pad for the mouse or a finger, and keys, while taps are recorded.
+// "Tap": a pad for the mouse or a finger, and keys, while taps are recorded; then the taps become a
+// groove, which plays.
 export class TapPart {
-  constructor(recorder, midi) {
-    Object.assign(this, { recorder });
+  constructor(recorder, midi, actions, store) {
+    Object.assign(this, { recorder, actions, store });
+    actions.before.tap2drum = () => (recorder.isRecording ? recorder.cancel() : this.start());
     for (const name of ["start", "tap", "cancel", "done"]) recorder.addEventListener(name, () => this.show());
+    recorder.addEventListener("done", () => this.#use(recorder.taps));
     document.addEventListener("keydown", (event) => this.#key(event), { capture: true });
     midi.addEventListener("note", ({ detail }) => recorder.tap(detail.timeStamp, detail.velocity));
+  }
+
+  start() {
+    const { bars } = this.actions.tools.settings("tap2drum");
+    const { groove } = this.store.state;
+    return this.recorder.start(groove.name, bars, tempoOf(groove));
+  }
+
+  async #use(taps) {
+    if (!taps.hits.length) return;
+    this.store.commit(t("tap-count", { taps: taps.hits.length }), { groove: taps });
+    await this.actions.apply("tap2drum", { taps });
+    await this.recorder.player.play({ countIn: false });
   }
 
   build(part) {
@@ -124,5 +140,7 @@ export class TapPart {
     this.pad.disabled = !isRecording;
     const count = isRecording ? t("tap-count", { taps: taps.hits.length }) : t("tap-pad-note");
     this.pad.replaceChildren(element("b", {}, t("tap-pad")), element("span", {}, count));
+    const start = document.querySelector("#panel-tap2drum .main");
+    if (start) start.textContent = t(isRecording ? "tap-stop" : "do-tap2drum");
   }
 }

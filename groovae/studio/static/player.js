@@ -19,6 +19,7 @@ export class Player extends EventTarget {
     this.isPlaying = false;
     this.isAudible = () => true; // of a hit
     this.loop = null; // [first beat, last beat], or null for the whole groove
+    document.addEventListener("visibilitychange", () => this.isPlaying && this.#schedule());
   }
 
   // Replaces the groove or the loop; playback goes on at the same beat.

@@ -19,6 +19,9 @@ function nameOf(event) {
   return `${event.ctrlKey || event.metaKey ? "Ctrl+" : ""}${shift}${isLetter ? key.toUpperCase() : key}`;
 }
 
+const isMac = /mac/i.test(navigator.userAgentData?.platform ?? navigator.platform);
+const shown = (key) => (isMac ? key.replace("Ctrl+", "⌘") : key);
+
 const typesText = (target) =>
   target.matches?.("input:not([type=range], [type=checkbox]), textarea, select, [contenteditable]");
 
@@ -35,9 +38,9 @@ export class Shortcuts {
     if (event.altKey || event.defaultPrevented || document.querySelector("dialog[open]")) return;
     const name = nameOf(event);
     const action = this.actions.get(name);
-    if (!action || (typesText(event.target) && !name.startsWith("Ctrl+"))) return;
-    if (!this.hasLetters && !name.startsWith("Ctrl+") && name !== "Escape") return;
-    if (typesText(event.target) && /^Ctrl\+(Shift\+)?[ZY]$/.test(name)) return; // undo of the text
+    const isSingle = !name.startsWith("Ctrl+") && name !== "Escape";
+    if (!action || (isSingle && !this.hasLetters)) return;
+    if (typesText(event.target) && name !== "Ctrl+S") return;
     if (name === "Space" && event.target.matches?.("button, a, summary, [type=checkbox]")) return;
     event.preventDefault();
     action();
@@ -49,8 +52,9 @@ export class Shortcuts {
       part.append(element("h3", {}, t(title)));
       const terms = element("dl");
       for (const [key, text] of rows) {
-        terms.append(element("dt", {}), element("dd", {}, t(text)));
-        terms.lastElementChild.previousElementSibling.append(element("kbd", {}, key));
+        const term = element("dt");
+        term.append(element("kbd", {}, shown(key)));
+        terms.append(term, element("dd", {}, t(text)));
       }
       part.append(terms);
       return part;
@@ -65,7 +69,7 @@ export function showKeys(root = document) {
   for (const node of root.querySelectorAll("[data-key]")) {
     const title = (node.dataset.tTitle ? t(node.dataset.tTitle, node.dataset) : node.title || node.textContent).trim();
     const text = title.replace(/ \([^()]*\)$/, "");
-    node.title = `${text} (${node.dataset.key})`;
+    node.title = `${text} (${shown(node.dataset.key)})`;
     node.setAttribute("aria-keyshortcuts", node.dataset.key.replace("Ctrl", "Control"));
   }
 }

@@ -53,9 +53,9 @@ export class Studio {
     this.tools = new Tools($("tabs"), $("panels"), about.tasks, about.styles);
     this.actions = new Actions(this.store, this.tools, this.editor);
     this.map = new LatentMap();
-    this.feel = new FeelPart(this.actions, this.store, this.files);
+    this.feel = new FeelPart(this.actions, this.store);
     this.where = new WherePart(this.editor, this.store);
-    this.tap = new TapPart(this.recorder, this.midi);
+    this.tap = new TapPart(this.recorder, this.midi, this.actions, this.store);
     this.shortcuts = new Shortcuts(keysOf(this));
     this.player.isAudible = ({ drum }) => !this.lanes.silent.includes(drum);
     this.#connect();
@@ -95,9 +95,7 @@ export class Studio {
     this.editor.addEventListener("describe", ({ detail }) => { $("readout").textContent = detail; });
     this.map.addEventListener("choose", ({ detail }) => this.#travel(detail));
     this.tools.addEventListener("open", () => this.#openTool());
-    this.actions.before.tap2drum = () => this.startTaps();
-    this.recorder.addEventListener("done", () => this.#useTaps());
-    this.recorder.addEventListener("cancel", () => this.#showGroove());
+    for (const name of ["done", "cancel"]) this.recorder.addEventListener(name, () => this.#showGroove());
     this.midi.addEventListener("note", ({ detail }) => this.#hear(detail));
     this.files.addEventListener("open", ({ detail }) => this.#take(detail));
     this.#connectButtons();
@@ -126,7 +124,7 @@ export class Studio {
     for (const id of ["name", "tempo", "bars"]) {
       $(id).addEventListener("keydown", ({ key }) => key === "Enter" && $(id).blur());
     }
-    this.feel.dispatch = (files) => this.files.open([...files], "feel");
+    this.feel.onFile = (files) => this.files.open([...files], "feel");
     $("overview").addEventListener("pointerdown", (event) => this.#scrollTo(event));
     $("overview").addEventListener("pointermove", (event) => event.buttons & 1 && this.#scrollTo(event));
   }
@@ -160,8 +158,6 @@ export class Studio {
     $("redo").disabled = index === entries.length - 1;
     $("live").textContent = `${entry.label}. ${textOfGroove(state.groove)}`;
     this.transport.show();
-    const { recipe } = entry;
-    history.replaceState(null, "", writeLink(recipe) || location.pathname);
     clearTimeout(this.saving);
     this.saving = setTimeout(() => this.save(), SAVE_DELAY_MS);
   }
@@ -173,7 +169,9 @@ export class Studio {
     if (recipe.task === "map") this.map.show(recipe.settings.x, recipe.settings.y);
   }
 
+  // Keeps the state in local storage, and the link to it in the URL.
   save() {
+    history.replaceState(null, "", writeLink(this.store.entry.recipe) || location.pathname);
     const settings = TOOLS.map(({ task }) => [task, this.tools.settings(task)]);
     this.store.save({ settings, tool: this.tools.task, link: location.hash });
   }
@@ -209,23 +207,6 @@ export class Studio {
     });
   }
 
-  // Recording of taps
-
-  startTaps() {
-    const { bars } = this.tools.settings("tap2drum");
-    const { groove } = this.store.state;
-    return this.recorder.start(groove.name, bars, groove.tempos[0]?.[1] ?? 120);
-  }
-
-  async #useTaps() {
-    const { taps } = this.recorder;
-    this.#showGroove();
-    if (!taps.hits.length) return;
-    this.store.commit(t("tap-count", { taps: taps.hits.length }), { groove: taps });
-    await this.actions.apply("tap2drum", { taps });
-    await this.player.play({ countIn: false });
-  }
-
   // A note of a MIDI pad outside of a recording sounds as it is.
   #hear({ pitch, velocity }) {
     if (this.recorder.isRecording) return;
@@ -237,12 +218,12 @@ export class Studio {
 
   #animate() {
     const draw = () => {
-      const { player, view, store } = this;
-      const groove = player.groove;
+      const { player, view } = this;
+      const groove = this.recorder.isRecording ? this.recorder.taps : this.store.groove;
       const beat = player.isPlaying ? player.beat : null;
       const beatMs = 60_000 / timeline(groove).qpmAt(beat ?? 0);
-      view.show(this.recorder.isRecording ? player.groove : store.groove, { playBeat: beat, beatMs });
-      this.lanes.strike(beat, beatMs);
+      view.show(groove, { playBeat: beat, beatMs });
+      this.lanes.strike(groove, beat, beatMs);
       this.transport.showPosition(beat ?? 0);
       if (beat === null) return;
       if (!this.pointer.gesture) view.reveal(Math.max(0, beat), 0);
