@@ -98,7 +98,7 @@ class Actions:
         arguments.check_all_taken()
         _check_total(num_outputs, count_bars(groove))
         with self._models.use("vary", seed, log) as model:
-            return model.vary(groove, amount, num_outputs, temperature)
+            return _like(groove, model.vary(groove, amount, num_outputs, temperature))
 
     def interpolate(self, arguments: Arguments, seed: int, log: Log) -> Result:
         start, end = arguments.groove("start"), arguments.groove("end")
@@ -114,33 +114,46 @@ class Actions:
         bars, drums = _bars(arguments), arguments.list("drums", len(CLASS_NAMES))
         arguments.check_all_taken()
         with self._models.use("infill", seed, log) as model:
-            return [model.infill(groove, bars, drums, temperature)]
+            return _like(groove, [model.infill(groove, bars, drums, temperature)])
 
     def humanize(self, arguments: Arguments, seed: int, log: Log) -> Result:
         groove, temperature = arguments.groove("groove"), _temperature(arguments, 0.5)
         amounts = _amounts(arguments)
         arguments.check_all_taken()
         with self._models.use("humanize", seed, log) as model:
-            return [model.humanize(groove, temperature, **amounts)]
+            return _like(groove, [model.humanize(groove, temperature, **amounts)])
 
     def transfer(self, arguments: Arguments, seed: int, log: Log) -> Result:
         groove, feel = arguments.groove("groove"), arguments.groove("feel")
         temperature, amounts = _temperature(arguments, 0), _amounts(arguments)
         arguments.check_all_taken()
         with self._models.use("transfer", seed, log) as model:
-            return [model.transfer(feel, groove, temperature, **amounts)]
+            return _like(groove, [model.transfer(feel, groove, temperature, **amounts)])
 
     def add_hihat(self, arguments: Arguments, seed: int, log: Log) -> Result:
         groove, temperature = arguments.groove("groove"), _temperature(arguments, 0.5)
         arguments.check_all_taken()
         with self._models.use("add_hihat", seed, log) as model:
-            return [model.add_hihat(groove, temperature)]
+            return _like(groove, [model.add_hihat(groove, temperature)])
 
     def tap2drum(self, arguments: Arguments, seed: int, log: Log) -> Result:
         taps, temperature = arguments.groove("groove"), _temperature(arguments, 0.5)
         arguments.check_all_taken()
         with self._models.use("tap2drum", seed, log) as model:
-            return [model.tap2drum(taps, temperature)]
+            return _like(taps, [model.tap2drum(taps, temperature)])
+
+
+def _like(groove: Any, sequences: Sequence[Any]) -> Result:
+    """Return sequences with exactly the length, tempos and meters of a groove.
+
+    The grid of a model rounds the places of meters to 16ths.
+    """
+    for sequence in sequences:
+        sequence.total_time = groove.total_time
+        for name in ("tempos", "time_signatures"):
+            sequence.ClearField(name)
+            getattr(sequence, name).extend(getattr(groove, name))
+    return sequences
 
 
 def _style(weights: dict[str, float]) -> str | None:

@@ -120,7 +120,8 @@ def bar_line(meters: Sequence[Meter], bar: int) -> float:
 
 def _bar_lines(meters: Sequence[Meter]) -> Iterator[float]:
     """Yield the beat of each bar line without end; a change of meter starts a bar."""
-    beat, following = 0.0, list(meters[1:])
+    pairs = itertools.pairwise(meters)
+    beat, following = 0.0, [after for before, after in pairs if after[1:] != before[1:]]
     quarters = 4 * meters[0][1] / meters[0][2]
     while True:
         yield beat
@@ -133,10 +134,11 @@ def _bar_lines(meters: Sequence[Meter]) -> Iterator[float]:
 def _count_bars(meters: Sequence[Meter], starts: np.ndarray, end: float) -> int:
     """Return the number of bars to the bar line that is nearest to `end` and after the last hit."""
     last = float(starts.max(initial=0.0))
-    for bar, (start, stop) in enumerate(itertools.pairwise(_bar_lines(meters))):
-        _check_size("bars", bar, MAX_BARS)
-        if stop > last + SAME_BEAT and (stop + (stop - start) / 2 > end):
-            return bar + 1
+    ends = itertools.islice(_bar_lines(meters), 1, None)
+    for bars, (stop, following) in enumerate(itertools.pairwise(ends), start=1):
+        _check_size("bars", bars, MAX_BARS)
+        if stop > last + SAME_BEAT and (stop + following) / 2 > end:
+            return bars
     raise AssertionError("bar lines do not end")
 
 
