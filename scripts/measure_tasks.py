@@ -2,6 +2,7 @@
 
     python scripts/measure_tasks.py data_dir                                the bundled models
     python scripts/measure_tasks.py data_dir --tasks=humanize --checkpoint=runs/humanize/best
+    python scripts/measure_tasks.py data_dir --baselines                    without models
 
 `data_dir` holds music-train, -validation and -test.tfrecord, as `groovae preprocess GROOVE
 data_dir/music.tfrecord --splits --midi_reader=complete` writes them. A table in Markdown for each
@@ -142,9 +143,15 @@ def _trees(kind: str) -> Any:
 # Tasks
 
 
-def measure(task: str, model: GrooveModel, splits: dict[str, Windows], trees_every: int) -> Table:
-    """Return the table of a task."""
-    layout, test, train = model.layout, splits["test"], splits["train"]
+def measure(
+    task: str,
+    model: GrooveModel | None,
+    layout: Layout,
+    splits: dict[str, Windows],
+    trees_every: int,
+) -> Table:
+    """Return the table of a task, without a model only of its baselines."""
+    test, train = splits["test"], splits["train"]
     if task == "transfer":
         donors = _next_of_recording(test.recordings)
         test, donors = Windows(*(part[donors >= 0] for part in test)), donors[donors >= 0]
@@ -159,13 +166,15 @@ def measure(task: str, model: GrooveModel, splits: dict[str, Windows], trees_eve
         hits = split(test.outputs).hits
         rows["mean of A"] = baselines.copy_feel(_mean_of(donor_windows), hits)
         rows["feel of A, copied"] = baselines.copy_feel(donor_windows, hits)
-        humanizer = load_model(task="humanize", seed=0, batch_size=128, log=no_log)
+        humanizer = _load(None, "humanize")
         rows["B by `humanize`"] = humanizer.predict_windows(test.outputs)[0]
-        rows["**transfer of A to B**"] = model.predict_windows(test.outputs, donor_windows)[0]
-    else:
+        if model:
+            rows["**transfer of A to B**"] = model.predict_windows(test.outputs, donor_windows)[0]
+    elif model:
         rows[f"**{task}**"] = model.predict_windows(test.outputs)[0]
     columns = (HITS if predicted_drums(layout).any() else {}) | GIVEN
-    title = f"{task}: {len(test.outputs):,} windows, {model.config_name}"
+    title = f"{task}: {len(test.outputs):,} windows"
+    title += f", {model.config_name}" if model else ""
     cells = [[name, *_cells(test, rows[name], layout, [*columns])] for name in rows]
     return Table(title, ["", *columns.values()], cells)
 
@@ -243,18 +252,22 @@ def main() -> None:
     parser.add_argument("data", type=Path, help="folder of music-train.tfrecord and the others")
     parser.add_argument("--tasks", default=",".join(CONFIGS), help="names, separated by commas")
     parser.add_argument("--checkpoint", help="model of the only task; default: the bundled one")
-    parser.add_argument("--trees_every", type=int, default=1)
+    parser.add_argument("--baselines", action="store_true", help="measure no model")
+    parser.add_argument("--trees_every", type=int, default=1, help="0: no boosted trees")
     options = parser.parse_args()
     for task in options.tasks.split(","):
-        model = load_model(
-            options.checkpoint, task=task, seed=0, batch_size=128, log=no_log, as_hits=True
-        )
-        layout = layout_of(model.config_name)
+        model = None if options.baselines else _load(options.checkpoint, task)
+        layout = model.layout if model else layout_of(CONFIGS[task][0])
         splits = {
-            name: _read(options.data, name, layout) for name in ("train", "validation", "test")
+            name: _read(options.data, name, layout_of(CONFIGS[task][0]))
+            for name in ("train", "validation", "test")
         }
-        print(as_markdown(measure(task, model, splits, options.trees_every)), flush=True)
+        print(as_markdown(measure(task, model, layout, splits, options.trees_every)), flush=True)
         print()
+
+
+def _load(checkpoint: str | None, task: str) -> GrooveModel:
+    return load_model(checkpoint, task=task, seed=0, batch_size=128, log=no_log, as_hits=True)
 
 
 if __name__ == "__main__":
