@@ -7,6 +7,7 @@ has no model is an error that says how to get one.
 
 import contextlib
 import threading
+import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -87,11 +88,16 @@ class Models:
         finally:
             self._places.release()
 
-    def warm_up(self) -> None:
-        """Load what a model loads at its first use, so that no action waits for it."""
+    def warm_up(self, pause_seconds: float = 0.0) -> None:
+        """Load what a model loads at its first use, so that no action waits for it.
+
+        Args:
+          pause_seconds: Before each model, in which requests are answered first.
+        """
         hits = [{"beat": beat, "pitch": 36, "velocity": 90} for beat in range(8)]
         groove = from_json({"bars": 2, "hits": hits})
         for task in ("vary", "infill", "humanize", "tap2drum", "add_hihat"):
+            time.sleep(pause_seconds)
             with contextlib.suppress(GroovaeError), self.use(task, 0, no_log) as model:
                 arguments = {"bars": (2, 2)} if task == "infill" else {}
                 getattr(model, task)(groove, **arguments)

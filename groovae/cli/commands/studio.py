@@ -26,6 +26,7 @@ from absl import flags
 
 from groovae.cli.output import log
 
+PAUSE_SECONDS = 1.0  # while the page loads and samples its first groove
 STOP_SECONDS = 0.5  # for a request that uses a model when Ctrl-C is pressed
 
 
@@ -64,7 +65,7 @@ def run(values: Any, positional: list[str]) -> None:
     with StudioServer(models, values.port, grooves, values.soundfont, log) as server:
         print(server.url, flush=True)
         log("press Ctrl-C to stop")
-        threading.Thread(target=models.warm_up, daemon=True).start()
+        threading.Thread(target=models.warm_up, args=[PAUSE_SECONDS], daemon=True).start()
         if values.browser and _has_display():
             # In a thread, since it may wait for the browser.
             threading.Thread(target=webbrowser.open, args=[server.url], daemon=True).start()
