@@ -4,6 +4,7 @@ Their loudness relative to each other is that of the soundfont.
 """
 
 import io
+import itertools
 import os
 import threading
 import wave
@@ -17,18 +18,18 @@ from groovae.music.sound import check_ready, render
 from groovae.music.synthesizer import SAMPLE_RATE
 
 VELOCITIES = (32, 64, 96, 127)  # the highest of each layer, which it is rendered at
-SLOT_SECONDS = 4.0  # from one hit to the next, after which a cymbal has rung out
+# From a hit to the next, by drum: cymbals ring out for longer than a kick.
+SLOT_SECONDS = (1.5, 1.5, 1.0, 3.0, 2.5, 2.5, 2.5, 6.0, 6.0)
 SILENCE = 3e-3  # of the peak: what is quieter at the end is cut off
-FADE_SAMPLES = 2205
+FADE_SAMPLES = 8820
 
 
 class Sounds:
-    """The one-shots; those of a drum are rendered when the first of them is asked for."""
+    """The one-shots, rendered all at once when the first is needed."""
 
     def __init__(self, soundfont: str | os.PathLike[str] | None = None):
-        self._soundfont = soundfont
-        self._locks = [threading.Lock() for _ in CLASS_NAMES]
-        self._files: dict[int, list[bytes]] = {}
+        self._soundfont, self._lock = soundfont, threading.Lock()
+        self._files: list[bytes] = []
 
     def list(self) -> list[dict[str, Any]]:
         """Return the layers of each drum, with URLs relative to the page.
@@ -54,27 +55,28 @@ class Sounds:
         Raises:
           GroovaeError: it cannot be rendered, see `sound.render`.
         """
-        with self._locks[drum]:
-            if drum not in self._files:
-                self._files[drum] = _render(drum, self._soundfont)
-            return self._files[drum][layer]
+        with self._lock:
+            if not self._files:
+                self._files = _render(self._soundfont)
+        return self._files[drum * len(VELOCITIES) + layer]
 
 
-def _render(drum: int, soundfont: str | os.PathLike[str] | None) -> list[bytes]:
-    """Return the WAV file of each layer of a drum."""
-    sequence = NoteSequence(total_time=len(VELOCITIES) * SLOT_SECONDS)
-    for i, velocity in enumerate(VELOCITIES):
-        start = i * SLOT_SECONDS
+def _render(soundfont: str | os.PathLike[str] | None) -> list[bytes]:
+    """Return the WAV files of all layers of all drums."""
+    hits = [(drum, velocity) for drum in range(len(GM)) for velocity in VELOCITIES]
+    seconds = np.cumsum([0.0, *(SLOT_SECONDS[drum] for drum, _ in hits)])
+    sequence = NoteSequence(total_time=seconds[-1])
+    for (drum, velocity), start, end in zip(hits, seconds[:-1], seconds[1:], strict=True):
         sequence.notes.add(
             pitch=GM[drum][0],
             velocity=velocity,
             start_time=start,
-            end_time=start + SLOT_SECONDS / 2,
+            end_time=(start + end) / 2,
             is_drum=True,
         )
     samples = render(sequence, soundfont=soundfont)
-    slot = round(SLOT_SECONDS * SAMPLE_RATE)
-    return [_wav(_trim(samples[i * slot : (i + 1) * slot])) for i in range(len(VELOCITIES))]
+    frames = np.rint(seconds * SAMPLE_RATE).astype(int)
+    return [_wav(_trim(samples[start:end])) for start, end in itertools.pairwise(frames)]
 
 
 def _trim(samples: np.ndarray) -> np.ndarray:

@@ -16,6 +16,7 @@ Examples:
   groovae studio --checkpoint=runs/tap2drum/best --port=8123 --nobrowser"""
 
 import atexit
+import contextlib
 import os
 import sys
 import threading
@@ -25,6 +26,7 @@ from typing import Any
 from absl import flags
 
 from groovae.cli.output import log
+from groovae.errors import GroovaeError
 
 PAUSE_SECONDS = 1.0  # while the page loads and samples its first groove
 STOP_SECONDS = 0.5  # for a request that uses a model when Ctrl-C is pressed
@@ -65,7 +67,7 @@ def run(values: Any, positional: list[str]) -> None:
     with StudioServer(models, values.port, grooves, values.soundfont, log) as server:
         print(server.url, flush=True)
         log("press Ctrl-C to stop")
-        threading.Thread(target=models.warm_up, args=[PAUSE_SECONDS], daemon=True).start()
+        threading.Thread(target=_prepare, args=[server], daemon=True).start()
         if values.browser and _has_display():
             # In a thread, since it may wait for the browser.
             threading.Thread(target=webbrowser.open, args=[server.url], daemon=True).start()
@@ -74,6 +76,13 @@ def run(values: Any, positional: list[str]) -> None:
         finally:
             if not models.wait(STOP_SECONDS):
                 atexit.register(os._exit, 130)  # A model runs in C++, which would abort.
+
+
+def _prepare(server: Any) -> None:
+    """Render the sounds while the page opens, then load the rest of the models."""
+    with contextlib.suppress(GroovaeError):  # which the page reports
+        server.sounds.get(0, 0)
+    server.models.warm_up(PAUSE_SECONDS)
 
 
 def _has_display() -> bool:
