@@ -253,8 +253,11 @@ def check_converter(arguments: Mapping[str, Any], meter: str = "4/4") -> Layout:
     """Return the Layout of a GrooveConverter with these arguments, as `config.json` has them.
 
     Raises:
-      UsageError: an argument is missing, of another type, out of range, or contradicts another.
+      UsageError: an argument is missing, unknown, of another type, out of range, or contradicts
+        another.
     """
+    if unknown := arguments.keys() - CONVERTER.keys():
+        raise UsageError(f"the converter has no argument {shorten_value(min(unknown))}")
     if missing := CONVERTER.keys() - arguments.keys() - OF_CONTEXT:
         raise UsageError(f"the converter's {min(missing)} is missing")
     check_values(arguments, CONVERTER, "the converter's ")

@@ -157,6 +157,7 @@ def test_config_json_never_runs_a_file(in_process: Groovae, folder: Path) -> Non
         ({"data_converter": saved["data_converter"] | {"split_bars": 1 << 40}}, "split_bars"),
         ({"data_converter": saved["data_converter"] | {"pitch_classes": [[36]]}}, "pitch_classes"),
         ({"data_converter": {}}, "missing"),
+        ({"data_converter": saved["data_converter"] | {"file": "mine.py"}}, "no argument 'file'"),
         ({"hparams": saved["hparams"] | {"code": "1"}}, "code"),
         ({"hparams": saved["hparams"] | {"z_size": 4}}, "z_size|encoder|decoder"),
         ({"meter": "4/4"}, "meter"),
