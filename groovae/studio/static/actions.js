@@ -4,6 +4,7 @@
 // tool makes it again from the same base and seed, in place of the entry in the history.
 
 import { latestOnly, run } from "./api.js";
+import { styleName } from "./describe.js";
 import { tempoOf } from "./groove.js";
 import { t } from "./strings.js";
 
@@ -52,7 +53,10 @@ export class Actions extends EventTarget {
   #settings(task, base) {
     const { seed, ...settings } = this.tools.settings(task);
     if (task === "sample" || task === "map") settings.tempo_qpm = tempoOf(base);
-    if (task === "infill") Object.assign(settings, { bars: this.selection.bars, drums: this.selection.selected });
+    if (task === "infill") {
+      const { bars, selected: drums } = this.selection;
+      return { ...settings, bars, drums };
+    }
     return settings;
   }
 
@@ -77,8 +81,8 @@ export class Actions extends EventTarget {
   }
 
   #nameOf({ task, base, settings, seed }, result) {
-    if (task === "sample") return `${Object.keys(settings.styles ?? {}).join(" ") || t("untitled")} ${seed}`;
-    if (task === "map") return `${t("tool-map")} ${seed}`;
+    if (task === "sample") return `${namesOf(settings.styles, " ") || t("untitled")} ${seed}`;
+    if (task === "map") return `${t("tool-map")} ${settings.x.toFixed(2)}, ${settings.y.toFixed(2)}`;
     return base.name || result.grooves[0].name;
   }
 
@@ -121,7 +125,8 @@ export class Actions extends EventTarget {
       this.path = { a, b, grooves: result.grooves };
     }
     const { share } = this.tools.settings("interpolate");
-    const groove = { ...this.path.grooves[Math.round(share * (PATH_STEPS - 1))], name: `${a.name} – ${b.name}` };
+    const place = Math.round(share * (PATH_STEPS - 1));
+    const groove = { ...this.path.grooves[place], name: `${a.name} – ${b.name}` };
     const label = `${t("tool-interpolate")} · ${Math.round(share * 100)} %`;
     const recipe = { task: "interpolate", base: a, seed: 0, settings: { share } };
     this.#show(label, groove, recipe, this.#isMadeBy("interpolate"));
@@ -158,9 +163,11 @@ const amountsOf = ({ strength, timing_amount, velocity_amount }) => ({
   velocity_amount: strength * velocity_amount,
 });
 
+const namesOf = (styles, separator) => Object.keys(styles ?? {}).map(styleName).join(separator);
+
 // The setting that matters most, for the history.
 function summaryOf(task, { styles, amount, strength }) {
-  if (task === "sample") return Object.keys(styles ?? {}).join(", ");
+  if (task === "sample") return namesOf(styles, ", ");
   const value = { vary: amount, humanize: strength, transfer: strength }[task];
   return value === undefined ? "" : `${Math.round(value * 100)} %`;
 }

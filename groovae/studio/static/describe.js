@@ -5,6 +5,12 @@ import { t } from "./strings.js";
 
 export const drumName = (drum) => t(`drum-${drum}`);
 
+// Styles that a model of the user has go by their own names.
+export function styleName(style) {
+  const name = t(`style-${style}`);
+  return name.startsWith("style-") ? style : name;
+}
+
 // "64 hits in 4 bars: kick 12, snare 8"
 export function textOfGroove(groove) {
   const counts = countsOf(groove).map(([drum, count]) => `${drumName(drum)} ${count}`);

@@ -170,4 +170,9 @@ export default {
   "short-0": "kick", "short-1": "snare", "short-2": "hi-hat", "short-3": "open hat",
   "short-4": "low tom", "short-5": "mid tom", "short-6": "high tom", "short-7": "crash", "short-8": "ride",
   "short--1": "other",
+  "style-rock": "rock", "style-latin": "Latin", "style-jazz": "jazz", "style-funk": "funk",
+  "style-afrobeat": "Afrobeat", "style-afrocuban": "Afro-Cuban", "style-neworleans": "New Orleans", "style-hiphop": "hip-hop",
+  "style-dance": "dance", "style-soul": "soul", "style-reggae": "reggae", "style-country": "country",
+  "style-middleeastern": "Middle Eastern", "style-pop": "pop", "style-punk": "punk", "style-blues": "blues",
+  "style-gospel": "gospel", "style-highlife": "highlife",
 };

@@ -170,4 +170,9 @@ export default {
   "short-0": "킥", "short-1": "스네어", "short-2": "하이햇", "short-3": "오픈햇",
   "short-4": "로 톰", "short-5": "미드 톰", "short-6": "하이 톰", "short-7": "크래시", "short-8": "라이드",
   "short--1": "기타",
+  "style-rock": "록", "style-latin": "라틴", "style-jazz": "재즈", "style-funk": "펑크",
+  "style-afrobeat": "아프로비트", "style-afrocuban": "아프로쿠반", "style-neworleans": "뉴올리언스", "style-hiphop": "힙합",
+  "style-dance": "댄스", "style-soul": "소울", "style-reggae": "레게", "style-country": "컨트리",
+  "style-middleeastern": "중동", "style-pop": "팝", "style-punk": "펑크 록", "style-blues": "블루스",
+  "style-gospel": "가스펠", "style-highlife": "하이라이프",
 };

@@ -31,7 +31,8 @@ export function readLink(fragment) {
 
 function readStyles(text) {
   const pairs = text.split(",").map((pair) => pair.split(":"));
-  return Object.fromEntries(pairs.filter(([, weight]) => isNumber(weight)).map(([style, weight]) => [style, Number(weight)]));
+  const valid = pairs.filter(([, weight]) => isNumber(weight));
+  return Object.fromEntries(valid.map(([style, weight]) => [style, Number(weight)]));
 }
 
 const isNumber = (text) => Boolean(text?.trim()) && Number.isFinite(Number(text));

@@ -2,6 +2,7 @@
 // asks for the groove at the pointer.
 
 import { get } from "./api.js";
+import { styleName } from "./describe.js";
 import { element } from "./fields.js";
 import { t } from "./strings.js";
 import { colours, fitted } from "./theme.js";
@@ -24,7 +25,8 @@ export class LatentMap extends EventTarget {
       id: "map", tabindex: "0", role: "application", "aria-label": t("map"), "aria-describedby": "map-help",
     });
     this.legend = element("p", { class: "legend" });
-    part.replaceChildren(this.canvas, this.legend, element("p", { id: "map-help", class: "hidden" }, t("map-help")));
+    const help = element("p", { id: "map-help", class: "hidden" }, t("map-help"));
+    part.replaceChildren(this.canvas, this.legend, help);
     this.canvas.addEventListener("pointerdown", (event) => this.#down(event));
     this.canvas.addEventListener("pointermove", (event) => this.#move(event));
     this.canvas.addEventListener("keydown", (event) => this.#key(event));
@@ -128,11 +130,11 @@ export class LatentMap extends EventTarget {
     const { context, width, height } = fitted(this.canvas);
     context.drawImage(this.picture, 0, 0, width, height);
     const [x, y] = [MARGIN + this.at.x * (width - 2 * MARGIN), MARGIN + this.at.y * (height - 2 * MARGIN)];
-    for (const [colour, line] of [[colours.paper, 5], [colours.accent, 2.5]]) {
+    for (const [colour, line] of [[colours.paper, 7], [colours.ink, 2.5]]) {
       context.strokeStyle = colour;
       context.lineWidth = line;
       context.beginPath();
-      context.arc(x, y, 8, 0, 2 * Math.PI);
+      context.arc(x, y, 9, 0, 2 * Math.PI);
       context.stroke();
     }
   }
@@ -143,7 +145,7 @@ export class LatentMap extends EventTarget {
     const { styles, colourOf } = this.data;
     const named = styles.map((name, i) => [name, colourOf(i)]).filter(([, colour]) => colour < NUM_COLOURS - 1);
     const items = named.sort((a, b) => a[1] - b[1]).map(([name, colour]) => {
-      const item = element("span", {}, name);
+      const item = element("span", {}, styleName(name));
       item.prepend(element("i", { class: `dot style-${colour}` }));
       return item;
     });

@@ -25,6 +25,9 @@ const shown = (key) => (isMac ? key.replace("Ctrl+", "⌘") : key);
 const typesText = (target) =>
   target.matches?.("input:not([type=range], [type=checkbox]), textarea, select, [contenteditable]");
 
+// After a click on a button Space plays; a button that was reached by keyboard is pressed by it.
+const PRESSED_BY_SPACE = ":is(button, a, [type=checkbox]):focus-visible";
+
 export class Shortcuts {
   // `table`: [key, text, action], where actions without a text are not listed.
   constructor(table) {
@@ -32,6 +35,10 @@ export class Shortcuts {
     this.actions = new Map(table.map(([key, , action]) => [key, action]));
     this.hasLetters = true;
     document.addEventListener("keydown", (event) => this.#press(event));
+    document.addEventListener("keyup", (event) => {
+      const isSpace = event.key === " " && !typesText(event.target);
+      if (isSpace && !event.target.matches?.(PRESSED_BY_SPACE)) event.preventDefault();
+    });
   }
 
   #press(event) {
@@ -41,7 +48,7 @@ export class Shortcuts {
     const isSingle = !name.startsWith("Ctrl+") && name !== "Escape";
     if (!action || (isSingle && !this.hasLetters)) return;
     if (typesText(event.target) && name !== "Ctrl+S") return;
-    if (name === "Space" && event.target.matches?.("button, a, summary, [type=checkbox]")) return;
+    if (name === "Space" && event.target.matches?.(PRESSED_BY_SPACE)) return;
     event.preventDefault();
     action();
   }
@@ -67,8 +74,9 @@ export class Shortcuts {
 // Adds the shortcuts to the tooltips of buttons.
 export function showKeys(root = document) {
   for (const node of root.querySelectorAll("[data-key]")) {
-    const title = (node.dataset.tTitle ? t(node.dataset.tTitle, node.dataset) : node.title || node.textContent).trim();
-    const text = title.replace(/ \([^()]*\)$/, "");
+    const { tTitle } = node.dataset;
+    const title = tTitle ? t(tTitle, node.dataset) : node.title || node.textContent;
+    const text = title.trim().replace(/ \([^()]*\)$/, "");
     node.title = `${text} (${shown(node.dataset.key)})`;
     node.setAttribute("aria-keyshortcuts", node.dataset.key.replace("Ctrl", "Control"));
   }

@@ -8,19 +8,22 @@ const CHOKE_SECONDS = 0.03;
 export class AudioOutput {
   constructor() {
     this.context = null;
-    this.layers = []; // by drum: [{ maxVelocity, data or buffer }], the softest first
+    this.layers = []; // by drum: [{ maxVelocity, data, buffer }], the softest first
     this.playing = new Set(); // { node, gain, time } of hits that are scheduled or sounding
     this.volume = 0.9;
   }
 
   async load() {
     const drums = await get("sounds");
-    await Promise.all(drums.map(async ({ drum, layers }) => {
-      this.layers[drum] = await Promise.all(layers.map(async ({ max_velocity, url }) => ({
-        maxVelocity: max_velocity,
-        data: await soundFile(url),
-      })));
+    await Promise.all(drums.map(({ drum, layers }) => {
+      this.layers[drum] = layers.map(({ max_velocity }) => ({ maxVelocity: max_velocity }));
+      return Promise.all(layers.map(({ url }, i) => this.#loadLayer(this.layers[drum][i], url)));
     }));
+  }
+
+  async #loadLayer(layer, url) {
+    layer.data = await soundFile(url);
+    if (this.context) await this.#decode(layer);
   }
 
   // Opens the audio device; browsers allow it only after a click or a key.

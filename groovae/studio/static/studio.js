@@ -278,9 +278,10 @@ export class Studio {
   }
 
   #restore({ settings = [], tool, ...saved }) {
-    for (const [task, values] of settings) if (TOOLS.some((one) => one.task === task)) this.tools.fill(task, values);
+    const isTool = (name) => TOOLS.some(({ task }) => task === name);
+    for (const [task, values] of settings) if (isTool(task)) this.tools.fill(task, values);
     this.store.restore(saved);
-    if (TOOLS.some(({ task }) => task === tool)) this.tools.open(tool);
+    if (isTool(tool)) this.tools.open(tool);
   }
 
   async #follow({ task, seed, settings }) {

@@ -3,13 +3,15 @@
 // Events: "apply" and "adjust" with detail { task, again }, as a button is pressed or a setting is
 // changed; "open" as another tool is chosen.
 
+import { styleName } from "./describe.js";
 import { checkbox, element, number, slider } from "./fields.js";
 import { t } from "./strings.js";
 
 const SHARE = { min: 0, max: 1, step: 0.01, format: (value) => `${Math.round(value * 100)} %` };
+const formatDensity = (value) => (value < 0 ? t("any") : SHARE.format(value));
 const SLIDERS = {
   temperature: { min: 0, max: 1.5, step: 0.05, value: 0.5, format: (value) => value.toFixed(2) },
-  density: { min: -0.05, max: 1, step: 0.05, value: -0.05, format: (value) => (value < 0 ? t("any") : SHARE.format(value)) },
+  density: { ...SHARE, min: -0.05, step: 0.05, value: -0.05, format: formatDensity },
   amount: { ...SHARE, value: 0.2 },
   strength: { ...SHARE, value: 1 },
   timing_amount: { ...SHARE, value: 1 },
@@ -51,10 +53,10 @@ export class Tools extends EventTarget {
   open(task) {
     this.task = task;
     for (const { task: other } of TOOLS) {
-      const [tab, panel] = [this.tabs.querySelector(`#tab-${other}`), this.panels.querySelector(`#panel-${other}`)];
+      const tab = this.tabs.querySelector(`#tab-${other}`);
       tab.setAttribute("aria-selected", String(other === task));
       tab.tabIndex = other === task ? 0 : -1;
-      panel.hidden = other !== task;
+      this.panels.querySelector(`#panel-${other}`).hidden = other !== task;
     }
     const tab = this.tabs.querySelector(`#tab-${task}`);
     this.tabs.scrollLeft = tab.offsetLeft - this.tabs.clientWidth / 2 + tab.offsetWidth / 2;
@@ -118,7 +120,10 @@ export class Tools extends EventTarget {
 
   #field(task, name) {
     if (name in SLIDERS) return [this.#keep(task, name, slider(name, SLIDERS[name]), true)];
-    if (name === "length") return [this.#keep(task, "bars", number("bars", { min: 1, max: 64, value: task === "sample" ? 4 : 2 }))];
+    if (name === "length") {
+      const value = task === "sample" ? 4 : 2;
+      return [this.#keep(task, "bars", number("bars", { min: 1, max: 64, value }))];
+    }
     if (name === "styles") return [this.#keep(task, name, stylesField(this.styles), true)];
     const part = element("div", { class: `part ${name}` });
     this.parts[name] = part;
@@ -163,13 +168,14 @@ function stylesField(styles) {
   const node = element("fieldset", { class: "styles" });
   const mix = element("div", { class: "mix" });
   const weights = {};
-  const chips = styles.map((style) => checkbox(style, () => choose(style)));
+  const chips = styles.map((style) => checkbox(styleName(style), () => choose(style)));
   const showMix = () => mix.replaceChildren(
     ...(Object.keys(weights).length > 1 ? Object.keys(weights).map(share) : []),
   );
   const share = (style) => {
-    const input = slider(style, { ...SHARE, min: 0.05, step: 0.05, value: weights[style], label: style });
-    input.input.setAttribute("aria-label", t("weight", { style }));
+    const label = styleName(style);
+    const input = slider(style, { ...SHARE, min: 0.05, step: 0.05, value: weights[style], label });
+    input.input.setAttribute("aria-label", t("weight", { style: label }));
     input.input.addEventListener("input", () => { weights[style] = input.read(); });
     return input.node;
   };

@@ -4,7 +4,9 @@ import { barAt, barsOf, doubled, lengthOf, tempoOf, withBars, withTempo } from "
 import { t } from "./strings.js";
 
 const MAX_BARS = 64; // that can be typed; files may be longer
+const MOST_BARS = 2000; // of the server
 const [MIN_TEMPO, MAX_TEMPO] = [20, 300];
+const withoutHits = (groove) => ({ ...groove, hits: [] });
 const $ = (id) => document.getElementById(id);
 
 export class Transport {
@@ -14,7 +16,7 @@ export class Transport {
     $("tempo").addEventListener("change", () => this.#setTempo());
     $("bars").addEventListener("change", () => this.#setBars());
     $("double").addEventListener("click", () => this.#edit("edit-doubled", doubled));
-    $("clear").addEventListener("click", () => this.#edit("edit-cleared", (groove) => ({ ...groove, hits: [] })));
+    $("clear").addEventListener("click", () => this.#edit("edit-cleared", withoutHits));
     $("click").addEventListener("click", () => this.toggleClick());
     $("count-in").addEventListener("click", () => this.toggleCountIn());
     $("loop").addEventListener("click", () => this.toggleLoop());
@@ -100,6 +102,7 @@ export class Transport {
     $("tempo").value = String(Math.round(tempoOf(groove) * 100) / 100);
     $("bars").value = String(groove.bars);
     $("bars").max = String(Math.max(MAX_BARS, groove.bars));
+    $("double").disabled = 2 * groove.bars > MOST_BARS;
     if (!isPlaying) this.showPosition(0);
   }
 
