@@ -219,6 +219,18 @@ def define_temperature(values: flags.FlagValues, default: float, help_text: str)
     )
 
 
+def define_drift(values: flags.FlagValues) -> None:
+    flags.DEFINE_float(
+        "drift",
+        0.5,
+        "How much a segment differs from the one before, from 0, the same latent vector, to 1, an "
+        "independent one.",
+        0,
+        1,
+        flag_values=values,
+    )
+
+
 def define_prior(values: flags.FlagValues) -> None:
     flags.DEFINE_enum(
         "prior",

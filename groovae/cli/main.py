@@ -30,8 +30,19 @@ from groovae.errors import MAX_NUMBER, MAX_WHOLE, GroovaeError, UsageError, miss
 FOLDER = Path(__file__).with_name("commands")
 ORDER = (  # of the overview, in which other commands follow
     *("demo", "download", "info", "preprocess", "train", "fit_prior", "fit_feel"),
-    *("evaluate", "report", "sample", "reconstruct", "interpolate", "vary", "infill", "humanize"),
-    *("tap2drum", "add_hihat", "transfer", "play", "studio", "export", "import", "serve"),
+    *("evaluate", "report", "sample", "reconstruct", "interpolate", "vary", "infill", "continue"),
+    *(
+        "fill",
+        "humanize",
+        "tap2drum",
+        "add_hihat",
+        "transfer",
+        "play",
+        "studio",
+        "export",
+        "import",
+        "serve",
+    ),
 )
 
 

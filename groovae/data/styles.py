@@ -1,4 +1,6 @@
-"""The musical style of a recording, from GMD's info.csv or from a file name like those of GMD.
+"""The musical style of a recording, and whether it is a fill.
+
+Both are read from a file name like those of GMD, and the style from its info.csv if it is given.
 
     drummer1/session1/1_funk_80_beat_4-4.mid
 
@@ -13,7 +15,7 @@ from pathlib import PurePosixPath
 from groovae.data.groove_midi_dataset import read_info
 
 UNKNOWN = "unknown"
-GMD_NAME = re.compile(r"\d+_([^_]+)_\d+_(?:beat|fill)_\d+-\d+\.midi?", re.IGNORECASE)
+GMD_NAME = re.compile(r"\d+_([^_]+)_\d+_(beat|fill)_\d+-\d+\.midi?", re.IGNORECASE)
 
 
 def styles_of(files: Sequence[str], groove: str | os.PathLike[str] | None = None) -> list[str]:
@@ -32,6 +34,16 @@ def styles_of(files: Sequence[str], groove: str | os.PathLike[str] | None = None
         columns = (info[name].astype(str) for name in ("midi_filename", "style"))
         listed = dict(zip(*columns, strict=True))
     return [_first_part(listed.get(file) or _from_name(file)) for file in files]
+
+
+def is_fill(file: str) -> bool:
+    """Return whether a file is a fill, by its name.
+
+    >>> is_fill("drummer1/session1/2_funk_80_fill_4-4.mid")
+    True
+    """
+    match = GMD_NAME.fullmatch(PurePosixPath(file).name)
+    return match is not None and match[2].lower() == "fill"
 
 
 def _from_name(file: str) -> str:

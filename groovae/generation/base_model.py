@@ -2,13 +2,13 @@
 
 import functools
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from groovae.config.layout import Layout
-from groovae.config.tasks import CONFIGS, check_task, task_of
+from groovae.config.tasks import CONFIGS, OF_WHOLE_GROOVES, check_task, task_of
 from groovae.data.grid import Segments
 from groovae.data.windows import to_controls, to_inputs
 from groovae.errors import UsageError, check_number
@@ -17,7 +17,9 @@ from groovae.generation.grooves import (
     from_tensors,
     make_groove_like,
 )
-from groovae.generation.networks import load_feel, load_prior
+from groovae.generation.infiller import Infiller
+from groovae.generation.networks import load_feel
+from groovae.generation.sampling import Sampler, Style
 from groovae.generation.segments import (
     nonempty,
     split_groove,
@@ -26,18 +28,14 @@ from groovae.generation.steering import Steering
 from groovae.model import latent
 from groovae.model.feel import Feel
 from groovae.model.network import Network
-from groovae.model.prior import ForeignPrior, Prior
+from groovae.model.prior import Prior
 from groovae.music.midi_writer import MAX_TEMPO_QPM, MIN_TEMPO_QPM
 from groovae.music.tempo import check_sequence
 from groovae.system.log import Log
 
-PRIORS = ("fitted", "standard")
 FEELS = ("mean", "drawn")
 # The methods that draw the feel by default; the others stay as near to their input as they can.
-DRAWN_TASKS = ("sample", "infill", *CONFIGS)
-
-# Draws latents [n, z_size] from their number, drift and random numbers.
-Chain = Callable[[int, float, np.random.RandomState], np.ndarray]
+DRAWN_TASKS = ("sample", *OF_WHOLE_GROOVES, *CONFIGS)
 
 
 class BaseModel:
@@ -51,6 +49,7 @@ class BaseModel:
       log: Called with a line on notes that are dropped and segments that stay empty.
       as_hits: Apply `latent.condition_on_hits` in all methods; otherwise only in the tasks whose
         hits are mixed with those of the input.
+      infiller: Generates parts of windows.
       feel: `mean`, `drawn`, or None: `drawn` for the methods in DRAWN_TASKS, `mean` for others.
     """
 
@@ -70,6 +69,8 @@ class BaseModel:
         self._z_size = network.z_size
         self.checkpoint, self.config_name = network.checkpoint, network.config_name
         self.layout, self.seed, self.log, self.as_hits = layout, seed, log, as_hits
+        self._sampler = Sampler(network, layout, self._decode, lambda line: self.log(line))
+        self.infiller = Infiller(network, layout, self._sampler)
         self.reset_random()
 
     @property
@@ -96,14 +97,14 @@ class BaseModel:
         self._random = np.random.RandomState(self.seed)
         self._feel_random = np.random.RandomState([self.seed, 1])
 
-    @functools.cached_property
+    @property
     def fitted_prior(self) -> Prior | None:
         """The prior fitted to the model, None if it has none.
 
         Raises:
           GroovaeError: it is damaged, or was fitted to another model.
         """
-        return load_prior(self._network)
+        return self._sampler.fitted_prior
 
     @functools.cached_property
     def fitted_feel(self) -> Feel | None:
@@ -131,45 +132,11 @@ class BaseModel:
             return False
         return self.feel != "mean" and self.as_hits and self.fitted_feel is not None
 
-    def choose_prior(self, prior: str | None = None, style: str | None = None) -> Prior | None:
-        """Return the fitted prior if `sample` draws from it, None if it draws from N(0, I).
-
-        A prior of another model, as after more training, is not used unless it is asked for.
-
-        Raises:
-          UsageError: there is no such prior or style.
-          GroovaeError: the fitted prior is damaged, or was fitted to another model.
-        """
-        if prior not in (None, *PRIORS):
-            raise UsageError(f"prior must be {' or '.join(PRIORS)}, got {prior!r}")
-        if prior == "standard":
-            if style is not None:
-                raise UsageError("a style needs the fitted prior, not the standard one")
-            return None
-        if prior is None and style is None:
-            return self._prior_if_fitting
-        if self.fitted_prior is None:
-            raise UsageError(
-                f"{self.checkpoint}: this model has no fitted prior; fit one with `groovae "
-                "fit_prior`"
-            )
-        if style is not None:
-            self.fitted_prior.check_style(style)
-        return self.fitted_prior
-
-    @functools.cached_property
-    def _prior_if_fitting(self) -> Prior | None:
-        try:
-            return self.fitted_prior
-        except ForeignPrior as error:
-            self.log(f"sampling from the standard prior: {error}")
-            return None
-
-    def _chain_of(self, prior: Prior | None, style: str | None) -> Chain:
-        """Return the function that draws the latents of a groove."""
-        if prior is not None:
-            return functools.partial(prior.chain, style=style)
-        return lambda num, drift, rng: latent.chain(num, self._z_size, drift, rng)
+    def choose_prior(
+        self, prior: str | None = None, style: Style | None = None, density: float | None = None
+    ) -> Prior | None:
+        """Return the prior that `sample` draws from, None for N(0, I); see `Sampler`."""
+        return self._sampler.choose_prior(prior, style, density)
 
     # Shared by the tasks
 
@@ -204,9 +171,7 @@ class BaseModel:
 
     def _thresholds(self, num: int, bars: int, temperature: float) -> np.ndarray:
         """Draw thresholds for sampled hits, [num, steps, drums]."""
-        check_number("temperature", temperature, 0)
-        shape = (num, bars * self.layout.steps_per_bar, self.layout.num_drums)
-        return latent.thresholds(shape, temperature, self._random)
+        return self._sampler.thresholds(self._random, num, bars, temperature)
 
     def _sample_thresholds(self, segments: Segments, temperature: float) -> np.ndarray:
         """Draw thresholds for the hits of segments, with none in the padding of bars."""

@@ -3,13 +3,21 @@
 A prior is fitted to windows that the model was trained on, a feel to others.
 """
 
+import dataclasses
+import functools
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
 import numpy as np
 
+from groovae.config.layout import Layout
 from groovae.config.tasks import check_task
-from groovae.data.styles import UNKNOWN, styles_of
+from groovae.data.records import Examples
+from groovae.data.styles import UNKNOWN, is_fill, styles_of
 from groovae.data.window_cache import CachedWindows
-from groovae.data.windows import to_controls, to_inputs
+from groovae.data.windows import to_controls, to_inputs, to_windows
 from groovae.generation.networks import feel_path, prior_path
+from groovae.metrics import features
 from groovae.metrics.structure import hits_per_bar
 from groovae.model import feel_fit, latent, prior_fit
 from groovae.model.feel import Feel, write_feel
@@ -19,6 +27,15 @@ from groovae.system.log import Log, no_log
 
 MAX_WINDOWS = 4096
 SPARSEST = 0.05
+QUANTILES = np.linspace(0, 1, 41)
+MIN_FILL_HITS = 6  # a bar with fewer ends a fill of two bars or begins it late
+
+
+class Fill(NamedTuple):
+    """A bar [steps_per_bar, depth] of a fill, and its style."""
+
+    style: str
+    bar: np.ndarray
 
 
 def fit_prior(
@@ -26,6 +43,7 @@ def fit_prior(
     windows: CachedWindows,
     groove: str | None = None,
     log: Log = no_log,
+    fills: Sequence[Fill] = (),
 ) -> Prior:
     """Fit a prior to windows that a model was trained on, and write it beside the model.
 
@@ -37,6 +55,7 @@ def fit_prior(
       windows: Cut as in its training.
       groove: A folder whose info.csv has the styles; by default they are read from file names.
       log: Called with a line on what was fitted and written.
+      fills: Of `find_fills`, for the direction from a groove to a fill.
 
     Raises:
       UsageError: there are too few windows, or the model cannot sample.
@@ -53,6 +72,13 @@ def fit_prior(
     styles = ["" if name == UNKNOWN else name for name in names]
     mu, recordings = _encode(network, outputs[used]), [source.id for source in sources]
     prior = prior_fit.fit(mu, styles, recordings, network.fingerprint())
+    directions = _directions(mu, outputs[used], network.layout)
+    if fills and network.layout.split_bars > 1:
+        directions["fill"] = _fill_direction(network, outputs[used], np.array(names), fills)
+    densities = np.quantile(hits_per_bar(outputs, network.layout.meter).mean(axis=1), QUANTILES)
+    prior = dataclasses.replace(
+        prior, directions=directions, densities=densities.astype(np.float32)
+    )
     write_prior(prior_path(network), prior)
     log(_describe(network, prior))
     return prior
@@ -87,6 +113,45 @@ def fit_feel(network: Network, windows: CachedWindows, log: Log = no_log) -> Fee
     return feel
 
 
+def find_fills(examples: Examples, layout: Layout) -> list[Fill]:
+    """Return the bars of the records whose file name says that they are fills, with their style."""
+    one_bar = dataclasses.replace(layout, split_bars=1, hop_steps=layout.steps_per_bar)
+    found = examples.map(functools.partial(_fills_of, layout=one_bar))
+    return [fill for fills in found for fill in fills]
+
+
+def _fills_of(sequence: Any, layout: Layout) -> list[Fill]:
+    if not is_fill(sequence.filename):
+        return []
+    bars = to_windows(sequence, layout).outputs
+    (style,) = styles_of([sequence.filename])
+    return [Fill(style, bar) for bar in bars if bar[:, : layout.num_drums].sum() >= MIN_FILL_HITS]
+
+
+def _directions(mu: np.ndarray, outputs: np.ndarray, layout: Layout) -> dict[str, np.ndarray]:
+    measures = {"density": features.density, "syncopation": features.syncopation}
+    return {
+        name: prior_fit.direction(mu, measure(outputs, layout.meter))
+        for name, measure in measures.items()
+    }
+
+
+def _fill_direction(
+    network: Network, outputs: np.ndarray, styles: np.ndarray, fills: Sequence[Fill]
+) -> np.ndarray:
+    """Return how latents change if the last bar becomes a fill instead of the bar before again."""
+    rng, layout = np.random.RandomState(0), network.layout
+    chosen = []
+    for fill in fills:
+        members = np.flatnonzero(styles == fill.style)
+        chosen.append(int(rng.choice(members if len(members) else len(outputs))))
+    bar = layout.steps_per_bar
+    plain, filled = outputs[chosen], outputs[chosen]
+    plain[:, -bar:] = plain[:, -2 * bar : -bar]
+    filled[:, -bar:] = [fill.bar for fill in fills]
+    return _encode(network, filled).mean(axis=0) - _encode(network, plain).mean(axis=0)
+
+
 def _evenly_spread(num: int) -> np.ndarray:
     """Return the indices of at most MAX_WINDOWS of `num` windows."""
     return np.unique(np.linspace(0, max(num - 1, 0), min(num, MAX_WINDOWS)).astype(int))
@@ -102,5 +167,5 @@ def _describe(network: Network, prior: Prior) -> str:
     styles = ", ".join(prior.shares()) or "none known"
     return (
         f"fitted a prior of {len(prior.weights)} Gaussians to {prior.windows:,} windows, styles: "
-        f"{styles}; written to {prior_path(network)}"
+        f"{styles}; directions: {', '.join(prior.directions)}; written to {prior_path(network)}"
     )

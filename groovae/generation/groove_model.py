@@ -19,8 +19,6 @@ z = mu + temperature * sigma * noise.
 with deviations as a drummer's around them (see `model/feel.py`), if a feel was fitted to the model.
 """
 
-import functools
-import warnings
 from collections.abc import Iterable
 from typing import Any
 
@@ -37,21 +35,19 @@ from groovae.generation.grooves import (
     make_groove_like,
 )
 from groovae.generation.magenta_names import accept_magenta_names
+from groovae.generation.sampling import MAX_OUTPUTS, Style
 from groovae.generation.segments import (
+    add_bars,
     added_pitches,
-    bar_tempos,
+    compare_grooves,
     nonempty,
     split_groove,
     tap_layout,
-    to_bars,
     trim_to_shorter,
 )
 from groovae.generation.steering import make_steering
-from groovae.metrics import scores
 from groovae.model import latent
 from groovae.music.midi_writer import MAX_BARS
-
-MAX_OUTPUTS = 1_000_000
 
 
 class GrooveModel(BaseModel):
@@ -68,7 +64,9 @@ class GrooveModel(BaseModel):
         tempo_qpm: float = 120.0,
         drift: float = 0.5,
         prior: str | None = None,
-        style: str | None = None,
+        style: Style | None = None,
+        density: float | None = None,
+        like: Any = None,
     ) -> list[Any]:
         """Sample grooves: decode a `z` drawn from the prior.
 
@@ -83,7 +81,11 @@ class GrooveModel(BaseModel):
           drift: The change between segments: 0 repeats the same `z`, 1 draws an independent one.
           prior: `fitted`, the prior fitted to the model's training windows (see `model/prior.py`),
             or `standard`, N(0, I) as in Magenta; by default the fitted one if the model has one.
-          style: A musical style of the fitted prior; `fitted_prior.shares()` lists them.
+          style: A musical style of the fitted prior, or a mix such as `funk:0.7,jazz:0.3` or a
+            dict; `fitted_prior.shares()` lists them.
+          density: Hits a bar, as a quantile of the training windows, from 0, few, to 1, many.
+          like: A groove; the samples drift away from its last segment, as a segment does from the
+            one before.
 
         Returns:
           NoteSequences. Another call continues the random draws and returns other grooves.
@@ -92,7 +94,9 @@ class GrooveModel(BaseModel):
           UsageError: an argument is out of range, there is no such prior or style, or the model
             plays given hits only.
         """
-        tensors = self.sample_tensors(num_outputs, bars, temperature, drift, prior, style)
+        tensors = self.sample_tensors(
+            num_outputs, bars, temperature, drift, prior, style, density, like
+        )
         return [self._groove(tensor, bars, tempo_qpm) for tensor in tensors]
 
     def sample_tensors(
@@ -102,26 +106,25 @@ class GrooveModel(BaseModel):
         temperature: float = 0.5,
         drift: float = 0.5,
         prior: str | None = None,
-        style: str | None = None,
+        style: Style | None = None,
+        density: float | None = None,
+        like: Any = None,
     ) -> np.ndarray:
         """Return the grooves of `sample` as float32 [num_outputs, steps_per_bar * bars, 27]."""
-        check_whole("num_outputs", num_outputs, 1, MAX_OUTPUTS)
-        check_whole("bars", bars, 1, MAX_BARS)
-        check_number("drift", drift, 0, 1)
         self._check_task("sample")
-        num_segments = -(-bars // self.layout.split_bars)
-        segment_bars = min(bars, self.layout.split_bars)
-        chain = self._chain_of(self.choose_prior(prior, style), style)
-        draws = [  # one groove after another, so that the first does not depend on num_outputs
-            (
-                chain(num_segments, drift, self._random),
-                self._thresholds(num_segments, segment_bars, temperature),
-            )
-            for _ in range(num_outputs)
-        ]
-        z, thresholds = map(np.concatenate, zip(*draws, strict=True))
-        tensors = self._decode(z, thresholds).reshape(num_outputs, -1, self.layout.depth)
-        return self._with_feel(tensors[:, : bars * self.layout.steps_per_bar], "sample")
+        start = None if like is None else self._last_latent(like, style)
+        tensors = self._sampler.sample(
+            self._random, num_outputs, bars, temperature, drift, prior, style, density, start
+        )
+        return self._with_feel(tensors, "sample")
+
+    def _last_latent(self, groove: Any, style: Style | None = None) -> np.ndarray:
+        """Return the latent mean of the last segment that has hits, [z_size]."""
+        self._check_task("continue")
+        if style is not None:
+            raise UsageError("a style and a groove to be like contradict each other; give one")
+        segments = self.split(groove)
+        return self._encode(segments)[0][nonempty(segments)[-1]]
 
     def encode(self, groove: Any) -> np.ndarray:
         """Return the latent means `mu` of a groove, float32 [segments, z_size]."""
@@ -172,14 +175,7 @@ class GrooveModel(BaseModel):
         tempo of the reference at their bar.
         """
         reference, estimate = self._read(reference), self._read(estimate)
-        bars_of = [to_bars(groove, self.layout) for groove in (reference, estimate)]
-        num_bars = max(map(len, bars_of))
-        first, second = (np.pad(x, [(0, num_bars - len(x)), (0, 0), (0, 0)]) for x in bars_of)
-        tempos_qpm = bar_tempos(reference, self.layout, num_bars)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # on grooves without hits
-            tallies = scores.tally(first, second, tempos_qpm, meter=self.layout.meter)
-        return scores.summarize(scores.join(tallies))
+        return compare_grooves(reference, estimate, self.layout)
 
     def predict_windows(
         self, windows: np.ndarray, feel: np.ndarray | None = None
@@ -245,7 +241,13 @@ class GrooveModel(BaseModel):
         return self._decode_grooves(steps, z, thresholds, "interpolate")
 
     def vary(
-        self, groove: Any, amount: float = 0.3, num_outputs: int = 1, temperature: float = 0.0
+        self,
+        groove: Any,
+        amount: float = 0.3,
+        num_outputs: int = 1,
+        temperature: float = 0.0,
+        more: str | None = None,
+        less: str | None = None,
     ) -> list[Any]:
         """Return variations of a groove: neighbours in latent space, by `latent.step_away`.
 
@@ -255,15 +257,24 @@ class GrooveModel(BaseModel):
           amount: The distance, from 0, the reconstruction, to 1, an unrelated groove.
           num_outputs: The number of variations, each in another direction.
           temperature: 0 or more; see the module docstring.
+          more: `density` or `syncopation`: move in the direction of the fitted prior to more of it,
+            by `amount` times the distance from the quarter of the training windows with the least
+            to that with the most.
+          less: The same, to less of it.
         """
         check_whole("num_outputs", num_outputs, 1, MAX_OUTPUTS)
         check_number("amount", amount, 0, 1)
         self._check_task("vary")
+        towards = self._sampler.direction(more, less)
         segments = self.split(groove)
         mu, _ = self._encode(segments)
         thresholds = self._sample_thresholds(segments, temperature)
-        noise = self._random.randn(num_outputs, self._z_size)
-        z = [latent.step_away(mu, direction, amount) for direction in noise]
+        noises = self._random.randn(num_outputs, self._z_size)
+        if towards is None:
+            z = [latent.step_away(mu, noise, amount) for noise in noises]
+        else:  # with little noise, by which several variations differ
+            moved = mu + amount * towards
+            z = [latent.step_away(moved, noise, 0.1 * amount) for noise in noises]
         return self._decode_grooves([segments] * num_outputs, z, thresholds, "vary")
 
     def infill(
@@ -288,29 +299,57 @@ class GrooveModel(BaseModel):
         self._check_task("infill")
         segments = self._split_all(self._read(groove))
         hidden = infilling.hidden_cells(segments, self.layout, bars, drums)
-        guess = infilling.guess_hidden(segments, hidden, self.layout, lambda: self._draws)
-        sampled = self._sample_thresholds(segments, temperature) - guess.bias
-        forced = latent.forced_hit_thresholds(self._hits(segments))
-        thresholds = np.where(hidden, sampled, forced)
-        noise = temperature * self._random.randn(len(hidden), self._z_size)
-        outputs = guess.outputs
-        for _ in range(infilling.NUM_PASSES):
-            guessed = segments._replace(outputs=outputs)
-            mu, sigma = self._encode(guessed)
-            tensors = self._expect_segments(guessed, mu + sigma * noise, thresholds, "infill")
-            outputs = infilling.fill(segments.outputs, hidden, tensors)
-        played = self._with_feel(outputs.reshape(1, -1, self.layout.depth), "infill")
-        outputs = infilling.fill(segments.outputs, hidden, played.reshape(outputs.shape))
-        return infilling.replace_hidden(segments, hidden, outputs, self.layout)
+        sampled = self._sample_thresholds(segments, temperature)
+        outputs = self.infiller.infill(self._random, segments, hidden, sampled, temperature)
+        return self._replace_hidden(segments, hidden, outputs, "infill")
 
-    @functools.cached_property
-    def _draws(self) -> np.ndarray:
-        """Samples at temperature 0 to compare grooves with: [NUM_DRAWS, window_steps, depth]."""
-        rng = np.random.RandomState(0)
-        chain = self._chain_of(self.choose_prior(), None)
-        z = np.concatenate([chain(1, 1.0, rng) for _ in range(infilling.NUM_DRAWS)])
-        shape = len(z), self.layout.window_steps, self.layout.num_drums
-        return self._decode(z, np.zeros(shape, np.float32))
+    def extend(
+        self, groove: Any, bars: int = 4, temperature: float = 0.5, drift: float = 0.5
+    ) -> Any:
+        """Continue a groove by some bars, in its tempo and meter; its own hits stay unchanged.
+
+        Args:
+          groove: The groove.
+          bars: How many to add.
+          temperature: 0 or more, of the hits and of the latents; see the module docstring.
+          drift: The change between segments; see `sample`.
+        """
+        check_whole("bars", bars, 1, MAX_BARS)
+        check_number("drift", drift, 0, 1)
+        self._check_task("continue")
+        segments = self._split_all(add_bars(self._read(groove), self.layout, bars))
+        hidden = infilling.last_bars(segments, bars, self.layout)
+        sampled = self._sample_thresholds(segments, temperature)
+        outputs = self.infiller.extend(self._random, segments, hidden, sampled, temperature, drift)
+        return self._replace_hidden(segments, hidden, outputs, "continue")
+
+    def fill(self, groove: Any, every: int = 4, temperature: float = 0.5) -> Any:
+        """Replace each `every`-th bar by a drum fill; all other hits stay unchanged.
+
+        Args:
+          groove: The groove, of `every` bars or more.
+          every: 2 or more.
+          temperature: 0 or more, of the hits and of the latents; see the module docstring.
+
+        Raises:
+          UsageError: the fitted prior of the model does not know fills.
+        """
+        check_whole("every", every, 2)
+        self._check_task("fill")
+        segments = self._split_all(self._read(groove))
+        bars = infilling.every_bar(segments, every, self.layout)
+        sampled = self._sample_thresholds(segments, temperature)
+        outputs, hidden = self.infiller.fills(self._random, segments, bars, sampled, temperature)
+        return self._replace_hidden(segments, hidden, outputs, "fill")
+
+    def _replace_hidden(
+        self, segments: Segments, hidden: np.ndarray, outputs: np.ndarray, task: str
+    ) -> Any:
+        """Return the groove with the hits of outputs in hidden cells, with the feel of a task."""
+        played = self._with_feel(outputs.reshape(1, -1, self.layout.depth), task)
+        return infilling.replace_hidden(
+            segments, hidden, played.reshape(outputs.shape), self.layout
+        )
 
     # Tasks with models of their own
 

@@ -6,12 +6,11 @@ rests:
 
 - Where the drum is kept in other bars, the bars before, or after if there are none. The logits of
   the hits are then raised by COPY_BIAS where the copy has a hit and lowered where it has none.
-- Where it is hidden throughout, the mean of the NUM_NEAREST of NUM_DRAWS samples of the model that
-  are most similar to what is kept.
+- Where it is hidden throughout, the mean of the NUM_NEAREST of some samples of the model that are
+  most similar to what is kept.
 
-Groove and guess are encoded, and decoded with the kept hits forced. What this gives is the guess of
-a second pass. docs/results.md has what these
-and other ways gave on the test split, which scripts/measure_infill.py measures.
+Groove and guess are encoded, and decoded with the kept hits forced (see infiller.py). What this
+and other ways give on the test split is in docs/results.md; scripts/measure_infill.py measures it.
 """
 
 import collections
@@ -26,10 +25,8 @@ from groovae.errors import UsageError, check_whole
 from groovae.generation.grooves import drum_notes, from_tensors, make_groove_like
 from groovae.music.drums import DrumMap, find_drums
 
-COPY_BIAS = 2.0  # chosen on the validation split, as are the next two
-NUM_DRAWS = 128
+COPY_BIAS = 2.0  # chosen on the validation split, as NUM_NEAREST
 NUM_NEAREST = 8
-NUM_PASSES = 2
 
 
 class Guess(NamedTuple):
@@ -91,7 +88,7 @@ def guess_hidden(
       segments: Of the groove.
       hidden: bool [n, window_steps, drums].
       layout: Of the model.
-      draw: Returns samples of the model, float32 [NUM_DRAWS, window_steps, depth].
+      draw: Returns samples of the model, float32 [m, window_steps, depth].
     """
     outputs = segments.outputs * ~_thrice(hidden)
     copied, is_copied = copy_bars(outputs, hidden, segments.bars, layout)
@@ -177,6 +174,25 @@ def mean_of_nearest(outputs: np.ndarray, kept: np.ndarray, draws: np.ndarray) ->
         nearest = np.argsort(-f1, kind="stable")[:NUM_NEAREST]
         mean[:] = draws[nearest].mean(axis=0)
     return means
+
+
+def last_bars(segments: Segments, num_bars: int, layout: Layout) -> np.ndarray:
+    """Return which cells the last bars of a groove have, bool [n, window_steps, drums]."""
+    last = segments.timeline.bars
+    return hidden_cells(segments, layout, (last - num_bars + 1, last), None)
+
+
+def every_bar(segments: Segments, every: int, layout: Layout) -> np.ndarray:
+    """Return the bars of the model, from 0, that are each `every`-th bar of the groove.
+
+    Raises:
+      UsageError: the groove is shorter.
+    """
+    timeline = segments.timeline
+    if timeline.bars < every:
+        raise UsageError(f"each bar {every} cannot be a fill: the groove has {timeline.bars} bars")
+    steps = [timeline.mask(bar, bar) for bar in range(every, timeline.bars + 1, every)]
+    return np.unique(np.flatnonzero(np.any(steps, axis=0)) // layout.steps_per_bar)
 
 
 def usual_pitches(segments: Segments, drum_map: DrumMap) -> DrumMap:

@@ -5,6 +5,7 @@ are dropped and the segments that stay empty.
 """
 
 import dataclasses
+import warnings
 from typing import Any
 
 import numpy as np
@@ -13,8 +14,10 @@ from groovae.config.layout import Layout
 from groovae.data.grid import Segments, to_segments
 from groovae.data.window_report import WindowReport
 from groovae.errors import GroovaeError
+from groovae.metrics import scores
 from groovae.music.drums import CLASS_NAMES, CLOSED_HIHAT, OPEN_HIHAT, hihat_pitches
 from groovae.music.midi_writer import MAX_TEMPO_QPM, MIN_TEMPO_QPM
+from groovae.music.note_sequence import NoteSequence
 from groovae.music.timeline import Timeline
 from groovae.system.log import Log, no_log
 
@@ -56,6 +59,18 @@ def split_groove(groove: Any, layout: Layout, log: Log, keeps_notes: bool = Fals
     for line in [*report.note_lines(see="--drum_map"), *_empty_segments(segments, layout)]:
         log(f"{name}: {line}")
     return segments
+
+
+def add_bars(groove: Any, layout: Layout, bars: int) -> Any:
+    """Return a copy of a groove with empty bars at its end, of its last tempo and meter."""
+    longer = NoteSequence()
+    longer.CopyFrom(groove)
+    segments = split_groove(groove, layout, no_log, keeps_notes=True)
+    timeline = segments.timeline
+    _, numerator, denominator = timeline.meters[-1]
+    bar_seconds = 240 * numerator / denominator / float(timeline.tempo_map.tempos_qpm[-1])
+    longer.total_time = timeline.end_seconds + bars * bar_seconds
+    return longer
 
 
 def _advice_on_drums(groove: Any) -> str:
@@ -114,6 +129,18 @@ def added_pitches(layout: Layout) -> set[int]:
     if layout.add_instruments == (CLOSED_HIHAT,) and layout.num_drums == len(CLASS_NAMES):
         return hihat_pitches(layout.pitch_classes)
     return {pitch for drum in layout.add_instruments for pitch in layout.pitch_classes[drum]}
+
+
+def compare_grooves(reference: Any, estimate: Any, layout: Layout) -> dict[str, float]:
+    """Return the scores of a groove against a reference; see `GrooveModel.compare`."""
+    bars_of = [to_bars(groove, layout) for groove in (reference, estimate)]
+    num_bars = max(map(len, bars_of))
+    first, second = (np.pad(x, [(0, num_bars - len(x)), (0, 0), (0, 0)]) for x in bars_of)
+    tempos_qpm = bar_tempos(reference, layout, num_bars)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # on grooves without hits
+        tallies = scores.tally(first, second, tempos_qpm, meter=layout.meter)
+    return scores.summarize(scores.join(tallies))
 
 
 def tap_layout(layout: Layout, taps: Any) -> Layout:

@@ -23,12 +23,21 @@ def step_away(z: np.ndarray, noise: np.ndarray, length: float) -> np.ndarray:
     return math.sqrt(1 - length**2) * z + length * noise
 
 
-def chain(num_links: int, z_size: int, drift: float, rng: np.random.RandomState) -> np.ndarray:
+def chain(
+    num_links: int,
+    z_size: int,
+    drift: float,
+    rng: np.random.RandomState,
+    start: np.ndarray | None = None,
+) -> np.ndarray:
     """Draw correlated latents [num_links, z_size], each `step_away` from the previous by `drift`.
 
-    Each is distributed as N(0, I); the correlation of two is sqrt(1 - drift^2)^distance.
+    Each is distributed as N(0, I); the correlation of two is sqrt(1 - drift^2)^distance. The first
+    is drawn independently, or is a step away from `start` [z_size].
     """
     links = rng.randn(num_links, z_size)
+    if start is not None:
+        links[0] = step_away(start, links[0], drift)
     for i in range(1, num_links):
         links[i] = step_away(links[i - 1], links[i], drift)
     return links

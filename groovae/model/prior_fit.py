@@ -55,6 +55,18 @@ def fit(mu: np.ndarray, styles: Sequence[str], recordings: Sequence[str], model:
     return Prior(weights, means, deviations, tuple(of_components), model, len(mu))
 
 
+def direction(mu: np.ndarray, values: np.ndarray) -> np.ndarray:
+    """Return the mean latent of the upper quarter by a value minus that of the lower, [z_size].
+
+    Args:
+      mu: Latent means of windows, [n, z_size].
+      values: A value of each window, such as its density, [n].
+    """
+    low, high = np.quantile(values, [0.25, 0.75])
+    difference = mu[values >= high].mean(axis=0) - mu[values <= low].mean(axis=0)
+    return np.asarray(difference, np.float32)
+
+
 def check_number(num_windows: int) -> None:
     """Raise a UsageError if there are too few windows to fit a prior to."""
     if num_windows < MIN_WINDOWS:
@@ -84,7 +96,8 @@ def fit_mixture(
     for _ in range(MAX_ITERATIONS):
         shares, new_likelihood = _expect(points, weights, means, variances)
         totals = shares.sum(axis=0)
-        shares, totals = shares[:, totals >= 1], totals[totals >= 1]
+        is_kept = totals >= 1 - TOLERANCE  # a single point's may be rounded down
+        shares, totals = shares[:, is_kept], totals[is_kept]
         means = shares.T @ points / totals[:, np.newaxis]
         squares = shares.T @ points**2 / totals[:, np.newaxis]
         variances = np.maximum(squares - means**2, 0) + MIN_VARIANCE

@@ -103,6 +103,11 @@ class Timeline:
         lengths = self._lengths[1:] if self._has_pickup() else self._lengths
         return bool((lengths == self.steps_per_bar).all())
 
+    @property
+    def end_seconds(self) -> float:
+        """The end of the last bar in seconds."""
+        return float(self._seconds(self._starts[-1] + self._lengths[-1]))
+
     def bar_of(self, step: float) -> int:
         """Return the number of the bar of a step, from 1."""
         return max(1, int(np.searchsorted(self._starts, step + SAME_STEP, side="right")))
@@ -155,7 +160,7 @@ class Timeline:
 
     def restore(self, flat: Any) -> Any:
         """Return a groove in bars of the model, at the first tempo, in the bars of the original."""
-        flat.total_time = float(self._seconds(self._starts[-1] + self._lengths[-1]))
+        flat.total_time = self.end_seconds
         if self.is_plain:
             return self._with_marks(flat)
         steps_per_second = self.tempo_map.tempos_qpm[0] * STEPS_PER_QUARTER / 60.0

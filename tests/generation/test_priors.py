@@ -3,6 +3,7 @@
 import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,6 +16,8 @@ from groovae.model import latent, prior_fit
 from groovae.model.archives import unpacked
 from groovae.model.onnx_network import OnnxNetwork
 from groovae.model.prior import PRIOR_FILE, ForeignPrior, read_prior
+
+AS_BEFORE: dict[str, Any] = {"as_hits": False, "feel": "mean"}  # as before these were options
 
 
 @pytest.fixture
@@ -42,12 +45,12 @@ def by_hand(folder: Path, seed: int, bars: int, drift: float) -> np.ndarray:
 
 def test_standard_prior_gives_what_sample_gave_before_fitted_priors(copy: Path) -> None:
     expected = by_hand(FOLDER, seed=5, bars=8, drift=0.3)
-    model = load_model(FOLDER, seed=5)
+    model = load_model(FOLDER, seed=5, **AS_BEFORE)
     np.testing.assert_array_equal(
         model.sample_tensors(2, 8, 0.5, drift=0.3, prior="standard"), expected
     )
     (copy / PRIOR_FILE).unlink()
-    without = load_model(copy, seed=5)
+    without = load_model(copy, seed=5, **AS_BEFORE)
     assert without.fitted_prior is None
     np.testing.assert_array_equal(without.sample_tensors(2, 8, 0.5, drift=0.3), expected)
 
@@ -63,8 +66,73 @@ def test_fitted_prior_is_the_default_and_repeats_by_seed() -> None:
     assert (model.sample_tensors(2, 8, style="jazz") != first).any()
 
 
-def test_drift_0_repeats_the_segment() -> None:
+def hits_per_bar(windows: np.ndarray) -> float:
+    return float((windows[..., :9] > 0.5).sum() / (len(windows) * windows.shape[1] / 16))
+
+
+def test_density_is_that_of_a_quantile_of_the_training_windows() -> None:
+    model = load_model(FOLDER, seed=5, batch_size=64)
+    prior = model.fitted_prior
+    assert prior is not None
+    for density in (0.2, 0.5, 0.8):
+        windows = model.sample_tensors(4, 4, density=density)
+        assert hits_per_bar(windows) == pytest.approx(prior.hits_per_bar(density), abs=2)
+    for wrong in (-0.1, 1.1, float("nan")):
+        with pytest.raises(UsageError):
+            model.sample(density=wrong)
+    with pytest.raises(UsageError):
+        model.sample(density=0.5, prior="standard")
+
+
+def test_styles_mix() -> None:
     model = load_model(FOLDER, seed=5)
+    funk = model.sample_tensors(1, 8, style="funk")
+    model.reset_random()
+    np.testing.assert_array_equal(model.sample_tensors(1, 8, style={"funk": 2.0}), funk)
+    model.reset_random()
+    mixed = model.sample_tensors(1, 8, style="funk:0.7,jazz:0.3")
+    assert (mixed != funk).any()
+    model.reset_random()
+    by_dict = model.sample_tensors(1, 8, style={"funk": 7, "jazz": 3})
+    np.testing.assert_allclose(by_dict, mixed, atol=1e-5)
+    for wrong in ("funk:x", "funk:-1", "funk:0", "funk:0.5,polka:0.5", "", ","):
+        with pytest.raises(UsageError):
+            model.sample(style=wrong)
+
+
+def test_samples_like_a_groove_drift_away_from_it() -> None:
+    model = load_model(FOLDER, seed=5, batch_size=8)
+    groove = model.sample(1, style="punk")[0]
+    (reconstruction,) = model.decode(model.encode(groove), temperature=0)
+    f1s = []
+    for drift in (0.0, 0.3, 1.0):
+        model.reset_random()
+        near = model.sample(4, temperature=0, drift=drift, like=groove)
+        f1s.append(np.mean([model.compare(reconstruction, one)["hit_f1"] for one in near]))
+    assert f1s[0] == pytest.approx(1, abs=0.02)
+    assert f1s[0] > f1s[1] > f1s[2]
+    with pytest.raises(UsageError):
+        model.sample(like=groove, style="funk")
+
+
+def test_vary_moves_towards_more_or_less(copy: Path) -> None:
+    model = load_model(FOLDER, seed=5, batch_size=8)
+    groove = model.sample(1, bars=16)[0]
+    numbers = [
+        len(model.vary(groove, 0.8, less="density")[0].notes),
+        len(model.vary(groove, 0.8, more="density")[0].notes),
+    ]
+    assert numbers[0] < len(model.reconstruct(groove).notes) < numbers[1]
+    for wrong in ({"more": "cowbell"}, {"more": "density", "less": "density"}):
+        with pytest.raises(UsageError):
+            model.vary(groove, **wrong)  # type: ignore[arg-type]
+    (copy / PRIOR_FILE).unlink()
+    with pytest.raises(UsageError, match="fit_prior"):
+        load_model(copy, seed=5).vary(groove, more="density")
+
+
+def test_drift_0_repeats_the_segment() -> None:
+    model = load_model(FOLDER, seed=5, feel="mean")
     (groove,) = model.sample_tensors(1, 12, temperature=0, drift=0)
     first, *others = groove.reshape(3, 64, 27)
     for other in others:
@@ -74,6 +142,7 @@ def test_drift_0_repeats_the_segment() -> None:
 def test_bundled_prior_fits_the_bundled_model() -> None:
     prior = load_model(FOLDER, seed=1).fitted_prior
     assert prior is not None
+    assert {"density", "syncopation", "fill"} == prior.directions.keys()
     assert {"rock", "funk", "jazz", "latin", "hiphop", "soul", "punk"} <= prior.shares().keys()
     assert (FOLDER / PRIOR_FILE).stat().st_size < 300_000
 
@@ -99,7 +168,7 @@ def test_the_prior_of_another_model_is_used_only_if_it_fits(copy: Path) -> None:
     fingerprint = OnnxNetwork(FOLDER).fingerprint().encode()
     (copy / PRIOR_FILE).write_bytes(content.replace(fingerprint, 64 * b"0"))
     lines: list[str] = []
-    model = load_model(copy, seed=5, log=lines.append)
+    model = load_model(copy, seed=5, log=lines.append, **AS_BEFORE)
     np.testing.assert_array_equal(
         model.sample_tensors(2, 8, drift=0.3), by_hand(FOLDER, 5, bars=8, drift=0.3)
     )

@@ -1,5 +1,6 @@
 """Fitted priors: their mixture, their file, and what they draw."""
 
+import dataclasses
 import json
 import math
 from pathlib import Path
@@ -151,9 +152,51 @@ def test_what_is_written_is_read(tmp_path: Path) -> None:
         np.testing.assert_array_equal(getattr(found, name), getattr(prior, name))
         assert getattr(found, name).dtype == np.float32
     assert (found.styles, found.model, found.windows) == (prior.styles, MODEL, 500)
+    assert not found.directions
+    assert not len(found.densities)
     content = path.read_bytes()
     write_prior(path, found)
     assert path.read_bytes() == content
+
+
+def test_directions_and_densities_are_read_and_may_be_missing(tmp_path: Path) -> None:
+    path, direction = tmp_path / PRIOR_FILE, np.array([1, -2, 3], np.float32)
+    densities = np.linspace(0, 20, 5, dtype=np.float32)
+    prior = dataclasses.replace(a_prior(), directions={"fill": direction}, densities=densities)
+    write_prior(path, prior)
+    found = read_prior(path, 3, MODEL)
+    assert found is not None
+    np.testing.assert_array_equal(found.direction("fill"), direction)
+    assert found.hits_per_bar(0.125) == pytest.approx(2.5)
+    for missing in (lambda: found.direction("swing"), lambda: a_prior().hits_per_bar(0.5)):
+        with pytest.raises(UsageError, match="fit_prior"):
+            missing()
+
+
+def test_files_of_version_1_are_read(tmp_path: Path) -> None:
+    path = tmp_path / PRIOR_FILE
+    write_prior(path, a_prior())
+    content = path.read_bytes()
+    size = int.from_bytes(content[:8], "little")
+    header = json.loads(content[8 : 8 + size])
+    del header["directions"], header["densities"], header["__metadata__"]["directions"]
+    header["__metadata__"]["version"] = "1"
+    old = json.dumps(header).encode()
+    path.write_bytes(len(old).to_bytes(8, "little") + old + content[8 + size :])
+    found = read_prior(path, 3, MODEL)
+    assert found is not None
+    np.testing.assert_array_equal(found.means, a_prior().means)
+
+
+@pytest.mark.parametrize("drift", [0.0, 0.5])
+def test_a_chain_begins_near_its_start(drift: float) -> None:
+    prior, rng = a_prior(), np.random.RandomState(0)
+    start = prior.means[1] + 0.5 * prior.deviations[1]
+    links = prior.chain(2, drift, rng, start=start)
+    if drift == 0:
+        np.testing.assert_allclose(links, [start, start], rtol=1e-5)
+    stays = [nearest(prior, prior.chain(1, drift, rng, start=start))[0] == 1 for _ in range(400)]
+    assert np.mean(stays) >= math.sqrt(1 - drift**2) - 0.05
 
 
 def test_the_prior_of_another_model_is_refused(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ such as Google's. The prior of a .tar is written to the cache that the .tar is u
 the file name.
 
 Styles are read from file names such as 1_funk_80_beat_4-4.mid, or from the info.csv of --groove.
+What `groovae fill` needs is found if there are names such as 2_funk_80_fill_4-4.mid.
 
 Examples:
   groovae fit_prior --checkpoint=.train/best --examples_path=data_dir/music-train.tfrecord
@@ -20,7 +21,7 @@ from typing import Any
 
 from absl import flags
 
-from groovae.cli.fitting import load_from_flags
+from groovae.cli.fitting import find_fills_from_flags, load_from_flags
 from groovae.cli.flags import (
     check_arguments,
     check_one_dataset,
@@ -51,5 +52,5 @@ def run(values: Any, positional: list[str]) -> None:
 
     model = values.checkpoint, log, values.config, values.hparams
     network, windows = load_from_flags(values, *model)
-    fit_prior(network, windows, values.groove, log)
+    fit_prior(network, windows, values.groove, log, find_fills_from_flags(values, network))
     print_text(str(prior_path(network)))

@@ -34,7 +34,7 @@ from typing import TYPE_CHECKING, Any
 from absl import flags
 from tqdm import tqdm
 
-from groovae.cli.fitting import load_from_flags
+from groovae.cli.fitting import find_fills_from_flags, load_from_flags
 from groovae.cli.flags import (
     check_arguments,
     check_one_dataset,
@@ -188,7 +188,8 @@ def _fit_prior(values: Any, folder: str, result: "TrainResult") -> None:
     if not can_sample(result.layout) or result.windows < MIN_WINDOWS:
         return
     try:
-        fit_prior(*load_from_flags(values, folder, log), log=log)
+        network, windows = load_from_flags(values, folder, log)
+        fit_prior(network, windows, log=log, fills=find_fills_from_flags(values, network))
     except GroovaeError as error:  # the training itself succeeded
         log(f"no prior was fitted: {error}")
 
