@@ -26,7 +26,7 @@ import numpy as np
 
 from groovae.config.config_file import read_config
 from groovae.config.layout import Layout, format_meter
-from groovae.config.tasks import task_of
+from groovae.config.tasks import can_sample, task_of
 from groovae.data.source import TRAINED_WINDOWS, DataSource
 from groovae.data.styles import styles_of
 from groovae.data.window_cache import CachedWindows
@@ -230,7 +230,7 @@ def _run(
     sources = [windows.source(number) for number in range(len(windows))]
     training, validation = _metrics_logs(folder)
     ends = 0, int(np.argmax(np.linalg.norm(mu - mu[0], axis=1)))  # the most distant window
-    can_sample = bool(predicted_drums(model.layout).all())
+    is_sampled = can_sample(model.layout) and bool(predicted_drums(model.layout).all())
     return Study(
         checkpoint=model.checkpoint,
         step=_step_of(network),
@@ -246,11 +246,11 @@ def _run(
         sigma=sigma,
         samples=(
             model.sample_tensors(num_samples, model.layout.split_bars, temperature, prior=prior)
-            if can_sample and num_samples
+            if is_sampled and num_samples
             else reference[:0]
         ),
         interpolation_ends=ends,
-        interpolation=_interpolate(model, *mu[[*ends]]) if can_sample else reference[:0],
+        interpolation=_interpolate(model, *mu[[*ends]]) if is_sampled else reference[:0],
         training=training,
         validation=validation,
         as_hits=model.as_hits,

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import Export, Groovae, a_groove, assert_one_line, write_records
+from conftest import TINY_HPARAMS, Export, Groovae, a_groove, assert_one_line, write_records
+from web_export import export_random_onnx
 
 from groovae.config import config_map
 from groovae.config.config_map import CONFIG_MAP
@@ -34,6 +35,10 @@ from groovae.training.losses import evaluate
 pytestmark = pytest.mark.usefixtures("small_batches")
 
 TASKS = sorted(CONFIGS)
+GIVEN_CONTEXT = (
+    *("groovae_2bar_tap_context", "groovae_2bar_add_closed_hh_context"),
+    "groovae_2bar_transfer_hits",
+)
 
 
 @pytest.fixture(scope="module")
@@ -176,9 +181,9 @@ def test_as_hits_raises_velocities(
 
 
 def test_every_config_is_trained_and_evaluated() -> None:
-    """With its own data by the next test, by `study`, or in test_train_faults.py."""
+    """By the next tests, by `study`, or in test_train_faults.py."""
     others = {"groovae_4bar", "groovae_2bar_tap_fixed_velocity_note_dropout"}
-    others.add("groovae_2bar_humanize_hits")
+    others |= {"groovae_2bar_humanize_hits", *GIVEN_CONTEXT}
     assert {config_for(task) for task in TASKS} | others == set(CONFIG_MAP)
 
 
@@ -220,6 +225,17 @@ def test_exports_have_the_scores_of_their_checkpoint(
     assert ours.results["latent"]["kl_bits"] == pytest.approx(
         theirs.results["latent"]["kl_bits"], rel=1e-4
     )
+
+
+@pytest.mark.parametrize("config", GIVEN_CONTEXT)
+def test_models_that_are_given_their_input_are_not_sampled(
+    config: str, eight_records: Path, tmp_path: Path
+) -> None:
+    export = export_random_onnx(tmp_path, config, TINY_HPARAMS).folder
+    data = DataSource(str(eight_records))
+    found = evaluate_model(str(export), data, data, num_samples=4).results
+    assert (found["config"], found["samples"]) == (config, None)
+    assert np.isfinite(found["scores"]["timing_mae_ms"]["value"])
 
 
 def test_single_recording_has_no_intervals(
