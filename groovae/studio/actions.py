@@ -71,10 +71,10 @@ class Actions:
         density = arguments.optional_number("density", 0, 1)
         arguments.check_all_taken()
         _check_total(num_outputs, bars)
-        if density is not None:
-            raise UsageError("the studio cannot sample by density yet")
         with self._models.use("sample", seed, log) as model:
-            return model.sample(num_outputs, bars, temperature, tempo_qpm, style=_style(styles))
+            return model.sample(
+                *(num_outputs, bars, temperature, tempo_qpm), style=styles or None, density=density
+            )
 
     def decode(self, arguments: Arguments, seed: int, log: Log) -> Result:
         """Decode the latent of a place of the map, which all segments share."""
@@ -95,10 +95,11 @@ class Actions:
         amount = arguments.number("amount", 0.3, 0, 1)
         num_outputs = arguments.whole("num_outputs", 1, 1, MAX_OUTPUTS)
         temperature = _temperature(arguments, 0)
+        more, less = arguments.get("more"), arguments.get("less")
         arguments.check_all_taken()
         _check_total(num_outputs, count_bars(groove))
         with self._models.use("vary", seed, log) as model:
-            return _like(groove, model.vary(groove, amount, num_outputs, temperature))
+            return _like(groove, model.vary(groove, amount, num_outputs, temperature, more, less))
 
     def interpolate(self, arguments: Arguments, seed: int, log: Log) -> Result:
         start, end = arguments.groove("start"), arguments.groove("end")
@@ -154,13 +155,6 @@ def _like(groove: Any, sequences: Sequence[Any]) -> Result:
             sequence.ClearField(name)
             getattr(sequence, name).extend(getattr(groove, name))
     return sequences
-
-
-def _style(weights: dict[str, float]) -> str | None:
-    """Return the argument `style` of a model for styles with weights."""
-    if len(weights) < 2:
-        return next(iter(weights), None)
-    return ",".join(f"{name}:{weight:g}" for name, weight in weights.items())
 
 
 def _bars(arguments: Arguments) -> tuple[int, int] | None:

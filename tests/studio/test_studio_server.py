@@ -76,7 +76,9 @@ def test_tasks_return_grooves_and_repeat_with_their_seed(
 ) -> None:
     requests: list[tuple[str, dict[str, Any], int]] = [
         ("sample", {"bars": 6, "num_outputs": 2, "tempo_qpm": 96}, 2),
+        ("sample", {"bars": 6, "styles": {"funk": 2, "jazz": 1, "rock": 0}, "density": 0.8}, 1),
         ("vary", {"groove": groove, "num_outputs": 3}, 3),
+        ("vary", {"groove": groove, "less": "density"}, 1),
         ("humanize", {"groove": groove}, 1),
         ("infill", {"groove": groove, "bars": [3, 4], "drums": [2, 3]}, 1),
         ("decode", {"x": 0.1, "y": -0.2, "bars": 6}, 1),
@@ -105,6 +107,17 @@ def test_map_places_the_windows_by_style(server: StudioServer) -> None:
 def test_amount_0_changes_nothing(server: StudioServer, groove: dict[str, Any]) -> None:
     played = call(server, "humanize", groove=groove, amount=0)["grooves"][0]
     assert played["hits"] == groove["hits"]
+
+
+def test_density_asks_for_few_or_many_hits(server: StudioServer) -> None:
+    few, many = (
+        sum(
+            len(groove["hits"])
+            for groove in call(server, "sample", density=density, num_outputs=8, seed=1)["grooves"]
+        )
+        for density in (0.05, 0.95)
+    )
+    assert few < 0.7 * many
 
 
 def test_humanize_keeps_the_hits(server: StudioServer, groove: dict[str, Any]) -> None:
@@ -246,6 +259,9 @@ def test_other_methods_are_refused(server: StudioServer, method: str) -> None:
         ("vary", b'{"groove": {"bars": 1e9}}', 400),
         ("vary", b"{}", 400),
         ("decode", b'{"x": 5}', 400),
+        ("sample", b'{"density": 2}', 400),
+        ("vary", b'{"groove": {"bars": 1, "hits": []}, "more": []}', 400),
+        ("vary", b'{"groove": {"bars": 1, "hits": []}, "more": "x", "less": "y"}', 400),
         ("infill", b'{"groove": {"bars": 1, "hits": []}, "bars": [1, 1]}', 400),
         ("infill", b'{"groove": {"bars": 1, "hits": []}, "bars": [1, NaN]}', 400),
         ("infill", b'{"groove": {"bars": 1, "hits": []}, "bars": {"a": 1}}', 400),
