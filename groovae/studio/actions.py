@@ -21,7 +21,7 @@ from groovae.system.log import Log
 
 NAMES = (
     *("sample", "vary", "interpolate", "humanize", "add_hihat", "tap2drum", "transfer"),
-    *("infill", "decode"),
+    *("infill", "continue", "fill", "decode"),
 )
 MAX_SAMPLE_BARS = 64
 MAX_OUTPUTS = 64
@@ -38,7 +38,7 @@ class Actions:
     def __init__(self, models: Models):
         self._models = models
         self._by_name: dict[str, Callable[[Arguments, int, Log], Result]] = {
-            name: getattr(self, name) for name in NAMES
+            name: getattr(self, "extend" if name == "continue" else name) for name in NAMES
         }
 
     def answer(self, name: str, values: Any) -> dict[str, Any]:
@@ -116,6 +116,20 @@ class Actions:
         arguments.check_all_taken()
         with self._models.use("infill", seed, log) as model:
             return _like(groove, [model.infill(groove, bars, drums, temperature)])
+
+    def extend(self, arguments: Arguments, seed: int, log: Log) -> Result:
+        groove, temperature = arguments.groove("groove"), _temperature(arguments, 0.5)
+        bars = arguments.whole("bars", 4, 1, MAX_SAMPLE_BARS)
+        arguments.check_all_taken()
+        with self._models.use("continue", seed, log) as model:
+            return [model.extend(groove, bars, temperature)]
+
+    def fill(self, arguments: Arguments, seed: int, log: Log) -> Result:
+        groove, temperature = arguments.groove("groove"), _temperature(arguments, 0.5)
+        every = arguments.whole("every", 4, 2, MAX_SAMPLE_BARS)
+        arguments.check_all_taken()
+        with self._models.use("fill", seed, log) as model:
+            return _like(groove, [model.fill(groove, every, temperature)])
 
     def humanize(self, arguments: Arguments, seed: int, log: Log) -> Result:
         groove, temperature = arguments.groove("groove"), _temperature(arguments, 0.5)

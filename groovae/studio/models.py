@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from groovae.config.tasks import how_to_get, task_of
+from groovae.config.tasks import OF_WHOLE_GROOVES, how_to_get, task_of
 from groovae.errors import GroovaeError, UsageError
 from groovae.generation import bundled
 from groovae.generation.groove_model import GrooveModel
@@ -21,7 +21,7 @@ from groovae.studio.grooves import from_json
 from groovae.studio.latent_map import MAP_FILE, read_map
 from groovae.system.log import Log, no_log
 
-WHOLE_GROOVE_TASKS = ("sample", "vary", "interpolate", "infill")
+WHOLE_GROOVE_TASKS = ("sample", "vary", "interpolate", *OF_WHOLE_GROOVES)
 MAX_WAITING = 16  # requests for a model, of which one runs at a time
 BATCH_SIZE = 16  # of segments
 _BUNDLED = (bundled.FOLDER, *bundled.TASK_FOLDERS.values())

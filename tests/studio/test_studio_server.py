@@ -81,6 +81,8 @@ def test_tasks_return_grooves_and_repeat_with_their_seed(
         ("vary", {"groove": groove, "less": "density"}, 1),
         ("humanize", {"groove": groove}, 1),
         ("infill", {"groove": groove, "bars": [3, 4], "drums": [2, 3]}, 1),
+        ("continue", {"groove": groove, "bars": 2}, 1),
+        ("fill", {"groove": groove}, 1),
         ("decode", {"x": 0.1, "y": -0.2, "bars": 6}, 1),
         ("interpolate", {"start": groove, "end": groove, "num_steps": 3}, 3),
     ]
@@ -91,7 +93,7 @@ def test_tasks_return_grooves_and_repeat_with_their_seed(
         assert first["seed"] == 3
         for one in first["grooves"]:
             assert one["hits"]
-            assert one["bars"] == (6 if name in ("sample", "decode") else groove["bars"])
+            assert one["bars"] == (6 if name in ("sample", "continue", "decode") else 4)
 
 
 def test_map_places_the_windows_by_style(server: StudioServer) -> None:
