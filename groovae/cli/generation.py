@@ -112,7 +112,7 @@ def define_generation(
         define_expectation(values)
     define_feel(values)
     flags.DEFINE_string("out", out, out_help, values)
-    define_model(values, "; none is bundled for tap2drum, add_hihat and transfer")
+    define_model(values)
     define_seed(values, None, "Random seed; by default a random one, which is logged.")
     flags.DEFINE_string(
         "drum_map",

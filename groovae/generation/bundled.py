@@ -5,7 +5,7 @@
 
 `groovae export` wrote their folders; the README.md in each is the model card, with data, licence,
 training and scores. One is a model of whole grooves, which is used by default for all tasks that
-need no model of their own, the other is for `humanize`.
+need no model of their own; each of the others is for one task.
 """
 
 import os
@@ -21,7 +21,12 @@ from groovae.system.regular_files import read_json
 
 _ALL = Path(__file__).parents[1] / "bundled"
 FOLDER = _ALL / "groovae_4bar"
-TASK_FOLDERS = {"humanize": _ALL / "groovae_2bar_humanize_hits"}
+TASK_FOLDERS = {
+    "humanize": _ALL / "groovae_2bar_humanize_hits",
+    "tap2drum": _ALL / "groovae_2bar_tap_context",
+    "add_hihat": _ALL / "groovae_2bar_add_closed_hh_context",
+    "transfer": _ALL / "groovae_2bar_transfer_hits",
+}
 TRAIN_DIR = ".train"
 _MODEL_FILE = re.compile(
     r"^checkpoint$|\.index$|\.data-\d+-of-\d+$|\.onnx$|^weights_manifest\.json$"
@@ -36,14 +41,14 @@ def default_checkpoint(task: str | None, log: Log) -> str:
       log: Called with a line if a bundled model is used.
 
     Returns:
-      `.train` if it holds a model for the task or no model is bundled for it, else a bundled model.
+      `.train` if it holds a model for the task, else a bundled model.
     """
     if task not in CONFIGS:
         if _has_model_files(TRAIN_DIR):
             return TRAIN_DIR
         log(f"no model in {TRAIN_DIR}: playing the bundled one")
         return str(FOLDER)
-    if task not in TASK_FOLDERS or (_has_model_files(TRAIN_DIR) and _may_be_for(task)):
+    if _has_model_files(TRAIN_DIR) and _may_be_for(task):
         return TRAIN_DIR
     log(f"no model for {task} in {TRAIN_DIR}: playing the bundled one")
     return str(TASK_FOLDERS[task])

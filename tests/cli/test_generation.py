@@ -685,7 +685,11 @@ def test_a_soundfont_is_checked_first(in_process: Groovae) -> None:
         (["sample", "--checkpoint=.train"], 1, [".train", "groovae train"]),
         (["sample", "--checkpoint=.train/model.ckpt-9"], 1, [".train/model.ckpt-9", "no such"]),
         (["sample", "--checkpoint=groovae_4bar.tar"], 1, ["groovae_4bar.tar"]),
-        (["add_hihat", "a.mid"], 1, [".train", "configs/add_hihat.flags", "groovae download"]),
+        (
+            ["add_hihat", "a.mid", "--checkpoint=.train"],
+            1,
+            [".train", "configs/add_hihat.flags", "groovae download"],
+        ),
         (
             ["humanize", "a.mid", "--checkpoint=groovae_2bar_humanize.tar"],
             1,

@@ -57,10 +57,14 @@ def test_whole_groove_commands_use_the_bundled_model(empty: Path, groovae: Groov
     assert played.returncode == 0, played.stderr
 
 
-def test_other_tasks_need_a_model_of_their_own(empty: Path, groovae: Groovae) -> None:
-    write_sequence(empty / "take.mid", a_groove(bars=4))
-    result = groovae("tap2drum", "take.mid")
-    assert_one_line(result, 1, ".train: no such checkpoint", "configs/tap2drum.flags")
+@pytest.mark.parametrize("task", TASK_FOLDERS)
+def test_every_task_has_a_bundled_model(task: str, empty: Path, lines: list[str]) -> None:
+    take = a_groove(bars=3)
+    model = groovae.load_model(task=task, log=lines.append, seed=1)
+    assert (model.checkpoint, len(lines)) == (str(TASK_FOLDERS[task]), 1)
+    played = model.transfer(take, take) if task == "transfer" else getattr(model, task)(take)
+    assert len(played.notes) > 8
+    assert len({note.velocity for note in played.notes}) > 4
 
 
 def test_humanize_uses_a_bundled_model_of_its_own(empty: Path, lines: list[str]) -> None:
@@ -131,8 +135,9 @@ def test_training_folder_without_checkpoint_is_ignored(empty: Path, lines: list[
     assert len(lines) == 1
 
 
-def test_size_is_under_6_mb() -> None:
-    assert sum(file.stat().st_size for file in FOLDER.iterdir()) < 6e6
+def test_sizes_are_under_6_mb() -> None:
+    for folder in (FOLDER, *TASK_FOLDERS.values()):
+        assert sum(file.stat().st_size for file in folder.iterdir()) < 6e6
 
 
 def test_model_card_has_its_scores(gmd_test_records: Path, tmp_path: Path) -> None:
