@@ -118,8 +118,8 @@ def define_generation(
         "drum_map",
         None,
         "MIDI pitches of the drums, read and written: gm, roland, or a JSON file such as "
-        '{"kick": 36, "snare": [38, 40]}; the first pitch of a drum is written. By default the '
-        "drum map that the model was trained with, or else gm.",
+        '{"kick": 36, "snare": [38, 40]}; the first pitch of a drum is written for new hits. By '
+        "default the drum map that the model was trained with, or else gm.",
         values,
     )
     define_first_hit(values, "clamp" if reads_music else "shift")

@@ -16,6 +16,7 @@ from groovae.generation.grooves import (
     apply_performance,
     from_tensors,
     make_groove_like,
+    to_notes_like,
 )
 from groovae.generation.infiller import Infiller
 from groovae.generation.networks import load_feel
@@ -219,9 +220,9 @@ class BaseModel:
     def _decode_groove(
         self, segments: Segments, z: np.ndarray, thresholds: np.ndarray, task: str
     ) -> Any:
-        """Decode a `z` for each segment to one groove."""
+        """Decode a `z` for each segment to one groove, with the pitches of the input."""
         tensors = self._decode_segments(segments, z, thresholds, task)
-        return make_groove_like(segments, self._notes(segments, tensors))
+        return make_groove_like(segments, to_notes_like(segments, tensors, self.layout))
 
     def _decode_grooves(
         self,
@@ -248,13 +249,8 @@ class BaseModel:
             tensors[at] = part
             self._feel_random.set_state(state)
             played = self._with_feel(tensors.reshape(1, -1, self.layout.depth), task)
-            found.append(make_groove_like(segments, self._notes(segments, played)))
+            found.append(make_groove_like(segments, to_notes_like(segments, played, self.layout)))
         return found
-
-    def _notes(self, segments: Segments, tensors: np.ndarray) -> Any:
-        """Return the notes of tensors [n, window_steps, depth]."""
-        tensor = tensors.reshape(-1, self.layout.depth)
-        return self._groove(tensor, segments.bars, segments.tempo_qpm).notes
 
     def _apply_performance(
         self,

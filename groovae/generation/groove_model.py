@@ -33,6 +33,7 @@ from groovae.generation.base_model import BaseModel
 from groovae.generation.grooves import (
     drum_notes,
     make_groove_like,
+    to_notes,
 )
 from groovae.generation.magenta_names import accept_magenta_names
 from groovae.generation.sampling import MAX_OUTPUTS, Style
@@ -45,7 +46,7 @@ from groovae.generation.segments import (
     tap_layout,
     trim_to_shorter,
 )
-from groovae.generation.steering import make_steering
+from groovae.generation.steering import blend_with_taps, make_steering
 from groovae.model import latent
 from groovae.music.midi_writer import MAX_BARS
 
@@ -233,8 +234,8 @@ class GrooveModel(BaseModel):
         first, last = trim_to_shorter(self.split(start), self.split(end), self.layout, self.log)
         first_z, last_z = self._encode(first)[0], self._encode(last)[0]
         thresholds = self._sample_thresholds(first, temperature)
-        # The outputs of a step decide which of its segments stay empty.
-        last = first._replace(outputs=last.outputs)
+        # The outputs of a step decide which of its segments stay empty, its notes the pitches.
+        last = last._replace(tempo_qpm=first.tempo_qpm, timeline=first.timeline)
         between = first._replace(outputs=np.maximum(first.outputs, last.outputs))
         steps = [first, *[between] * (num_steps - 2), last]
         z = [latent.slerp(first_z, last_z, share) for share in np.linspace(0, 1, num_steps)]
@@ -398,16 +399,21 @@ class GrooveModel(BaseModel):
         turns = np.resize(nonempty(source), len(segments.outputs))
         return self._apply_performance(segments, mu[turns], sigma[turns], temperature, steering)
 
-    def tap2drum(self, taps: Any, temperature: float = 0.5) -> Any:
+    def tap2drum(self, taps: Any, temperature: float = 0.5, velocity_amount: float = 1.0) -> Any:
         """Generate a beat on the whole kit from a tapped rhythm.
 
-        Each drum note is a tap, or each note if there are no drums. Velocities are ignored.
+        Each drum note is a tap, or each note if there are no drums. Their velocities are ignored,
+        unless `velocity_amount` is below 1; see `steering.blend_with_taps`.
         """
+        check_number("velocity_amount", velocity_amount, 0, 1)
         self._check_task("tap2drum")
         taps = self._read(taps)
         segments = self._split_all(taps, tap_layout(self.layout, taps))
         thresholds = self._sample_thresholds(segments, temperature)
-        return self._decode_groove(segments, self._encode(segments)[0], thresholds, "tap2drum")
+        mu, _ = self._encode(segments)
+        tensors = self._decode_segments(segments, mu, thresholds, "tap2drum")
+        tensors = blend_with_taps(tensors, segments.outputs, velocity_amount)
+        return make_groove_like(segments, to_notes(segments, tensors, self.layout))
 
     def add_hihat(self, groove: Any, temperature: float = 0.5) -> Any:
         """Generate a closed hi-hat for a groove, in place of its own; keep the other drums.
@@ -429,5 +435,6 @@ class GrooveModel(BaseModel):
         others = [note for note, cell in drums if cell < 0 or note.pitch not in own]
         if len(others) < len(drums):
             self.log(f"{len(drums) - len(others):,} hits of its own hi-hat are replaced")
-        generated = [note for note in self._notes(segments, tensors) if note.pitch in pitches]
+        made = to_notes(segments, tensors, self.layout)
+        generated = [note for note in made if note.pitch in pitches]
         return make_groove_like(segments, [*others, *generated])

@@ -5,11 +5,13 @@ slightly before time 0, if they are played ahead of the beat;
 `groovae.music.midi_writer.write_midi` keeps them.
 """
 
+import collections
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
+from groovae.config.layout import Layout
 from groovae.data.grid import NO_DRUM, Segments
 from groovae.generation.steering import Steering, blend_velocities, follow_swing
 from groovae.music.drums import DrumMap
@@ -87,6 +89,45 @@ def drum_notes(segments: Segments) -> list[tuple[Any, int]]:
             drum.is_drum = True
             found.append((drum, cell))
     return found
+
+
+def to_notes(
+    segments: Segments, tensors: np.ndarray, layout: Layout, drum_map: DrumMap | None = None
+) -> Any:
+    """Return the notes of tensors of the shape of `segments.outputs`.
+
+    By default a drum gets the first pitch of the layout.
+    """
+    tensor = tensors.reshape(-1, layout.depth)[: segments.bars * layout.steps_per_bar]
+    pitches = layout.pitch_classes if drum_map is None else drum_map
+    return from_tensors(tensor, segments.bars, segments.tempo_qpm, pitches, layout.meter).notes
+
+
+def to_notes_like(segments: Segments, tensors: np.ndarray, layout: Layout) -> Any:
+    """Return the notes of tensors with the pitches of the groove, such as those of claps.
+
+    Where the groove has a hit of the same step and drum, its pitch is taken, that of the loudest if
+    there are several; elsewhere the pitch that the groove uses most for the drum.
+    """
+    notes = to_notes(segments, tensors, layout, usual_pitches(segments, layout.pitch_classes))
+    loudest_last = sorted(drum_notes(segments), key=lambda drum: drum[0].velocity)
+    pitch_of = {cell: note.pitch for note, cell in loudest_last}
+    cells = np.flatnonzero(tensors[..., : layout.num_drums] > 0.5).tolist()
+    for note, cell in zip(notes, cells, strict=False):  # none beyond the last bar
+        note.pitch = pitch_of.get(cell, note.pitch)
+    return notes
+
+
+def usual_pitches(segments: Segments, drum_map: DrumMap) -> DrumMap:
+    """Return a drum map with the most frequent pitch of each drum in the groove first."""
+    counts: dict[int, collections.Counter[int]] = collections.defaultdict(collections.Counter)
+    for note, cell in drum_notes(segments):
+        if cell >= 0:
+            counts[cell % len(drum_map)][note.pitch] += 1
+    return tuple(
+        (counts[drum].most_common(1)[0][0], *pitches) if drum in counts else pitches
+        for drum, pitches in enumerate(drum_map)
+    )
 
 
 def apply_performance(

@@ -13,7 +13,6 @@ Groove and guess are encoded, and decoded with the kept hits forced (see infille
 and other ways give on the test split is in docs/results.md; scripts/measure_infill.py measures it.
 """
 
-import collections
 from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
@@ -22,8 +21,8 @@ import numpy as np
 from groovae.config.layout import Layout
 from groovae.data.grid import Segments
 from groovae.errors import UsageError, check_whole
-from groovae.generation.grooves import drum_notes, from_tensors, make_groove_like
-from groovae.music.drums import DrumMap, find_drums
+from groovae.generation.grooves import drum_notes, make_groove_like, to_notes, usual_pitches
+from groovae.music.drums import find_drums
 
 COPY_BIAS = 2.0  # chosen on the validation split, as NUM_NEAREST
 NUM_NEAREST = 8
@@ -195,18 +194,6 @@ def every_bar(segments: Segments, every: int, layout: Layout) -> np.ndarray:
     return np.unique(np.flatnonzero(np.any(steps, axis=0)) // layout.steps_per_bar)
 
 
-def usual_pitches(segments: Segments, drum_map: DrumMap) -> DrumMap:
-    """Return a drum map with the most frequent pitch of each drum in the groove first."""
-    counts: dict[int, collections.Counter[int]] = collections.defaultdict(collections.Counter)
-    for note, cell in drum_notes(segments):
-        if cell >= 0:
-            counts[cell % len(drum_map)][note.pitch] += 1
-    return tuple(
-        (counts[drum].most_common(1)[0][0], *pitches) if drum in counts else pitches
-        for drum, pitches in enumerate(drum_map)
-    )
-
-
 def replace_hidden(
     segments: Segments, hidden: np.ndarray, tensors: np.ndarray, layout: Layout
 ) -> Any:
@@ -216,11 +203,9 @@ def replace_hidden(
     """
     cells = hidden.reshape(-1)
     kept = [note for note, cell in drum_notes(segments) if cell < 0 or not cells[cell]]
-    tensor = fill(np.zeros_like(tensors), hidden, tensors).reshape(-1, layout.depth)
-    pitches = usual_pitches(segments, layout.pitch_classes)
-    steps = tensor[: segments.bars * layout.steps_per_bar]
-    generated = from_tensors(steps, segments.bars, segments.tempo_qpm, pitches, layout.meter)
-    return make_groove_like(segments, [*kept, *generated.notes])
+    tensors = fill(np.zeros_like(tensors), hidden, tensors)
+    generated = to_notes(segments, tensors, layout, usual_pitches(segments, layout.pitch_classes))
+    return make_groove_like(segments, [*kept, *generated])
 
 
 def _check_bars(bars: tuple[int, int], num_bars: int) -> tuple[int, int]:

@@ -102,6 +102,25 @@ def sort_like(before: np.ndarray, after: np.ndarray, drums: np.ndarray) -> np.nd
     return ordered
 
 
+def blend_with_taps(tensors: np.ndarray, taps: np.ndarray, amount: float) -> np.ndarray:
+    """Return tensors with velocities from those of the taps, at 0, to their own, at 1.
+
+    The loudest hit of a step gets the velocity of the loudest tap there, and the others keep their
+    ratio to it. Steps without a tap stay as they are.
+
+    Args:
+      tensors: float32 [..., steps, depth].
+      taps: The same of the taps.
+      amount: 0 to 1.
+    """
+    hits, velocities, offsets = np.split(tensors, 3, axis=-1)
+    tap = np.split(taps, 3, axis=-1)[1].max(axis=-1, keepdims=True)
+    loudest = (hits * velocities).max(axis=-1, keepdims=True)
+    tapped = np.where(tap > 0, velocities * tap / np.maximum(loudest, 1 / 127), velocities)
+    blended = (1 - amount) * tapped + amount * velocities
+    return np.concatenate([hits, blended, offsets], axis=-1).astype(np.float32)
+
+
 def follow_swing(
     before: np.ndarray, after: np.ndarray, steps: np.ndarray, drums: np.ndarray
 ) -> np.ndarray:

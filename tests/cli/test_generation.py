@@ -323,7 +323,11 @@ def test_a_drum_map_is_used_to_read_and_write(run: Groovae) -> None:
     call = ["reconstruct", "mine.mid", "--temperature=1", "--json"]
     assert json_of(run(*call, "--drum_map=mine.json", "--out=again.mid"))["lost"] == []
     pitches = {pitch for _, pitch in hits("again.mid")}
-    assert {20, 22} <= pitches
+    assert {21, 22} <= pitches, "those of the file"
+    assert not {20, 36, 42} & pitches
+    files_of(run("sample", "--drum_map=mine.json", "--seed=1", "--out=new.mid"))
+    pitches = {pitch for _, pitch in hits("new.mid")}
+    assert {20, 22} <= pitches, "the first of each drum"
     assert not {21, 36, 42} & pitches
     (lost,) = json_of(run(*call, "--drum_map=gm"))["lost"]
     for words in ("4 of 16 notes", "pitch 21", "--drum_map"):

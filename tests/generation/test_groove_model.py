@@ -360,6 +360,41 @@ def test_compare_scores_hits_and_timing(whole: GrooveModel):
     assert whole.compare(beat, late)["timing_bias_ms"] == pytest.approx(10, abs=1e-3)
 
 
+def test_claps_and_pedals_keep_their_pitches(whole: GrooveModel):
+    beat = a_beat()
+    for note in beat.notes:
+        note.pitch = {36: 35, 38: 39, 42: 44}[note.pitch]
+    outputs = [whole.reconstruct(beat), *whole.vary(beat, num_outputs=2)]
+    outputs += whole.interpolate(beat, beat, num_steps=3)
+    for groove in outputs:
+        pitches = {note.pitch for note in groove.notes}
+        assert pitches
+        assert not pitches & {36, 38, 42}
+
+
+def test_velocities_of_taps_are_kept_by_amount(player: Player):
+    taps = a_beat(pitch=38)
+    for i, note in enumerate(taps.notes):
+        note.velocity = 40 + 5 * i
+    beats = [player("tap2drum").tap2drum(taps, velocity_amount=amount) for amount in (0, 0.5, 1)]
+    assert beats[2] == player("tap2drum").tap2drum(taps)
+    assert [steps_of(beat) for beat in beats] == [steps_of(beats[2])] * 3
+    loudest, blended, own = (loudest_by_step(beat) for beat in beats)
+    tapped = loudest_by_step(taps)
+    both = set(tapped) & set(loudest)
+    assert len(both) > 4
+    assert {step: loudest[step] for step in both} == {step: tapped[step] for step in both}
+    assert all(abs(blended[step] - (loudest[step] + own[step]) / 2) <= 1 for step in both)
+    assert all(loudest[step] == own[step] for step in set(own) - set(tapped))
+
+
+def loudest_by_step(groove: Any) -> dict[int, int]:
+    found: dict[int, int] = {}
+    for step, _, velocity in hits_of(groove):
+        found[round(step)] = max(velocity, found.get(round(step), 0))
+    return found
+
+
 # Tasks
 
 

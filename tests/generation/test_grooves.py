@@ -22,6 +22,8 @@ from groovae.generation.grooves import (
     join_grooves,
     make_groove,
     place_early_hits,
+    to_notes,
+    to_notes_like,
 )
 from groovae.music.drums import CLOSED_HIHAT, GM, KICK, SNARE, read_drum_map
 from groovae.music.note_sequence import NoteSequence
@@ -162,6 +164,24 @@ def test_all_notes_become_drum_notes() -> None:
     layout = config_map.layout("groovae_4bar", all_notes=True)
     ((note, cell),) = drum_notes(segments_of(groove, layout))
     assert (note.is_drum, cell) == (True, KICK)
+
+
+def test_notes_like_a_groove_have_its_pitches() -> None:
+    groove = drums((0, 36, 90), (0.5, 40, 90), (0.5, 37, 50), (1.5, 40, 90), (2.0, 37, 90))
+    groove.notes.add(pitch=20, velocity=90, start_time=0.25, end_time=0.3, is_drum=True)
+    segments = segments_of(groove)
+    tensor = a_tensor(
+        *((0, KICK, 0.5, 0.0), (4, SNARE, 0.5, 0.0), (4, CLOSED_HIHAT, 0.5, 0.0)),
+        *((14, SNARE, 0.5, 0.0), (16, SNARE, 0.5, 0.0)),
+        bars=4,
+    )
+    like = to_notes_like(segments, tensor[np.newaxis], FOUR_BARS)
+    assert [note.pitch for note in like] == [36, 40, 42, 40, 37]
+    plain = to_notes(segments, tensor[np.newaxis], FOUR_BARS)
+    assert [note.pitch for note in plain] == [36, 38, 42, 38, 38]
+    for note, other in zip(like, plain, strict=True):
+        note.pitch = other.pitch
+        assert note == other
 
 
 # Applied performances
