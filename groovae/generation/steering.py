@@ -126,7 +126,7 @@ def follow_swing(
 ) -> np.ndarray:
     """Return the model's lateness around the input's swing instead of its own.
 
-    The first 16th of a beat is left as it is, and so are those that are straight in the input.
+    All hits stay as they are if the input is straight, and so do those on the first 16th of a beat.
 
     Args:
       before: The lateness of each hit in the input, in steps.
@@ -138,12 +138,12 @@ def follow_swing(
     is_on_beat = positions == 0
     beat_before = np.median(before[is_on_beat]) if is_on_beat.any() else 0.0
     beat_after = after[is_on_beat].mean() if is_on_beat.any() else 0.0
-    for position in set(positions.tolist()) - {0}:
-        is_here = positions == position
-        swing = np.median(before[is_here]) - beat_before
-        if abs(swing) < MIN_SWING_STEPS:
-            continue
-        for drum in set(drums[is_here].tolist()):
-            hits = is_here & (drums == drum)
+    others = sorted(set(positions.tolist()) - {0})
+    swings = {at: np.median(before[positions == at]) - beat_before for at in others}
+    if all(abs(swing) < MIN_SWING_STEPS for swing in swings.values()):
+        return after
+    for position, swing in swings.items():
+        for drum in set(drums[positions == position].tolist()):
+            hits = (positions == position) & (drums == drum)
             swung[hits] += beat_after + swing - after[hits].mean()
     return swung
