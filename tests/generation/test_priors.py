@@ -237,8 +237,10 @@ def test_info_lists_the_styles(in_process: Groovae, copy: Path) -> None:
     about = json.loads(in_process("info", copy, "--json").stdout)
     assert about["z_size"] == 128
     assert sum(about["prior"]["styles"].values()) == pytest.approx(1, abs=0.02)
+    assert about["prior"]["directions"] == ["density", "fill", "syncopation"]
     shown = in_process("info", copy)
     assert "neworleans" in shown.stdout
+    assert "syncopation" in shown.stdout
     (copy / PRIOR_FILE).unlink()
     assert json.loads(in_process("info", copy, "--json").stdout)["prior"] is None
     (copy / "config.json").write_text("[]")

@@ -11,7 +11,7 @@ For a folder, reads DIR/info.csv and shows files, hours and tempo by split, styl
 many of the listed files are missing. For a TFRecord, or a quoted glob of them, shows how many
 training windows the config gets from the records, what is lost and why. For a model, which is a
 training folder, the prefix of a checkpoint or the folder of an ONNX export, shows its config and
-the styles of its fitted prior, for `groovae sample --style`.
+the styles and directions of its fitted prior, for `sample --style` and `vary --more`.
 
 Examples:
   groovae info take.mid
@@ -101,6 +101,7 @@ def _show_model(path: str, folder: Path, values: Any) -> None:
             "components": len(prior.weights),
             "windows": prior.windows,
             "styles": prior.shares(),
+            "directions": sorted(prior.directions),
         }
     if values.json:
         print_json({"model": path, "config": name, "z_size": z_size, "prior": about})
@@ -112,6 +113,7 @@ def _show_model(path: str, folder: Path, values: Any) -> None:
     print_text(f"fitted prior: {len(prior.weights)} Gaussians, {prior.windows:,} windows")
     shares = ", ".join(f"{style} {share:.1%}" for style, share in prior.shares().items())
     print_text(f"styles: {shares or 'none known'}")
+    print_text(f"directions: {', '.join(sorted(prior.directions)) or 'none'}")
 
 
 def _show_midi(path: str, values: Any) -> None:
