@@ -170,7 +170,7 @@ class StudioHandler(LocalHandler):
 
     def _parts(self) -> tuple[str, str]:
         """Return the token and the rest of the path, still quoted."""
-        path = urllib.parse.urlsplit(self.path).path
+        path = self.path.partition("?")[0]
         token, _, rest = path.removeprefix("/").partition("/")
         return token, rest
 
@@ -186,9 +186,9 @@ class StudioHandler(LocalHandler):
             self._send_failure(http.HTTPStatus.TOO_MANY_REQUESTS, error)
         except GroovaeError as error:
             self._send_failure(http.HTTPStatus.INTERNAL_SERVER_ERROR, error)
-        except (OSError, MemoryError):
-            raise
-        except Exception as error:
+        except (ConnectionError, TimeoutError):
+            raise  # the browser has gone
+        except Exception as error:  # such as a full disk
             self.server.log(f"unexpected {type(error).__name__}: {error}")
             self.send_error(http.HTTPStatus.INTERNAL_SERVER_ERROR)
 
@@ -246,7 +246,7 @@ class StudioHandler(LocalHandler):
 
     def _query_name(self) -> str:
         """Return the name in the query, without its suffix."""
-        query = urllib.parse.parse_qs(urllib.parse.urlsplit(self.path).query)
+        query = urllib.parse.parse_qs(self.path.partition("?")[2])
         name = query.get("name", ["groove"])[0]
         return clean_name(re.sub(r"\.midi?$", "", name, flags=re.IGNORECASE))
 

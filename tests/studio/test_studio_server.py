@@ -215,7 +215,16 @@ def test_links_of_other_pages_open_the_page(server: StudioServer) -> None:
 @pytest.mark.parametrize(
     "path",
     [
-        *("/", "/api/about", "/index.html", "//api/about", "/TOKEN0/api/about"),
+        *(
+            "//[",
+            "http://[",
+            "*",
+            "/",
+            "/api/about",
+            "/index.html",
+            "//api/about",
+            "/TOKEN0/api/about",
+        ),
         *("/TOKEN/../api/about", "/TOKEN/../../etc/passwd", "/TOKEN/%2e%2e/server.py"),
         *("/TOKEN/..%2fserver.py", "/TOKEN/../server.py", "/TOKEN/__init__.py", "/TOKEN/static/"),
         *("/TOKEN//etc/passwd", "/TOKEN/%00", "/TOKEN/index.html%00", "/TOKEN/.hidden"),
