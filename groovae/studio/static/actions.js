@@ -5,7 +5,7 @@
 
 import { latestOnly, run } from "./api.js";
 import { styleName } from "./describe.js";
-import { tempoOf } from "./groove.js";
+import { tempoOf, withTempo } from "./groove.js";
 import { t } from "./strings.js";
 
 const NUM_SEEDS = 100_000; // of those that are drawn: short enough to read out
@@ -30,7 +30,8 @@ export class Actions extends EventTarget {
   // Applies a tool to the groove shown, or with `again` to the base of the groove that it made.
   async apply(task, { again = false, seed = newSeed(), taps = null } = {}) {
     const { recipe } = this.store.entry;
-    const base = taps ?? (again && recipe?.task === task ? recipe.base : this.store.state.groove);
+    const isAgain = again && recipe?.task === task;
+    const base = taps ?? (isAgain ? this.#baseOf(recipe) : this.store.state.groove);
     this.tools.fill(task, { seed });
     await this.#make({ task, base, seed, settings: this.#settings(task, base) }, false);
   }
@@ -41,7 +42,14 @@ export class Actions extends EventTarget {
     const { recipe } = this.store.entry;
     if (recipe?.task !== task) return;
     const settings = { ...this.#settings(task, this.store.state.groove), ...pick(recipe.settings, ["x", "y"]) };
-    await this.#make({ ...recipe, seed: this.tools.settings(task).seed, settings }, this.#isMadeBy(task));
+    const { seed } = this.tools.settings(task);
+    await this.#make({ task, base: this.#baseOf(recipe), seed, settings }, this.#isMadeBy(task));
+  }
+
+  // The base of a recipe, with the tempo and the name that the groove shown has now.
+  #baseOf({ base }) {
+    const { groove } = this.store.state;
+    return base && { ...withTempo(base, tempoOf(groove)), name: groove.name };
   }
 
   // Remakes a groove from a shared link, whose base is an empty groove.

@@ -14,6 +14,15 @@ export function emptyGroove(name, bars, qpm = 120) {
   return { name, bars, meters: [[0, 4, 4]], tempos: [[0, qpm]], hits: [] };
 }
 
+// Whether a value from elsewhere has the form of a groove.
+export function isGroove(value) {
+  const areNumbers = (list) => list.every(Number.isFinite);
+  return typeof value?.name === "string" && value.bars >= 1 &&
+    value.meters.every(areNumbers) && value.tempos.every(areNumbers) &&
+    value.hits.every((hit) =>
+      areNumbers([hit.beat, hit.length, hit.drum, hit.pitch, hit.velocity]));
+}
+
 // The drums of the lanes from top to bottom; other pitches have a lane if there are any.
 export function lanesOf(groove) {
   return groove.hits.some(({ drum }) => drum === OTHER) ? [...LANES, OTHER] : LANES;

@@ -21,6 +21,7 @@ export class RollView {
     this.boxes = []; // of the hits drawn: { hit, x, y, width, height }
     this.options = { muted: [], cursor: null, bars: null, drums: null, playBeat: null, held: null };
     scroller.addEventListener("scroll", () => this.request());
+    this.font = `12px ${getComputedStyle(canvas).fontFamily}`;
     new ResizeObserver(() => this.request()).observe(canvas);
   }
 
@@ -170,7 +171,7 @@ export class RollView {
   #drawBarNumber(context, index, beat) {
     const barWidth = this.beatWidth * barsOf(this.groove)[index].length;
     if (index % Math.ceil(36 / barWidth)) return;
-    context.font = `12px ${getComputedStyle(this.canvas).fontFamily}`;
+    context.font = this.font;
     context.fillStyle = colours.muted;
     context.fillText(String(index + 1), this.xOf(beat) + 6, 16);
   }

@@ -5,6 +5,8 @@
 // tool made is { task, settings, seed, base }: with it the tool can be applied again. `isMade` says
 // that the entry is the application of the tool itself, not a later one such as muting a lane.
 
+import { isGroove } from "./groove.js";
+
 const MAX_ENTRIES = 200;
 const MAX_SAVED = 40;
 const MAX_SAVED_CHARACTERS = 3_000_000; // browsers allow 5 MB per origin
@@ -86,19 +88,24 @@ export class Store extends EventTarget {
     }
   }
 
-  restore(saved) {
-    this.entries = saved.entries;
-    this.index = saved.index;
+  restore({ entries, index }) {
+    [this.entries, this.index] = [entries, index];
     this.#changed();
   }
 }
 
-// Returns what `save` stored, or null.
+// Returns what `save` stored, or null if there is none or it is of another version.
 export function savedState() {
   try {
     const saved = JSON.parse(localStorage.getItem(KEY));
-    return saved?.entries?.[saved.index]?.state?.groove?.hits ? saved : null;
+    return saved?.entries?.[saved.index] && saved.entries.every(isEntry) ? saved : null;
   } catch {
     return null;
   }
+}
+
+function isEntry({ label, state }) {
+  const grooves = [state.groove, state.a ?? state.groove, state.b ?? state.groove];
+  const lists = [state.muted, state.soloed];
+  return typeof label === "string" && grooves.every(isGroove) && lists.every(Array.isArray);
 }

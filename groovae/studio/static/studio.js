@@ -23,7 +23,7 @@ import { savedState, Store } from "./store.js";
 import { setLanguage, t, translate } from "./strings.js";
 import { TapRecorder } from "./tap.js";
 import { onColourChange } from "./theme.js";
-import { drawThumbnail } from "./thumbnail.js";
+import { Overview } from "./thumbnail.js";
 import { Tools, TOOLS } from "./tools.js";
 import { Transport } from "./transport.js";
 
@@ -42,6 +42,7 @@ export class Studio {
     this.view = new RollView($("roll"), $("scroller"), $("spacer"));
     this.editor = new RollEditor(this.view, this.store, this.audio, about.drums);
     this.pointer = new RollPointer(this.editor);
+    this.overview = new Overview($("overview"));
     this.lanes = new Lanes($("lanes"), this.store, this.editor);
     this.transport = new Transport(this.store, this.player, this.editor);
     this.midi = new Midi(this.audio);
@@ -235,7 +236,7 @@ export class Studio {
   #showOverview() {
     const { view, store } = this;
     $("overview").classList.toggle("whole", view.isWhole);
-    if (!view.isWhole) drawThumbnail($("overview"), store.groove, view.rangeInView);
+    if (!view.isWhole) this.overview.draw(store.groove, view.rangeInView);
   }
 
   #scrollTo(event) {
@@ -245,6 +246,7 @@ export class Studio {
   }
 
   #repaint() {
+    this.overview.refresh();
     this.view.request();
     this.history.refresh();
     this.slots.show();

@@ -3,8 +3,7 @@
 import { barsOf, lanesOf, lateness, lengthOf } from "./groove.js";
 import { colourOf, colours, fitted } from "./theme.js";
 
-// Draws a groove; `range` are beats to mark, such as those in view.
-export function drawThumbnail(canvas, groove, range = null) {
+export function drawThumbnail(canvas, groove) {
   const { context, width, height } = fitted(canvas);
   if (!width || !groove) return;
   const lanes = lanesOf(groove);
@@ -16,7 +15,36 @@ export function drawThumbnail(canvas, groove, range = null) {
     context.fillStyle = colourOf(lateness(hit));
     context.fillRect(hit.beat * perBeat, (lanes.indexOf(hit.drum) + 1) * laneHeight - size, stem, size);
   }
-  if (range) drawRange(context, range.map((beat) => beat * perBeat), height);
+}
+
+// The overview of a long groove, with a frame around the part in view. The picture of the groove is
+// kept, as the frame moves while it plays.
+export class Overview {
+  constructor(canvas) {
+    this.canvas = canvas;
+    this.picture = document.createElement("canvas");
+    new ResizeObserver(() => this.refresh()).observe(canvas);
+  }
+
+  refresh() {
+    this.drawn = null;
+  }
+
+  // Draws a groove and the frame from a beat to another.
+  draw(groove, range) {
+    const { canvas, picture } = this;
+    if (this.drawn !== groove) {
+      drawThumbnail(canvas, groove);
+      Object.assign(picture, { width: canvas.width, height: canvas.height });
+      if (canvas.width) picture.getContext("2d").drawImage(canvas, 0, 0);
+      this.drawn = groove;
+    }
+    const { context, width, height } = fitted(canvas);
+    if (!width || !picture.width) return;
+    context.drawImage(picture, 0, 0, width, height);
+    const perBeat = width / lengthOf(groove);
+    drawRange(context, range.map((beat) => beat * perBeat), height);
+  }
 }
 
 function drawBars(context, groove, perBeat, height) {
