@@ -217,7 +217,6 @@ def test_links_of_other_pages_open_the_page(server: StudioServer) -> None:
     [
         *(
             "//[",
-            "http://[",
             "*",
             "/",
             "/api/about",
