@@ -153,9 +153,10 @@ class Actions:
 
     def tap2drum(self, arguments: Arguments, seed: int, log: Log) -> Result:
         taps, temperature = arguments.groove("groove"), _temperature(arguments, 0.5)
+        velocity_amount = arguments.number("velocity_amount", 1, 0, 1)
         arguments.check_all_taken()
         with self._models.use("tap2drum", seed, log) as model:
-            return _like(taps, [model.tap2drum(taps, temperature)])
+            return _like(taps, [model.tap2drum(taps, temperature, velocity_amount)])
 
 
 def _like(groove: Any, sequences: Sequence[Any]) -> Result:

@@ -66,7 +66,9 @@ def test_about_lists_the_models_of_the_tasks(server: StudioServer) -> None:
         "licence": "cc-by-4.0",
         "bundled": True,
     }
-    assert {"vary", "humanize", "interpolate"} <= about["tasks"].keys()
+    assert {"vary", "humanize", "interpolate", "tap2drum", "add_hihat", "transfer", "map"} <= about[
+        "tasks"
+    ].keys()
     assert "funk" in about["styles"]
     assert about["drums"][1] == {"name": "snare", "pitch": 38}
 
@@ -80,6 +82,9 @@ def test_tasks_return_grooves_and_repeat_with_their_seed(
         ("vary", {"groove": groove, "num_outputs": 3}, 3),
         ("vary", {"groove": groove, "less": "density"}, 1),
         ("humanize", {"groove": groove}, 1),
+        ("add_hihat", {"groove": groove}, 1),
+        ("tap2drum", {"groove": groove}, 1),
+        ("transfer", {"groove": groove, "feel": groove}, 1),
         ("infill", {"groove": groove, "bars": [3, 4], "drums": [2, 3]}, 1),
         ("continue", {"groove": groove, "bars": 2}, 1),
         ("fill", {"groove": groove}, 1),
