@@ -2,7 +2,7 @@
 
 Usage: groovae import EXPORT TRAIN_DIR
 
-Writes the checkpoint that was exported, with its config.json and fitted prior, to a new folder. It
+Writes the checkpoint that was exported, with its config.json, prior and feel, to a new folder. It
 can be fine-tuned (`groovae train --init_checkpoint`), evaluated with its losses, and exported
 again, also to magenta.js. EXPORT is a folder written by `groovae export --format=onnx`, or the name
 of a bundled model. Weights that were stored as float16 or int8 become float32. The checkpoint is
