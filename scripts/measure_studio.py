@@ -4,7 +4,7 @@
 
 Starts the studio and prints a table in Markdown, in milliseconds: the median and the slowest of 20
 requests of each action, on a groove of four bars, and their mean processor time in the server, on
-which other programs have little influence (Linux only). It takes half a minute.
+which other programs have little influence (Linux only). It takes a minute.
 """
 
 import http.client
@@ -19,6 +19,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 RUNS = 20
+SETTLE_SECONDS = 15.0  # in which the sounds are rendered and the models warm up
 
 
 class Client:
@@ -49,6 +50,7 @@ def main() -> None:
             assert studio.stdout
             client = Client(studio.stdout.readline().strip())
             print(f"start to URL: {time.perf_counter() - started:.1f} s\n")
+            time.sleep(SETTLE_SECONDS)
             _print_table(client, studio.pid)
         finally:
             studio.terminate()
