@@ -127,7 +127,7 @@ def test_a_type_checker_sees_the_types_of_public_names(tmp_path: Path) -> None:
 def model(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Any:
     """The bundled model, with the check that it was trained for a task switched off."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("groovae.generation.groove_model.check_task", lambda *_: None)
+    monkeypatch.setattr("groovae.generation.base_model.check_task", lambda *_: None)
     return groovae.load_model(seed=1)
 
 
