@@ -24,7 +24,10 @@ def open_midi(path: str | os.PathLike[str], log: Log) -> dict[str, Any]:
     Raises:
       GroovaeError: there is no such file, it cannot be read, or it exceeds the limits.
     """
-    return to_json(read_sequence(path, Limits(), log), Path(path).stem)
+    sequence = read_sequence(path, Limits(), log)
+    for line in _left_out(sequence):
+        log(f"{sequence.filename}: {line}")
+    return to_json(sequence, Path(path).stem)
 
 
 def read_midi(content: bytes, name: str) -> tuple[dict[str, Any], list[str]]:
@@ -39,7 +42,14 @@ def read_midi(content: bytes, name: str) -> tuple[dict[str, Any], list[str]]:
         sequence, lines = read_complete(content)
     except BrokenMidi as error:
         raise UsageError(f"{name}: {error}") from error
-    return to_json(sequence, name), lines
+    return to_json(sequence, name), [*lines, *_left_out(sequence)]
+
+
+def _left_out(sequence: Any) -> list[str]:
+    """Return a line on the notes of other instruments beside drums, which `to_json` leaves out."""
+    drums = sum(note.is_drum for note in sequence.notes)
+    others = len(sequence.notes) - drums
+    return [f"notes of other instruments are left out: {others:,}"] if drums and others else []
 
 
 def to_midi(groove: Any) -> bytes:

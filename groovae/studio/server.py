@@ -88,6 +88,7 @@ class StudioServer(LocalServer):
         except GroovaeError:
             if port is not None:
                 raise
+            log(f"port {DEFAULT_PORT} is in use: the page begins without its history")
             super().__init__(0, StudioHandler, log)
 
     @property

@@ -12,6 +12,7 @@ servers of groovae derive from them: of a folder (export/server.py), and of the 
 import contextlib
 import errno
 import http
+import os
 import re
 import socket
 import sys
@@ -55,6 +56,7 @@ class LocalServer(ThreadingHTTPServer):
 
     daemon_threads = True
     request_queue_size = 64
+    allow_reuse_address = os.name == "posix"  # Windows would let two servers have one port
 
     def __init__(self, port: int, handler: Any, log: Log):
         """Start to listen.

@@ -1,9 +1,11 @@
 """Grooves of the studio: JSON and back, MIDI and back."""
 
+import io
 import json
 from pathlib import Path
 from typing import Any
 
+import mido
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -72,6 +74,19 @@ def test_files_of_gmd_keep_every_hit(gmd: Path) -> None:
     assert len(groove["hits"]) == len(drums) > 50
     assert summary(again) == summary(groove)
     assert again["bars"] == groove["bars"]
+
+
+def test_notes_of_other_instruments_are_left_out_with_a_line() -> None:
+    midi = mido.MidiFile()
+    for channel, pitch in ((9, 36), (0, 60)):
+        track = midi.add_track()
+        track.append(mido.Message("note_on", channel=channel, note=pitch, velocity=90))
+        track.append(mido.Message("note_off", channel=channel, note=pitch, time=240))
+    content = io.BytesIO()
+    midi.save(file=content)
+    groove, lines = read_midi(content.getvalue(), "song")
+    assert [hit["pitch"] for hit in groove["hits"]] == [36]
+    assert any(line.endswith(": 1") for line in lines)
 
 
 def test_early_hit_stands_at_the_end_and_is_of_the_first_step_for_a_model() -> None:
