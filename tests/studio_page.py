@@ -1,7 +1,6 @@
 """Helpers for the tests of the studio: its server, and its page in Chromium."""
 
 import contextlib
-import json
 import threading
 import urllib.request
 from collections.abc import Callable, Iterator
@@ -63,23 +62,6 @@ class StudioPage:
     def open(self, fragment: str = "") -> None:
         self.page.goto(self.url + fragment)
         self.page.wait_for_selector("body[data-ready]")
-
-    def lend_models(self, *tasks: str) -> None:
-        """Let the model that humanizes do tasks that have no bundled model."""
-
-        def about(route: Any) -> None:
-            answer = route.fetch().json()
-            missing = {task: {"model": "lent"} for task in tasks if task not in answer["tasks"]}
-            answer["tasks"] |= missing
-            for task in missing:
-                self.page.route(f"{self.url}api/{task}", humanize)
-            route.fulfill(json=answer)
-
-        def humanize(route: Any) -> None:
-            body = {name: route.request.post_data_json[name] for name in ("groove", "seed")}
-            route.continue_(url=f"{self.url}api/humanize", post_data=json.dumps(body))
-
-        self.page.route(f"{self.url}api/about", about)
 
     def close(self) -> None:
         self.context.close()

@@ -2,8 +2,6 @@
 
 import base64
 import functools
-import json
-import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -64,10 +62,8 @@ def server() -> Iterator[StudioServer]:
 
 @pytest.fixture(scope="module")
 def shared(browser: Any, server: StudioServer) -> Iterator[StudioPage]:
-    """The page with models for all tasks, some of them lent."""
     options = {"viewport": {"width": 1280, "height": 900}}
     studio = StudioPage(browser, server.url, **options)
-    studio.lend_models("add_hihat", "tap2drum", "transfer")
     studio.open(FUNK)
     studio.run(REMEMBER)
     yield studio
@@ -83,11 +79,6 @@ def studio(shared: StudioPage) -> StudioPage:
 
 def drop(studio: StudioPage, selector: str, name: str, content: bytes) -> None:
     studio.page.evaluate(DROP, [selector, name, base64.b64encode(content).decode()])
-
-
-def tasks_of(server: StudioServer) -> set[str]:
-    with urllib.request.urlopen(f"{server.url}api/about") as response:
-        return set(json.load(response)["tasks"])
 
 
 # The roll
@@ -184,10 +175,16 @@ def test_new_grooves_follow_their_settings_and_their_seed(studio: StudioPage) ->
     studio.after(lambda: style.and_(studio.page.get_by_label("jazz")).press("Space"))
     assert studio.labels == ["New · jazz"]
     assert studio.groove["hits"] != first["hits"]
-    studio.slide("#panel-sample [name=temperature]", 0.9)
-    studio.slide("#panel-sample [name=temperature]", 0.5)
-    studio.after(lambda: style.and_(studio.page.get_by_label("jazz")).uncheck())
     studio.after(lambda: style.and_(studio.page.get_by_label("funk")).check())
+    assert studio.labels == ["New · jazz, funk"]
+    studio.slide("#panel-sample [name=jazz]", 0.2)
+    assert studio.run("studio.store.entry.recipe.settings.styles") == {"jazz": 0.2, "funk": 1}
+    numbers = []
+    for density in (0.1, 0.9, -0.05):
+        studio.slide("#panel-sample [name=density]", density)
+        numbers.append(len(studio.groove["hits"]))
+    assert numbers[0] < numbers[1]
+    studio.after(lambda: style.and_(studio.page.get_by_label("jazz")).uncheck())
     assert studio.labels == ["New · funk"]
     assert studio.groove["hits"] == first["hits"]
     studio.page.locator("#panel-sample [name=bars]").fill("8")
@@ -382,7 +379,8 @@ def test_taps_of_keys_mouse_and_pad_become_a_groove(studio: StudioPage) -> None:
     assert [hit["velocity"] for hit in taps["hits"]] == [96, 96, 55]
     beats = [hit["beat"] for hit in taps["hits"]]
     assert all(beat >= at for beat, at in zip(beats, (0.4, 1.4, 2.4), strict=True))
-    assert len(studio.groove["hits"]) == 3
+    assert studio.groove["bars"] == 1
+    assert {hit["drum"] for hit in studio.groove["hits"]} != {HIHAT}
     studio.click("#panel-tap2drum .main")
     studio.wait("studio.recorder.isRecording && studio.player.isPlaying")
     studio.press("Escape")
@@ -419,6 +417,26 @@ def test_hihat_transfer_and_infill(studio: StudioPage) -> None:
     assert studio.labels[-1] == "Infill"
     assert outside(studio.groove) == outside(before)
     assert hits_of(studio.groove) != hits_of(before)
+
+
+def test_continue_fills_and_directions(studio: StudioPage) -> None:
+    first = studio.groove
+    studio.press("0")
+    studio.after(lambda: studio.click("#panel-continue .main"))
+    assert studio.groove["bars"] == 8
+    studio.press("f")
+    studio.page.locator("#panel-fill [name=every]").fill("8")
+    studio.press("Tab", "r")
+    before = studio.groove
+    studio.after(lambda: studio.press("g"))
+    kept = [hit for hit in hits_of(before) if hit[0] < 27]
+    assert [hit for hit in hits_of(studio.groove) if hit[0] < 27] == kept
+    studio.click("#history li:first-child button")
+    studio.press("2")
+    studio.page.locator("#panel-vary [name=amount]").fill("0.5")
+    studio.page.locator("#panel-vary [name=toward]").select_option("less density")
+    studio.after(lambda: studio.click("#panel-vary .main"))
+    assert len(studio.groove["hits"]) < len(first["hits"])
 
 
 def outside(groove: dict[str, Any]) -> list[tuple[float, int, int]]:

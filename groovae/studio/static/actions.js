@@ -96,13 +96,18 @@ export class Actions extends EventTarget {
 
   // The arguments of the API.
   #body({ task, base, seed, settings }) {
-    const { strength, share, density, bars, drums, ...rest } = settings;
+    const { strength, share, density, bars, drums, toward, ...rest } = settings;
     const common = { ...rest, seed };
     if (task === "sample") return { ...common, bars, density: density < 0 ? null : density, num_outputs: 1 };
     if (task === "map") return { ...common, bars: 4 };
     if (task === "infill") return { ...common, groove: base, bars: bars?.map((bar) => bar + 1) ?? null, drums };
     if (task === "transfer") return { ...common, groove: base, feel: this.#feelGroove(), amount: strength };
     if (task === "humanize") return { ...common, groove: base, ...amountsOf(settings) };
+    if (task === "continue") return { ...common, groove: base, bars };
+    if (task === "vary" && toward) {
+      const [way, feature] = toward.split(" ");
+      return { ...common, groove: base, [way]: feature };
+    }
     return { ...common, groove: base };
   }
 

@@ -52,6 +52,13 @@ export function select(name, label = t(name)) {
   return { node, input };
 }
 
+// A select of values that are texts, too: "toward-more density".
+export function choice(name, values) {
+  const { node, input } = select(name);
+  setOptions(input, values.map((value) => [value, t(`${name}-${value}`)]), values[0]);
+  return { node, input, read: () => input.value, write: (v) => { input.value = v; } };
+}
+
 // Replaces the options of a select: [[value, text], ...].
 export function setOptions(input, options, value) {
   input.replaceChildren(...options.map(([key, text]) => element("option", { value: key }, text)));

@@ -1,6 +1,6 @@
 // The shortcuts that work everywhere: [key, text in the help, action].
 
-import { TOOLS } from "./tools.js";
+import { KEYS, TOOLS } from "./tools.js";
 
 export function keysOf(studio) {
   const { store, transport, tools, editor, slots, files, view } = studio;
@@ -8,8 +8,8 @@ export function keysOf(studio) {
   const press = (id) => () => document.getElementById(id).click();
   return [
     ["Space", "play", () => transport.toggle()],
-    ["1 … 9", "key-tools", null],
-    ...TOOLS.map(({ task }, i) => [String(i + 1), "", () => tools.open(task)]),
+    ["1 … 9, 0, F", "key-tools", null],
+    ...TOOLS.map(({ task }, i) => [KEYS[i], "", () => tools.open(task)]),
     ["G", "key-tool", () => apply(tools, false)],
     ["Shift+G", "again", () => apply(tools, true)],
     ["Ctrl+Z", "undo", () => store.undo()],

@@ -4,7 +4,7 @@
 // changed; "open" as another tool is chosen.
 
 import { styleName } from "./describe.js";
-import { checkbox, element, number, slider } from "./fields.js";
+import { checkbox, choice, element, number, slider } from "./fields.js";
 import { t } from "./strings.js";
 
 const SHARE = { min: 0, max: 1, step: 0.01, format: (value) => `${Math.round(value * 100)} %` };
@@ -19,10 +19,15 @@ const SLIDERS = {
   share: { ...SHARE, value: 0.5, step: 1 / 16 },
 };
 
+const DIRECTIONS = ["", "more density", "less density", "more syncopation", "less syncopation"];
+
+// The keys of the tools, in their order.
+export const KEYS = [..."1234567890F"];
+
 // The tools: their task of the API, and their settings.
 export const TOOLS = [
   { task: "sample", fields: ["styles", "temperature", "density", "length"], again: false },
-  { task: "vary", fields: ["amount"] },
+  { task: "vary", fields: ["amount", "toward"] },
   { task: "humanize", fields: ["strength", "timing_amount", "velocity_amount", "temperature"] },
   { task: "add_hihat", fields: ["temperature"] },
   { task: "tap2drum", fields: ["pad", "length", "temperature"] },
@@ -30,6 +35,8 @@ export const TOOLS = [
   { task: "interpolate", fields: ["share"], again: false, apply: false, seed: false },
   { task: "infill", fields: ["where", "temperature"] },
   { task: "map", fields: ["map", "temperature"], again: false, apply: false },
+  { task: "continue", fields: ["length", "temperature"] },
+  { task: "fill", fields: ["every", "temperature"] },
 ];
 
 export class Tools extends EventTarget {
@@ -85,9 +92,9 @@ export class Tools extends EventTarget {
 
   #tab({ task }, i) {
     const tab = element("button", {
-      id: `tab-${task}`, role: "tab", "aria-controls": `panel-${task}`, "data-key": String(i + 1),
+      id: `tab-${task}`, role: "tab", "aria-controls": `panel-${task}`, "data-key": KEYS[i],
     }, t(`tool-${task}`));
-    tab.append(element("kbd", { "aria-hidden": "true" }, String(i + 1)));
+    tab.append(element("kbd", { "aria-hidden": "true" }, KEYS[i]));
     tab.addEventListener("click", () => this.open(task));
     tab.addEventListener("keydown", (event) => this.#moveTab(event, i));
     return tab;
@@ -121,9 +128,11 @@ export class Tools extends EventTarget {
   #field(task, name) {
     if (name in SLIDERS) return [this.#keep(task, name, slider(name, SLIDERS[name]), true)];
     if (name === "length") {
-      const value = task === "sample" ? 4 : 2;
+      const value = task === "tap2drum" ? 2 : 4;
       return [this.#keep(task, "bars", number("bars", { min: 1, max: 64, value }))];
     }
+    if (name === "every") return [this.#keep(task, name, number(name, { min: 2, max: 16, value: 4 }))];
+    if (name === "toward") return [this.#keep(task, name, choice(name, DIRECTIONS))];
     if (name === "styles") return [this.#keep(task, name, stylesField(this.styles), true)];
     const part = element("div", { class: `part ${name}` });
     this.parts[name] = part;
