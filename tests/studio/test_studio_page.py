@@ -380,7 +380,7 @@ def test_taps_of_keys_mouse_and_pad_become_a_groove(studio: StudioPage) -> None:
     beats = [hit["beat"] for hit in taps["hits"]]
     assert all(beat >= at for beat, at in zip(beats, (0.4, 1.4, 2.4), strict=True))
     assert studio.groove["bars"] == 1
-    assert {hit["drum"] for hit in studio.groove["hits"]} != {HIHAT}
+    assert studio.groove["hits"] != taps["hits"]
     studio.click("#panel-tap2drum .main")
     studio.wait("studio.recorder.isRecording && studio.player.isPlaying")
     studio.press("Escape")
