@@ -7,6 +7,7 @@ from absl import flags
 
 from groovae.cli.flags import (
     define_expectation,
+    define_feel,
     define_model,
     define_prior,
     define_seed,
@@ -41,6 +42,7 @@ def define_study(values: flags.FlagValues) -> None:
     define_seed(values, 0, "Random seed of these grooves.")
     define_prior(values)
     define_expectation(values)
+    define_feel(values)
 
 
 def find_model(values: Any) -> str:
@@ -80,4 +82,5 @@ def evaluate_from_flags(values: Any, checkpoint: str, data: "DataSource") -> "St
         log,
         values.expectation == "hit",
         values.prior,
+        values.feel,
     )

@@ -78,6 +78,7 @@ class Study:
         given hits.
       as_hits: Whether velocities and offsets are conditioned on a hit; see `GrooveModel`.
       prior: What the samples are drawn from, `fitted` or `standard`.
+      feel: That of the samples, `drawn` or `mean`.
       training, validation: Rows of the metrics logs, by TensorBoard's names.
       baselines_share_windows: Whether the baselines are fitted on `reference` itself.
       results: The output of `groovae evaluate --metrics --json`.
@@ -102,6 +103,7 @@ class Study:
     validation: list[Row]
     as_hits: bool = False
     prior: str = "standard"
+    feel: str = "mean"
     baselines_share_windows: bool = False
     results: dict[str, Any] = dataclasses.field(default_factory=dict)
 
@@ -124,6 +126,7 @@ def evaluate_model(
     log: Log = no_log,
     as_hits: bool = True,
     prior: str | None = None,
+    feel: str | None = None,
 ) -> Study:
     """Evaluate a model.
 
@@ -140,6 +143,7 @@ def evaluate_model(
       log: Receives progress and warnings.
       as_hits: See `GrooveModel`.
       prior: See `GrooveModel.sample`.
+      feel: See `GrooveModel`; that of the samples.
 
     Raises:
       GroovaeError: the checkpoint is missing, damaged or of another model, or there are no windows.
@@ -148,7 +152,7 @@ def evaluate_model(
     network = load_network(checkpoint, config, hparams, None, BATCH_SIZE)
     is_task = task_of(network.layout) is not None  # whose commands condition on hits
     layout = dataclasses.replace(network.layout, max_note_dropout_probability=None)
-    model = GrooveModel(network, layout, seed, log, as_hits or is_task)
+    model = GrooveModel(network, layout, seed, log, as_hits or is_task, feel)
     folder = folder_of(network)
     data = data or DataSource()
     baseline_data = baseline_data or DataSource("data_dir/music-train.tfrecord")
@@ -255,6 +259,7 @@ def _run(
         validation=validation,
         as_hits=model.as_hits,
         prior="standard" if model.choose_prior(prior) is None else "fitted",
+        feel="drawn" if model.draws_feel("sample") else "mean",
     )
 
 
@@ -304,6 +309,7 @@ def _compare_samples(
         "temperature": temperature,
         "seed": model.seed,
         "prior": study.prior,
+        "feel": study.feel,
         "windows_trained_on": len(trained_on),
         **scores.compare(samples, data, trained_on, meter),
         "copies_of_data": features.copies(data, trained_on, meter=meter),

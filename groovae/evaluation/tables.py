@@ -156,8 +156,8 @@ def _samples(samples: dict[str, Any]) -> Table:
         both = (number(samples[group][name]) for group in ("structure", "structure_of_data"))
         rows.append([label, *both, "", ""])
     title = (
-        f"{samples['number']:,} samples from the {samples['prior']} prior at temperature "
-        f"{samples['temperature']:g} as a set"
+        f"{samples['number']:,} samples as a set: {samples['prior']} prior, {samples['feel']} "
+        f"feel, temperature {samples['temperature']:g}"
     )
     return Table(title, ["", "samples", "data", "overlapped area", "KL divergence"], rows)
 

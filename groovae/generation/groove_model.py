@@ -159,7 +159,7 @@ class GrooveModel(BaseModel):
         if z.ndim != 2 or not len(z) or z.shape[1] != self._z_size:
             raise UsageError(f"z must have the shape [n, {self._z_size}], got {list(z.shape)}")
         tensors = self._decode(z, self._thresholds(len(z), bars, temperature))
-        return self._with_feel(tensors, "sample")
+        return self._with_feel(tensors, "decode")
 
     def split(self, groove: Any) -> Segments:
         """Split a groove into segments of the model's length; see `grid.to_segments`.

@@ -50,6 +50,7 @@ def test_distributions_and_styles_have_tables() -> None:
         "features": {},
         "number": 4,
         "prior": "fitted",
+        "feel": "drawn",
         "temperature": 0.5,
         **{
             f"{name}{of}": dict.fromkeys(keys, 0.1)

@@ -56,7 +56,7 @@ NO_LOSSES = "an exported model has no losses, which need the graph of its traini
 COUNTS = ("step", "windows", "recordings", "hits")
 FLAGS_OF_METRICS = (
     *("baseline_examples_path", "num_samples", "temperature", "seed"),
-    *("prior", "expectation", "markdown"),
+    *("prior", "expectation", "feel", "markdown"),
 )
 LABELS = {
     "loss": "total loss",
