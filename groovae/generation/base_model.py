@@ -215,7 +215,11 @@ class BaseModel:
         if not self.draws_feel(task):
             return tensors
         assert self.fitted_feel is not None
-        return np.stack([self.fitted_feel.draw(one, self._feel_random) for one in tensors])
+        # The swing of a humanized groove is that of the input; see steering.py.
+        options = {"is_new": task == "sample", "swings": task != "humanize"}
+        return np.stack(
+            [self.fitted_feel.draw(one, self._feel_random, **options) for one in tensors]
+        )
 
     def _decode_groove(
         self, segments: Segments, z: np.ndarray, thresholds: np.ndarray, task: str

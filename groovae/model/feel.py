@@ -56,17 +56,25 @@ class Deviations:
     decay: float
 
     def draw(
-        self, num_steps: int, steps_per_quarter: int, rng: np.random.RandomState
+        self, num_steps: int, steps_per_quarter: int, rng: np.random.RandomState, swings: bool
     ) -> np.ndarray:
-        """Draw the deviation that a hit of each step and drum would have, [num_steps, drums]."""
+        """Draw the deviation that a hit of each step and drum would have, [num_steps, drums].
+
+        Without `swings` there is no part that repeats in each beat, and more of the others.
+        """
         steps_per_bar, drums = self.spread.shape
         gauss = np.zeros((num_steps, drums))
-        kinds = parts(steps_per_quarter, steps_per_bar)
-        for (period, shared), share in zip(kinds, self.shares[:-2], strict=True):
+        kinds, shares = parts(steps_per_quarter, steps_per_bar), self.shares.copy()
+        if not swings:
+            shares[
+                [i for i, (period, _) in enumerate(kinds) if 1 < period <= steps_per_quarter]
+            ] = 0
+            shares /= max(shares.sum(), 1e-9)
+        for (period, shared), share in zip(kinds, shares[:-2], strict=True):
             noise = rng.randn(period, 1 if shared else drums)
             gauss += np.sqrt(share) * noise[np.arange(num_steps) % period]
-        gauss += np.sqrt(self.shares[-2]) * _decaying(num_steps, self.decay, rng)[:, np.newaxis]
-        gauss += np.sqrt(self.shares[-1]) * rng.randn(num_steps, drums)
+        gauss += np.sqrt(shares[-2]) * _decaying(num_steps, self.decay, rng)[:, np.newaxis]
+        gauss += np.sqrt(shares[-1]) * rng.randn(num_steps, drums)
         units = [np.interp(gauss[:, d], LEVELS, self.quantiles[d]) for d in range(drums)]
         return np.stack(units, axis=1) * self.spread[np.arange(num_steps) % steps_per_bar]
 
@@ -89,17 +97,31 @@ class Feel:
     model: str
     hits: int
 
-    def draw(self, tensors: np.ndarray, rng: np.random.RandomState) -> np.ndarray:
+    def draw(
+        self,
+        tensors: np.ndarray,
+        rng: np.random.RandomState,
+        is_new: bool = False,
+        swings: bool = True,
+    ) -> np.ndarray:
         """Return the tensors of one groove, [steps, depth], as a drummer might play them.
 
         The random numbers depend on the number of steps only, not on the hits.
+
+        Args:
+          tensors: As decoded.
+          rng: The source of random numbers.
+          is_new: Whether z was drawn from a prior. Then the decoder's own deviations from the mean
+            are as good as others, so that it is not corrected by `slope` and `intercept`.
+          swings: Whether the timing may deviate in the same way in each beat.
         """
         hits, *others = np.split(tensors, 3, axis=-1)
         changed = [hits]
         for name, values in zip(NAMES, others, strict=True):
             around: Deviations = getattr(self, name)
-            drawn = around.slope * values + around.intercept
-            drawn += around.draw(len(tensors), self.steps_per_quarter, rng)
+            drawn = values if is_new else around.slope * values + around.intercept
+            may_repeat = swings or name == "velocity"
+            drawn = drawn + around.draw(len(tensors), self.steps_per_quarter, rng, may_repeat)
             changed.append(np.where(hits > 0.5, np.clip(drawn, *LIMITS[name]), values))
         return np.concatenate(changed, axis=-1).astype(tensors.dtype)
 

@@ -1,5 +1,6 @@
 """groovae.model.feel and feel_fit: what was fitted is drawn again, and kept in a file."""
 
+import dataclasses
 import json
 from pathlib import Path
 
@@ -83,6 +84,19 @@ def test_draw_repeats_keeps_hits_and_stays_in_range(feel: Feel) -> None:
         low, high = LIMITS[name]
         assert ((values[hits] >= np.float32(low)) & (values[hits] <= high)).all()
         assert (values[~hits] == tensors[:, part * DRUMS : (part + 1) * DRUMS][~hits]).all()
+
+
+def test_timing_without_swing_has_the_same_spread(feel: Feel) -> None:
+    shares = np.zeros(10)
+    shares[[2, 8, 9]] = 0.5, 0.25, 0.25  # half of it is the same in each beat
+    swung = dataclasses.replace(feel.offset, shares=shares)
+    for swings in (True, False):
+        rng = np.random.RandomState(0)
+        drawn = np.stack([swung.draw(BAR, QUARTER, rng, swings) for _ in range(400)])
+        assert drawn.std() == pytest.approx(0.2, rel=0.1)
+        beats = drawn.reshape(400, BAR // QUARTER, QUARTER, DRUMS)
+        repeats = np.corrcoef(beats[:, 0].ravel(), beats[:, 2].ravel())[0, 1]
+        assert repeats > 0.4 if swings else repeats < 0.45
 
 
 def test_file_round_trip(feel: Feel, tmp_path: Path) -> None:
