@@ -76,6 +76,14 @@ def test_files_of_gmd_keep_every_hit(gmd: Path) -> None:
     assert again["bars"] == groove["bars"]
 
 
+def test_long_groove_keeps_every_hit() -> None:
+    hits = [{"beat": i / 4, "pitch": 36 + i % 12, "velocity": 1 + i % 127} for i in range(200 * 16)]
+    long = changed(bars=200, hits=hits)
+    groove, _ = read_midi(to_midi(from_json(long)), "long")
+    assert groove["bars"] == 200
+    assert summary(groove) == summary(long)
+
+
 def test_notes_of_other_instruments_are_left_out_with_a_line() -> None:
     midi = mido.MidiFile()
     for channel, pitch in ((9, 36), (0, 60)):

@@ -11,6 +11,7 @@ from urllib.parse import quote, urlsplit
 
 import pytest
 
+from groovae.errors import GroovaeError
 from groovae.studio.models import MAX_WAITING, Models
 from groovae.studio.server import MAX_BODY_BYTES, MAX_KEPT_FILES, StudioServer
 from groovae.system.local_server import MAX_CONNECTIONS
@@ -299,6 +300,17 @@ def test_wrong_bodies_are_refused(
     error = json.loads(content)["error"]
     assert "\n" not in error
     assert len(error) < 500
+
+
+def test_second_studio_takes_another_port(server: StudioServer) -> None:
+    with (
+        StudioServer(server.models, None) as first,
+        StudioServer(server.models, None) as second,
+    ):
+        ports = [one.server_address[1] for one in (server, first, second)]
+        assert len(set(ports)) == 3
+        with pytest.raises(GroovaeError, match=str(ports[2])):
+            StudioServer(server.models, ports[2])
 
 
 def test_many_connections_leave_it_serving(server: StudioServer) -> None:
