@@ -82,8 +82,9 @@ class Actions:
         bars = arguments.whole("bars", 4, 1, MAX_SAMPLE_BARS)
         temperature, tempo_qpm = _temperature(arguments, 0), _tempo(arguments)
         arguments.check_all_taken()
+        if self._models.map is None:
+            raise UsageError("the model has no map; write one with scripts/make_map.py")
         with self._models.use("map", seed, log) as model:
-            assert self._models.map
             layout = model.layout
             z = np.tile(self._models.map.at(x, y), (-(-bars // layout.split_bars), 1))
             tensors = model.decode_to_tensors(z, min(bars, layout.split_bars), temperature)

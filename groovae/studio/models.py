@@ -69,7 +69,7 @@ class Models:
     def use(self, task: str, seed: int, log: Log) -> Iterator[GrooveModel]:
         """Yield the model of a task, whose random draws start from `seed`.
 
-        One request uses a model at a time, since it takes all cores.
+        One request uses a model at a time, since its draws and its log are those of the request.
 
         Raises:
           Busy: MAX_WAITING requests wait already.

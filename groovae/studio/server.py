@@ -36,7 +36,7 @@ from groovae.system.log import Log, no_log
 STATIC = Path(__file__).with_name("static")
 DEFAULT_PORT = 8808  # one port, since browsers keep what a page stores by its port
 MAX_KEPT_FILES = 32
-MAX_BODY_BYTES = 10_000_000  # as the MIDI files that groovae reads
+MAX_BODY_BYTES = 10_000_000  # two grooves of MAX_HITS
 SOUND = re.compile(f"sounds/([0-{len(GM) - 1}])-([0-{len(VELOCITIES) - 1}])\\.wav")
 POLICY = "; ".join(
     (
@@ -276,7 +276,8 @@ class StudioHandler(LocalHandler):
         self._send_json({"error": " ".join(str(error).split())}, code)
 
     def _send_json(self, value: Any, code: http.HTTPStatus = http.HTTPStatus.OK) -> None:
-        content = json.dumps(value, ensure_ascii=False, allow_nan=False).encode()
+        text = json.dumps(value, ensure_ascii=False, allow_nan=False)
+        content = text.encode("utf-8", "backslashreplace")  # half a surrogate pair
         self._send(content, "application/json", code=code)
 
     def _send(

@@ -270,6 +270,8 @@ def test_other_methods_are_refused(server: StudioServer, method: str) -> None:
         ("sample", b'{"seed": -1}', 400),
         ("sample", b'{"styles": {"no such": 1}}', 400),
         ("sample", b'{"styles": {"funk": -1}}', 400),
+        ("sample", b'{"styles": {"\\ud800": 1}}', 400),
+        ("midi", b'{"groove": {"bars": 1, "hits": [], "name": ["\\ud800"]}}', 400),
         ("sample", b'{"styles": ["funk"]}', 400),
         ("sample", b'{"temprature": 1}', 400),
         ("vary", b'{"groove": {"bars": 1e9}}', 400),
