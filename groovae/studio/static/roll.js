@@ -82,18 +82,23 @@ export class RollEditor extends EventTarget {
     this.commit("removed", withoutHit(this.groove, hit), hit);
   }
 
+  // Changes the hit at the cursor; repeated changes of a kind are one entry of the history.
   #change(kind, changes) {
     const hit = this.#hitAtCursor();
     if (!hit) return;
+    const { last } = this;
+    const isRepeated = last?.entry === this.store.entry && last.kind === kind && last.hit === hit;
     const [groove, changed] = withChangedHit(this.groove, hit, changes(hit));
     if (kind === "velocity") this.velocity = changed.velocity;
     this.audio.hit(changed);
-    this.commit(kind, groove, changed);
+    this.commit(kind, groove, changed, isRepeated);
+    this.last = { entry: this.store.entry, kind, hit: changed };
   }
 
-  commit(kind, groove, hit) {
-    const bar = barAt(groove, Math.max(0, hit.beat)) + 1;
-    this.store.commit(t(`edit-${kind}`, { drum: drumName(hit.drum), bar }), { groove });
+  commit(kind, groove, hit, isAmended = false) {
+    const label = t(`edit-${kind}`, { drum: drumName(hit.drum), bar: barAt(groove, hit.beat) + 1 });
+    if (isAmended) this.store.amend(label, { groove }, null);
+    else this.store.commit(label, { groove });
     this.#announce();
   }
 

@@ -91,7 +91,7 @@ export class Studio {
     for (const part of [this.actions, this.files, this.midiDialog]) {
       part.addEventListener("message", ({ detail }) => this.say(detail));
     }
-    this.actions.addEventListener("busy", ({ detail }) => $("tools").toggleAttribute("aria-busy", detail));
+    this.actions.addEventListener("busy", ({ detail }) => $("tools").ariaBusy = String(detail));
     this.editor.addEventListener("announce", ({ detail }) => { $("live").textContent = detail; });
     this.editor.addEventListener("describe", ({ detail }) => { $("readout").textContent = detail; });
     this.map.addEventListener("choose", ({ detail }) => this.#travel(detail));
