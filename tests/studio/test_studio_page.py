@@ -336,6 +336,25 @@ def test_playback_loops_and_sends_midi_with_a_clock(studio: StudioPage) -> None:
     assert clocks[0] == pytest.approx(notes[0][0], abs=1)
 
 
+def test_drums_are_synthesized_without_a_soundfont(browser: Any, server: StudioServer) -> None:
+    studio = StudioPage(browser, server.url)
+    studio.page.route(
+        f"{server.url}api/sounds", lambda route: route.fulfill(status=500, json={"error": "none"})
+    )
+    studio.open(FUNK)
+    studio.wait("document.querySelector('#message').textContent.endsWith('none')")
+    studio.press("Space")
+    studio.wait("studio.player.isPlaying")
+    loudness = studio.run(
+        "studio.audio.layers.map(([{ buffer }]) => "
+        "Math.max(...buffer.getChannelData(0).map(Math.abs)))"
+    )
+    assert len(loudness) == 9
+    assert 0.1 < min(loudness) <= max(loudness) <= 1
+    assert studio.problems.pop().startswith("Failed to load resource")  # the answer of this test
+    studio.close()
+
+
 # The other tools
 
 

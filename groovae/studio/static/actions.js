@@ -154,12 +154,13 @@ export class Actions extends EventTarget {
     await this.#make(recipe, !isNew() && this.#isMadeBy("map"));
   }
 
+  // Shows what the server logged, or takes back the last line of this module.
   #report({ log }) {
-    if (log?.length) this.#say(log.join(" "));
-    else this.#say("");
+    if (log?.length || this.said) this.#say((log ?? []).join(" "));
   }
 
   #say(text) {
+    this.said = text;
     this.dispatchEvent(new CustomEvent("message", { detail: text }));
     return null;
   }

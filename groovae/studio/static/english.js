@@ -152,7 +152,7 @@ export default {
   "empty-groove": "Empty groove",
   "working": "Working …",
   "offline": "The studio's server does not answer. Is `groovae studio` still running?",
-  "no-sounds": "No sound: {error}",
+  "no-sounds": "Simple sounds instead of a drum kit: {error}",
   "midi-unsupported": "This browser has no Web MIDI; Chrome, Edge and Firefox have it.",
   "midi-denied": "The browser denied access to MIDI.",
   "midi-title": "MIDI ports",

@@ -152,7 +152,7 @@ export default {
   "empty-groove": "빈 그루브",
   "working": "작업 중 …",
   "offline": "스튜디오 서버가 응답하지 않습니다. `groovae studio`가 실행 중인가요?",
-  "no-sounds": "소리 없음: {error}",
+  "no-sounds": "드럼 키트 대신 간단한 소리를 씁니다: {error}",
   "midi-unsupported": "이 브라우저에는 Web MIDI가 없습니다. Chrome, Edge, Firefox에는 있습니다.",
   "midi-denied": "브라우저가 MIDI 사용을 허락하지 않았습니다.",
   "midi-title": "MIDI 포트",

@@ -1,6 +1,7 @@
 // Plays drums and the metronome with Web Audio, from the one-shots of the server.
 
 import { get, soundFile } from "./api.js";
+import { NUM_DRUMS, synthesize } from "./synth.js";
 
 const [CLOSED_HIHAT, OPEN_HIHAT] = [2, 3];
 const CHOKE_SECONDS = 0.03;
@@ -13,8 +14,17 @@ export class AudioOutput {
     this.volume = 0.9;
   }
 
+  // Loads the one-shots; where the server has none, drums are synthesized and the error is thrown.
   async load() {
-    const drums = await get("sounds");
+    let drums;
+    try {
+      drums = await get("sounds");
+    } catch (error) {
+      this.layers = Array.from({ length: NUM_DRUMS }, () => [{ maxVelocity: 127 }]);
+      this.isSynthetic = true;
+      if (this.context) this.#synthesize();
+      throw error;
+    }
     await Promise.all(drums.map(({ drum, layers }) => {
       this.layers[drum] = layers.map(({ max_velocity }) => ({ maxVelocity: max_velocity }));
       return Promise.all(layers.map(({ url }, i) => this.#loadLayer(this.layers[drum][i], url)));
@@ -34,7 +44,12 @@ export class AudioOutput {
       this.master.connect(new DynamicsCompressorNode(this.context, { threshold: -6, ratio: 12 }))
         .connect(this.context.destination);
     }
+    if (this.isSynthetic) this.#synthesize();
     await Promise.all([this.context.resume(), ...this.layers.flat().map((layer) => this.#decode(layer))]);
+  }
+
+  #synthesize() {
+    this.layers.forEach(([layer], drum) => { layer.buffer ??= synthesize(this.context, drum); });
   }
 
   async #decode(layer) {
