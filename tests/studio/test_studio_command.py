@@ -1,6 +1,7 @@
 """The command `groovae studio` as a process."""
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -27,13 +28,18 @@ def ask(url: str, body: Any = None) -> Any:
         return json.load(response)
 
 
-def test_opens_files_and_ends_at_once_while_a_model_runs(tmp_path: Path) -> None:
+def test_opens_browser_and_files_and_ends_at_once_while_a_model_runs(tmp_path: Path) -> None:
     hits = [{"beat": beat / 2, "pitch": 36 + beat % 8, "velocity": 90} for beat in range(24)]
     write_sequence(tmp_path / "드럼 테이크.mid", from_json({"bars": 3, "hits": hits}))
-    arguments = ["드럼 테이크.mid", "--nobrowser", f"--checkpoint={TASK_FOLDERS['humanize']}"]
+    browser = tmp_path / "browser"
+    browser.write_text('#!/bin/sh\necho "$1" > opened\n')
+    browser.chmod(0o755)
+    environment = {**os.environ, "BROWSER": f"{browser} %s", "DISPLAY": ":0"}
+    arguments = ["드럼 테이크.mid", f"--checkpoint={TASK_FOLDERS['humanize']}"]
     with subprocess.Popen(
         [sys.executable, "-m", "groovae", "studio", *arguments, f"--checkpoint={FOLDER}"],
         cwd=tmp_path,
+        env=environment,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -54,6 +60,7 @@ def test_opens_files_and_ends_at_once_while_a_model_runs(tmp_path: Path) -> None
         process.send_signal(signal.SIGINT)
         assert process.wait(timeout=20) == 130
         request.join()
+        assert (tmp_path / "opened").read_text().strip() == url
         stderr = process.stderr.read()
         assert "Traceback" not in stderr
         assert "Ctrl-C" in stderr
