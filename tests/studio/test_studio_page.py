@@ -422,7 +422,8 @@ def test_hihat_transfer_and_infill(studio: StudioPage) -> None:
     studio.after(lambda: studio.click("#panel-transfer .main"))
     assert studio.labels[-3:] == ["Keep as A", "Transfer · 100 %", "Transfer · 100 %"]
 
-    studio.press("8")
+    studio.press("8", "g")
+    assert "Select" in studio.page.locator("#message").inner_text()
     (x1, y1), (x2, y2) = studio.place(HIHAT, 4.5), studio.place(SNARE, 11)
     studio.page.keyboard.down("Shift")
     studio.drag((x1, y1), (x2 - x1, y2 - y1))

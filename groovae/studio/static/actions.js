@@ -113,6 +113,7 @@ export class Actions extends EventTarget {
 
   async #call(task, body) {
     if (task === "transfer" && !body.feel) return this.#say(t("feel-none"));
+    if (task === "infill" && !body.bars && !body.drums) return this.#say(t("infill-nothing"));
     this.dispatchEvent(new CustomEvent("busy", { detail: true }));
     try {
       return await run(task, body);

@@ -125,6 +125,7 @@ export default {
   "to": "to",
   "infill-drums": "Drums",
   "all-drums": "none selected: all drums",
+  "infill-nothing": "Select the bars or drums to fill in; the others are kept.",
   "select-all": "Select all bars",
   "tap-pad": "Tap here",
   "tap-pad-note": "or any key, or a MIDI pad",

@@ -125,6 +125,7 @@ export default {
   "to": "~",
   "infill-drums": "드럼",
   "all-drums": "고르지 않으면 모든 드럼",
+  "infill-nothing": "채울 마디나 드럼을 고르세요. 나머지는 그대로 둡니다.",
   "select-all": "모든 마디 선택",
   "tap-pad": "여기를 두드리세요",
   "tap-pad-note": "아무 키나 MIDI 패드도 됩니다",
