@@ -174,9 +174,17 @@ class BaseModel:
         """Draw thresholds for sampled hits, [num, steps, drums]."""
         return self._sampler.thresholds(self._random, num, bars, temperature)
 
+    @functools.cached_property
+    def _hit_threshold(self) -> np.float32:
+        """The logit over which there is a hit at temperature 0."""
+        feel = self.fitted_feel if self.as_hits else None
+        return np.float32(0 if feel is None else feel.hit_threshold)
+
     def _sample_thresholds(self, segments: Segments, temperature: float) -> np.ndarray:
         """Draw thresholds for the hits of segments, with none in the padding of bars."""
         thresholds = self._thresholds(len(segments.outputs), self.layout.split_bars, temperature)
+        # At temperature 1 hits are as frequent as they should be without.
+        thresholds += max(1 - temperature, 0) * self._hit_threshold
         if not segments.timeline.is_plain:
             thresholds[~segments.mask] = np.inf  # no hit
         return thresholds

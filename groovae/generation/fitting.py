@@ -11,11 +11,11 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from groovae.config.layout import Layout
-from groovae.config.tasks import check_task
+from groovae.config.tasks import check_task, task_of
 from groovae.data.records import Examples
 from groovae.data.styles import UNKNOWN, is_fill, styles_of
 from groovae.data.window_cache import CachedWindows
-from groovae.data.windows import to_controls, to_inputs, to_windows
+from groovae.data.windows import predicted_drums, to_controls, to_inputs, to_windows
 from groovae.generation.networks import feel_path, prior_path
 from groovae.metrics import features
 from groovae.metrics.structure import hits_per_bar
@@ -26,6 +26,7 @@ from groovae.model.prior import Prior, write_prior
 from groovae.system.log import Log, no_log
 
 MAX_WINDOWS = 4096
+HIT_THRESHOLDS = (0.0, -0.2, -0.4, -0.6, -0.8, -1.0)
 SPARSEST = 0.05
 QUANTILES = np.linspace(0, 1, 41)
 MIN_FILL_HITS = 6  # a bar with fewer ends a fill of two bars or begins it late
@@ -102,12 +103,12 @@ def fit_feel(network: Network, windows: CachedWindows, log: Log = no_log) -> Fee
     hits = outputs[..., : layout.num_drums]
     feel_fit.check_number(int(hits.sum()))
     controls = to_controls(outputs, layout)
-    decoded = network.decode(
-        _encode(network, outputs), latent.forced_hit_thresholds(hits), controls
-    )
+    mu = _encode(network, outputs)
+    decoded = network.decode(mu, latent.forced_hit_thresholds(hits), controls)
     played = latent.condition_on_hits(*decoded)
     steps = layout.steps_per_quarter, layout.steps_per_bar
-    feel = feel_fit.fit_feel(outputs, played, *steps, model=network.fingerprint())
+    found = _fit_hit_threshold(network, mu, outputs)
+    feel = feel_fit.fit_feel(outputs, played, *steps, network.fingerprint(), found)
     write_feel(feel_path(network), feel)
     log(f"fitted a feel to {feel.hits:,} hits; written to {feel_path(network)}")
     return feel
@@ -150,6 +151,22 @@ def _fill_direction(
     plain[:, -bar:] = plain[:, -2 * bar : -bar]
     filled[:, -bar:] = [fill.bar for fill in fills]
     return _encode(network, filled).mean(axis=0) - _encode(network, plain).mean(axis=0)
+
+
+def _fit_hit_threshold(network: Network, mu: np.ndarray, outputs: np.ndarray) -> float:
+    """Return the threshold of a model that adds hits to those it is given, 0 for others."""
+    layout, hits = network.layout, outputs[..., : network.layout.num_drums]
+    predicted = predicted_drums(layout)
+    if task_of(layout) is None or not predicted.any():
+        return 0.0
+    forced, controls = latent.forced_hit_thresholds(hits), to_controls(outputs, layout)
+    found = []
+    for threshold in HIT_THRESHOLDS:
+        thresholds = np.where(predicted, np.float32(threshold), forced)
+        played = network.decode(mu, thresholds, controls)[0][..., : layout.num_drums]
+        both = [part[..., predicted] > 0.5 for part in (hits, played)]
+        found.append(2 * (both[0] & both[1]).sum() / max(both[0].sum() + both[1].sum(), 1))
+    return HIT_THRESHOLDS[int(np.argmax(found))]
 
 
 def _evenly_spread(num: int) -> np.ndarray:

@@ -200,7 +200,7 @@ class GrooveModel(BaseModel):
         )
         thresholds = np.where(
             predicted_drums(self.layout),
-            np.float32(0),  # a hit where it is more likely than not
+            self._hit_threshold,
             latent.forced_hit_thresholds(windows[..., : self.layout.num_drums]),
         )
         return self._decode(mu, thresholds, windows, task_of(self.layout)), mu, sigma

@@ -13,8 +13,10 @@ accents from beat to beat and from bar to bar. A part of period p has the same v
 and is shared by all drums or not.
 
 FEEL_FILE beside the model is JSON: `format`, `version`, `model` (which model it was fitted to, see
-`Network.fingerprint`), `hits` (how many it was fitted to), `steps_per_quarter`, `steps_per_bar`
-and, for `velocity` (0 to 1) and `offset` (half steps ahead of the grid):
+`Network.fingerprint`), `hits` (how many it was fitted to), `steps_per_quarter`, `steps_per_bar`,
+`hit_threshold` (the logit over which hits are predicted with the best F1 score, since at 0, where
+they are more likely than not, a model that is unsure plays too few) and, for `velocity` (0 to 1)
+and `offset` (half steps ahead of the grid):
 
     slope, intercept  [drums], of the line from the decoder's output to what is expected, since
                       decoders are too sure of their deviations from the mean
@@ -86,6 +88,7 @@ class Feel:
     Attributes:
       velocity: Of velocities, 0 to 1.
       offset: Of offsets, in half steps ahead of the grid.
+      hit_threshold: The logit over which there is a hit at temperature 0.
       steps_per_quarter: Steps in a quarter note.
       model: The fingerprint of the model.
       hits: The number of hits that it was fitted to.
@@ -93,6 +96,7 @@ class Feel:
 
     velocity: Deviations
     offset: Deviations
+    hit_threshold: float
     steps_per_quarter: int
     model: str
     hits: int
@@ -141,6 +145,7 @@ def write_feel(path: Path, feel: Feel) -> None:
         "hits": feel.hits,
         "steps_per_quarter": feel.steps_per_quarter,
         "steps_per_bar": len(feel.offset.spread),
+        "hit_threshold": round(float(feel.hit_threshold), 2),
     }
     for name in NAMES:
         fields = vars(getattr(feel, name))
@@ -175,14 +180,15 @@ def read_feel(path: Path, model: str) -> Feel | None:
 def _parse(contents: dict[str, Any]) -> Feel:
     """Return the feel in the contents of a file; raise an error if they are not one."""
     steps_per_bar = int(contents["steps_per_bar"])
-    num_drums = len(contents["offset"]["slope"])
     rules = {
         "format": one_of(FORMAT),
         "version": one_of(VERSION),
         "hits": whole(1, 2**63 - 1),
         "steps_per_quarter": whole(1, MAX_STEPS_PER_BAR),
         "steps_per_bar": whole(1, MAX_STEPS_PER_BAR),
+        "hit_threshold": number(-20, 20),
     }
+    num_drums = len(contents["offset"]["slope"])
     check_values({name: contents[name] for name in rules}, rules)
     kinds = parts(contents["steps_per_quarter"], steps_per_bar)
     of_drums = items(number(-100, 100), num_drums, num_drums)
@@ -203,7 +209,8 @@ def _parse(contents: dict[str, Any]) -> Feel:
     model = contents["model"]
     if not isinstance(model, str):
         raise ValueError("model is not a text")
-    return Feel(velocity, offset, contents["steps_per_quarter"], model, contents["hits"])
+    others = {name: contents[name] for name in ("hit_threshold", "steps_per_quarter", "hits")}
+    return Feel(velocity, offset, model=model, **others)
 
 
 def _as_array(value: Any) -> Any:

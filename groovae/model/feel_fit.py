@@ -19,6 +19,7 @@ def fit_feel(
     steps_per_quarter: int,
     steps_per_bar: int,
     model: str,
+    hit_threshold: float = 0.0,
 ) -> Feel:
     """Fit a feel to windows.
 
@@ -28,6 +29,7 @@ def fit_feel(
       steps_per_quarter: Steps in a quarter note.
       steps_per_bar: Steps in a bar.
       model: The fingerprint of the model.
+      hit_threshold: See `Feel`.
 
     Raises:
       UsageError: there are fewer than MIN_HITS hits.
@@ -41,7 +43,13 @@ def fit_feel(
         for pair in zip(performed, expected, strict=True)
     ]
     by_name = dict(zip(NAMES, fitted, strict=True))
-    return Feel(**by_name, steps_per_quarter=steps_per_quarter, model=model, hits=int(mask.sum()))
+    return Feel(
+        **by_name,
+        hit_threshold=hit_threshold,
+        steps_per_quarter=steps_per_quarter,
+        model=model,
+        hits=int(mask.sum()),
+    )
 
 
 def check_number(num_hits: int) -> None:

@@ -124,6 +124,7 @@ def test_file_round_trip(feel: Feel, tmp_path: Path) -> None:
         {"offset": {"decay": "x"}},
         {"velocity": {"spread": [[float("nan")] * DRUMS] * BAR}},
         {"model": None},
+        {"hit_threshold": "x"},
     ],
 )
 def test_damaged_files_are_refused(feel: Feel, change: dict, tmp_path: Path) -> None:
