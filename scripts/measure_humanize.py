@@ -1,14 +1,16 @@
 """Measure a humanizer as a musician uses it: whole performances, file against file.
 
     python scripts/measure_humanize.py                           the bundled model, test split
+    python scripts/measure_humanize.py --feel=drawn              the same, as it plays by default
     python scripts/measure_humanize.py --checkpoint=runs/humanize/best --split=validation
 
 Each performance of the Groove MIDI Dataset (`groovae download --dest=../shared/groove`, or
 `--groove=DIR`) that is long enough for a window is put on the grid with one velocity, humanized
 with temperature 0 and the expected feel, and written and read as MIDI. Its hits are compared with
 the drummer's: the mean absolute error of timing in milliseconds and of velocity, over all hits,
-beside that of the grid and of the mean of all hits. A table in Markdown goes to stdout. Exits with
-code 1 if a hit is lost.
+beside that of the grid and of the mean of all hits; and the spreads, which are standard deviations.
+A drawn feel has the spreads of a drummer and larger errors, as a second drummer would have. A table
+in Markdown goes to stdout. Exits with code 1 if a hit is lost.
 """
 
 import argparse
@@ -63,9 +65,11 @@ def performances(groove: Path, split: str, min_bars: int) -> Iterator[Any]:
             yield performance
 
 
-def row(name: str, errors: np.ndarray) -> str:
-    timing_ms, velocity = np.abs(errors).mean(axis=0)
-    return f"| {name} | {timing_ms:.1f} ms | {velocity:.1f} |"
+def row(name: str, errors: np.ndarray, deviations: np.ndarray) -> str:
+    (timing_ms, velocity), spreads = np.abs(errors).mean(axis=0), deviations.std(axis=0)
+    return (
+        f"| {name} | {timing_ms:.1f} ms | {velocity:.1f} | {spreads[0]:.1f} ms | {spreads[1]:.1f} |"
+    )
 
 
 def main() -> int:
@@ -75,8 +79,11 @@ def main() -> int:
     parser.add_argument("--groove", type=Path, default=Path("../shared/groove"))
     parser.add_argument("--checkpoint", help="default: the bundled model")
     parser.add_argument("--split", default="test")
+    parser.add_argument("--feel", default="mean", choices=["mean", "drawn"])
     options = parser.parse_args()
-    model = groovae.load_model(options.checkpoint, task="humanize", seed=0, log=no_log, feel="mean")
+    model = groovae.load_model(
+        options.checkpoint, task="humanize", seed=0, log=no_log, feel=options.feel
+    )
     taken, gridded, played = [], [], []
     with tempfile.TemporaryDirectory() as folder:
         for performance in performances(options.groove, options.split, model.layout.split_bars):
@@ -89,11 +96,13 @@ def main() -> int:
                 return 1
     drummer, grid, model_hits = (np.concatenate(each)[:, 1:] for each in (taken, gridded, played))
     late = (drummer - grid).mean(axis=0)
-    print(f"| {len(taken)} performances, {len(drummer):,} hits | timing error | velocity error |")
-    print("|---|--:|--:|")
-    print(row("on the grid, one velocity", drummer - grid))
-    print(row("mean of all hits", drummer - grid - late))
-    print(row("humanized", drummer - model_hits))
+    names = ["timing error", "velocity error", "timing spread", "velocity spread"]
+    print(f"| {len(taken)} performances, {len(drummer):,} hits | {' | '.join(names)} |")
+    print("|---|--:|--:|--:|--:|")
+    print(row("the drummer", drummer - drummer, drummer - grid))
+    print(row("on the grid, one velocity", drummer - grid, grid - grid))
+    print(row("mean of all hits", drummer - grid - late, grid - grid))
+    print(row(f"humanized, {options.feel} feel", drummer - model_hits, model_hits - grid))
     return 0
 
 
