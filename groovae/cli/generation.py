@@ -153,6 +153,14 @@ def define_steering(values: flags.FlagValues) -> None:
         "each drum.",
         flag_values=values,
     )
+    flags.DEFINE_float(
+        "push_ms",
+        0.0,
+        "How far all hits move ahead of the beat, in milliseconds; behind it if negative.",
+        -100,
+        100,
+        flag_values=values,
+    )
 
 
 def steering_arguments(values: Any) -> dict[str, Any]:
@@ -163,7 +171,7 @@ def steering_arguments(values: Any) -> dict[str, Any]:
     """
     from groovae.generation.steering import make_steering
 
-    names = ("amount", "timing_amount", "velocity_amount", "keep")
+    names = ("amount", "timing_amount", "velocity_amount", "keep", "push_ms")
     arguments = {name: values[name].value for name in names}
     make_steering(**arguments)  # before a model is loaded
     return arguments

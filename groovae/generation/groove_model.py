@@ -362,6 +362,7 @@ class GrooveModel(BaseModel):
         timing_amount: float | None = None,
         velocity_amount: float | None = None,
         keep: str | None = None,
+        push_ms: float = 0.0,
     ) -> Any:
         """Replace the timing and velocities of a quantized beat by a drummer's; keep its hits.
 
@@ -372,8 +373,11 @@ class GrooveModel(BaseModel):
           timing_amount: The same for timing alone, by default `amount`.
           velocity_amount: The same for velocities alone, by default `amount`.
           keep: `timing`, `velocity`, or `accents`, the order of the velocities of each drum.
+          push_ms: How far all hits move ahead of the beat, behind it if negative: the score does
+            not say how far ahead a drummer plays.
         """
-        steering = make_steering(amount, timing_amount, velocity_amount, keep, keeps_swing=True)
+        amounts = amount, timing_amount, velocity_amount, keep
+        steering = make_steering(*amounts, keeps_swing=True, push_ms=push_ms)
         self._check_task("humanize")
         segments = self._split_all(self._read(groove))
         return self._apply_performance(segments, *self._encode(segments), temperature, steering)
@@ -387,12 +391,14 @@ class GrooveModel(BaseModel):
         timing_amount: float | None = None,
         velocity_amount: float | None = None,
         keep: str | None = None,
+        push_ms: float = 0.0,
     ) -> Any:
         """Play the hits of `beat` with the timing and dynamics of `groove`; see `humanize`.
 
         The segments of `groove` that have hits are applied to those of `beat` in turn.
         """
-        steering = make_steering(amount, timing_amount, velocity_amount, keep)
+        amounts = amount, timing_amount, velocity_amount, keep
+        steering = make_steering(*amounts, push_ms=push_ms)
         self._check_task("transfer")
         source, segments = self.split(groove), self._split_all(self._read(beat))
         mu, sigma = self._encode(source)

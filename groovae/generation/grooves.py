@@ -156,6 +156,8 @@ def apply_performance(
     if steering.keeps_swing:
         new_late = follow_swing(late, new_late, steps % segments.timeline.steps_per_bar, classes)
     seconds = steering.timing_amount * ((new_late - late) * segments.step_seconds)
+    if steering.push_ms:
+        seconds -= steering.push_ms / 1000
     blended = blend_velocities(before, after, classes, steering)
     for note, velocity, shift in zip(notes, blended.tolist(), seconds.tolist(), strict=True):
         note.start_time += shift

@@ -16,6 +16,7 @@ from groovae.errors import UsageError, check_number
 
 KEEP = ("timing", "velocity", "accents")
 STEPS_PER_BEAT = 4
+MAX_PUSH_MS = 100.0
 MIN_SWING_STEPS = 0.05  # 6 ms at 120 qpm; smaller ones are left to the model
 
 
@@ -27,12 +28,14 @@ class Steering(NamedTuple):
       velocity_amount: From 0, the input's velocities, to 1, the model's.
       keeps_accents: Of two hits of a drum, the softer one in the input is not louder in the output.
       keeps_swing: The model's timing moves around the input's swing; see `follow_swing`.
+      push_ms: How far all hits move ahead of the beat; behind it if negative.
     """
 
     timing_amount: float = 1.0
     velocity_amount: float = 1.0
     keeps_accents: bool = False
     keeps_swing: bool = False
+    push_ms: float = 0.0
 
 
 def make_steering(
@@ -41,6 +44,7 @@ def make_steering(
     velocity_amount: float | None = None,
     keep: str | None = None,
     keeps_swing: bool = False,
+    push_ms: float = 0.0,
 ) -> Steering:
     """Return the steering for the arguments of `GrooveModel.humanize`.
 
@@ -50,6 +54,7 @@ def make_steering(
       velocity_amount: See `Steering`.
       keep: `timing`, `velocity` or `accents`.
       keeps_swing: See `Steering`.
+      push_ms: See `Steering`; up to MAX_PUSH_MS either way.
 
     Raises:
       UsageError: an argument is out of range, or an amount contradicts `keep`.
@@ -58,6 +63,7 @@ def make_steering(
         raise UsageError(f"keep must be {', '.join(KEEP[:-1])} or {KEEP[-1]}, got {keep!r}")
     amounts = {"timing": timing_amount, "velocity": velocity_amount}
     check_number("amount", amount, 0, 1)
+    check_number("push_ms", push_ms, -MAX_PUSH_MS, MAX_PUSH_MS)
     for name, own in amounts.items():
         if own is not None:
             check_number(f"{name}_amount", own, 0, 1)
@@ -68,7 +74,7 @@ def make_steering(
     timing, velocity = (
         0.0 if keep == name else amount if own is None else own for name, own in amounts.items()
     )
-    return Steering(timing, velocity, keep == "accents", keeps_swing)
+    return Steering(timing, velocity, keep == "accents", keeps_swing, push_ms)
 
 
 def blend_velocities(

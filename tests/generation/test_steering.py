@@ -120,6 +120,22 @@ def test_accents_take_the_velocities_of_the_performance() -> None:
     assert (np.diff(plain[1:]) < 0).any()
 
 
+@settings(max_examples=30)
+@given(hits=beats, push_ms=st.floats(-100, 100))
+def test_push_moves_all_hits_by_the_same_time(
+    hits: list[tuple[int, int, int]], push_ms: float
+) -> None:
+    segments = to_segments(a_beat(hits), LAYOUT, WindowReport())
+    tensors = np.zeros_like(segments.outputs)
+    plain, pushed = (
+        apply_performance(segments, tensors, Steering(push_ms=push)) for push in (0.0, push_ms)
+    )
+    is_drum = [note.pitch in LAYOUT.class_of for note in plain.notes]  # others stay
+    for before, after, moves in zip(plain.notes, pushed.notes, is_drum, strict=True):
+        moved_ms = 1000 * (before.start_time - after.start_time)
+        assert moved_ms == pytest.approx(push_ms if moves else 0, abs=1e-6)
+
+
 @pytest.mark.parametrize(
     "wrong",
     [
