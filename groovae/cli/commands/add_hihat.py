@@ -3,11 +3,12 @@
 Usage: groovae add_hihat IN.mid [--out=OUT.mid] [--flags]
        groovae add_hihat FILE_OR_DIR... [--out=OUT_DIR] [--flags]
 
-Replaces the closed hi-hat of a groove by a generated one and keeps all other drums. Needs a model
-of the config groovae_2bar_add_closed_hh.
+Replaces the closed hi-hat of a groove by a generated one and keeps all other drums. Plays the
+bundled model, unless .train or --checkpoint holds a model of groovae_2bar_add_closed_hh_context or
+groovae_2bar_add_closed_hh.
 
 Examples:
-  groovae add_hihat beat.mid --checkpoint=runs/add_hihat/best
+  groovae add_hihat beat.mid
   groovae add_hihat beat.mid --checkpoint=groovae_2bar_add_closed_hh.tar --wav"""
 
 from typing import Any

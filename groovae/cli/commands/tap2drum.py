@@ -5,11 +5,12 @@ Usage: groovae tap2drum IN.mid [--out=OUT.mid] [--flags]
 
 Generates a beat on the whole drum kit from the times of taps. Their velocities are ignored, unless
 --velocity_amount is below 1. Each drum note is a tap; in a file without drums, such as a rhythm
-played on a keyboard, each note is. Needs a model of the config groovae_2bar_tap_fixed_velocity.
+played on a keyboard, each note is. Plays the bundled model, unless .train or --checkpoint holds a
+model of groovae_2bar_tap_context or groovae_2bar_tap_fixed_velocity.
 
 Examples:
-  groovae tap2drum taps.mid --checkpoint=runs/tap2drum/best --temperature=0.7
-  groovae tap2drum taps/ --out=beats --checkpoint=runs/tap2drum/best"""
+  groovae tap2drum taps.mid --temperature=0.7
+  groovae tap2drum taps/ --out=beats"""
 
 from typing import Any
 

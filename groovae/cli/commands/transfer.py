@@ -6,12 +6,12 @@ Usage: groovae transfer --groove=A.mid --beat=B.mid [--out=OUT.mid] [--flags]
 Keeps all hits of B and its tempo, and takes timing and velocity from A: those of each two bars of A
 are applied to two bars of B, in order, starting over with A if B is longer. Beats are named
 by --beat or as arguments. --amount, --timing_amount, --velocity_amount and --keep set how far
-timing and velocities go from those of B to those of A. Needs a model of the config
-groovae_2bar_hits_control_tfds.
+timing and velocities go from those of B to those of A. Plays the bundled model, unless .train or
+--checkpoint holds a model of groovae_2bar_transfer_hits or groovae_2bar_hits_control_tfds.
 
 Examples:
-  groovae transfer --groove=funk.mid --beat=stiff.mid --checkpoint=runs/transfer/best
-  groovae transfer --groove=funk.mid loops/ take.mid --out=funky --checkpoint=runs/transfer/best"""
+  groovae transfer --groove=funk.mid --beat=stiff.mid
+  groovae transfer --groove=funk.mid loops/ take.mid --out=funky"""
 
 from typing import Any
 
