@@ -10,7 +10,7 @@ const TASKS = {
   tap2drum: ["Drums for", "Uses only the timing of your notes, and generates drums that fit it."],
   add_hihat: ["Hi-hat added to", "Adds a closed hi-hat and leaves all other drums unchanged."],
   transfer: ["New feel for", "Keeps the hits of your file and generates their timing and velocity. New grooves play the same hits with another feel."],
-  null: ["Reconstruction of", "Encodes your file as a point in latent space and decodes it again."],
+  null: ["Reconstruction of", "The model describes your file by a few numbers and plays it again from them."],
 };
 const NOT_DRUMS = "No note is on the drum channel, so all notes are read as drums.";
 
