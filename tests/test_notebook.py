@@ -54,7 +54,9 @@ def mime_types(notebook: Any, words: str) -> set[str]:
 def test_every_cell_runs_without_warnings(executed: tuple[Any, Path]) -> None:
     notebook, _ = executed
     for source, outputs in outputs_of(notebook).items():
-        assert not [output for output in outputs if output.get("name") == "stderr"], source
+        logged = [output["text"] for output in outputs if output.get("name") == "stderr"]
+        # The shortened training is less than an epoch.
+        assert not [text for text in logged if "expect poor grooves" not in text], source
 
 
 def test_table_pictures_and_sound_are_shown(executed: tuple[Any, Path]) -> None:

@@ -22,8 +22,11 @@ TASKS_OF = {
     "groovae_2bar_humanize_hits": {"humanize"},
     "groovae_2bar_tap_fixed_velocity": {"tap2drum", "sample"},
     "groovae_2bar_tap_fixed_velocity_note_dropout": {"tap2drum", "sample"},
+    "groovae_2bar_tap_context": {"tap2drum"},
     "groovae_2bar_add_closed_hh": {"add_hihat", "sample"},
+    "groovae_2bar_add_closed_hh_context": {"add_hihat"},
     "groovae_2bar_hits_control_tfds": WHOLE_GROOVE_TASKS | {"transfer"},
+    "groovae_2bar_transfer_hits": WHOLE_GROOVE_TASKS | {"transfer"},
 }
 TASKS = sorted(set().union(*TASKS_OF.values()))
 WRONG = [(task, config) for config in TASKS_OF for task in TASKS if task not in TASKS_OF[config]]

@@ -19,6 +19,13 @@ from groovae.data.window_cache import CachedWindows
 from groovae.upstream import magenta_configs
 
 NOTE_DROPOUT = "groovae_2bar_tap_fixed_velocity_note_dropout"
+CONTROL_DEPTHS = {
+    "groovae_2bar_hits_control_tfds": 9,
+    "groovae_2bar_humanize_hits": 9 * 17,
+    "groovae_2bar_transfer_hits": 9 * 17,
+    "groovae_2bar_tap_context": 2 * 17,  # hit and offset of the taps
+    "groovae_2bar_add_closed_hh_context": 3 * 8 * 17,
+}
 BATCH_SIZE = 40  # the fixture `records` has 200 windows
 
 
@@ -93,8 +100,7 @@ def test_batches_resume_at_any_number(records: Path, name: str) -> None:
     inputs, outputs, controls, lengths = whole[0]
     steps = CONFIG_MAP[name].hparams.max_seq_len
     assert inputs.shape == outputs.shape == (3, steps, 27)
-    depths = {"groovae_2bar_hits_control_tfds": 9, "groovae_2bar_humanize_hits": 9 * 17}
-    assert controls.shape == (3, steps, depths.get(name, 0))
+    assert controls.shape == (3, steps, CONTROL_DEPTHS.get(name, 0))
     assert (lengths.dtype, list(lengths)) == (np.int32, [steps] * 3)
 
 

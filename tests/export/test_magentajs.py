@@ -96,20 +96,25 @@ def test_reference_checkpoint(
     np.testing.assert_allclose(encoded, mu, rtol=0, atol=1e-5)
 
 
-WITH_CONTEXT = "groovae_2bar_humanize_hits"
+WITH_CONTEXT = {
+    name
+    for name, config in config_map.CONFIG_MAP.items()
+    if config_map.layout(config).control_context_steps
+}
 
 
-def test_controls_of_other_steps_are_refused(tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", sorted(WITH_CONTEXT))
+def test_controls_of_other_steps_are_refused(name: str, tmp_path: Path) -> None:
     hparams = "enc_rnn_size=[8],dec_rnn_size=[8],z_size=4"
-    prefix = random_checkpoint(tmp_path, WITH_CONTEXT, hparams)
+    prefix = random_checkpoint(tmp_path, name, hparams)
     with pytest.raises(GroovaeError, match="onnx"):
-        magentajs.export(prefix, tmp_path / "web", WITH_CONTEXT, hparams)
+        magentajs.export(prefix, tmp_path / "web", name, hparams)
 
 
 @pytest.mark.parametrize(
     ("config_name", "decoder"),
     [
-        *[(name, "[40,40]") for name in sorted(config_map.CONFIG_MAP) if name != WITH_CONTEXT],
+        *[(name, "[40,40]") for name in sorted(config_map.CONFIG_MAP) if name not in WITH_CONTEXT],
         ("groovae_2bar_humanize", "[40]"),
         ("groovae_2bar_humanize", "[24,24,24]"),
     ],

@@ -101,17 +101,18 @@ def run(values: Any, positional: list[str]) -> int:
     _check_flags(values)
     _check_names(conditions, values.metrics)
     from groovae.data.source import DataSource
+    from groovae.generation.bundled import TRAIN_DIR, find_bundled
 
     data = from_flags(DataSource, values)
     if values.watch:
         _watch(values, data)
         return 0
-    checkpoint = find_model(values)
     if values.metrics:
-        results = evaluate_from_flags(values, checkpoint, data).results
+        results = evaluate_from_flags(values, find_model(values), data).results
         text = _format_metrics(results, values.markdown)
     else:
-        evaluation = _evaluate_losses(values, checkpoint, data)
+        checkpoint = values.checkpoint or TRAIN_DIR  # since no losses are known of bundled models
+        evaluation = _evaluate_losses(values, find_bundled(checkpoint) or checkpoint, data)
         results, text = evaluation.as_dict(), _format_losses(evaluation)
     if values.json:
         print_json(results)
