@@ -93,9 +93,9 @@ def _actions(client: Client) -> list[tuple[str, str, Any]]:
         ("tap to drum", "api/tap2drum", on),
         ("transfer", "api/transfer", {**on, "feel": other}),
         (
-            "interpolate, 17 steps",
+            "interpolate, 11 steps",
             "api/interpolate",
-            {"start": groove, "end": other, "num_steps": 17},
+            {"start": groove, "end": other, "num_steps": 11},
         ),
         ("infill", "api/infill", {**on, "bars": [3, 4]}),
         ("a place of the map", "api/decode", {"x": 0.1, "y": 0.2}),

@@ -328,7 +328,7 @@ def test_unknown_task_is_treated_as_none(site: str, browser: Any, config: Any) -
     config["groovae"]["task"] = "dance"
     page = open_with(browser, site, f"{site}/config.json", json=config)
     page.wait_for_selector("#about-b:not(:empty)")
-    assert page.locator("#midi-note").inner_text().startswith("Encodes your file")
+    assert page.locator("#midi-note").inner_text().startswith("The model describes")
     page.close()
 
 

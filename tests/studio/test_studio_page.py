@@ -231,9 +231,9 @@ def test_a_and_b_are_kept_shown_and_interpolated(studio: StudioPage) -> None:
     studio.after(lambda: studio.click("#slot-b .recall"))
     assert studio.groove == second
     studio.click("#tab-interpolate")
-    for share in (0, 1, 0.25):
+    for share in (0, 1, 0.2):
         studio.slide("#panel-interpolate [name=share]", share)
-    assert studio.labels[-1] == "Interpolate · 25 %"
+    assert studio.labels[-1] == "Interpolate · 20 %"
     assert studio.groove["hits"] not in (first["hits"], second["hits"])
     studio.page.locator("#panel-interpolate [name=share]").focus()
     studio.press("End")

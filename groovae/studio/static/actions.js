@@ -9,7 +9,7 @@ import { tempoOf, withTempo } from "./groove.js";
 import { t } from "./strings.js";
 
 const NUM_SEEDS = 100_000; // of those that are drawn: short enough to read out
-const PATH_STEPS = 17; // grooves from A to B, as many as the slider has places
+const PATH_STEPS = 11; // grooves from A to B, as many as the slider has places
 
 export class Actions extends EventTarget {
   constructor(store, tools, selection) {

@@ -16,7 +16,7 @@ const SLIDERS = {
   strength: { ...SHARE, value: 1 },
   timing_amount: { ...SHARE, value: 1 },
   velocity_amount: { ...SHARE, value: 1 },
-  share: { ...SHARE, value: 0.5, step: 1 / 16 },
+  share: { ...SHARE, value: 0.5, step: 0.1 },
 };
 
 const DIRECTIONS = ["", "more density", "less density", "more syncopation", "less syncopation"];
