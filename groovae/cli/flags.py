@@ -269,20 +269,18 @@ def define_expectation(values: flags.FlagValues) -> None:
     flags.DEFINE_flag(alias, values)
 
 
-def define_first_hit(values: flags.FlagValues, default: str) -> None:
+def define_first_hit(values: flags.FlagValues) -> None:
     """Define --first_hit, and --pickup for its value `pickup`; the later of the two is used."""
     flags.DEFINE_enum(
         "first_hit",
-        default,
+        "clamp",
         ["clamp", "wrap", "shift", "pickup"],
         "What to do with hits before the beat that the groove begins with: move them to it "
         "(clamp), to the end of the loop (wrap), move the whole groove later (shift), or begin "
         "with an empty bar (pickup).",
         flag_values=values,
     )
-    flags.DEFINE_flag(
-        _Alias("pickup", values["first_hit"], "pickup", values["first_hit"].value), values
-    )
+    flags.DEFINE_flag(_Alias("pickup", values["first_hit"], "pickup", "clamp"), values)
 
 
 class _Alias(flags.BooleanFlag):

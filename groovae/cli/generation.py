@@ -122,7 +122,7 @@ def define_generation(
         "default the drum map that the model was trained with, or else gm.",
         values,
     )
-    define_first_hit(values, "clamp" if reads_music else "shift")
+    define_first_hit(values)
     flags.DEFINE_bool("png", False, "Also write a picture, NAME.png.", values)
     flags.DEFINE_bool("wav", False, "Also write the sound, NAME.wav.", values)
     flags.DEFINE_bool("play", False, "Play the groove on this machine.", values)

@@ -49,6 +49,7 @@ from groovae.generation.segments import (
 from groovae.generation.steering import blend_with_taps, make_steering
 from groovae.model import latent
 from groovae.music.midi_writer import MAX_BARS
+from groovae.system.log import no_log
 
 
 class GrooveModel(BaseModel):
@@ -318,7 +319,8 @@ class GrooveModel(BaseModel):
         check_whole("bars", bars, 1, MAX_BARS)
         check_number("drift", drift, 0, 1)
         self._check_task("continue")
-        segments = self._split_all(add_bars(self._read(groove), self.layout, bars))
+        longer = add_bars(self._read(groove), self.layout, bars)
+        segments = split_groove(longer, self.layout, no_log, keeps_notes=True)  # empty bars and all
         hidden = infilling.last_bars(segments, bars, self.layout)
         sampled = self._sample_thresholds(segments, temperature)
         outputs = self.infiller.extend(self._random, segments, hidden, sampled, temperature, drift)

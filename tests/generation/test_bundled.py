@@ -1,5 +1,6 @@
 """The bundled model: used by default, own models take precedence, scores as on its model card."""
 
+import json
 import re
 import shutil
 from pathlib import Path
@@ -55,6 +56,12 @@ def test_whole_groove_commands_use_the_bundled_model(empty: Path, groovae: Groov
         assert str(FOLDER) in played.stderr
     played = groovae("interpolate", "take.mid", "take.mid", "--nopreview")
     assert played.returncode == 0, played.stderr
+
+
+def test_info_lists_the_styles_of_a_bundled_model(empty: Path, groovae: Groovae) -> None:
+    about = json.loads(groovae("info", FOLDER.name, "--json").stdout)
+    assert about["config"] == FOLDER.name
+    assert {"funk", "jazz", "rock"} < set(about["prior"]["styles"])
 
 
 @pytest.mark.parametrize("task", TASK_FOLDERS)

@@ -67,9 +67,11 @@ def run(values: Any, positional: list[str]) -> None:
 
 
 def _model_folder(path: str) -> Path | None:
-    """Return the folder of a model, None if the path is not one."""
+    """Return the folder of a model, also of a bundled one by its name; None if it is not one."""
+    from groovae.generation.bundled import find_bundled
     from groovae.model.formats import is_onnx_export
 
+    path = find_bundled(path) or path
     folder = Path(path) if os.path.isdir(path) else Path(path).parent
     indices = folder.glob("*.index") if os.path.isdir(path) else [Path(f"{path}.index")]
     is_model = is_onnx_export(path) or any(index.is_file() for index in indices)

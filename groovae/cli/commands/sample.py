@@ -5,8 +5,8 @@ Usage: groovae sample [--out=FILE.mid] [--flags]
 Takes the latest checkpoint of a training folder, or the bundled model if nothing is trained in
 .train, samples grooves and writes each to a MIDI file: drum channel, in the meter of the model's
 training, which is 4/4 unless it was trained with --meter. Prints the file names. The same seed
-gives the same bytes. If the first hit is before the beat, the groove starts that much later in the
-file, since MIDI has no negative times; --first_hit=pickup begins with an empty bar instead.
+gives the same bytes. A first hit before the beat is moved to it, since MIDI has no negative times;
+see --first_hit.
 
 z is drawn from the prior that was fitted to the model's training windows, if it has one, or else
 from N(0, I) as in Magenta; see --prior. --style draws from the part of the fitted prior that
