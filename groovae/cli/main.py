@@ -10,14 +10,17 @@ Exit codes: 0 success, 1 failure, 2 wrong call, 3 a --require does not hold, 130
 141 the reader of stdout closed the pipe, 143 stopped by SIGTERM.
 """
 
+import contextlib
 import difflib
 import importlib
 import os
 import re
+import signal
 import sys
 import textwrap
+import threading
 import traceback
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -74,23 +77,51 @@ def main(argv: list[str] | None = None) -> int:
     arguments = list(sys.argv[1:] if argv is None else argv)
     name = arguments.pop(0) if arguments else "--help"
     program = f"groovae {name}" if name in COMMANDS else "groovae"
+    interrupts: list[int] = []
     try:
-        try:
-            return _run(name, arguments)
-        finally:
-            _flush()
+        with _recorded_interrupts(interrupts):
+            try:
+                return _run(name, arguments)
+            finally:
+                _flush()
     except KeyboardInterrupt:
-        log(f"\n{program}: stopped by Ctrl-C")
-        return 130
+        return _stopped_by_ctrl_c(program)
     except BrokenPipeError:
         return 141  # as in `groovae info DIR | head`
     except Exception as error:
+        if interrupts and isinstance(error, ImportError):
+            return _stopped_by_ctrl_c(program)
         if os.environ.get("GROOVAE_DEBUG", "0") not in ("", "0"):
             log(traceback.format_exc().rstrip())
         log(f"{program}: {_message(error)}")
         return error.exit_code if isinstance(error, GroovaeError) else 1
     finally:
         _flush_log()
+
+
+@contextlib.contextmanager
+def _recorded_interrupts(seen: list[int]) -> Iterator[None]:
+    """Add each Ctrl-C to `seen`: while NumPy is imported, it may become an ImportError."""
+
+    def interrupt(number: int, frame: Any) -> None:
+        seen.append(number)
+        signal.default_int_handler(number, frame)
+
+    is_main = threading.current_thread() is threading.main_thread()
+    if not is_main or signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
+        yield
+        return
+    signal.signal(signal.SIGINT, interrupt)
+    try:
+        yield
+    finally:
+        if signal.getsignal(signal.SIGINT) is interrupt:
+            signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def _stopped_by_ctrl_c(program: str) -> int:
+    log(f"\n{program}: stopped by Ctrl-C")
+    return 130
 
 
 def _run(name: str, arguments: list[str]) -> int:
