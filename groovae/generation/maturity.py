@@ -50,7 +50,7 @@ def describe_unfinished(train_dir: str, checkpoint: str) -> str | None:
 
 
 def _read_description(checkpoint: str) -> dict[str, Any]:
-    """Return the config.json of a model, empty if there is none or it is damaged."""
+    """Return the config.json of a model, empty if it is missing or damaged."""
     path = Path(checkpoint).expanduser()
     try:
         return dict(read_json((path if is_onnx_export(path) else path.parent) / CONFIG_FILE))

@@ -151,7 +151,7 @@ class Sampler:
         return fitted
 
     def need_prior(self) -> Prior:
-        """Return the fitted prior; raise a UsageError if there is none."""
+        """Return the fitted prior; raise a UsageError if it is missing."""
         if self.fitted_prior is None:
             raise UsageError(
                 f"{self._network.checkpoint}: this model has no fitted prior; fit one with "

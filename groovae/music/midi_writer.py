@@ -175,7 +175,7 @@ def _to_midi(
 
     Args:
       meters: Time in seconds, numerator and denominator of each time signature.
-      source_ticks: Ticks per quarter of the file that the notes come from, 0 if there is none.
+      source_ticks: Ticks per quarter of the file that the notes come from, 0 without a file.
     """
     for _, numerator, denominator in meters:
         _check_meter(numerator, denominator)

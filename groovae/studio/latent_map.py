@@ -61,7 +61,7 @@ def write_map(path: Path, latent_map: LatentMap) -> None:
 
 
 def read_map(path: Path, z_size: int, model: str) -> LatentMap | None:
-    """Read the map of a model; None if there is none, or it is of another model.
+    """Read the map of a model; None if it is missing or of another model.
 
     Raises:
       GroovaeError: it is damaged.

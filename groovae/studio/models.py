@@ -126,7 +126,7 @@ def _describe(model: GrooveModel) -> dict[str, Any]:
 
 
 def _licence(folder: Path) -> str:
-    """Return the licence in the model card beside a model, "" if there is none."""
+    """Return the licence in the model card beside a model, "" without one."""
     try:
         lines = (folder / "README.md").read_text(encoding="utf-8").splitlines()[:10]
     except (OSError, ValueError):

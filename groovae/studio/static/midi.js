@@ -20,7 +20,7 @@ export class Midi extends EventTarget {
     return this.access ? [...this.access.inputs.values()] : [];
   }
 
-  // Asks the browser for access, which may ask the user; throws if there is none.
+  // Asks the browser for access, which may ask the user; throws if it is refused or unsupported.
   async connect() {
     if (!navigator.requestMIDIAccess) throw new Error("unsupported");
     this.access = await navigator.requestMIDIAccess();

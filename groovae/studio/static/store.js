@@ -94,7 +94,7 @@ export class Store extends EventTarget {
   }
 }
 
-// Returns what `save` stored, or null if there is none or it is of another version.
+// Returns what `save` stored, or null if that is missing or of another version.
 export function savedState() {
   try {
     const saved = JSON.parse(localStorage.getItem(KEY));
