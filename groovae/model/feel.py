@@ -26,6 +26,7 @@ and `offset` (half steps ahead of the grid):
     decay             the correlation of the last shared part with itself, from step to step
 """
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -34,6 +35,7 @@ import numpy as np
 
 from groovae.config.description import check_values, items, number, one_of, whole
 from groovae.errors import GroovaeError, first_line
+from groovae.model import latent
 from groovae.system.atomic_files import write_json
 from groovae.system.regular_files import read_json
 
@@ -75,7 +77,8 @@ class Deviations:
         for (period, shared), share in zip(kinds, shares[:-2], strict=True):
             noise = rng.randn(period, 1 if shared else drums)
             gauss += np.sqrt(share) * noise[np.arange(num_steps) % period]
-        gauss += np.sqrt(shares[-2]) * _decaying(num_steps, self.decay, rng)[:, np.newaxis]
+        drift = math.sqrt(1 - self.decay**2)
+        gauss += np.sqrt(shares[-2]) * latent.chain(num_steps, 1, drift, rng)
         gauss += np.sqrt(shares[-1]) * rng.randn(num_steps, drums)
         units = [np.interp(gauss[:, d], LEVELS, self.quantiles[d]) for d in range(drums)]
         return np.stack(units, axis=1) * self.spread[np.arange(num_steps) % steps_per_bar]
@@ -215,13 +218,3 @@ def _parse(contents: dict[str, Any]) -> Feel:
 
 def _as_array(value: Any) -> Any:
     return np.array(value, np.float64) if isinstance(value, list) else float(value)
-
-
-def _decaying(num: int, decay: float, rng: np.random.RandomState) -> np.ndarray:
-    """Draw Gaussian numbers of variance 1, each correlated with the one before by `decay`."""
-    noise = rng.randn(num)
-    values, scale = np.empty(num), np.sqrt(1 - decay**2)
-    last = noise[0] if num else 0.0
-    for step in range(num):
-        last = values[step] = noise[0] if step == 0 else decay * last + scale * noise[step]
-    return values
