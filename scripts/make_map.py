@@ -15,13 +15,10 @@ from sklearn.manifold import TSNE
 
 from groovae.data import records, window_cache
 from groovae.data.styles import styles_of
-from groovae.data.windows import to_controls, to_inputs
+from groovae.generation.fitting import encode_windows, is_dense
 from groovae.generation.networks import load_network, load_prior
 from groovae.metrics.structure import hits_per_bar
-from groovae.model.network import Network
 from groovae.studio.latent_map import MAP_FILE, LatentMap, write_map
-
-SPARSEST = 0.05  # as for the prior
 
 
 def main() -> None:
@@ -32,12 +29,11 @@ def main() -> None:
         raise SystemExit(f"{options.model}: this model has no fitted prior")
     windows = window_cache.load(records.find(options.examples), network.layout, Path.cwd())
     outputs = windows.outputs(np.arange(len(windows)))
-    fewest = hits_per_bar(outputs, network.layout.meter).min(axis=1)
-    dense = np.flatnonzero(fewest >= np.quantile(fewest, SPARSEST))
+    dense = np.flatnonzero(is_dense(hits_per_bar(outputs, network.layout.meter)))
     chosen = dense[np.linspace(0, len(dense) - 1, min(options.num, len(dense))).astype(int)]
     styles = styles_of([windows.source(int(number)).filename for number in chosen])
     names = sorted(set(styles), key=lambda name: (-styles.count(name), name))
-    latents = _encode(network, outputs[chosen])
+    latents = encode_windows(network, outputs[chosen])
     latent_map = LatentMap(
         latents,
         _lay_out(latents, options.seed),
@@ -48,11 +44,6 @@ def main() -> None:
     path = Path(options.model) / MAP_FILE
     write_map(path, latent_map)
     print(f"{path}: {len(chosen)} of {len(windows)} windows, {path.stat().st_size:,} bytes")
-
-
-def _encode(network: Network, outputs: np.ndarray) -> np.ndarray:
-    inputs = to_inputs(outputs, network.layout)
-    return network.encode(inputs, to_controls(outputs, network.layout))[0]
 
 
 def _lay_out(latents: np.ndarray, seed: int) -> np.ndarray:

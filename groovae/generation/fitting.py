@@ -66,17 +66,17 @@ def fit_prior(
     prior_fit.check_number(len(windows))
     chosen = _evenly_spread(len(windows))
     outputs = windows.outputs(chosen)
-    fewest = hits_per_bar(outputs, network.layout.meter).min(axis=1)
-    used = fewest >= np.quantile(fewest, SPARSEST)
+    hits = hits_per_bar(outputs, network.layout.meter)
+    used = is_dense(hits)
     sources = [windows.source(int(number)) for number in chosen[used]]
     names = styles_of([source.filename for source in sources], groove)
     styles = ["" if name == UNKNOWN else name for name in names]
-    mu, recordings = _encode(network, outputs[used]), [source.id for source in sources]
+    mu, recordings = encode_windows(network, outputs[used]), [source.id for source in sources]
     prior = prior_fit.fit(mu, styles, recordings, network.fingerprint())
     directions = _directions(mu, outputs[used], network.layout)
     if fills and network.layout.split_bars > 1:
         directions["fill"] = _fill_direction(network, outputs[used], np.array(names), fills)
-    densities = np.quantile(hits_per_bar(outputs, network.layout.meter).mean(axis=1), QUANTILES)
+    densities = np.quantile(hits.mean(axis=1), QUANTILES)
     prior = dataclasses.replace(
         prior, directions=directions, densities=densities.astype(np.float32)
     )
@@ -103,7 +103,7 @@ def fit_feel(network: Network, windows: CachedWindows, log: Log = no_log) -> Fee
     hits = outputs[..., : layout.num_drums]
     feel_fit.check_number(int(hits.sum()))
     controls = to_controls(outputs, layout)
-    mu = _encode(network, outputs)
+    mu = encode_windows(network, outputs)
     decoded = network.decode(mu, latent.forced_hit_thresholds(hits), controls)
     played = latent.condition_on_hits(*decoded)
     steps = layout.steps_per_quarter, layout.steps_per_bar
@@ -112,6 +112,12 @@ def fit_feel(network: Network, windows: CachedWindows, log: Log = no_log) -> Fee
     write_feel(feel_path(network), feel)
     log(f"fitted a feel to {feel.hits:,} hits; written to {feel_path(network)}")
     return feel
+
+
+def is_dense(hits: np.ndarray) -> np.ndarray:
+    """Return which windows are not among the SPARSEST, by their hits in each bar [n, bars]."""
+    fewest = hits.min(axis=1)
+    return fewest >= np.quantile(fewest, SPARSEST)
 
 
 def find_fills(examples: Examples, layout: Layout) -> list[Fill]:
@@ -150,7 +156,8 @@ def _fill_direction(
     plain, filled = outputs[chosen], outputs[chosen]
     plain[:, -bar:] = plain[:, -2 * bar : -bar]
     filled[:, -bar:] = [fill.bar for fill in fills]
-    return _encode(network, filled).mean(axis=0) - _encode(network, plain).mean(axis=0)
+    after, before = (encode_windows(network, each).mean(axis=0) for each in (filled, plain))
+    return after - before
 
 
 def _fit_hit_threshold(network: Network, mu: np.ndarray, outputs: np.ndarray) -> float:
@@ -174,7 +181,8 @@ def _evenly_spread(num: int) -> np.ndarray:
     return np.unique(np.linspace(0, max(num - 1, 0), min(num, MAX_WINDOWS)).astype(int))
 
 
-def _encode(network: Network, outputs: np.ndarray) -> np.ndarray:
+def encode_windows(network: Network, outputs: np.ndarray) -> np.ndarray:
+    """Return the latent means of windows, [n, z_size]."""
     layout = network.layout
     inputs = to_inputs(outputs, layout, np.random.RandomState(0))  # for note dropout
     return network.encode(inputs, to_controls(outputs, layout))[0]
