@@ -4,8 +4,8 @@
 Magenta 2.1.4, but for four: `groovae_2bar_humanize_hits` and `groovae_2bar_transfer_hits` give the
 decoder the hits to play as controls, `groovae_2bar_tap_context` and
 `groovae_2bar_add_closed_hh_context` the encoder's inputs, each with those of half a bar before and
-after, so that z need not carry them. `get_config` returns a fresh copy of
-an entry, because a model that has been built can be neither built again nor copied.
+after, so that z need not carry them. `get_config` returns a fresh copy of an entry, because a model
+that has been built can be neither built again nor copied.
 
 A training folder keeps its configuration in `config.json`, which sampling and resuming read.
 """
@@ -134,7 +134,7 @@ def converter_arguments(converter: Any) -> dict[str, Any]:
         "fixed_velocities": converter._fixed_velocities,
         "max_note_dropout_probability": converter._max_note_dropout_probability,
     }
-    for name in ("inputs_as_controls", "control_context_steps"):
+    for name in OF_CONTEXT:
         if value := getattr(converter, name, 0):
             arguments[name] = value
     return arguments
@@ -230,7 +230,7 @@ def config_from_json(description: Mapping[str, Any]) -> Any:
     """
     arguments, meter = dict(description["data_converter"]), description.get("meter") or "4/4"
     steps = check_converter(arguments, meter).window_steps
-    of_context = arguments.keys() & OF_CONTEXT
+    of_context = arguments.keys() & set(OF_CONTEXT)
     converter = (ContextConverter if of_context else magenta_data.GrooveConverter)(**arguments)
     converter.meter, converter.drum_map = parse_meter(meter), None
     if description.get("drum_map"):

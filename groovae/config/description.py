@@ -198,7 +198,7 @@ CONVERTER = {
     "inputs_as_controls": FLAG,
     "control_context_steps": whole(0, MAX_CONTEXT_STEPS),
 }
-OF_CONTEXT = {"inputs_as_controls", "control_context_steps"}  # which Magenta's converter lacks
+OF_CONTEXT = ("inputs_as_controls", "control_context_steps")  # which Magenta's converter lacks
 
 
 def check_values(values: Mapping[str, Any], rules: Mapping[str, Rule], kind: str = "") -> None:
@@ -258,7 +258,7 @@ def check_converter(arguments: Mapping[str, Any], meter: str = "4/4") -> Layout:
     """
     if unknown := arguments.keys() - CONVERTER.keys():
         raise UsageError(f"the converter has no argument {shorten_value(min(unknown))}")
-    if missing := CONVERTER.keys() - arguments.keys() - OF_CONTEXT:
+    if missing := CONVERTER.keys() - arguments.keys() - set(OF_CONTEXT):
         raise UsageError(f"the converter's {min(missing)} is missing")
     check_values(arguments, CONVERTER, "the converter's ")
     if len(arguments["inference_pitch_classes"]) != len(arguments["pitch_classes"]):

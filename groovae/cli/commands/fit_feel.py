@@ -17,30 +17,18 @@ from typing import Any
 
 from absl import flags
 
-from groovae.cli.fitting import load_from_flags
-from groovae.cli.flags import (
-    check_arguments,
-    check_one_dataset,
-    define_checkpoint,
-    define_examples,
-    define_layout,
-)
+from groovae.cli.fitting import define_fitting, load_from_flags
 from groovae.cli.output import log, print_text
 
 
 def define_flags(values: flags.FlagValues) -> None:
-    define_checkpoint(values, more_help="; or a folder written by `groovae export --format=onnx`")
-    define_examples(values, "data_dir/music-validation.tfrecord", "fit")
-    define_layout(values)
+    define_fitting(values, "data_dir/music-validation.tfrecord")
 
 
 def run(values: Any, positional: list[str]) -> None:
-    check_arguments(positional)
-    check_one_dataset(values)
     from groovae.generation.fitting import fit_feel
     from groovae.generation.networks import feel_path
 
-    model = values.checkpoint, log, values.config, values.hparams
-    network, windows = load_from_flags(values, *model)
+    network, windows = load_from_flags(values, positional, log)
     fit_feel(network, windows, log)
     print_text(str(feel_path(network)))

@@ -21,21 +21,12 @@ from typing import Any
 
 from absl import flags
 
-from groovae.cli.fitting import find_fills_from_flags, load_from_flags
-from groovae.cli.flags import (
-    check_arguments,
-    check_one_dataset,
-    define_checkpoint,
-    define_examples,
-    define_layout,
-)
+from groovae.cli.fitting import define_fitting, find_fills_from_flags, load_from_flags
 from groovae.cli.output import log, print_text
 
 
 def define_flags(values: flags.FlagValues) -> None:
-    define_checkpoint(values, more_help="; or a folder written by `groovae export --format=onnx`")
-    define_examples(values, "data_dir/music.tfrecord", "fit")
-    define_layout(values)
+    define_fitting(values, "data_dir/music.tfrecord")
     flags.DEFINE_string(
         "groove",
         None,
@@ -45,12 +36,9 @@ def define_flags(values: flags.FlagValues) -> None:
 
 
 def run(values: Any, positional: list[str]) -> None:
-    check_arguments(positional)
-    check_one_dataset(values)
     from groovae.generation.fitting import fit_prior
     from groovae.generation.networks import prior_path
 
-    model = values.checkpoint, log, values.config, values.hparams
-    network, windows = load_from_flags(values, *model)
+    network, windows = load_from_flags(values, positional, log)
     fit_prior(network, windows, values.groove, log, find_fills_from_flags(values, network))
     print_text(str(prior_path(network)))

@@ -25,16 +25,23 @@ Examples:
   groovae train --config=mine.py:my_config --train_dir=runs/mine
   groovae train --init_checkpoint=data_dir/checkpoints/groovae_4bar.tar --train_dir=runs/mine"""
 
+import contextlib
 import math
 import os
 import shutil
 import sys
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from absl import flags
 from tqdm import tqdm
 
-from groovae.cli.fitting import find_fills_from_flags, load_from_flags
+from groovae.cli.fitting import (
+    find_examples,
+    find_fills_from_flags,
+    load_to_fit,
+    load_windows,
+)
 from groovae.cli.flags import (
     check_arguments,
     check_one_dataset,
@@ -174,39 +181,39 @@ def run(values: Any, positional: list[str]) -> int:
     if values.fit_prior:
         best = [os.path.join(values.train_dir, "best")] if result.best else []
         for folder in [values.train_dir, *best]:
-            _fit_prior(values, folder, result)
-            _fit_feel(values, folder)
+            with _logged_failure("prior or feel"):
+                _fit(values, folder, result)
     _log_result(values, result)
     return 0
 
 
-def _fit_prior(values: Any, folder: str, result: "TrainResult") -> None:
-    """Fit a prior to the checkpoint in a folder, unless the model cannot sample."""
-    from groovae.generation.fitting import fit_prior
+def _fit(values: Any, folder: str, result: "TrainResult") -> None:
+    """Fit a prior and a feel to the checkpoint in a folder, where model and data allow it."""
+    from groovae.data import records
+    from groovae.generation.fitting import fit_feel, fit_prior
     from groovae.model.prior_fit import MIN_WINDOWS
 
-    if not can_sample(result.layout) or result.windows < MIN_WINDOWS:
+    has_prior = can_sample(result.layout) and result.windows >= MIN_WINDOWS
+    if not has_prior and not values.eval_examples_path:
         return
+    network = load_to_fit(folder)
+    if has_prior:
+        with _logged_failure("prior"):
+            windows = load_windows(values, network, find_examples(values), log)
+            fit_prior(network, windows, log=log, fills=find_fills_from_flags(values, network))
+    if values.eval_examples_path:
+        with _logged_failure("feel"):
+            examples = records.find(os.path.expanduser(values.eval_examples_path))
+            fit_feel(network, load_windows(values, network, examples, log), log)
+
+
+@contextlib.contextmanager
+def _logged_failure(name: str) -> Iterator[None]:
+    """Log why there is no prior or feel: the training itself succeeded."""
     try:
-        network, windows = load_from_flags(values, folder, log)
-        fit_prior(network, windows, log=log, fills=find_fills_from_flags(values, network))
-    except GroovaeError as error:  # the training itself succeeded
-        log(f"no prior was fitted: {error}")
-
-
-def _fit_feel(values: Any, folder: str) -> None:
-    """Fit a feel to the checkpoint in a folder, if there is enough to evaluate on."""
-    from groovae.generation.fitting import fit_feel
-
-    if not values.eval_examples_path:
-        return
-    try:
-        network, windows = load_from_flags(
-            values, folder, log, examples_path=values.eval_examples_path
-        )
-        fit_feel(network, windows, log)
+        yield
     except GroovaeError as error:
-        log(f"no feel was fitted: {error}")
+        log(f"no {name} was fitted: {error}")
 
 
 def _log_result(values: Any, result: "TrainResult") -> None:
