@@ -33,6 +33,7 @@ from typing import Any
 import numpy as np
 
 from groovae.errors import GroovaeError
+from groovae.music import synthesizer
 from groovae.music.drums import GM, DrumMap, classes, in_nine_classes
 from groovae.music.synthesizer import BLOCK_FRAMES, SAMPLE_RATE
 from groovae.music.tempo import check_sequence
@@ -60,10 +61,6 @@ PLAYERS = (
 _WINSOUND = "import sys, winsound; winsound.PlaySound(sys.argv[1], winsound.SND_FILENAME)"
 
 _FRAME_BYTES = 2 * np.dtype(np.float32).itemsize
-_CHILD = (
-    "import sys; font, *sys.path = sys.argv[1:]; from groovae.music.synthesizer import synthesize; "
-    "synthesize(font)"
-)
 
 FilePath = str | os.PathLike[str]
 
@@ -229,31 +226,31 @@ def _write(path: Path, soundfont: str, score: np.ndarray, gain: float) -> float:
 
 def _blocks(soundfont: str, score: np.ndarray) -> Generator[np.ndarray, None, None]:
     """Yield the sound of a score in blocks, float32 [up to BLOCK_FRAMES, 2]."""
-    command = [sys.executable, "-c", _CHILD, soundfont, *sys.path]
+    command = [sys.executable, "-IS", synthesizer.__file__, soundfont, *sys.path]
     with (
         temporary_file() as stderr,
         subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=stderr
-        ) as synthesizer,
+        ) as process,
     ):
         try:
-            assert synthesizer.stdin
-            assert synthesizer.stdout
-            with contextlib.suppress(BrokenPipeError), synthesizer.stdin as stdin:
+            assert process.stdin
+            assert process.stdout
+            with contextlib.suppress(BrokenPipeError), process.stdin as stdin:
                 stdin.write(score.tobytes())
-            while block := synthesizer.stdout.read(BLOCK_FRAMES * _FRAME_BYTES):
+            while block := process.stdout.read(BLOCK_FRAMES * _FRAME_BYTES):
                 frames = len(block) // _FRAME_BYTES  # the last one may be incomplete after a crash
                 sound = np.frombuffer(block, np.float32, 2 * frames).reshape(-1, 2)
                 if not np.isfinite(sound).all():
                     raise _unusable(soundfont, "damaged")
                 yield sound
-            if synthesizer.wait() < 0:
+            if process.wait() < 0:
                 raise _unusable(soundfont, "damaged")
-            if synthesizer.returncode:
+            if process.returncode:
                 stderr.seek(0)
                 raise _unusable(soundfont, _last_line(stderr.read()))
         finally:
-            synthesizer.kill()
+            process.kill()
 
 
 def _run_player(command: list[str]) -> str | None:

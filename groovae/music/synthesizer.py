@@ -1,12 +1,12 @@
 """The process of the synthesizer, one for each groove; see sound.py.
 
-It imports neither NumPy nor anything else that is slow, as it starts once for each sound of a page.
+It runs as a script, without the rest of groovae and without NumPy: it starts for each sound of a
+page, and loading them would take longer than to synthesize a groove.
 """
 
 import importlib
 import struct
 import sys
-from pathlib import Path
 
 SAMPLE_RATE = 44100
 GAIN_DB = -3.0
@@ -23,8 +23,10 @@ def synthesize(soundfont: str) -> None:
     tinysoundfont = importlib.import_module("tinysoundfont")
     score = struct.iter_unpack("=qqq", sys.stdin.buffer.read())
     synth = tinysoundfont.Synth(gain=GAIN_DB, samplerate=SAMPLE_RATE)
+    with open(soundfont, "rb") as file:
+        content = file.read()
     try:
-        font = synth.sfload(Path(soundfont).read_bytes(), max_voices=1024)
+        font = synth.sfload(content, max_voices=1024)
     except RuntimeError as error:
         sys.exit(str(error))
     programs = [i for i in range(128) if synth.sfpreset_name(font, DRUM_BANK, i) is not None]
@@ -41,3 +43,8 @@ def synthesize(soundfont: str) -> None:
             synth.noteon(DRUM_CHANNEL, pitch, velocity)
         else:
             synth.noteoff(DRUM_CHANNEL, pitch)
+
+
+if __name__ == "__main__":
+    path, *sys.path = sys.argv[1:]
+    synthesize(path)
