@@ -38,6 +38,7 @@ DEFAULT_PORT = 8808  # one port, since browsers keep what a page stores by its p
 MAX_KEPT_FILES = 32
 MAX_BODY_BYTES = 10_000_000  # two grooves of MAX_HITS
 SOUND = re.compile(f"sounds/([0-{len(GM) - 1}])-([0-{len(VELOCITIES) - 1}])\\.wav")
+START = '<script type="application/json" id="start">'  # in index.html
 POLICY = "; ".join(
     (
         "default-src 'none'",
@@ -107,6 +108,15 @@ class StudioServer(LocalServer):
             "checkpoints": list(self.models.names),
         }
 
+    def page(self) -> str:
+        """Return the page, with its modules to load at once and the data that it starts with."""
+        modules = sorted(path.name for path in STATIC.glob("*.js") if path.name != "main.js")
+        links = "".join(f'<link rel="modulepreload" href="{name}">\n' for name in modules)
+        start = _to_json({"about": self.about(), "grooves": self.grooves}).replace("<", r"\u003c")
+        html = (STATIC / "index.html").read_text(encoding="utf-8")
+        html = html.replace("</head>", f"{links}</head>")
+        return html.replace(f"{START}</script>", f"{START}{start}</script>")
+
     def map(self) -> dict[str, Any]:
         """Return the points of the map, with the index of their style; none without a map."""
         latent_map = self.models.map
@@ -154,8 +164,10 @@ class StudioHandler(LocalHandler):
         elif self.path == f"/{self.server.token}":  # below which relative URLs would be wrong
             headers = {"Location": f"{self.path}/"}
             self._send(b"", "text/plain", headers, http.HTTPStatus.PERMANENT_REDIRECT)
+        elif path in ("", "index.html"):
+            self._send(self.server.page().encode(), MEDIA_TYPES[".html"])
         else:
-            self._send_static(path or "index.html")
+            self._send_static(path)
 
     def do_POST(self) -> None:
         path = self._parts()[1]
@@ -276,9 +288,7 @@ class StudioHandler(LocalHandler):
         self._send_json({"error": " ".join(str(error).split())}, code)
 
     def _send_json(self, value: Any, code: http.HTTPStatus = http.HTTPStatus.OK) -> None:
-        text = json.dumps(value, ensure_ascii=False, allow_nan=False)
-        content = text.encode("utf-8", "backslashreplace")  # half a surrogate pair
-        self._send(content, "application/json", code=code)
+        self._send(_to_json(value).encode(), "application/json", code=code)
 
     def _send(
         self,
@@ -301,3 +311,8 @@ class StudioHandler(LocalHandler):
         super().send_response(code, message)
         for name, value in HEADERS.items():
             self.send_header(name, value)
+
+
+def _to_json(value: Any) -> str:
+    text = json.dumps(value, ensure_ascii=False, allow_nan=False)
+    return text.encode("utf-8", "backslashreplace").decode()  # half a surrogate pair

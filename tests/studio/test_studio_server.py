@@ -2,6 +2,7 @@
 
 import http.client
 import json
+import re
 import socket
 import threading
 import time
@@ -13,7 +14,7 @@ import pytest
 
 from groovae.errors import GroovaeError
 from groovae.studio.models import MAX_WAITING, Models
-from groovae.studio.server import MAX_BODY_BYTES, MAX_KEPT_FILES, StudioServer
+from groovae.studio.server import MAX_BODY_BYTES, MAX_KEPT_FILES, STATIC, StudioServer
 from groovae.system.local_server import MAX_CONNECTIONS
 
 pytest.importorskip("onnxruntime")
@@ -100,6 +101,17 @@ def test_tasks_return_grooves_and_repeat_with_their_seed(
         for one in first["grooves"]:
             assert one["hits"]
             assert one["bars"] == (6 if name in ("sample", "continue", "decode") else 4)
+
+
+def test_page_names_all_modules_and_has_the_files(server: StudioServer) -> None:
+    groove = {"name": "</script><script>\ud800", "bars": 1, "hits": []}
+    server.grooves.append(groove)
+    page = ask(server, "")[1].decode()
+    server.grooves.pop()
+    start = page.partition('id="start">')[2].partition("</script>")[0]
+    assert json.loads(start)["grooves"] == [groove]
+    preloaded = set(re.findall('modulepreload" href="(.*?)"', page))
+    assert preloaded == {path.name for path in STATIC.glob("*.js")} - {"main.js"}
 
 
 def test_map_places_the_windows_by_style(server: StudioServer) -> None:

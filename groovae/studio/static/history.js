@@ -18,7 +18,8 @@ export class History {
     this.rows = rows;
     this.list.replaceChildren(...rows.values());
     entries.forEach((entry, i) => this.#mark(rows.get(entry), i, index));
-    reveal(this.list, rows.get(this.store.entry));
+    const current = rows.get(this.store.entry);
+    requestAnimationFrame(() => reveal(this.list, current));
   }
 
   // Draws all pictures again, in other colours.
@@ -49,6 +50,7 @@ export class History {
 
 // Scrolls a list, and nothing around it, so that a row is in view.
 function reveal(list, row) {
+  if (!row.isConnected) return;
   const top = row.offsetTop - list.offsetTop;
   const bottom = top + row.offsetHeight;
   if (top < list.scrollTop) list.scrollTop = top;
@@ -59,7 +61,6 @@ export class Slots {
   constructor(box, store) {
     Object.assign(this, { box, store });
     store.addEventListener("change", () => this.show());
-    this.build();
   }
 
   build() {
@@ -91,7 +92,7 @@ export class Slots {
       recall.title = groove
         ? `${t("recall", { slot })} (X). ${textOfGroove(groove)}`
         : t("slot-empty", { slot });
-      drawThumbnail(canvas, groove);
+      requestAnimationFrame(() => drawThumbnail(canvas, groove));
     }
   }
 

@@ -1,6 +1,5 @@
 // Starts the studio.
 
-import { get } from "./api.js";
 import { currentLanguage, setLanguage, t, translate } from "./strings.js";
 import { Studio } from "./studio.js";
 import { readColours } from "./theme.js";
@@ -12,10 +11,11 @@ async function start() {
   document.getElementById("language").value = currentLanguage();
   readColours();
   translate();
-  studio = new Studio(await get("about"));
-  studio.audio.load().catch(({ message }) => studio.say(t("no-sounds", { error: message })));
-  await studio.open();
+  const { about, grooves } = JSON.parse(document.getElementById("start").textContent);
+  studio = new Studio(about);
+  await studio.open(grooves);
   document.body.dataset.ready = "true";
+  studio.audio.load().catch(({ message }) => studio.say(t("no-sounds", { error: message })));
 }
 
 function savedLanguage() {

@@ -1,7 +1,6 @@
 // The parts of the page, and what follows from their events.
 
 import { Actions } from "./actions.js";
-import { get } from "./api.js";
 import { textOfGroove } from "./describe.js";
 import { Files } from "./files.js";
 import { emptyGroove, timeline } from "./groove.js";
@@ -269,8 +268,7 @@ export class Studio {
   // Start
 
   // Shows the files of the command line, the groove of the link, the last one, or a new one.
-  async open() {
-    const { grooves } = await get("files");
+  async open(grooves) {
     const [link, saved] = [readLink(location.hash), savedState()];
     if (saved) this.#restore(saved);
     if (grooves.length) {

@@ -45,7 +45,6 @@ export class Tools extends EventTarget {
     Object.assign(this, { tabs, panels, available, styles, task: null });
     this.kept = new Map(TOOLS.map(({ task }) => [task, new Map()])); // inputs by name
     this.parts = {}; // elements that other modules fill: map, pad, feel, where
-    this.build();
   }
 
   // Builds all panels in the current language, with the settings as they are.
@@ -65,9 +64,13 @@ export class Tools extends EventTarget {
       tab.tabIndex = other === task ? 0 : -1;
       this.panels.querySelector(`#panel-${other}`).hidden = other !== task;
     }
-    const tab = this.tabs.querySelector(`#tab-${task}`);
-    this.tabs.scrollLeft = tab.offsetLeft - this.tabs.clientWidth / 2 + tab.offsetWidth / 2;
+    requestAnimationFrame(() => this.#reveal(this.tabs.querySelector(`#tab-${task}`)));
     this.dispatchEvent(new Event("open"));
+  }
+
+  // Scrolls the tabs where they are a row, as on a phone.
+  #reveal(tab) {
+    this.tabs.scrollLeft = tab.offsetLeft - this.tabs.clientWidth / 2 + tab.offsetWidth / 2;
   }
 
   // Settings
