@@ -69,9 +69,16 @@ export class Actions extends EventTarget {
   }
 
   async #make(recipe, isAmended) {
+    const result = await this.#request(recipe);
+    if (result) this.#use(recipe, result, isAmended);
+  }
+
+  #request(recipe) {
+    return this.#call(recipe.task === "map" ? "decode" : recipe.task, this.#body(recipe));
+  }
+
+  #use(recipe, result, isAmended) {
     const { task, settings } = recipe;
-    const result = await this.#call(task === "map" ? "decode" : task, this.#body(recipe));
-    if (!result) return;
     const groove = { ...result.grooves[0], name: this.#nameOf(recipe, result) };
     const label = [t(`tool-${task}`), summaryOf(task, settings)].filter(Boolean).join(" · ");
     this.#show(label, groove, recipe, isAmended);
@@ -146,13 +153,14 @@ export class Actions extends EventTarget {
     this.#show(label, groove, recipe, this.#isMadeBy("interpolate"));
   }
 
-  // Shows the groove at a point of the map; a drag is one entry.
+  // Asks for the groove at a point of the map, and returns how to show it; a drag is one entry.
   async #decode(x, y, isNew) {
     const { seed, ...settings } = this.tools.settings("map");
     const base = this.store.state.groove;
     settings.tempo_qpm = tempoOf(base);
     const recipe = { task: "map", base, seed, settings: { ...settings, x, y } };
-    await this.#make(recipe, !isNew() && this.#isMadeBy("map"));
+    const result = await this.#request(recipe);
+    return result && (() => this.#use(recipe, result, !isNew() && this.#isMadeBy("map")));
   }
 
   // Shows what the server logged, or takes back the last line of this module.

@@ -45,7 +45,9 @@ export async function soundFile(url) {
   return response.arrayBuffer();
 }
 
-// Wraps an asynchronous function so that one call runs at a time and only the latest waits.
+// Wraps an asynchronous function so that one call runs at a time and only the latest waits. What it
+// returns, if anything, is a function that shows the result: it runs while the next call waits for
+// the server.
 export function latestOnly(call) {
   let running = false;
   let waiting = null;
@@ -54,11 +56,15 @@ export function latestOnly(call) {
     if (running) return;
     running = true;
     try {
+      let show;
       while (waiting) {
         const next = waiting;
         waiting = null;
-        await call(...next);
+        const answer = call(...next);
+        show?.();
+        show = await answer;
       }
+      show?.();
     } finally {
       running = false;
     }

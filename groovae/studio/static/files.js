@@ -3,7 +3,7 @@
 import { midiOf, readMidi, wavOf } from "./api.js";
 import { t } from "./strings.js";
 
-const DELAY_MS = 120; // after the last change, until the MIDI file to drag is made
+const DELAY_MS = 200; // after the last change, until the MIDI file to drag is made
 
 export class Files extends EventTarget {
   constructor(store, link, drop) {

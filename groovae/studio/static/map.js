@@ -57,6 +57,7 @@ export class LatentMap extends EventTarget {
   #down(event) {
     if (event.button !== 0 || !this.data) return;
     this.canvas.setPointerCapture(event.pointerId);
+    this.box = this.canvas.getBoundingClientRect(); // not at each move, as it forces a layout
     this.#goTo(event, true);
   }
 
@@ -65,7 +66,7 @@ export class LatentMap extends EventTarget {
   }
 
   #goTo(event, isNew) {
-    const box = this.canvas.getBoundingClientRect();
+    const { box } = this;
     const share = (position, size) => Math.min(1, Math.max(0, (position - MARGIN) / (size - 2 * MARGIN)));
     this.at = { x: share(event.clientX - box.left, box.width), y: share(event.clientY - box.top, box.height) };
     this.#choose(isNew);

@@ -52,7 +52,7 @@ export class WherePart {
   constructor(editor, store) {
     Object.assign(this, { editor, store });
     editor.addEventListener("select", () => this.show());
-    store.addEventListener("groove", () => this.show());
+    store.addEventListener("change", () => this.show());
   }
 
   build(part) {

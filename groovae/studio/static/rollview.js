@@ -22,7 +22,14 @@ export class RollView {
     this.options = { muted: [], cursor: null, bars: null, drums: null, playBeat: null, held: null };
     scroller.addEventListener("scroll", () => this.request());
     this.font = `12px ${getComputedStyle(canvas).fontFamily}`;
-    new ResizeObserver(() => this.request()).observe(canvas);
+    this.#measure();
+    new ResizeObserver(() => this.#measure()).observe(canvas);
+  }
+
+  // Reads the size of the canvas, which is slow, only when it changes.
+  #measure() {
+    [this.width, this.height] = [this.canvas.clientWidth, this.canvas.clientHeight];
+    this.request();
   }
 
   show(groove, options = {}) {
@@ -46,11 +53,11 @@ export class RollView {
     const bars = barsOf(this.groove).slice(0, BARS_IN_VIEW);
     const beats = Math.max(1, bars.at(-1).beat + bars.at(-1).length);
     const least = this.isTouch ? MIN_BEAT_WIDTH_TOUCH : MIN_BEAT_WIDTH;
-    return Math.max(least, (this.canvas.clientWidth - 2 * PADDING) / beats) * this.zoom;
+    return Math.max(least, (this.width - 2 * PADDING) / beats) * this.zoom;
   }
 
   get laneHeight() {
-    return (this.canvas.clientHeight - RULER) / this.lanes.length;
+    return (this.height - RULER) / this.lanes.length;
   }
 
   xOf(beat) {
@@ -79,21 +86,21 @@ export class RollView {
   // Scrolls so that a beat is in view.
   reveal(beat, margin = 40) {
     const x = this.xOf(beat);
-    const width = this.canvas.clientWidth;
+    const width = this.width;
     if (x < 0 || x > width - margin) this.scroller.scrollLeft += x - Math.min(width / 4, 120);
   }
 
   setZoom(zoom) {
-    const middle = this.beatAt(this.canvas.clientWidth / 2);
+    const middle = this.beatAt(this.width / 2);
     this.zoom = Math.min(4, Math.max(0.125, zoom));
     this.#resize();
-    this.scroller.scrollLeft = PADDING + middle * this.beatWidth - this.canvas.clientWidth / 2;
+    this.scroller.scrollLeft = PADDING + middle * this.beatWidth - this.width / 2;
     this.request();
   }
 
   get rangeInView() {
     const end = lengthOf(this.groove);
-    return [Math.max(0, this.beatAt(0)), Math.min(end, this.beatAt(this.canvas.clientWidth))];
+    return [Math.max(0, this.beatAt(0)), Math.min(end, this.beatAt(this.width))];
   }
 
   get isWhole() {
@@ -102,7 +109,7 @@ export class RollView {
   }
 
   #resize() {
-    const width = Math.max(this.canvas.clientWidth, 2 * PADDING + lengthOf(this.groove) * this.beatWidth);
+    const width = Math.max(this.width, 2 * PADDING + lengthOf(this.groove) * this.beatWidth);
     this.spacer.style.setProperty("width", `${Math.floor(width)}px`);
   }
 

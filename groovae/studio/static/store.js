@@ -7,6 +7,7 @@
 
 import { isGroove } from "./groove.js";
 
+const AMEND_MS = 100;
 const MAX_ENTRIES = 200;
 const MAX_SAVED = 40;
 const MAX_SAVED_CHARACTERS = 3_000_000; // browsers allow 5 MB per origin
@@ -41,11 +42,13 @@ export class Store extends EventTarget {
     this.#changed();
   }
 
-  // Replaces the current entry, as when a slider of the tool that made it is moved.
+  // Replaces the current entry, as when a slider of the tool that made it is moved. The groove is
+  // shown at once, and the rest of the page follows a few times a second.
   amend(label, changes, recipe) {
     const entry = { label, state: { ...this.state, ...changes }, recipe, isMade: true };
     this.entries = [...this.entries.slice(0, this.index), entry];
-    this.#changed();
+    this.preview(null);
+    this.later ??= setTimeout(() => this.#announce(), AMEND_MS);
   }
 
   preview(groove) {
@@ -69,8 +72,13 @@ export class Store extends EventTarget {
   }
 
   #changed() {
-    this.previewed = null;
-    this.dispatchEvent(new Event("groove"));
+    this.preview(null);
+    this.#announce();
+  }
+
+  #announce() {
+    clearTimeout(this.later);
+    this.later = null;
     this.dispatchEvent(new Event("change"));
   }
 

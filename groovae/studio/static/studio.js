@@ -141,7 +141,6 @@ export class Studio {
     this.editor.fit();
     this.view.show(groove, { muted: this.lanes.silent });
     this.player.set(groove, this.transport.loop);
-    this.#showSummary();
   }
 
   #showSummary() {
@@ -157,6 +156,7 @@ export class Studio {
     $("undo").disabled = index === 0;
     $("redo").disabled = index === entries.length - 1;
     $("live").textContent = `${entry.label}. ${textOfGroove(state.groove)}`;
+    this.#showSummary();
     this.transport.show();
     clearTimeout(this.saving);
     this.saving = setTimeout(() => this.save(), SAVE_DELAY_MS);
