@@ -2,6 +2,7 @@
 
 import base64
 import functools
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -488,6 +489,24 @@ def test_state_is_restored_and_links_repeat_a_groove(browser: Any, server: Studi
     assert other.page.get_by_label("funk").is_checked()
     studio.close()
     other.close()
+
+
+def test_damaged_and_forbidden_storage_is_no_obstacle(browser: Any, server: StudioServer) -> None:
+    studio = StudioPage(browser, server.url)
+    groove = {"name": "x", "bars": 1, "meters": [], "tempos": [], "hits": []}
+    state: dict[str, Any] = {"groove": groove, "a": None, "b": None, "muted": [], "soloed": []}
+    entries = [{"label": "x", "state": state}]
+    saved = {"entries": entries, "index": 0, "settings": [["sample", {"styles": None}]]}
+    studio.page.add_init_script(
+        f"Storage.prototype.getItem = () => {json.dumps(json.dumps(saved))};"
+        "Storage.prototype.setItem = () => { throw new Error('full'); };"
+    )
+    studio.open("#tool=no")
+    assert studio.groove["hits"]
+    studio.page.locator("#language").select_option("ko")
+    assert studio.page.evaluate("document.documentElement.lang") == "ko"
+    studio.run("studio.save()")
+    studio.close()
 
 
 def test_korean_and_shortcuts(studio: StudioPage) -> None:

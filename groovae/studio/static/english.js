@@ -7,7 +7,7 @@ export default {
   "save-midi": "Save MIDI",
   "save-wav": "Save WAV",
   "drag-out": "Drag or save MIDI",
-  "drag-out-title": "Drag this onto a track of your DAW or a folder: it is the groove as a MIDI file",
+  "drag-out-title": "Click to save the groove as a MIDI file; in Chrome and Edge you can also drag it to a folder",
   "midi": "MIDI ports",
   "help": "Shortcuts",
   "language": "Language",

@@ -45,8 +45,12 @@ export class Files extends EventTarget {
   #drag(event) {
     if (this.file?.groove !== this.store.state.groove) return event.preventDefault();
     const name = this.fileName(".mid");
-    event.dataTransfer.effectAllowed = "copy";
-    event.dataTransfer.setData("DownloadURL", `audio/midi:${name}:${this.file.address ?? this.file.url}`);
+    const address = this.file.address ?? this.file.url;
+    const { dataTransfer } = event;
+    dataTransfer.clearData(); // the link itself, which no other program can open
+    dataTransfer.effectAllowed = "copy";
+    dataTransfer.setData("DownloadURL", `audio/midi:${name}:${address}`);
+    dataTransfer.setData("text/uri-list", address);
     this.isOwnDrag = true;
     this.link.addEventListener("dragend", () => { this.isOwnDrag = false; }, { once: true });
   }

@@ -7,7 +7,7 @@ export default {
   "save-midi": "MIDI 저장",
   "save-wav": "WAV 저장",
   "drag-out": "MIDI 끌기·저장",
-  "drag-out-title": "DAW의 트랙이나 폴더로 끌어다 놓으세요. 그루브가 MIDI 파일로 들어갑니다",
+  "drag-out-title": "클릭하면 그루브를 MIDI 파일로 저장합니다. Chrome과 Edge에서는 폴더로 끌어다 놓을 수도 있습니다",
   "midi": "MIDI 포트",
   "help": "단축키",
   "language": "언어",

@@ -15,6 +15,7 @@ async function start() {
   studio = new Studio(about);
   await studio.open(grooves);
   document.body.dataset.ready = "true";
+  performance.mark("ready");
   studio.audio.load().catch(({ message }) => studio.say(t("no-sounds", { error: message })));
 }
 

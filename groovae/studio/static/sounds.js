@@ -5,6 +5,7 @@ import { NUM_DRUMS, synthesize } from "./synth.js";
 
 const [CLOSED_HIHAT, OPEN_HIHAT] = [2, 3];
 const CHOKE_SECONDS = 0.03;
+const MAX_DEVIATION_MS = 1000; // of the time that the browser reports as heard
 
 export class AudioOutput {
   constructor() {
@@ -108,10 +109,12 @@ export class AudioOutput {
   }
 
   #offset() {
+    const { currentTime, outputLatency = 0 } = this.context;
+    const expected = performance.now() - (currentTime - outputLatency) * 1000;
     const { contextTime, performanceTime } = this.context.getOutputTimestamp();
-    if (contextTime) return performanceTime - contextTime * 1000;
-    const { currentTime, outputLatency = 0 } = this.context; // nothing was heard yet
-    return performance.now() - (currentTime - outputLatency) * 1000;
+    const measured = performanceTime - contextTime * 1000;
+    const isValid = contextTime && Math.abs(measured - expected) < MAX_DEVIATION_MS;
+    return isValid ? measured : expected; // nothing was heard yet, or as in WebKit without a device
   }
 
   clock() {}

@@ -89,16 +89,22 @@ export class Store extends EventTarget {
     const whole = { entries: this.entries.slice(first), index: this.index - first, ...extra };
     const text = JSON.stringify(whole);
     const current = { entries: [{ ...this.entry, recipe: null }], index: 0, ...extra };
-    try {
-      localStorage.setItem(KEY, text.length < MAX_SAVED_CHARACTERS ? text : JSON.stringify(current));
-    } catch {
-      localStorage.removeItem(KEY); // full or forbidden: the studio works without it
-    }
+    remember(KEY, text.length < MAX_SAVED_CHARACTERS ? text : JSON.stringify(current));
   }
 
   restore({ entries, index }) {
     [this.entries, this.index] = [entries, index];
     this.#changed();
+  }
+}
+
+// Stores a text in local storage. The studio works without it, too: it may be full or forbidden.
+export function remember(key, text) {
+  try {
+    localStorage.removeItem(key); // an old state would be wrong if the new one does not fit
+    localStorage.setItem(key, text);
+  } catch {
+    // see above
   }
 }
 

@@ -18,7 +18,7 @@ import { RollEditor } from "./roll.js";
 import { RollView } from "./rollview.js";
 import { Shortcuts, showKeys } from "./shortcuts.js";
 import { AudioOutput } from "./sounds.js";
-import { savedState, Store } from "./store.js";
+import { remember, savedState, Store } from "./store.js";
 import { setLanguage, t, translate } from "./strings.js";
 import { TapRecorder } from "./tap.js";
 import { onColourChange } from "./theme.js";
@@ -30,6 +30,7 @@ const SAVE_DELAY_MS = 400;
 const MESSAGE_MS = 8000;
 const START_BARS = 4;
 const $ = (id) => document.getElementById(id);
+const isTool = (name) => TOOLS.some(({ task }) => task === name);
 
 export class Studio {
   constructor(about) {
@@ -254,7 +255,7 @@ export class Studio {
 
   setLanguage(name) {
     setLanguage(name);
-    localStorage.setItem("groovae-language", name);
+    remember("groovae-language", name);
     this.build();
   }
 
@@ -269,25 +270,32 @@ export class Studio {
 
   // Shows the files of the command line, the groove of the link, the last one, or a new one.
   async open(grooves) {
-    const [link, saved] = [readLink(location.hash), savedState()];
-    if (saved) this.#restore(saved);
+    const link = readLink(location.hash);
+    const saved = this.#restore(savedState());
     if (grooves.length) {
       for (const groove of grooves.reverse()) this.#take({ groove, slot: null, log: [] });
-    } else if (link && location.hash !== saved?.link) await this.#follow(link);
+    } else if (link && location.hash !== saved?.link) await this.#follow(link, saved);
     else if (!saved) await this.actions.apply("sample");
   }
 
-  #restore({ settings = [], tool, ...saved }) {
-    const isTool = (name) => TOOLS.some(({ task }) => task === name);
-    for (const [task, values] of settings) if (isTool(task)) this.tools.fill(task, values);
-    this.store.restore(saved);
+  // Restores and returns what was saved, or null if there is nothing or it is damaged.
+  #restore(saved) {
+    if (!saved) return null;
+    const { settings = [], tool, entries, index } = saved;
+    try {
+      for (const [task, values] of settings) if (isTool(task)) this.tools.fill(task, values);
+      this.store.restore({ entries, index });
+    } catch {
+      return null;
+    }
     if (isTool(tool)) this.tools.open(tool);
+    return saved;
   }
 
-  async #follow({ task, seed, settings }) {
-    if (!TOOLS.some((tool) => tool.task === task)) return;
-    this.tools.open(task);
-    if (task === "sample" || task === "map") await this.actions.remake(task, settings, seed);
-    else this.tools.fill(task, { ...settings, seed });
+  async #follow({ task, seed, settings }, saved) {
+    if (isTool(task)) this.tools.open(task);
+    if (task === "sample" || task === "map") return this.actions.remake(task, settings, seed);
+    if (isTool(task)) this.tools.fill(task, { ...settings, seed });
+    if (!saved) await this.actions.apply("sample");
   }
 }
