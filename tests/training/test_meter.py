@@ -24,6 +24,7 @@ from groovae.errors import GroovaeError, UsageError
 from groovae.generation.loading import load_model
 from groovae.music.drums import read_drum_map
 from groovae.music.midi_writer import write_sequence
+from groovae.report import encoding
 from groovae.training.train import TrainOptions, train
 
 # Pitches that no class of General MIDI has.
@@ -101,6 +102,10 @@ def config_of(train_dir: Path) -> dict[str, Any]:
     return json.loads((train_dir / "config.json").read_text())
 
 
+def no_sound(soundfont: Any = None) -> None:
+    raise GroovaeError("no sound")
+
+
 def time_signatures(path: Path) -> list[tuple[int, int]]:
     messages = [message for track in mido.MidiFile(path).tracks for message in track]
     return [(m.numerator, m.denominator) for m in messages if m.type == "time_signature"]
@@ -123,6 +128,7 @@ def test_trained_meter_is_sampled(
         f"--meter={meter}",
         f"--hparams={TINY_HPARAMS}",
         "--num_steps=1",
+        "--nofit_prior",
     )
     assert result.returncode == 0, result.stderr
     assert "8 windows from 1 of 1 sequences" in result.stderr
@@ -211,8 +217,10 @@ def test_evaluation_knows_meter_and_drum_map(
 
 
 def test_metrics_and_report_have_bars_of_three_quarters(
-    groovae: Groovae, waltz: Path, waltzes: Path, tmp_path: Path
+    groovae: Groovae, waltz: Path, waltzes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """The sound of a report, which is slow to render, is in tests/report."""
+    monkeypatch.setattr(encoding, "check_ready", no_sound)
     flags = [f"--checkpoint={waltz}", f"--examples_path={waltzes}", "--num_samples=4"]
     flags.append(f"--baseline_examples_path={waltzes}")
     result = groovae("evaluate", *flags, "--metrics", "--json")
@@ -338,7 +346,7 @@ def test_tempo_changes_are_skipped_or_followed(groovae: Groovae, tmp_path: Path)
     write_records(tmp_path / "changing.tfrecord", changing)
     write_records(tmp_path / "both.tfrecord", *[steady, changing] * 2)
     changing_only, both = "--examples_path=changing.tfrecord", "--examples_path=both.tfrecord"
-    flags = [f"--hparams={TINY_HPARAMS}", "--num_steps=1"]
+    flags = [f"--hparams={TINY_HPARAMS}", "--num_steps=1", "--nofit_prior"]
     skipped = groovae("train", changing_only, *flags)
     assert_one_line(skipped, 1, "0 windows", "with tempo changes", "--tempo_changes=follow")
     flags += ["--eval_examples_path=changing.tfrecord", "--tempo_changes=follow"]
