@@ -10,7 +10,7 @@ from conftest import SMALL_HPARAMS, Groovae, a_groove, assert_one_line, write_re
 
 from groovae.config import config_map
 from groovae.data import window_cache
-from groovae.data.batches import Batch
+from groovae.data.batches import Batch, evaluation_batches
 from groovae.data.records import find
 from groovae.data.source import DataSource
 from groovae.model.checkpoints import need_checkpoint
@@ -40,6 +40,7 @@ def test_batch_size_does_not_change_the_losses(
     evaluation: Evaluation, trained: Path, records: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(losses, "BATCH_SIZE", 7)  # and 4 at the end
+    monkeypatch.setattr(losses, "evaluation_batches", evaluation_batches)
     found = evaluated(trained, records)
     assert found.windows == evaluation.windows == 200
     assert found.losses == pytest.approx(evaluation.losses, rel=1e-5)
