@@ -132,9 +132,9 @@ def test_samples_are_compared_in_structure(study: Study) -> None:
 
 
 def test_samples_are_drawn_from_the_fitted_prior_of_the_model(
-    trained_for: Callable[[str], Path], eight_records: Path, tmp_path: Path
+    exported: Export, eight_records: Path, tmp_path: Path
 ) -> None:
-    folder = Path(shutil.copytree(trained_for("reconstruct"), tmp_path / "copy"))
+    folder = Path(shutil.copytree(exported("reconstruct"), tmp_path / "copy"))
     network = load_network(folder, None, "", None, 4)
     ones = np.ones((1, network.z_size), np.float32)
     names = styles_of([sequence.filename for sequence in find(eight_records)])
@@ -168,11 +168,9 @@ def test_predictions_match_reconstruct(study: Study, trained_for: Callable[[str]
     np.testing.assert_allclose(again[:, 18:][hit], expected[:, 18:][hit], atol=0.01)
 
 
-def test_as_hits_raises_velocities(
-    study: Study, trained_for: Callable[[str], Path], eight_records: Path
-) -> None:
+def test_as_hits_raises_velocities(study: Study, exported: Export, eight_records: Path) -> None:
     data = DataSource(str(eight_records))
-    loud = evaluate_model(str(trained_for("reconstruct")), data, data, num_samples=0, as_hits=True)
+    loud = evaluate_model(str(exported("reconstruct")), data, data, num_samples=0, as_hits=True)
     expected = study.predictions[: len(loud.predictions)]
     np.testing.assert_array_equal(loud.predictions[..., :9], expected[..., :9])
     hits = expected[..., :9] > 0.5
@@ -239,11 +237,11 @@ def test_models_that_are_given_their_input_are_not_sampled(
 
 
 def test_single_recording_has_no_intervals(
-    trained_for: Callable[[str], Path], eight_records: Path, tmp_path: Path
+    exported: Export, eight_records: Path, tmp_path: Path
 ) -> None:
     one = write_records(tmp_path / "one.tfrecord", next(iter(find(eight_records))))
     found = evaluate_model(
-        str(trained_for("reconstruct")),
+        str(exported("reconstruct")),
         DataSource(str(one)),
         DataSource(str(eight_records)),
         num_samples=0,
