@@ -25,6 +25,7 @@ import numpy as np
 
 from groovae.config.layout import layout_of
 from groovae.data import records, window_cache
+from groovae.data.windows import tempos_of
 from groovae.evaluation.intervals import ReferenceWindows, Scored
 from groovae.evaluation.tables import Table, as_markdown, cell
 from groovae.generation import infilling
@@ -255,7 +256,7 @@ def _read(
     windows = window_cache.load(records.find(folder / f"music-{split}.tfrecord"), layout, folder)
     sources = [windows.source(number) for number in range(len(windows))]
     _, recordings = np.unique([source.id for source in sources], return_inverse=True)
-    tempos_qpm = np.array([source.tempo_qpm for source in sources])
+    tempos_qpm = tempos_of(sources)
     outputs = windows.outputs(np.arange(len(windows)))
     return ReferenceWindows(outputs, tempos_qpm, recordings, layout.meter)
 

@@ -31,7 +31,7 @@ import numpy as np
 from groovae.config.layout import Layout, layout_of
 from groovae.config.tasks import CONFIGS
 from groovae.data import records, window_cache
-from groovae.data.windows import predicted_drums, to_inputs
+from groovae.data.windows import predicted_drums, tempos_of, to_inputs
 from groovae.evaluation.intervals import mask_to_predicted
 from groovae.evaluation.tables import Table, as_markdown
 from groovae.generation.groove_model import GrooveModel
@@ -168,16 +168,20 @@ def measure(
         rows["mean of A"] = baselines.copy_feel(_mean_of(donor_windows), hits)
         rows["feel of A, copied"] = baselines.copy_feel(donor_windows, hits)
         humanizer = _load(None, "humanize")
-        rows["B by `humanize`"] = humanizer.predict_windows(test.outputs)[0]
+        rows["B by `humanize`"] = _predict(humanizer, test)
         if model:
-            rows["**transfer of A to B**"] = model.predict_windows(test.outputs, donor_windows)[0]
+            rows["**transfer of A to B**"] = _predict(model, test, donor_windows)
     elif model:
-        rows[f"**{task}**"] = model.predict_windows(test.outputs)[0]
+        rows[f"**{task}**"] = _predict(model, test)
     columns = (HITS if predicted_drums(layout).any() else {}) | GIVEN
     title = f"{task}: {len(test.outputs):,} windows"
     title += f", {model.config_name}" if model else ""
     cells = [[name, *_cells(test, rows[name], layout, [*columns])] for name in rows]
     return Table(title, ["", *columns.values()], cells)
+
+
+def _predict(model: GrooveModel, test: Windows, feel: np.ndarray | None = None) -> np.ndarray:
+    return model.predict_windows(test.outputs, feel, test.tempo_qpm)[0]
 
 
 def _score_layout(task: str, layout: Layout) -> Layout:
@@ -243,7 +247,7 @@ def _read(folder: Path, name: str, layout: Layout) -> Windows:
     sources = [windows.source(number) for number in range(len(windows))]
     return Windows(
         windows.outputs(np.arange(len(windows))),
-        np.array([source.tempo_qpm for source in sources]),
+        tempos_of(sources),
         np.array([source.id for source in sources]),
     )
 

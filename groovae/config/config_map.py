@@ -4,8 +4,8 @@
 Magenta 2.1.4, but for four: `groovae_2bar_humanize_hits` and `groovae_2bar_transfer_hits` give the
 decoder the hits to play as controls, `groovae_2bar_tap_context` and
 `groovae_2bar_add_closed_hh_context` the encoder's inputs, each with those of half a bar before and
-after, so that z need not carry them. `get_config` returns a fresh copy of an entry, because a model
-that has been built can be neither built again nor copied.
+after, so that z need not carry them. The first one gives the tempo as well. `get_config` returns a
+fresh copy of an entry, because a model that has been built can be neither built again nor copied.
 
 A training folder keeps its configuration in `config.json`, which sampling and resuming read.
 """
@@ -43,6 +43,7 @@ from groovae.config.layout import (
 from groovae.config.pretrained import pretrained_config
 from groovae.errors import GroovaeError, UsageError
 from groovae.music.drums import DrumMap, check_drum_map
+from groovae.music.tempo import tempo_of
 from groovae.system.atomic_files import write_json
 from groovae.upstream import (
     MusicVAE,
@@ -93,18 +94,26 @@ class ContextConverter(magenta_data.GrooveConverter):
     """Magenta's converter with other controls; see `Layout` for the arguments that are new."""
 
     def __init__(
-        self, *, inputs_as_controls: bool = False, control_context_steps: int = 0, **arguments: Any
+        self,
+        *,
+        inputs_as_controls: bool = False,
+        control_context_steps: int = 0,
+        tempo_as_control: bool = False,
+        **arguments: Any,
     ):
         super().__init__(**arguments)
         self.inputs_as_controls = inputs_as_controls
         self.control_context_steps = control_context_steps
+        self.tempo_as_control = tempo_as_control
         self._control_depth = _layout_of(self).control_depth
         self._control_dtype = np.float32
 
     def to_tensors(self, item: Any) -> Any:
         tensors, layout = super().to_tensors(item), _layout_of(self)
         pairs = zip(tensors.inputs, tensors.outputs, strict=True)
-        return tensors._replace(controls=[make_controls(*pair, layout) for pair in pairs])
+        tempo_qpm = tempo_of(item)
+        controls = [make_controls(*pair, layout, tempo_qpm) for pair in pairs]
+        return tensors._replace(controls=controls)
 
 
 CONFIG_MAP.update(
@@ -149,16 +158,19 @@ def _meter_of(converter: Any) -> tuple[int, int]:
     return getattr(converter, "meter", (quarters, 4))
 
 
-def _with_context(config_name: str, kind: str) -> Any:
+def _with_context(config_name: str, kind: str, tempo_as_control: bool = False) -> Any:
     """Return a config whose decoder is given the inputs or the hits of half a bar around a step."""
     config = CONFIG_MAP[config_name]
     arguments = converter_arguments(config.data_converter) | {kind: True}
-    converter = ContextConverter(control_context_steps=8, **arguments)
+    arguments |= {"control_context_steps": 8, "tempo_as_control": tempo_as_control}
+    converter = ContextConverter(**arguments)
     return update_config(config, {"data_converter": converter})
 
 
 CONFIG_MAP |= {
-    "groovae_2bar_humanize_hits": _with_context("groovae_2bar_humanize", "hits_as_controls"),
+    "groovae_2bar_humanize_hits": _with_context(
+        "groovae_2bar_humanize", "hits_as_controls", tempo_as_control=True
+    ),
     "groovae_2bar_transfer_hits": _with_context(
         "groovae_2bar_hits_control_tfds", "hits_as_controls"
     ),

@@ -4,20 +4,25 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
 from groovae.config.layout import Layout
+from groovae.music.tempo import DEFAULT_QPM
 
 
-def make_controls(inputs: np.ndarray, outputs: np.ndarray, layout: Layout) -> np.ndarray:
+def make_controls(
+    inputs: np.ndarray, outputs: np.ndarray, layout: Layout, tempo_qpm: np.ndarray | float
+) -> np.ndarray:
     """Return the controls of windows: float32 [..., steps, control_depth].
 
     Args:
       inputs: The encoder's inputs, [..., steps, depth].
       outputs: What the decoder is trained to output, of the same shape.
-      layout: Which of them are controls.
+      layout: Which of them are controls, and whether the tempo is one.
+      tempo_qpm: The tempo of each window, of the shape of the leading axes, or of all.
     """
     source = inputs if layout.inputs_as_controls else outputs
     controls = source[..., layout.control_columns]
     context = layout.control_context_steps
-    return add_context(controls, context) if context else controls
+    controls = add_context(controls, context) if context else controls
+    return _add_tempo(controls, tempo_qpm) if layout.tempo_as_control else controls
 
 
 def add_context(values: np.ndarray, num_steps: int) -> np.ndarray:
@@ -34,3 +39,10 @@ def add_context(values: np.ndarray, num_steps: int) -> np.ndarray:
     around = sliding_window_view(np.pad(values, padding), 1 + 2 * num_steps, axis=-2)
     depth = values.shape[-1] * (1 + 2 * num_steps)
     return np.swapaxes(around, -1, -2).reshape(*values.shape[:-1], depth)
+
+
+def _add_tempo(controls: np.ndarray, tempo_qpm: np.ndarray | float) -> np.ndarray:
+    """Add a column: the octaves by which the tempo is over DEFAULT_QPM."""
+    octaves = np.log2(np.asarray(tempo_qpm, np.float32) / np.float32(DEFAULT_QPM))
+    column = np.broadcast_to(octaves[..., np.newaxis, np.newaxis], (*controls.shape[:-1], 1))
+    return np.concatenate([controls, column], axis=-1)

@@ -170,6 +170,7 @@ LAYOUT = {
     "hits_as_controls": FLAG,
     "inputs_as_controls": FLAG,
     "control_context_steps": whole(0, MAX_CONTEXT_STEPS),
+    "tempo_as_control": FLAG,
     "max_note_dropout_probability": optional(number(0, 1)),
     "unmapped_pitches": one_of(*UNMAPPED_PITCHES),
     "all_notes": FLAG,
@@ -197,8 +198,10 @@ CONVERTER = {
     "max_note_dropout_probability": optional(number(0, 1)),
     "inputs_as_controls": FLAG,
     "control_context_steps": whole(0, MAX_CONTEXT_STEPS),
+    "tempo_as_control": FLAG,
 }
-OF_CONTEXT = ("inputs_as_controls", "control_context_steps")  # which Magenta's converter lacks
+# Which Magenta's converter lacks.
+OF_CONTEXT = ("inputs_as_controls", "control_context_steps", "tempo_as_control")
 
 
 def check_values(values: Mapping[str, Any], rules: Mapping[str, Rule], kind: str = "") -> None:

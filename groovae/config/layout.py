@@ -43,6 +43,7 @@ class Layout:
       hits_as_controls: Give the hits to the decoder as controls.
       inputs_as_controls: Give the encoder's inputs to the decoder as controls.
       control_context_steps: With each step's controls, give those of N steps before and N after.
+      tempo_as_control: Give the tempo to encoder and decoder as a control.
       max_note_dropout_probability: Upper bound of the probability with which notes are removed
         from the inputs at random, soft notes more often; None removes none and draws no random
         number.
@@ -66,6 +67,7 @@ class Layout:
     hits_as_controls: bool = False
     inputs_as_controls: bool = False
     control_context_steps: int = 0
+    tempo_as_control: bool = False
     max_note_dropout_probability: float | None = None
     unmapped_pitches: str = "drop"
     all_notes: bool = False
@@ -91,7 +93,8 @@ class Layout:
 
     @property
     def control_depth(self) -> int:
-        return len(self.control_columns) * (1 + 2 * self.control_context_steps)
+        of_steps = len(self.control_columns) * (1 + 2 * self.control_context_steps)
+        return of_steps + self.tempo_as_control
 
     @property
     def control_columns(self) -> list[int]:
@@ -166,7 +169,12 @@ LAYOUTS = {
     "groovae_4bar": Layout(4, 64),
     "groovae_2bar_humanize": Layout(2, 32, humanize=True),
     "groovae_2bar_humanize_hits": Layout(
-        2, 32, humanize=True, hits_as_controls=True, control_context_steps=8
+        2,
+        32,
+        humanize=True,
+        hits_as_controls=True,
+        control_context_steps=8,
+        tempo_as_control=True,
     ),
     "groovae_2bar_tap_fixed_velocity": Layout(2, 32, tapify=True, fixed_velocities=True),
     "groovae_2bar_tap_context": Layout(

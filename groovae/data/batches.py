@@ -86,4 +86,5 @@ def _batch(windows: CachedWindows, indices: np.ndarray, rng: np.random.RandomSta
     layout, outputs = windows.layout, windows.outputs(indices)
     lengths = np.full(len(indices), layout.window_steps, np.int32)
     inputs = to_inputs(outputs, layout, rng)
-    return Batch(inputs, outputs, make_controls(inputs, outputs, layout), lengths)
+    controls = make_controls(inputs, outputs, layout, windows.tempos_qpm(indices))
+    return Batch(inputs, outputs, controls, lengths)

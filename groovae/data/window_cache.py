@@ -30,7 +30,7 @@ from groovae.config.layout import Layout
 from groovae.data.grid import to_grid
 from groovae.data.records import Examples
 from groovae.data.window_report import WindowReport
-from groovae.data.windows import WindowSource, make_source
+from groovae.data.windows import WindowSource, make_source, tempos_of
 from groovae.errors import GroovaeError
 from groovae.system.atomic_files import atomic_write
 from groovae.system.log import Log, no_log
@@ -85,6 +85,12 @@ class CachedWindows:
         if isinstance(self._grids.base, mmap.mmap) and hasattr(mmap, "MADV_DONTNEED"):
             self._grids.base.madvise(mmap.MADV_DONTNEED)
         return windows
+
+    def tempos_qpm(self, indices: np.ndarray) -> np.ndarray:
+        """Return the tempo of the windows at these indices, float64 [n]."""
+        if self.layout.tempo_changes == "follow":
+            return tempos_of(self.source(int(index)) for index in indices)
+        return self._records["tempo_qpm"][self._record_of(indices)]
 
     def source(self, index: int) -> WindowSource:
         """Return the record that a window was cut from."""

@@ -15,7 +15,7 @@ from groovae.config.layout import Layout
 from groovae.data.grid import to_grid
 from groovae.data.window_report import WindowReport
 from groovae.music.drums import OPEN_HIHAT
-from groovae.music.tempo import TempoMap
+from groovae.music.tempo import DEFAULT_QPM, TempoMap
 
 
 class WindowSource(NamedTuple):
@@ -55,14 +55,14 @@ def to_windows(
     inputs = _cut(to_inputs(grid.outputs, layout, rng), grid.starts, layout)
     outputs = _cut(grid.outputs, grid.starts, layout)
     tempos = grid.tempos or ((0.0, grid.tempo_qpm),)
+    sources = [
+        make_source(sequence.id, sequence.filename, start, tempos, layout) for start in grid.starts
+    ]
     return SequenceWindows(
         inputs,
         outputs,
-        make_controls(inputs, outputs, layout),
-        [
-            make_source(sequence.id, sequence.filename, start, tempos, layout)
-            for start in grid.starts
-        ],
+        make_controls(inputs, outputs, layout, tempos_of(sources)),
+        sources,
     )
 
 
@@ -122,9 +122,19 @@ def to_inputs(outputs: np.ndarray, layout: Layout, rng: Any = np.random) -> np.n
     return inputs
 
 
-def to_controls(outputs: np.ndarray, layout: Layout) -> np.ndarray:
-    """Return the decoder's controls of windows, [..., steps, control_depth], without dropout."""
-    return make_controls(to_inputs(outputs, layout), outputs, layout)
+def tempos_of(sources: Iterable[WindowSource]) -> np.ndarray:
+    """Return the tempo of each window in qpm, float64 [n]."""
+    return np.array([source.tempo_qpm for source in sources])
+
+
+def to_controls(
+    outputs: np.ndarray, layout: Layout, tempo_qpm: np.ndarray | float = DEFAULT_QPM
+) -> np.ndarray:
+    """Return the decoder's controls of windows, [..., steps, control_depth], without dropout.
+
+    See `make_controls`.
+    """
+    return make_controls(to_inputs(outputs, layout), outputs, layout, tempo_qpm)
 
 
 def predicted_drums(layout: Layout) -> np.ndarray:

@@ -30,7 +30,7 @@ from groovae.config.tasks import can_sample, task_of
 from groovae.data.source import TRAINED_WINDOWS, DataSource
 from groovae.data.styles import styles_of
 from groovae.data.window_cache import CachedWindows
-from groovae.data.windows import WindowSource, predicted_drums
+from groovae.data.windows import WindowSource, predicted_drums, tempos_of
 from groovae.evaluation.intervals import (
     MIN_RECORDINGS,
     ReferenceWindows,
@@ -230,8 +230,9 @@ def _run(
 ) -> Study:
     """Run the model on the windows, and return a study without results."""
     folder, reference = folder_of(network), _outputs(windows)
-    predictions, mu, sigma = model.predict_windows(reference)
     sources = [windows.source(number) for number in range(len(windows))]
+    tempo_qpm = tempos_of(sources)
+    predictions, mu, sigma = model.predict_windows(reference, tempo_qpm=tempo_qpm)
     training, validation = _metrics_logs(folder)
     ends = 0, int(np.argmax(np.linalg.norm(mu - mu[0], axis=1)))  # the most distant window
     is_sampled = can_sample(model.layout) and bool(predicted_drums(model.layout).all())
@@ -244,7 +245,7 @@ def _run(
         examples=examples,
         reference=reference,
         predictions=predictions,
-        tempo_qpm=np.array([source.tempo_qpm for source in sources]),
+        tempo_qpm=tempo_qpm,
         sources=sources,
         mu=mu,
         sigma=sigma,

@@ -27,6 +27,7 @@ TOLERANCE, MAX_TOLERANCE = 1e-5, 1e-4
 MARGIN = 1e-3
 NUM_WINDOWS = 64
 MAX_VELOCITY = 127
+TEMPOS_QPM = 60, 240
 HALF_STEP_MS = 62.5  # of a 16th at 120 qpm
 MIN_SIGMA = np.finfo(np.float32).tiny
 
@@ -42,7 +43,8 @@ class ComparisonInputs(NamedTuple):
 def comparison_inputs(windows: np.ndarray, layout: Layout) -> ComparisonInputs:
     """Return windows with the encoder inputs and controls that the layout derives from them."""
     inputs = to_inputs(windows, layout, np.random.RandomState(0))
-    return ComparisonInputs(windows, inputs, to_controls(windows, layout))
+    tempos_qpm = np.linspace(*TEMPOS_QPM, len(windows))
+    return ComparisonInputs(windows, inputs, to_controls(windows, layout, tempos_qpm))
 
 
 def synthetic_windows(network: Network) -> np.ndarray:

@@ -164,11 +164,13 @@ class BaseModel:
         """Return `mu` and `sigma`, float32 [n, z_size], zeros for empty segments."""
         mu, sigma = np.zeros((2, len(segments.outputs), self._z_size), np.float32)
         rows = nonempty(segments)
-        outputs = segments.outputs[rows]
-        mu[rows], sigma[rows] = self._network.encode(
-            to_inputs(outputs, self.layout), to_controls(outputs, self.layout)
-        )
+        inputs = to_inputs(segments.outputs[rows], self.layout)
+        mu[rows], sigma[rows] = self._network.encode(inputs, self._controls(segments, rows))
         return mu, sigma
+
+    def _controls(self, segments: Segments, rows: np.ndarray) -> np.ndarray:
+        tempos_qpm = segments.timeline.bar_tempos_qpm()[:: self.layout.split_bars]
+        return to_controls(segments.outputs[rows], self.layout, tempos_qpm[rows])
 
     def _thresholds(self, num: int, bars: int, temperature: float) -> np.ndarray:
         """Draw thresholds for sampled hits, [num, steps, drums]."""
@@ -193,12 +195,12 @@ class BaseModel:
         self,
         z: np.ndarray,
         thresholds: np.ndarray,
-        windows: np.ndarray | None = None,
+        controls: np.ndarray | None = None,
         task: str | None = None,
     ) -> np.ndarray:
-        """Decode latents to tensors, with the controls of `windows` if the model has controls."""
+        """Decode latents to tensors, with `controls` if the model has controls."""
         as_hits = self.as_hits or task in CONFIGS
-        controls = thresholds[..., :0] if windows is None else to_controls(windows, self.layout)
+        controls = thresholds[..., :0] if controls is None else controls
         decoded = self._network.decode(z, thresholds, controls)
         return latent.condition_on_hits(*decoded) if as_hits else decoded[0]
 
@@ -215,7 +217,8 @@ class BaseModel:
     ) -> np.ndarray:
         """Do the same with the velocities and offsets that the decoder expects."""
         tensors, rows = np.zeros_like(segments.outputs), nonempty(segments)
-        tensors[rows] = self._decode(z[rows], thresholds[rows], segments.outputs[rows], task)
+        controls = self._controls(segments, rows)
+        tensors[rows] = self._decode(z[rows], thresholds[rows], controls, task)
         return tensors
 
     def _with_feel(self, tensors: np.ndarray, task: str) -> np.ndarray:
@@ -249,11 +252,11 @@ class BaseModel:
         """
         rows = [nonempty(segments) for segments in grooves]
         parts = [
-            (z_of[at], thresholds[at], segments.outputs[at])
+            (z_of[at], thresholds[at], self._controls(segments, at))
             for segments, z_of, at in zip(grooves, z, rows, strict=True)
         ]
-        all_z, all_thresholds, windows = map(np.concatenate, zip(*parts, strict=True))
-        decoded = self._decode(all_z, all_thresholds, windows, task)
+        all_z, all_thresholds, controls = map(np.concatenate, zip(*parts, strict=True))
+        decoded = self._decode(all_z, all_thresholds, controls, task)
         ends = np.cumsum([len(at) for at in rows])
         found, state = [], self._feel_random.get_state()
         for segments, at, part in zip(grooves, rows, np.split(decoded, ends[:-1]), strict=True):

@@ -23,6 +23,7 @@ from groovae.model import feel_fit, latent, prior_fit
 from groovae.model.feel import Feel, write_feel
 from groovae.model.network import Network
 from groovae.model.prior import Prior, write_prior
+from groovae.music.tempo import DEFAULT_QPM
 from groovae.system.log import Log, no_log
 
 MAX_WINDOWS = 4096
@@ -99,15 +100,16 @@ def fit_feel(network: Network, windows: CachedWindows, log: Log = no_log) -> Fee
       UsageError: there are too few hits.
       GroovaeError: the file cannot be written.
     """
-    layout, outputs = network.layout, windows.outputs(_evenly_spread(len(windows)))
+    layout, chosen = network.layout, _evenly_spread(len(windows))
+    outputs, tempo_qpm = windows.outputs(chosen), windows.tempos_qpm(chosen)
     hits = outputs[..., : layout.num_drums]
     feel_fit.check_number(int(hits.sum()))
-    controls = to_controls(outputs, layout)
-    mu = encode_windows(network, outputs)
+    controls = to_controls(outputs, layout, tempo_qpm)
+    mu = encode_windows(network, outputs, tempo_qpm)
     decoded = network.decode(mu, latent.forced_hit_thresholds(hits), controls)
     played = latent.condition_on_hits(*decoded)
     steps = layout.steps_per_quarter, layout.steps_per_bar
-    found = _fit_hit_threshold(network, mu, outputs)
+    found = _fit_hit_threshold(network, mu, outputs, controls)
     feel = feel_fit.fit_feel(outputs, played, *steps, network.fingerprint(), found)
     write_feel(feel_path(network), feel)
     log(f"fitted a feel to {feel.hits:,} hits; written to {feel_path(network)}")
@@ -160,14 +162,15 @@ def _fill_direction(
     return after - before
 
 
-def _fit_hit_threshold(network: Network, mu: np.ndarray, outputs: np.ndarray) -> float:
+def _fit_hit_threshold(
+    network: Network, mu: np.ndarray, outputs: np.ndarray, controls: np.ndarray
+) -> float:
     """Return the threshold of a model that adds hits to those it is given, 0 for others."""
     layout, hits = network.layout, outputs[..., : network.layout.num_drums]
     predicted = predicted_drums(layout)
     if task_of(layout) is None or not predicted.any():
         return 0.0
-    forced, controls = latent.forced_hit_thresholds(hits), to_controls(outputs, layout)
-    found = []
+    found, forced = [], latent.forced_hit_thresholds(hits)
     for threshold in HIT_THRESHOLDS:
         thresholds = np.where(predicted, np.float32(threshold), forced)
         played = network.decode(mu, thresholds, controls)[0][..., : layout.num_drums]
@@ -181,11 +184,13 @@ def _evenly_spread(num: int) -> np.ndarray:
     return np.unique(np.linspace(0, max(num - 1, 0), min(num, MAX_WINDOWS)).astype(int))
 
 
-def encode_windows(network: Network, outputs: np.ndarray) -> np.ndarray:
-    """Return the latent means of windows, [n, z_size]."""
+def encode_windows(
+    network: Network, outputs: np.ndarray, tempo_qpm: np.ndarray | float = DEFAULT_QPM
+) -> np.ndarray:
+    """Return the latent means of windows, [n, z_size]; see `make_controls` for the tempo."""
     layout = network.layout
     inputs = to_inputs(outputs, layout, np.random.RandomState(0))  # for note dropout
-    return network.encode(inputs, to_controls(outputs, layout))[0]
+    return network.encode(inputs, to_controls(outputs, layout, tempo_qpm))[0]
 
 
 def _describe(network: Network, prior: Prior) -> str:

@@ -49,6 +49,7 @@ from groovae.generation.segments import (
 from groovae.generation.steering import blend_with_taps, make_steering
 from groovae.model import latent
 from groovae.music.midi_writer import MAX_BARS
+from groovae.music.tempo import DEFAULT_QPM
 from groovae.system.log import no_log
 
 
@@ -180,7 +181,10 @@ class GrooveModel(BaseModel):
         return compare_grooves(reference, estimate, self.layout)
 
     def predict_windows(
-        self, windows: np.ndarray, feel: np.ndarray | None = None
+        self,
+        windows: np.ndarray,
+        feel: np.ndarray | None = None,
+        tempo_qpm: np.ndarray | float = DEFAULT_QPM,
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Return the most likely output for windows in the task that the model was trained for.
 
@@ -191,20 +195,22 @@ class GrooveModel(BaseModel):
           windows: float32 [n, steps, depth], of the model's window length.
           feel: Windows of the same shape to encode, of which those of `transfer` have the timing
             and dynamics; by default `windows`.
+          tempo_qpm: The tempo of each window, [n], or of all; some models are given it.
 
         Returns:
           The output, float32 [n, steps, depth], and `mu` and `sigma`, [n, z_size].
         """
         encoded = windows if feel is None else feel
         mu, sigma = self._network.encode(
-            to_inputs(encoded, self.layout), to_controls(encoded, self.layout)
+            to_inputs(encoded, self.layout), to_controls(encoded, self.layout, tempo_qpm)
         )
         thresholds = np.where(
             predicted_drums(self.layout),
             self._hit_threshold,
             latent.forced_hit_thresholds(windows[..., : self.layout.num_drums]),
         )
-        return self._decode(mu, thresholds, windows, task_of(self.layout)), mu, sigma
+        controls = to_controls(windows, self.layout, tempo_qpm)
+        return self._decode(mu, thresholds, controls, task_of(self.layout)), mu, sigma
 
     # Whole grooves
 
