@@ -136,6 +136,7 @@ DESCRIPTION = {
     "unmapped_pitches": one_of(*UNMAPPED_PITCHES),
     "all_notes": FLAG,
     "tempo_changes": one_of(*TEMPO_CHANGES),
+    "augment": TEXT,
     "init_checkpoint": optional(TEXT),
     "versions": OBJECT,
     "rnn": one_of(*RNNS),

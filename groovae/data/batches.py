@@ -2,20 +2,21 @@
 
 An epoch is a permutation of all windows. Batches are cut from the epochs in a row, so a batch may
 span two of them, and training that is resumed at step n gets the same batches as without the
-interruption. Note dropout is drawn anew for each batch.
+interruption. Augmentation and note dropout are drawn anew for each batch.
 
 Of n workers, worker k takes the batches k, n + k, 2 n + k, ...
 """
 
 import functools
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
 import numpy as np
 
 from groovae.config.controls import make_controls
+from groovae.data.augment import augment
 from groovae.data.window_cache import CachedWindows
 from groovae.data.windows import to_inputs
 
@@ -58,13 +59,21 @@ def order(
 
 
 def training_batches(
-    windows: CachedWindows, batch_size: int, seed: int, first: int = 0, every: int = 1
+    windows: CachedWindows,
+    batch_size: int,
+    seed: int,
+    first: int = 0,
+    every: int = 1,
+    kinds: Sequence[str] = (),
 ) -> Iterator[Batch]:
-    """Yield batches in `order`, without end; a thread prepares the next one."""
+    """Yield batches in `order`, without end, of windows changed by `augment`, if there are kinds.
+
+    A thread prepares the next one.
+    """
 
     indices_of = order(len(windows), batch_size, seed, first, every)
     batches = (
-        _batch(windows, indices, np.random.RandomState([seed, number]))
+        _batch(windows, indices, np.random.RandomState([seed, number]), kinds)
         for number, indices in zip(itertools.count(first, every), indices_of, strict=False)
     )
     with ThreadPoolExecutor(1) as pool:
@@ -82,8 +91,13 @@ def evaluation_batches(windows: CachedWindows, batch_size: int) -> Iterator[Batc
         yield _batch(windows, indices, np.random.RandomState(first))
 
 
-def _batch(windows: CachedWindows, indices: np.ndarray, rng: np.random.RandomState) -> Batch:
-    layout, outputs = windows.layout, windows.outputs(indices)
+def _batch(
+    windows: CachedWindows,
+    indices: np.ndarray,
+    rng: np.random.RandomState,
+    kinds: Sequence[str] = (),
+) -> Batch:
+    layout, outputs = windows.layout, augment(windows.outputs(indices), kinds, rng)
     lengths = np.full(len(indices), layout.window_steps, np.int32)
     inputs = to_inputs(outputs, layout, rng)
     controls = make_controls(inputs, outputs, layout, windows.tempos_qpm(indices))

@@ -39,6 +39,8 @@ class TrainOptions:
         tempo map.
       meter: Meter of the sequences to train on, such as `3/4`; by default that of the training to
         resume, or else 4/4. Likewise `drum_map`.
+      augment: Random changes to the windows, of `velocity`, `timing` and `drums`, with commas
+        between; see data/augment.py.
       drum_map: The pitches of each drum class: `gm`, `roland` or a JSON file; by default those of
         the config.
       init_checkpoint: A checkpoint whose weights a new training starts from.
@@ -74,6 +76,7 @@ class TrainOptions:
     tempo_changes: str = "skip"
     meter: str | None = None
     drum_map: str | None = None
+    augment: str = ""
     init_checkpoint: str | None = None
     eval_examples_path: str | None = None
     eval_every: int = 1

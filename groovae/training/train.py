@@ -27,6 +27,7 @@ from groovae.config import config_map
 from groovae.config.description import RNNS
 from groovae.config.layout import LAYOUTS, Layout, format_meter
 from groovae.config.tasks import WHOLE_GROOVES
+from groovae.data.augment import parse_kinds
 from groovae.data.source import TRAINED_WINDOWS, DataSource
 from groovae.data.window_cache import CachedWindows
 from groovae.data.window_report import WindowReport
@@ -128,6 +129,7 @@ def train(
     replica = current_replica(cluster, options)
     name, config = _config(options, saved, replica)
     options = dataclasses.replace(options, config=name)
+    parse_kinds(options.augment, config_map.layout(config))  # before the windows, which take time
     windows = _windows(config, options, log)
     keep_freed_memory()
     if not replica.is_chief:
@@ -243,7 +245,10 @@ class _Trainer:
     def step_hooks(self, graph: TrainingGraph, seed: int) -> list[Any]:
         """Return the hooks that every replica needs, without those that save."""
         replica, hparams = self.replica, self.config.hparams
-        batches_from = functools.partial(replica.batches, self.windows, hparams.batch_size, seed)
+        kinds = parse_kinds(self.options.augment, self.windows.layout)
+        batches_from = functools.partial(
+            replica.batches, self.windows, hparams.batch_size, seed, kinds=kinds
+        )
         hooks = replica.session_hooks(graph.optimizer)
         hooks += [FeedHook(graph, batches_from), DivergenceHook(graph, hparams)]
         # Synchronous workers end with the chief, which needs their gradients for the last step.
@@ -398,7 +403,7 @@ class _Chief(_Trainer):
 
     def _training_details(self) -> dict[str, Any]:
         """Return what `config.json` holds besides the model."""
-        names = (*TRAINED_WINDOWS, "num_steps", "rnn", "matmul_precision")
+        names = (*TRAINED_WINDOWS, "augment", "num_steps", "rnn", "matmul_precision")
         return {
             "train_examples_path": self.config.train_examples_path,
             "tfds_name": self.config.tfds_name,

@@ -1,6 +1,7 @@
 """Tests of groovae.data.windows: windows equal Magenta's bit for bit, and losses are counted."""
 
 import csv
+import dataclasses
 import hashlib
 import itertools
 import math
@@ -18,7 +19,7 @@ from hypothesis.extra.numpy import arrays
 from groovae.config import config_map
 from groovae.config.config_map import CONFIG_MAP
 from groovae.config.controls import add_context
-from groovae.config.layout import GM_KIT, Layout
+from groovae.config.layout import GM_KIT, Layout, layout_of
 from groovae.data import records
 from groovae.data.grid import count_windows
 from groovae.data.window_report import WindowReport
@@ -407,3 +408,13 @@ def test_context_has_the_hits_of_the_steps_around(hits: np.ndarray, num_steps: i
         other = step + distance - num_steps
         expected = hits[:, other] if 0 <= other < 7 else 0
         np.testing.assert_array_equal(context[:, step, distance], np.broadcast_to(expected, (2, 3)))
+
+
+@pytest.mark.parametrize(("tempo_qpm", "octaves"), [(120, 0), (240, 1), (30, -2), (96, -0.3219)])
+def test_tempo_is_the_last_control(tempo_qpm: float, octaves: float) -> None:
+    groove = a_groove(bars=12, tempos=[(0, tempo_qpm)])
+    layout = layout_of("groovae_2bar_humanize_hits")
+    controls = to_windows(groove, layout).controls
+    np.testing.assert_allclose(controls[..., -1], octaves, atol=1e-4)
+    without = dataclasses.replace(layout, tempo_as_control=False)
+    np.testing.assert_array_equal(controls[..., :-1], to_windows(groove, without).controls)

@@ -84,6 +84,13 @@ def define_flags(values: flags.FlagValues) -> None:
     define_layout(values)
     define_meter(values)
     flags.DEFINE_string(
+        "augment",
+        "",
+        "Change the windows at random in each epoch: velocity, timing, drums, or several with "
+        "commas between.",
+        values,
+    )
+    flags.DEFINE_string(
         "init_checkpoint",
         None,
         "Initialize a new training with the weights of this checkpoint: a training folder, a "

@@ -9,7 +9,7 @@ they see the windows in the order in which one process would.
 import contextlib
 import re
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -111,13 +111,15 @@ class Replica:
         """Return the windows of a global step, given the share of each replica."""
         return share * max(1, self.num_sync_workers)
 
-    def batches(self, windows: CachedWindows, share: int, seed: int, step: int) -> Iterator[Batch]:
-        """Yield the batches of this replica from a global step on."""
+    def batches(
+        self, windows: CachedWindows, share: int, seed: int, step: int, kinds: Sequence[str] = ()
+    ) -> Iterator[Batch]:
+        """Yield the batches of this replica from a global step on, augmented by some kinds."""
         if self.master and not self.num_sync_workers:  # the number of workers is unknown
-            return training_batches(windows, share, seed + self.number, step)
+            return training_batches(windows, share, seed + self.number, step, kinds=kinds)
         batches_per_step = self.count if self.num_sync_workers else 1
         first = step * batches_per_step + self.number
-        return training_batches(windows, share, seed, first, self.count)
+        return training_batches(windows, share, seed, first, self.count, kinds)
 
     def default_seed(self) -> int | None:
         """Return a seed that is the same in all replicas of a cluster, or None without one."""

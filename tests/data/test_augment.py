@@ -1,0 +1,102 @@
+"""Tests of groovae.data.augment: what each kind changes, and what it keeps."""
+
+import dataclasses
+import itertools
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from make_windows import random_windows, window
+
+from groovae.config.layout import layout_of
+from groovae.data import window_cache
+from groovae.data.augment import KINDS, augment, parse_kinds
+from groovae.data.batches import training_batches
+from groovae.data.records import find
+from groovae.errors import UsageError
+from groovae.music.drums import CLASS_NAMES, CLOSED_HIHAT, RIDE
+
+LAYOUT = layout_of("groovae_4bar")
+OTHERS = [drum for drum, name in enumerate(CLASS_NAMES) if name not in ("closed hi-hat", "ride")]
+OTHERS = [drum for drum in OTHERS if "tom" not in CLASS_NAMES[drum]]
+
+
+def changed(windows: np.ndarray, *kinds: str, seed: int = 0) -> list[np.ndarray]:
+    found = augment(windows, kinds, np.random.RandomState(seed))
+    assert (found.shape, found.dtype) == (windows.shape, np.float32)
+    return np.split(found, 3, axis=-1)
+
+
+@given(st.integers(0, 2**31 - 1))
+def test_velocities_keep_their_order_and_range(seed: int) -> None:
+    windows = random_windows(3, seed)
+    hits, velocities, offsets = np.split(windows, 3, axis=-1)
+    found = changed(windows, "velocity", seed=seed)
+    np.testing.assert_array_equal(found[0], hits)
+    np.testing.assert_array_equal(found[2], offsets)
+    assert found[1].max() <= 1
+    for before, after in zip(velocities, found[1], strict=True):
+        assert (np.diff(after.ravel()[before.ravel().argsort()]) >= 0).all()
+    assert not np.array_equal(found[1], velocities)
+
+
+@given(st.integers(0, 2**31 - 1))
+def test_offsets_stay_in_their_steps(seed: int) -> None:
+    windows = random_windows(3, seed)
+    hits, velocities, offsets = np.split(windows, 3, axis=-1)
+    found = changed(windows, "timing", seed=seed)
+    np.testing.assert_array_equal(found[0], hits)
+    np.testing.assert_array_equal(found[1], velocities)
+    assert np.abs(found[2]).max() <= 1
+    assert not found[2][hits == 0].any()
+    assert not np.array_equal(found[2], offsets)
+
+
+@given(st.integers(0, 2**31 - 1))
+def test_drums_keep_each_hit(seed: int) -> None:
+    windows = random_windows(3, seed)
+    parts = np.split(windows, 3, axis=-1)
+    found = changed(windows, "drums", seed=seed)
+    for before, after in zip(parts, found, strict=True):
+        np.testing.assert_array_equal(after[..., OTHERS], before[..., OTHERS])
+        np.testing.assert_array_equal(np.sort(after, axis=-1), np.sort(before, axis=-1))
+    assert not np.abs(found[1])[found[0] == 0].any()
+
+
+def test_hihat_and_ride_are_exchanged_unless_both_are_played() -> None:
+    only_ride = np.repeat(window((0, RIDE, 0.5, 0.1)), 100, axis=0)
+    hits, velocities, _ = changed(only_ride, "drums")
+    assert 30 < hits[:, 0, CLOSED_HIHAT].sum() < 70
+    np.testing.assert_array_equal(velocities[:, 0, CLOSED_HIHAT], hits[:, 0, CLOSED_HIHAT] / 2)
+    both = np.repeat(window((0, RIDE, 0.5, 0.1), (4, CLOSED_HIHAT, 0.5, 0.1)), 100, axis=0)
+    np.testing.assert_array_equal(np.concatenate(changed(both, "drums"), axis=-1), both)
+
+
+def test_without_kinds_windows_are_the_same() -> None:
+    windows = random_windows(2, 0)
+    assert augment(windows, (), np.random.RandomState(0)) is windows
+
+
+def test_batches_are_changed_anew_and_resume(records: Path) -> None:
+    windows = window_cache.load(find(records), LAYOUT, records.parent)
+    whole = [
+        batch.outputs
+        for batch in itertools.islice(training_batches(windows, 50, 3, kinds=list(KINDS)), 8)
+    ]
+    resumed = next(training_batches(windows, 50, 3, first=5, kinds=list(KINDS)))
+    np.testing.assert_array_equal(resumed.outputs, whole[5])
+    epochs = [
+        {each.tobytes() for batch in part for each in batch} for part in (whole[:4], whole[4:])
+    ]
+    assert not epochs[0] & epochs[1]
+
+
+def test_kinds_are_checked() -> None:
+    assert parse_kinds("velocity, drums", LAYOUT) == ["velocity", "drums"]
+    assert parse_kinds("", LAYOUT) == []
+    with pytest.raises(UsageError, match="'swing'"):
+        parse_kinds("velocity,swing", LAYOUT)
+    with pytest.raises(UsageError, match="2"):
+        parse_kinds("drums", dataclasses.replace(LAYOUT, pitch_classes=((36,), (38,))))
