@@ -31,6 +31,7 @@ ROOT_PAGES = {
     "CONTRIBUTING.md": "contributing.md",
     "CHANGELOG.md": "changelog.md",
     "groovae/bundled/groovae_4bar/README.md": "model-card.md",
+    "groovae/bundled/groovae_4bar_detailed/README.md": "model-card-detailed.md",
     "groovae/bundled/groovae_2bar_humanize_hits/README.md": "model-card-humanize.md",
 }
 MARKER = re.compile(r"<!-- generated: (\w+) -->")

@@ -4,8 +4,9 @@
     groovae humanize loop.mid
 
 `groovae export` wrote their folders; the README.md in each is the model card, with data, licence,
-training and scores. One is a model of whole grooves, which is used by default for all tasks that
-need no model of their own; each of the others is for one task.
+training and scores. Two are models of whole grooves, for all tasks that need no model of their own:
+one keeps more of a groove, and plays those that begin and end with the groove of a user. Each of
+the others is for one task.
 """
 
 import os
@@ -27,6 +28,8 @@ TASK_FOLDERS = {
     "add_hihat": _ALL / "groovae_2bar_add_closed_hh_context",
     "transfer": _ALL / "groovae_2bar_transfer_hits",
 }
+DETAILED_FOLDER = _ALL / "groovae_4bar_detailed"
+DETAILED_TASKS = ("reconstruct", "interpolate")
 TRAIN_DIR = ".train"
 _MODEL_FILE = re.compile(
     r"^checkpoint$|\.index$|\.data-\d+-of-\d+$|\.onnx$|^weights_manifest\.json$"
@@ -47,7 +50,7 @@ def default_checkpoint(task: str | None, log: Log) -> str:
         if _has_model_files(TRAIN_DIR):
             return TRAIN_DIR
         log(f"no model in {TRAIN_DIR}: playing the bundled one")
-        return str(FOLDER)
+        return str(DETAILED_FOLDER if task in DETAILED_TASKS else FOLDER)
     if _has_model_files(TRAIN_DIR) and _may_be_for(task):
         return TRAIN_DIR
     log(f"no model for {task} in {TRAIN_DIR}: playing the bundled one")
