@@ -308,6 +308,8 @@ def _check_consistent(layout: Layout, whose: str) -> Layout:
         raise UsageError(f"{whose} add_instruments must be below its {layout.num_drums} drums")
     if layout.tapify and layout.num_drums <= OPEN_HIHAT:
         raise UsageError(f"{whose} taps need {OPEN_HIHAT + 1} drums or more")
+    if layout.tempo_as_control and not layout.has_controls:  # such a model could not sample
+        raise UsageError(f"{whose} tempo_as_control needs hits_as_controls or inputs_as_controls")
     return layout
 
 

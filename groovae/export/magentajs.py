@@ -160,6 +160,8 @@ def _check_supported(prefix: str, config: Any) -> None:
         reason = f"it has {layout.num_drums} drum classes, not nine; use --format=onnx"
     elif layout.control_context_steps:
         reason = "its controls have the hits of other steps; use --format=onnx"
+    elif layout.tempo_as_control:
+        reason = "its controls have the tempo; use --format=onnx"
     elif len(hparams.enc_rnn_size) > 1:
         reason = f"enc_rnn_size is {hparams.enc_rnn_size}, but only one encoder layer is supported"
     elif len(set(hparams.dec_rnn_size)) > 1:

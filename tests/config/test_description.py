@@ -117,6 +117,7 @@ def test_incomplete_description(contents: Any) -> None:
         *({"split_bars": value} for value in ("4", 0, -1, 1 << 20, HUGE, 1.5, True, None)),
         *({"hop_steps": 0}, {"steps_per_quarter": 1 << 15}, {"quarters_per_bar": 3}),
         *({"humanize": 0}, {"hits_as_controls": "x"}, {"add_instruments": [9]}),
+        {"tempo_as_control": True},  # without hits or inputs as controls
         *({"pitch_classes": []}, {"pitch_classes": [[200]]}, {"pitch_classes": [[36]] * 3}),
         *({"meter": [4, 0]}, {"meter": [3, 4]}, {"unmapped_pitches": "x"}),
     ],
