@@ -19,6 +19,7 @@ from groovae.config.controls import make_controls
 from groovae.data.augment import augment
 from groovae.data.window_cache import CachedWindows
 from groovae.data.windows import to_inputs
+from groovae.music.tempo import DEFAULT_QPM
 
 
 class Batch(NamedTuple):
@@ -100,5 +101,6 @@ def _batch(
     layout, outputs = windows.layout, augment(windows.outputs(indices), kinds, rng)
     lengths = np.full(len(indices), layout.window_steps, np.int32)
     inputs = to_inputs(outputs, layout, rng)
-    controls = make_controls(inputs, outputs, layout, windows.tempos_qpm(indices))
+    tempo_qpm = windows.tempos_qpm(indices) if layout.tempo_as_control else DEFAULT_QPM
+    controls = make_controls(inputs, outputs, layout, tempo_qpm)
     return Batch(inputs, outputs, controls, lengths)
