@@ -129,13 +129,13 @@ def train(
     replica = current_replica(cluster, options)
     name, config = _config(options, saved, replica)
     options = dataclasses.replace(options, config=name)
-    parse_kinds(options.augment, config_map.layout(config))  # before the windows, which take time
+    kinds = parse_kinds(options.augment, config_map.layout(config))
     windows = _windows(config, options, log)
     keep_freed_memory()
     if not replica.is_chief:
-        return _Worker(options, config, windows, replica, log).run()
+        return _Worker(options, config, windows, kinds, replica, log).run()
     train_dir = Path(options.train_dir).expanduser()
-    chief = _Chief(options, config, windows, replica, log, train_dir, on_step, on_evaluation)
+    chief = _Chief(options, config, windows, kinds, replica, log, train_dir, on_step, on_evaluation)
     with exclusive(train_dir, "trains here"), replica.session_target(log) as target:
         try:
             result = chief.run(target)
@@ -231,6 +231,7 @@ class _Trainer:
     options: TrainOptions
     config: Any
     windows: CachedWindows
+    kinds: list[str]  # of augmentation
     replica: Replica
     log: Log
 
@@ -245,9 +246,8 @@ class _Trainer:
     def step_hooks(self, graph: TrainingGraph, seed: int) -> list[Any]:
         """Return the hooks that every replica needs, without those that save."""
         replica, hparams = self.replica, self.config.hparams
-        kinds = parse_kinds(self.options.augment, self.windows.layout)
         batches_from = functools.partial(
-            replica.batches, self.windows, hparams.batch_size, seed, kinds=kinds
+            replica.batches, self.windows, hparams.batch_size, seed, kinds=self.kinds
         )
         hooks = replica.session_hooks(graph.optimizer)
         hooks += [FeedHook(graph, batches_from), DivergenceHook(graph, hparams)]
