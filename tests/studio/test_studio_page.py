@@ -165,6 +165,10 @@ def test_tempo_bars_name_and_zoom(studio: StudioPage) -> None:
     studio.wait("studio.view.rangeInView[1] >= 11.99")
     studio.press("[", "[")
     assert studio.run("studio.view.isWhole") is True
+    studio.page.locator("#bars").fill("1")
+    studio.after(lambda: studio.press("Tab"))
+    assert studio.labels[-1] == "1 bar"
+    assert " in 1 bar: " in studio.page.locator("#summary").inner_text()
 
 
 # The tools

@@ -114,6 +114,6 @@ export function describeHits(hits, steps) {
     .map((drum) => [NAMES[drum], hits.filter((hit) => hit.drum === drum).length])
     .filter(([, count]) => count);
   const parts = counts.map(([name, count]) => `${name} ${count}`).join(", ");
-  const all = `${plural(hits.length, "hit")} in ${steps / BAR_STEPS} bars`;
+  const all = `${plural(hits.length, "hit")} in ${plural(steps / BAR_STEPS, "bar")}`;
   return parts ? `${all}: ${parts}` : all;
 }

@@ -47,6 +47,7 @@ export default {
   "on-time": "정박",
   "late-by": "{ms} ms 늦음",
   "early-by": "{ms} ms 빠름",
+  "selected-bar": "{first}마디 선택",
   "selected-bars": "{first}~{last}마디 선택",
   "tools": "도구",
   "history": "기록",

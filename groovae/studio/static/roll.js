@@ -139,7 +139,7 @@ export class RollEditor extends EventTarget {
     const [first, last] = this.bars ?? [bar, bar];
     const end = this.bars ? Math.min(this.groove.bars - 1, Math.max(first, last + by)) : last;
     this.select([first, end]);
-    this.#send("announce", t("selected-bars", { first: first + 1, last: end + 1 }));
+    this.#send("announce", t(first === end ? "selected-bar" : "selected-bars", { first: first + 1, last: end + 1 }));
   }
 
   changeVelocity(sign) {

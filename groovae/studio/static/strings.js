@@ -14,10 +14,11 @@ export function setLanguage(name) {
   document.documentElement.lang = language;
 }
 
-// Returns a text with its {parts} filled in.
+// Returns a text with its {parts} filled in; {count|one|other} is the first word if the count is 1.
 export function t(key, parts = {}) {
   const text = LANGUAGES[language][key] ?? en[key] ?? key;
-  return text.replace(/\{(\w+)\}/g, (_, name) => parts[name] ?? "");
+  return text.replace(/\{(\w+)(?:\|(\w*)\|(\w*))?\}/g, (_, name, one, other) =>
+    (one === undefined ? parts[name] ?? "" : parts[name] === 1 ? one : other));
 }
 
 // Fills the texts of an element and everything in it.
