@@ -43,7 +43,10 @@ from groovae.system.atomic_files import json_text
 from groovae.system.log import Log, no_log
 from groovae.system.regular_files import read_json
 
-PAGE_SCRIPTS = ("page.js", "files.js", "model.js", "groove.js", "midi.js", "player.js")
+PAGE_SCRIPTS = (
+    *("page.js", "files.js", "segments.js"),
+    *("model.js", "groove.js", "midi.js", "player.js"),
+)
 PAGE_FILES = ("index.html", "page.css", *PAGE_SCRIPTS)
 
 MAGENTA_JS_VERSION = "1.23.1"

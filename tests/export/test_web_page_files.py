@@ -73,11 +73,12 @@ READ = """async ([url, files, pitches]) => {
   const { cutWindows, toTensor } = await import(`${url}/groove.js`);
   return Promise.all(files.map(async (bytes) => {
     try {
-      const { notes, qpm } = await readMidi(new Blob([Uint8Array.from(bytes)]));
-      const windows = [...cutWindows(notes, qpm, 64, pitches).windows];
-      return [qpm, windows.map(([number, hits]) => [number, Array.from(toTensor(hits, 64))])];
+      const { notes, qpm, bars } = await readMidi(new Blob([Uint8Array.from(bytes)]));
+      const windows = [...cutWindows(notes, qpm, 64, pitches, false, bars).windows];
+      const tensors = windows.map(([number, hits]) => [number, Array.from(toTensor(hits, 64))]);
+      return [qpm, bars, tensors];
     } catch (error) {
-      return [error.message, []];
+      return [error.message, 0, []];
     }
   }));
 }"""
@@ -156,8 +157,8 @@ def drop(page: Any, path: Path) -> None:
 # Reading files
 
 
-def read_in_python(path: Path, layout: Layout) -> tuple[Any, np.ndarray]:
-    """Return the tempo and the windows of a file, or a word of the error and no windows.
+def read_in_python(path: Path, layout: Layout) -> tuple[Any, int, np.ndarray]:
+    """Return tempo, bars and windows of a file, or a word of the error and no windows.
 
     The page reads as Magenta does, and takes only grooves that Magenta trains on.
     """
@@ -165,15 +166,18 @@ def read_in_python(path: Path, layout: Layout) -> tuple[Any, np.ndarray]:
     to_grid(sequence, layout, report)
     for reason in report.unused:
         if "4/4" in reason or "changes" in reason:
-            return "4/4" if "4/4" in reason else "changes", np.zeros(0)
+            return "4/4" if "4/4" in reason else "changes", 0, np.zeros(0)
     segments = to_segments(sequence, layout, WindowReport())
-    return segments.tempo_qpm, segments.outputs
+    return segments.tempo_qpm, segments.bars, segments.outputs
 
 
 def test_files_are_read_as_in_python(
     site: Site, open_page: OpenPage, gmd: Path, tmp_path: Path
 ) -> None:
     paths = sorted(gmd.glob("drummer[1-8]/session1/*_fill_4-4.mid"))[::20]
+    ahead = a_groove(bars=4)  # its last hit is just ahead of the last bar line
+    ahead.notes[-1].start_time, ahead.notes[-1].end_time = 7.94, 8.0
+    paths.append(write_midi(ahead, tmp_path / "ahead.mid"))
     # It has two equally loud hits of one drum and 16th, of which the first to end counts.
     paths.append(gmd / "drummer8" / "session2" / "25_latin_84_beat_4-4.mid")
     for i, meters in enumerate(METERS):
@@ -184,12 +188,12 @@ def test_files_are_read_as_in_python(
         config_map.layout(config_map.get_config("groovae_4bar")), pitch_classes=GM
     )
     found = open_page(site.url).evaluate(READ, [site.url, files, GM])
-    for path, (tempo_or_error, tensors) in zip(paths, found, strict=True):
-        expected, outputs = read_in_python(path, layout)
+    for path, (tempo_or_error, bars, tensors) in zip(paths, found, strict=True):
+        expected, expected_bars, outputs = read_in_python(path, layout)
         if isinstance(expected, str):
             assert expected in tempo_or_error
         else:
-            assert tempo_or_error == expected
+            assert (tempo_or_error, bars) == (expected, expected_bars)
         windows = np.zeros_like(outputs)
         for number, tensor in tensors:
             windows[number] = np.reshape(tensor, (64, 27))
@@ -245,21 +249,30 @@ def test_file_is_reconstructed_or_shown_as_it_is(
         assert page.locator("#tempo").input_value() == str(qpm)
         assert "3 notes" in page.locator("#skipped").inner_text()
         assert page.locator("#file-error").inner_text() == ""
-        bars = ["1 to 4", "5 to 8", "9 to 12", "13 to 16"]
-        assert page.locator("#window option").all_inner_texts() == bars[: 2 * qpm // 100]
-
         segments = site.model.split(groovae.read_sequence(path))
-        tensors, _, _ = site.model.predict_windows(segments.outputs[:1])
+        bars = ["1 to 16", "1 to 4", "5 to 8", "9 to 12", "13 to 16"]
+        if qpm == 100:
+            bars = ["1 to 7", "1 to 4", "5 to 7"]
+        assert page.locator("#window option").all_inner_texts() == bars
+        assert page.locator("#bars span").count() == segments.bars
+        assert f" in {segments.bars} bars: " in page.locator("#summary").inner_text()
+        tensors, _, _ = site.model.predict_windows(segments.outputs)
         assert len(reconstructed) > 10
-        assert_same_hits(reconstructed, tensors[0])
+        assert_same_hits(reconstructed, np.concatenate(tensors)[: 16 * segments.bars])
 
         page.get_by_label("original").check()
         wait_for_name(page, path.name)
-        assert_same_hits(hits_in(page), segments.outputs[0])
+        assert_same_hits(hits_in(page), np.concatenate(segments.outputs))
         roll = page.locator("#roll").inner_html()
-        page.locator("#window").select_option("5 to 8")
+        page.locator("#window").select_option(bars[2])
         page.wait_for_function("was => document.querySelector('#roll').innerHTML !== was", arg=roll)
         assert_same_hits(hits_in(page), segments.outputs[1])
+
+    page.locator("#file").set_input_files(write_midi(a_groove(bars=300), tmp_path / "long.mid"))
+    page.wait_for_selector("#skipped:has-text('300 bars, of which at most 256')")
+    page.locator("#window").select_option("297 to 300")  # ends the processing of the others
+    wait_for_name(page, "Reconstruction of long.mid")
+    assert " in 4 bars: " in page.locator("#summary").inner_text()
 
 
 def test_panel_marks_the_version_of_the_file_shown(

@@ -71,8 +71,9 @@ export function forceHits(hits, steps, sampledDrums) {
 
 // Cuts notes { time, pitch, velocity } into windows of hits, by number, without the empty ones. Of
 // the notes of one step and drum the loudest stays, the first if equal. Counts the others, and
-// notes whose pitch is not mapped to a drum. Uses the order of operations of groovae/data/grid.py.
-export function cutWindows(notes, qpm, steps, pitchClasses, usesAllPitches) {
+// notes whose pitch is not mapped to a drum. A hit just ahead of the end of the bars is on their last
+// step. Uses the order of operations of groovae/data/grid.py.
+export function cutWindows(notes, qpm, steps, pitchClasses, usesAllPitches, bars = Infinity) {
   const stepSeconds = 60 / qpm / 4;
   const cells = new Map();
   let unmapped = 0;
@@ -83,10 +84,11 @@ export function cutWindows(notes, qpm, steps, pitchClasses, usesAllPitches) {
       unmapped++;
       continue;
     }
-    const fileStep = Math.floor(time * ((4 * qpm) / 60) + 0.5);
+    const nearest = Math.floor(time * ((4 * qpm) / 60) + 0.5);
+    const fileStep = Math.min(nearest, bars * BAR_STEPS - 1);
     const cell = cellOf({ step: fileStep, drum });
     if ((cells.get(cell)?.velocity ?? 0) >= velocity) continue;
-    const late = (time - stepSeconds * fileStep) / stepSeconds;
+    const late = clip((time - stepSeconds * fileStep) / stepSeconds, -0.5, 0.5);
     cells.set(cell, { step: fileStep % steps, drum, velocity, late, fileStep });
   }
   const windows = new Map();

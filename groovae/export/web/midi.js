@@ -11,6 +11,7 @@ const [MIN_QPM, MAX_QPM] = [4, 1000];
 const DEFAULT_QPM = 120; // of a MIDI file without a tempo
 const MAX_BYTES = 192 << 10; // magenta.js takes time quadratic in the number of notes
 const MAX_MINUTES = 180;
+const LAST_32ND = 0.5 - 1 / 16; // a hit half a step ahead of the last bar line adds no bar
 const MTHD = 0x4d546864;
 const NOT_MIDI = "not a readable MIDI file";
 
@@ -72,8 +73,8 @@ function noteEvents(spans, endTick) {
   return events.sort((a, b) => a[0] - b[0] || a[1] - b[1] || a[2] - b[2]);
 }
 
-// Returns the drum notes { time, pitch, velocity } of a file and its tempo. If no note is a drum,
-// returns all notes, and `areDrums` is false. As in groovae, notes are sorted by their end, and
+// Returns the drum notes { time, pitch, velocity } of a file, its tempo, and its length in bars. If no
+// note is a drum, returns all notes, and `areDrums` is false. As in groovae, notes are sorted by their end, and
 // those without length are left out. Throws an Error with the reason if a file cannot be used.
 export async function readMidi(file) {
   if (file.size > MAX_BYTES) throw new Error(`the file is larger than ${MAX_BYTES >> 10} KB`);
@@ -99,7 +100,17 @@ export async function readMidi(file) {
     pitch,
     velocity: Math.min(velocity, 127),
   }));
-  return { notes, qpm, areDrums: drums.length > 0 };
+  return { notes, qpm, bars: countBars(sounding, qpm), areDrums: drums.length > 0 };
+}
+
+// Returns the length in bars: to the last hit or, if later, to the bar line nearest to the end, as in
+// groovae/music/timeline.py.
+function countBars(notes, qpm) {
+  const steps = (seconds) => seconds * ((4 * qpm) / 60);
+  const last = steps(notes.reduce((latest, { startTime }) => Math.max(latest, startTime), 0));
+  const end = steps(notes.at(-1).endTime);
+  const toLast = Math.floor(Math.floor(last + LAST_32ND) / BAR_STEPS) + 1;
+  return Math.max(toLast, Math.ceil(end / BAR_STEPS - 0.5));
 }
 
 // Rejects files that magenta.js would misread: SMPTE times, and truncated ones.

@@ -1,13 +1,13 @@
 // The page: shows and plays a groove, and connects the controls to the model.
 //
-// A groove is what the model needs to decode it (see model.js), and its name. One that is shown as
-// in its file also has `hits`, which are shown instead.
+// A groove is what the model needs to decode it, and its name; see segments.js.
 
 import { FilePanel } from "./files.js";
 import { BAR_STEPS, DRUMS, LANES, SHORT_NAMES, describeHits } from "./groove.js";
 import { writeMidi } from "./midi.js";
-import { Model, interpolate, reason, varied } from "./model.js";
+import { Model, reason } from "./model.js";
 import { Player } from "./player.js";
+import { decodeAll, interpolateAll, varyAll } from "./segments.js";
 
 const $ = (id) => document.getElementById(id);
 const reducedMotion = matchMedia("(prefers-reduced-motion: reduce)");
@@ -33,13 +33,26 @@ let current, home; // grooves: on display, and the one that variations start fro
 let [count, variation] = [0, 0];
 const ends = {}; // the grooves A and B
 let switchPoints; // by step and drum, the share at which a cell switches from A to B
-let controlHits = []; // for a model with hits as controls
+let controls; // for a model with hits as controls: { windows, steps }
 
 // Display
 
 let pending = null; // set while a redraw is scheduled, which shows the latest groove only
+let job = 0; // the number of the last task that takes a while
+
+// Ends the task before. Returns a function that the new one calls now and then with the bar it works
+// on, to let the browser draw; it returns whether to proceed.
+function begin() {
+  const number = ++job;
+  return async (place) => {
+    $("summary").textContent = `Processing bar ${place}`;
+    await new Promise((wake) => setTimeout(wake));
+    return number === job;
+  };
+}
 
 function show(groove, isFinal = true) {
+  begin();
   const isScheduled = pending !== null;
   current = groove;
   pending = { isFinal: isFinal || (pending?.isFinal ?? false) };
@@ -51,17 +64,19 @@ async function draw() {
   pending = null;
   let hits;
   try {
-    hits = groove.hits ?? await model.decode(groove, Number($("temperature").value));
+    hits = groove.hits ?? await decodeAll(model, groove, Number($("temperature").value), begin());
   } catch (error) {
     showStatus(`The model failed: ${reason(error)}.`);
     return;
   }
-  if (groove !== current) return; // replaced while the model was decoding
-  player.hits = shown = hits;
+  if (!hits || groove !== current) return; // replaced while the model was decoding
+  shown = hits;
+  player.setHits(hits, groove.steps);
   $("name").textContent = groove.name;
-  const text = describeHits(shown, model.steps);
+  const text = describeHits(shown, groove.steps);
   $("summary").textContent = text;
-  drawRoll($("roll"), shown);
+  drawRoll($("roll"), shown, groove.steps);
+  drawBars(groove.steps);
   $("roll").setAttribute("aria-label", text);
   $("locked").textContent = home === groove ? "this groove" : home.name;
   $("back").setAttribute("aria-disabled", String(groove === home));
@@ -80,7 +95,20 @@ function showAsHome(groove, isFinal = true) {
   show(groove, isFinal);
 }
 
-function drawRoll(roll, hits) {
+function showFile(groove, windows) {
+  if (model.needsHits) controls = { windows, steps: groove.steps };
+  showAsHome(groove);
+}
+
+// Numbers the bars, and makes the field as wide as they need.
+function drawBars(steps) {
+  $("field").style.setProperty("--windows", steps / model.steps);
+  const bars = steps / BAR_STEPS;
+  if ($("bars").childElementCount === bars) return;
+  $("bars").innerHTML = Array.from({ length: bars }, (_, bar) => `<span>${bar + 1}</span>`).join("");
+}
+
+function drawRoll(roll, hits, steps) {
   const paths = new Map(TIMINGS.map(([, name]) => [name, ""]));
   for (const { step, drum, velocity, late } of hits) {
     const [, name] = TIMINGS.find(([limit]) => late < limit);
@@ -88,9 +116,9 @@ function drawRoll(roll, hits) {
     const bottom = LANES.indexOf(drum) + 0.94;
     paths.set(name, `${paths.get(name)}M${step + late} ${bottom}v${-height}`);
   }
-  roll.setAttribute("viewBox", `0 0 ${model.steps} ${DRUMS}`);
+  roll.setAttribute("viewBox", `0 0 ${steps} ${DRUMS}`);
   const stems = [...paths].map(([name, d]) => `<path class="${name}" d="${d}"/>`).join("");
-  roll.innerHTML = gridLines(model.steps) + stems;
+  roll.innerHTML = gridLines(steps) + stems;
 }
 
 function gridLines(steps) {
@@ -116,7 +144,7 @@ function togglePlayback() {
 // Moves the playhead, keeps it in view and highlights the drums being hit.
 function animate() {
   const { position } = player;
-  $("field").style.setProperty("--at", position / model.steps);
+  $("field").style.setProperty("--at", position / player.steps);
   [...$("lanes").children].forEach((lane, i) => {
     const isStruck = player.isPlaying && shown.some(({ step, late, drum }) => {
       const since = position - step - late;
@@ -133,7 +161,7 @@ function animate() {
 function keepInView(position) {
   const { scrollWidth, clientWidth, scrollLeft } = $("viewport");
   if (scrollWidth <= clientWidth || !player.isPlaying) return;
-  const x = (position / model.steps) * scrollWidth;
+  const x = (position / player.steps) * scrollWidth;
   if (reducedMotion.matches) {
     if (x < scrollLeft || x > scrollLeft + clientWidth) $("viewport").scrollLeft = x;
   } else {
@@ -143,31 +171,35 @@ function keepInView(position) {
 
 // Controls
 
-const newGroove = () => ({ ...model.sample(controlHits), name: `Groove ${++count}` });
+const newGroove = () => ({
+  segments: controls.windows.map((hits) => hits && model.sample(hits)),
+  steps: controls.steps,
+  name: `Groove ${++count}`,
+});
 
 function vary() {
   const from = $("lock").checked ? home : current;
   variation++;
   show({
-    ...varied(from, model.randomZ(), Number($("amount").value)),
+    ...varyAll(from, model.randomZ(), Number($("amount").value)),
     name: `Variation ${variation} of ${home.name}`,
   });
 }
 
 function keep(side, groove, hits) {
   ends[side] = groove;
-  drawRoll($(`roll-${side}`), hits);
+  drawRoll($(`roll-${side}`), hits, groove.steps);
   $(`about-${side}`).textContent = groove.name;
 }
 
 function showBetween(share, isFinal) {
   const name = { 0: "A", 1: "B" }[share] ?? `${percent(share)} of the way from A to B`;
-  showAsHome({ ...interpolate(ends.a, ends.b, share, switchPoints), name }, isFinal);
+  showAsHome({ ...interpolateAll(ends.a, ends.b, share, switchPoints), name }, isFinal);
 }
 
 function download() {
   const pitches = model.arguments.pitchClasses.map(([pitch]) => pitch);
-  const bytes = writeMidi(shown, model.steps, player.qpm, pitches);
+  const bytes = writeMidi(shown, current.steps, player.qpm, pitches);
   const link = document.createElement("a");
   link.href = URL.createObjectURL(new Blob([bytes], { type: "audio/midi" }));
   link.download = `${current.name.replace(/[^\w]+/g, "-").toLowerCase()}.mid`;
@@ -244,13 +276,14 @@ function simpleBeat(steps) {
 async function start() {
   try {
     model = await Model.load(new URL(".", document.baseURI).href.replace(/\/$/, ""));
-    controlHits = simpleBeat(model.steps);
+    controls = { windows: [simpleBeat(model.steps)], steps: model.steps };
     const [first, second] = [newGroove(), newGroove()];
-    const hits = await model.decode(first, Number($("temperature").value));
+    const decode = ({ segments: [segment] }) => model.decode(segment, Number($("temperature").value));
+    const hits = await decode(first);
     setUp();
     showAsHome(first);
     keep("a", first, hits);
-    keep("b", second, await model.decode(second, Number($("temperature").value)));
+    keep("b", second, await decode(second));
   } catch (error) {
     showStatus(`The model could not be loaded: ${reason(error)}; ${advice()}.`);
   }
@@ -258,10 +291,7 @@ async function start() {
 
 function setUp() {
   player = new Player(model.steps);
-  files = new FilePanel(model, setFileTempo, (groove, hits) => {
-    controlHits = hits;
-    showAsHome(groove);
-  });
+  files = new FilePanel(model, { setTempo: setFileTempo, begin, show: showFile });
   const { about } = model;
   if (about.step) {
     $("trained").before(", ");
@@ -269,8 +299,6 @@ function setUp() {
   }
   $("licence").textContent = about.licence ? `Licence of the model: ${about.licence}.` : "";
   $("lanes").innerHTML = LANES.map((drum) => `<span>${SHORT_NAMES[drum]}</span>`).join("");
-  $("bars").innerHTML = Array.from(
-    { length: model.steps / BAR_STEPS }, (_, bar) => `<span>${bar + 1}</span>`).join("");
   switchPoints = Float32Array.from({ length: model.steps * DRUMS }, Math.random);
   showStatus("");
   $("app").hidden = false;

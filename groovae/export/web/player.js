@@ -13,6 +13,16 @@ export class Player {
     this.output = null;
   }
 
+  // Plays hits in a loop of `steps`; playback goes on at the same place.
+  setHits(hits, steps) {
+    if (this.anchor && steps !== this.steps) {
+      const played = Math.max(0, Math.floor(this.#stepAt(this.context.currentTime) / this.steps));
+      this.anchor.step -= played * this.steps;
+      this.scheduled -= played * this.steps;
+    }
+    Object.assign(this, { hits, steps });
+  }
+
   get isPlaying() {
     return this.output !== null;
   }
