@@ -21,21 +21,22 @@ written block by block, so memory does not grow with the length of the groove.
 import contextlib
 import importlib
 import importlib.util
+import io
+import math
 import os
 import shutil
 import subprocess
 import sys
 import wave
 from collections.abc import Generator
-from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 
 from groovae.errors import GroovaeError
 from groovae.music import synthesizer
 from groovae.music.drums import GM, DrumMap, classes, in_nine_classes
-from groovae.music.synthesizer import BLOCK_FRAMES, SAMPLE_RATE
+from groovae.music.synthesizer import BLOCK_FRAMES, FRAME_BYTES, SAMPLE_RATE
 from groovae.music.tempo import check_sequence
 from groovae.system.atomic_files import atomic_write
 from groovae.system.regular_files import open_regular
@@ -60,8 +61,6 @@ PLAYERS = (
 # On Windows. A process of its own can be stopped by Ctrl-C, which waits for winsound otherwise.
 _WINSOUND = "import sys, winsound; winsound.PlaySound(sys.argv[1], winsound.SND_FILENAME)"
 
-_FRAME_BYTES = 2 * np.dtype(np.float32).itemsize
-
 FilePath = str | os.PathLike[str]
 
 
@@ -80,12 +79,21 @@ def render(groove: Any, drum_map: DrumMap = GM, soundfont: FilePath | None = Non
       GroovaeError: tinysoundfont is not installed, the soundfont cannot be read, is damaged or has
         no drums, or the groove is longer than MAX_SECONDS or has a non-finite time.
     """
-    with temporary_folder() as folder:
-        path = os.path.join(folder, "groove.wav")
-        write_wav(path, groove, drum_map, soundfont)
-        with wave.open(path, "rb") as file:
-            samples = file.readframes(file.getnframes())
+    content = to_wav(groove, drum_map, soundfont)
+    with wave.open(io.BytesIO(content), "rb") as file:
+        samples = file.readframes(file.getnframes())
     return np.frombuffer(samples, "<i2").astype(np.int16).reshape(-1, 2)
+
+
+def to_wav(groove: Any, drum_map: DrumMap = GM, soundfont: FilePath | None = None) -> bytes:
+    """Return a groove as the content of a WAV file, see `write_wav`.
+
+    Raises:
+      GroovaeError: as `render`.
+    """
+    content = io.BytesIO()
+    _write(content, check_ready(soundfont), _score(groove, drum_map))
+    return content.getvalue()
 
 
 def write_wav(
@@ -97,10 +105,8 @@ def write_wav(
       GroovaeError: as `render`, or the file cannot be written.
     """
     font, score = check_ready(soundfont), _score(groove, drum_map)
-    with atomic_write(path) as temporary:
-        peak = _write(temporary, font, score, 1.0)
-        if peak > 1:
-            _write(temporary, font, score, 1 / peak)
+    with atomic_write(path) as temporary, open(temporary, "wb") as file:
+        _write(file, font, score)
 
 
 def check_ready(soundfont: FilePath | None = None) -> str:
@@ -109,12 +115,19 @@ def check_ready(soundfont: FilePath | None = None) -> str:
     Raises:
       GroovaeError: tinysoundfont is not installed, or the file is not a soundfont.
     """
-    if importlib.util.find_spec("tinysoundfont") is None:
+    if not _synthesizer_folder():
         raise GroovaeError(
             f"sound needs the package tinysoundfont: run `{INSTALL}` "
             "(on Python 3.13 this takes a C++ compiler)"
         )
     return _find_soundfont(soundfont)
+
+
+def _synthesizer_folder() -> str:
+    """Return the folder of the package tinysoundfont, "" if it is not installed."""
+    package = importlib.util.find_spec("tinysoundfont")
+    folders = package.submodule_search_locations if package else None
+    return folders[0] if folders else ""
 
 
 def play(groove: Any, drum_map: DrumMap = GM, soundfont: FilePath | None = None) -> None:
@@ -204,29 +217,41 @@ def _to_gm(drum_map: DrumMap) -> dict[int, int]:
     return first
 
 
-def _write(path: Path, soundfont: str, score: np.ndarray, gain: float) -> float:
-    """Write a WAV file; return its peak before `gain`, where values over 1 clip."""
-    peak, now, end = 0.0, 0, score[-1, 0]
-    with (
-        contextlib.closing(_blocks(soundfont, score)) as blocks,
-        wave.open(os.fspath(path), "wb") as file,
-    ):
-        file.setnchannels(2)
-        file.setsampwidth(2)
-        file.setframerate(SAMPLE_RATE)
+def _write(file: BinaryIO, soundfont: str, score: np.ndarray) -> None:
+    """Write a WAV file, scaled down where it would clip."""
+    peak = _write_scaled(file, soundfont, score, 1.0)
+    if peak > 1:
+        file.seek(0)
+        _write_scaled(file, soundfont, score, 1 / peak)
+
+
+def _write_scaled(file: BinaryIO, soundfont: str, score: np.ndarray, gain: float) -> float:
+    """Write a WAV file; return its peak, where values over 1 clip."""
+    peak, rest = 0.0, int(score[-1, 0])
+    with contextlib.closing(_blocks(soundfont, score)) as blocks, wave.open(file, "wb") as wav:
+        wav.setparams((2, 2, SAMPLE_RATE, rest, "NONE", ""))
         for block in blocks:
-            until_end = end - np.arange(now, now + len(block))
-            faded = block * np.clip(until_end / (FADE_SECONDS * SAMPLE_RATE), 0, 1)[:, None]
-            peak = max(peak, np.abs(faded).max())
-            samples = np.clip(np.rint(faded * gain * 32767), -32767, 32767)
-            file.writeframesraw(samples.astype("<i2").tobytes())
-            now += len(block)
+            samples = np.multiply(block, 32767 * gain, dtype=np.float64)
+            _fade_out(samples, rest)
+            peak = max(peak, samples.max(initial=0) / 32767, -samples.min(initial=0) / 32767)
+            np.clip(np.rint(samples, out=samples), -32767, 32767, out=samples)
+            wav.writeframesraw(samples.astype("<i2").tobytes())
+            rest -= len(block)
     return peak
+
+
+def _fade_out(samples: np.ndarray, rest: int) -> None:
+    """Fade out, in place, what is near the end, `rest` frames after the first sample."""
+    fade_frames = FADE_SECONDS * SAMPLE_RATE
+    first = max(0, rest - math.ceil(fade_frames))
+    if first < len(samples):
+        until_end = rest - np.arange(first, len(samples))
+        samples[first:] *= np.clip(until_end / fade_frames, 0, 1)[:, np.newaxis]
 
 
 def _blocks(soundfont: str, score: np.ndarray) -> Generator[np.ndarray, None, None]:
     """Yield the sound of a score in blocks, float32 [up to BLOCK_FRAMES, 2]."""
-    command = [sys.executable, "-IS", synthesizer.__file__, soundfont, *sys.path]
+    command = [sys.executable, "-IS", synthesizer.__file__, soundfont, _synthesizer_folder()]
     with (
         temporary_file() as stderr,
         subprocess.Popen(
@@ -238,8 +263,8 @@ def _blocks(soundfont: str, score: np.ndarray) -> Generator[np.ndarray, None, No
             assert process.stdout
             with contextlib.suppress(BrokenPipeError), process.stdin as stdin:
                 stdin.write(score.tobytes())
-            while block := process.stdout.read(BLOCK_FRAMES * _FRAME_BYTES):
-                frames = len(block) // _FRAME_BYTES  # the last one may be incomplete after a crash
+            while block := process.stdout.read(BLOCK_FRAMES * FRAME_BYTES):
+                frames = len(block) // FRAME_BYTES  # the last one may be incomplete after a crash
                 sound = np.frombuffer(block, np.float32, 2 * frames).reshape(-1, 2)
                 if not np.isfinite(sound).all():
                     raise _unusable(soundfont, "damaged")

@@ -1,17 +1,18 @@
 """The process of the synthesizer, one for each groove; see sound.py.
 
-It runs as a script, without the rest of groovae and without NumPy: it starts for each sound of a
-page, and loading them would take longer than to synthesize a groove.
+It runs as a script and loads nothing but the compiled module of tinysoundfont, as it starts for
+each sound of a page: NumPy, groovae and the Python modules of tinysoundfont would take longer to
+load than a groove to synthesize.
 """
 
-import importlib
-import struct
 import sys
 
 SAMPLE_RATE = 44100
 GAIN_DB = -3.0
 DRUM_CHANNEL, DRUM_BANK = 9, 128
 BLOCK_FRAMES = 1 << 16
+FRAME_BYTES = 8  # two float32
+NO_PRESET = "<None>"  # the name of tinysoundfont
 
 
 def synthesize(soundfont: str) -> None:
@@ -20,29 +21,33 @@ def synthesize(soundfont: str) -> None:
     The score is int64 [events, 3]: frame, pitch and velocity, where velocity 0 is a note off. The
     last event only marks the end. The sound is float32 [frames, 2].
     """
-    tinysoundfont = importlib.import_module("tinysoundfont")
-    score = struct.iter_unpack("=qqq", sys.stdin.buffer.read())
-    synth = tinysoundfont.Synth(gain=GAIN_DB, samplerate=SAMPLE_RATE)
+    import _tinysoundfont
+
     with open(soundfont, "rb") as file:
         content = file.read()
     try:
-        font = synth.sfload(content, max_voices=1024)
+        synth = _tinysoundfont.SoundFont(content)
     except RuntimeError as error:
         sys.exit(str(error))
-    programs = [i for i in range(128) if synth.sfpreset_name(font, DRUM_BANK, i) is not None]
+    synth.set_output(_tinysoundfont.OutputMode.StereoInterleaved, SAMPLE_RATE, GAIN_DB)
+    synth.set_max_voices(1024)
+    programs = [i for i in range(128) if synth.get_preset_name(DRUM_BANK, i) != NO_PRESET]
     if not programs:
         sys.exit("it has no drum kit")
-    synth.program_select(DRUM_CHANNEL, font, DRUM_BANK, programs[0], True)
+    synth.channel_set_bank(DRUM_CHANNEL, DRUM_BANK)
+    synth.channel_set_preset_number(DRUM_CHANNEL, programs[0], True)
+    score = memoryview(sys.stdin.buffer.read()).cast("q").tolist()
     now = 0
-    for frame, pitch, velocity in score:
+    for frame, pitch, velocity in zip(score[::3], score[1::3], score[2::3], strict=True):
         while now < frame:
-            frames = min(frame - now, BLOCK_FRAMES)
-            sys.stdout.buffer.write(synth.generate_simple(frames))
-            now += frames
+            block = bytearray(min(frame - now, BLOCK_FRAMES) * FRAME_BYTES)
+            synth.render(block, False)
+            sys.stdout.buffer.write(block)
+            now += len(block) // FRAME_BYTES
         if velocity:
-            synth.noteon(DRUM_CHANNEL, pitch, velocity)
+            synth.channel_note_on(DRUM_CHANNEL, pitch, velocity / 127)
         else:
-            synth.noteoff(DRUM_CHANNEL, pitch)
+            synth.channel_note_off(DRUM_CHANNEL, pitch)
 
 
 if __name__ == "__main__":

@@ -6,10 +6,10 @@ from typing import Any
 
 from groovae.data.conversion import Limits, read_sequence
 from groovae.errors import UsageError
+from groovae.music import sound
 from groovae.music.midi_complete import read_complete
 from groovae.music.midi_reader import BrokenMidi
 from groovae.music.midi_writer import write_sequence
-from groovae.music.sound import write_wav
 from groovae.studio.grooves import TooLarge, to_json
 from groovae.system.log import Log
 from groovae.system.temporary import temporary_folder
@@ -70,7 +70,4 @@ def to_wav(groove: Any, soundfont: str | None) -> bytes:
     minutes = groove.total_time / 60
     if minutes > MAX_WAV_MINUTES:
         raise TooLarge(f"sound takes at most {MAX_WAV_MINUTES:g} minutes, got {minutes:,.1f}")
-    with temporary_folder() as folder:
-        path = Path(folder) / "groove.wav"
-        write_wav(path, groove, soundfont=soundfont)
-        return path.read_bytes()
+    return sound.to_wav(groove, soundfont=soundfont)
