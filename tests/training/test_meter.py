@@ -17,10 +17,15 @@ from conftest import (
     only_once,
     write_records,
 )
+from web_export import random_checkpoint
 
+from groovae import report
+from groovae.config import config_map
 from groovae.data.conversion import read_sequence
 from groovae.data.grid import count_windows
+from groovae.data.source import DataSource
 from groovae.errors import GroovaeError, UsageError
+from groovae.evaluation.study import evaluate_model
 from groovae.generation.loading import load_model
 from groovae.music.drums import read_drum_map
 from groovae.music.midi_writer import write_sequence
@@ -114,18 +119,13 @@ def time_signatures(path: Path) -> list[tuple[int, int]]:
 # Meter
 
 
-@pytest.mark.parametrize(("meter", "quarters"), [("6/8", 3), ("5/4", 5)])
-def test_trained_meter_is_sampled(
-    groovae: Groovae, tmp_path: Path, meter: str, quarters: int
-) -> None:
-    """What a model of 3/4 samples is tested with its drum map below."""
-    numerator, denominator = map(int, meter.split("/"))
-    groove = a_groove(8 * quarters, meters=[(0, numerator, denominator)])  # 32 bars of this meter
-    write_records(tmp_path / "some.tfrecord", groove)
+def test_trained_meter_is_sampled(groovae: Groovae, tmp_path: Path) -> None:
+    """Models of 3/4 and 6/8 are tested with their drum map below."""
+    write_records(tmp_path / "some.tfrecord", a_groove(40, meters=[(0, 5, 4)]))  # 32 bars
     result = groovae(
         "train",
         "--examples_path=some.tfrecord",
-        f"--meter={meter}",
+        "--meter=5/4",
         f"--hparams={TINY_HPARAMS}",
         "--num_steps=1",
         "--nofit_prior",
@@ -133,12 +133,12 @@ def test_trained_meter_is_sampled(
     assert result.returncode == 0, result.stderr
     assert "8 windows from 1 of 1 sequences" in result.stderr
     saved = config_of(tmp_path / ".train")
-    assert (saved["meter"], saved["data_converter"]["quarters_per_bar"]) == (meter, quarters)
-    assert saved["hparams"]["max_seq_len"] == 16 * quarters
+    assert (saved["meter"], saved["data_converter"]["quarters_per_bar"]) == ("5/4", 5)
+    assert saved["hparams"]["max_seq_len"] == 80
     sampled = groovae("sample", "--bars=6", "--seed=1", "--temperature=1", "--out=new.mid")
     assert sampled.returncode == 0, sampled.stderr
-    assert time_signatures(tmp_path / "new.mid") == [(numerator, denominator)]
-    assert mido.MidiFile(tmp_path / "new.mid").length == pytest.approx(6 * quarters * 0.5, abs=0.13)
+    assert time_signatures(tmp_path / "new.mid") == [(5, 4)]
+    assert mido.MidiFile(tmp_path / "new.mid").length == pytest.approx(6 * 5 * 0.5, abs=0.13)
 
 
 @pytest.mark.parametrize("meter", ["7/8", "3", "3/5", "0/4", "three"])
@@ -147,10 +147,11 @@ def test_meters_that_do_not_fit_are_one_line(groovae: Groovae, meter: str) -> No
 
 
 def test_resuming_needs_no_meter(waltz: Path, waltzes: Path, tmp_path: Path) -> None:
+    """The training is finished, but its windows are read. One that goes on: test_own_config.py."""
     train_dir = shutil.copytree(waltz, tmp_path / "train")
-    assert train(options(train_dir, waltzes, num_steps=3)).step == 3
-    for name in ("meter", "drum_map", "data_converter"):
-        assert config_of(train_dir)[name] == config_of(waltz)[name]
+    result = train(options(train_dir, waltzes, num_steps=2))
+    assert (result.step, result.windows) == (2, 8)
+    assert result.layout == load_model(waltz).layout
 
 
 @pytest.mark.parametrize(
@@ -183,7 +184,8 @@ def test_training_of_an_earlier_version_is_in_4_4(
         del saved[name]
     (train_dir / "config.json").write_text(json.dumps(saved))
     assert load_model(train_dir, seed=1).layout.meter == (4, 4)
-    assert train(options(train_dir, records, num_steps=4)).step == 4
+    result = train(options(train_dir, records, num_steps=3))  # it is finished, but checked
+    assert (result.step, result.windows, result.layout.meter) == (3, 200, (4, 4))
 
 
 @pytest.mark.parametrize(
@@ -217,21 +219,18 @@ def test_evaluation_knows_meter_and_drum_map(
 
 
 def test_metrics_and_report_have_bars_of_three_quarters(
-    groovae: Groovae, waltz: Path, waltzes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    waltz: Path, waltzes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The sound of a report, which is slow to render, is in tests/report."""
     monkeypatch.setattr(encoding, "check_ready", no_sound)
-    flags = [f"--checkpoint={waltz}", f"--examples_path={waltzes}", "--num_samples=4"]
-    flags.append(f"--baseline_examples_path={waltzes}")
-    result = groovae("evaluate", *flags, "--metrics", "--json")
-    assert result.returncode == 0, result.stderr
-    found = json.loads(result.stdout)
+    data = DataSource(str(waltzes))
+    study = evaluate_model(str(waltz), data, data, num_samples=4)
+    found = study.results
     assert (found["meter"], found["windows"], found["hits"]) == ("3/4", 8, 8 * 4 * 6)
     assert len(found["by_position"]) == 12
     assert found["samples"]["features"]["density"]["data"]["mean"] == 6
-    written = groovae("report", *flags, "--num_pairs=1", "--out=pages/page.html")
-    assert (written.returncode, written.stdout) == (0, "pages/page.html\n"), written.stderr
-    page = (tmp_path / "pages" / "page.html").read_text("utf-8")
+    report.write(tmp_path / "page.html", study, options=report.ReportOptions(num_pairs=1))
+    page = (tmp_path / "page.html").read_text("utf-8")
     assert "groovae_4bar" in page
     bars = re.search(r'<g id="grid-48">.*?class="bar" d="([^"]*)"', page)
     assert bars
@@ -300,16 +299,20 @@ def test_own_pitches_reach_the_model_and_come_back(
 
 
 def test_own_pitches_are_humanized(groovae: Groovae, kit: Path, tmp_path: Path) -> None:
-    records = write_records(tmp_path / "some.tfrecord", *[a_waltz(48)] * 2)
-    more = {"config": "groovae_2bar_humanize", "meter": "3/4", "drum_map": str(kit)}
+    """Also in 6/8, which has bars of three quarters like 3/4."""
+    records = write_records(tmp_path / "some.tfrecord", *[a_waltz(48, (6, 8))] * 2)
+    more = {"config": "groovae_2bar_humanize", "meter": "6/8", "drum_map": str(kit)}
     train(options(tmp_path / ".train", records, num_steps=1, **more))
-    write_sequence(tmp_path / "in.mid", a_waltz(2), False)
+    saved = config_of(tmp_path / ".train")
+    assert (saved["meter"], saved["data_converter"]["quarters_per_bar"]) == ("6/8", 3)
+    assert (saved["windows"]["windows"], saved["hparams"]["max_seq_len"]) == (48, 24)
+    write_sequence(tmp_path / "in.mid", a_waltz(2, (6, 8)), False)
     result = groovae("humanize", "in.mid", "--out=out.mid", "--seed=1")
     assert result.returncode == 0, result.stderr
     before, after = (read_sequence(tmp_path / name).notes for name in ("in.mid", "out.mid"))
     assert sorted(note.pitch for note in before) == sorted(note.pitch for note in after)
     assert all(note.velocity != 90 for note in after)
-    assert time_signatures(tmp_path / "out.mid") == [(3, 4)]
+    assert time_signatures(tmp_path / "out.mid") == [(6, 8)]
 
 
 def test_model_without_a_drum_map_plays_general_midi(trained: Path) -> None:
@@ -317,14 +320,15 @@ def test_model_without_a_drum_map_plays_general_midi(trained: Path) -> None:
     assert load_model(trained, drum_map="roland").layout.pitch_classes == read_drum_map("roland")
 
 
-def test_named_drum_map_is_kept(tmp_path: Path) -> None:
+def test_magentajs_export_keeps_the_drum_map(tmp_path: Path) -> None:
     from groovae.export.magentajs import export
 
-    records = write_records(tmp_path / "some.tfrecord", a_groove(32))
-    train(options(tmp_path / "train", records, num_steps=1, drum_map="roland"))
     roland = read_drum_map("roland")
-    assert load_model(tmp_path / "train").layout.pitch_classes == roland
-    export(tmp_path / "train", tmp_path / "web")
+    config = config_map.get_config("groovae_4bar", TINY_HPARAMS, drum_map=roland)
+    config_map.save_config(tmp_path, config_map.config_json("groovae_4bar", config))
+    random_checkpoint(tmp_path, "groovae_4bar", TINY_HPARAMS)
+    assert load_model(tmp_path).layout.pitch_classes == roland
+    export(tmp_path, tmp_path / "web")
     arguments = config_of(tmp_path / "web")["dataConverter"]["args"]
     assert tuple(map(tuple, arguments["pitchClasses"])) == roland
 

@@ -6,15 +6,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import TINY_HPARAMS
 
-from groovae.data.source import DataSource
 from groovae.errors import UsageError
+from groovae.system.log import no_log
 from groovae.training import precision
-from groovae.training.losses import evaluate
 from groovae.training.options import TrainOptions
 from groovae.training.precision import choose_precision
-from groovae.training.train import train
+from groovae.training.train import _with_network, train
 from groovae.upstream import tf
 
 
@@ -72,26 +70,19 @@ def test_flags_and_resumed_trainings_decide_without_a_probe() -> None:
 def test_resumed_training_keeps_graph_and_precision(
     records: Path, trained: Path, tmp_path: Path
 ) -> None:
-    def run(train_dir: Path, **more: Any) -> dict[str, Any]:
-        train(TrainOptions(str(train_dir), str(records), hparams=TINY_HPARAMS, **more))
-        return json.loads((train_dir / "config.json").read_text())
+    def resume(num_steps: int, **more: Any) -> tuple[str, str]:
+        options = TrainOptions(str(train_dir), str(records), num_steps=num_steps, **more)
+        assert train(options).step == num_steps
+        saved = json.loads((train_dir / "config.json").read_text())
+        return saved["rnn"], saved["matmul_precision"]
 
-    rounded = run(tmp_path / "rounded", num_steps=1, matmul_precision="bfloat16", seed=1)
-    assert (rounded["rnn"], rounded["matmul_precision"]) == ("layerwise", "bfloat16")
-    assert run(tmp_path / "rounded", num_steps=2)["matmul_precision"] == "bfloat16"
-    resumed = shutil.copytree(trained, tmp_path / "magenta")
-    assert run(resumed, num_steps=4, rnn="magenta")["rnn"] == "magenta"
-    saved = run(resumed, num_steps=5)
-    assert (saved["rnn"], saved["matmul_precision"]) == ("magenta", "float32")
+    train_dir = shutil.copytree(trained, tmp_path / "train")
+    assert resume(4, matmul_precision="bfloat16") == ("layerwise", "bfloat16")
+    assert resume(5) == ("layerwise", "bfloat16")
+    assert resume(6, rnn="magenta") == ("magenta", "float32")
 
 
-def test_training_with_scheduled_sampling_is_validated(records: Path, tmp_path: Path) -> None:
-    hparams = [TINY_HPARAMS, "sampling_schedule=inverse_sigmoid,sampling_rate=2"]
-    losses: list[float] = []
-    options = TrainOptions(
-        str(tmp_path), str(records), hparams=hparams, num_steps=2, eval_examples_path=str(records)
-    )
-    train(options, on_evaluation=lambda evaluation: losses.append(evaluation.losses["loss"]))
-    assert len(losses) >= 1
-    again = evaluate(str(tmp_path), DataSource(str(records)))
-    assert again.losses["loss"] == pytest.approx(losses[-1])
+def test_graph_of_a_resumed_training_is_kept() -> None:
+    saved = {"rnn": "magenta", "matmul_precision": "float32"}
+    found = _with_network(TrainOptions(), saved, no_log)
+    assert (found.rnn, found.matmul_precision) == ("magenta", "float32")

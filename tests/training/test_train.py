@@ -146,21 +146,6 @@ def test_resuming_another_model_without_config_json_changes_nothing(
 # Hparams and data
 
 
-def test_hparams_are_merged_and_replace_a_config_json_without_checkpoint(
-    groovae: Groovae, trained: Path, records: Path, tmp_path: Path
-) -> None:
-    (tmp_path / "a.flags").write_text(f"--hparams={TINY_HPARAMS}\n--num_steps=1\n")
-    (tmp_path / ".train").mkdir()
-    shutil.copy(trained / "config.json", tmp_path / ".train")
-    result = groovae(
-        *("train", "--flagfile=a.flags", "--hparams=z_size=7", "--nofit_prior"),
-        f"--examples_path={records}",
-    )
-    assert result.returncode == 0, result.stderr
-    hparams = read_config(tmp_path / ".train")["hparams"]
-    assert (hparams["z_size"], hparams["enc_rnn_size"], hparams["batch_size"]) == (7, [8], 8)
-
-
 def test_invalid_hparams_are_a_usage_error(records: Path, tmp_path: Path) -> None:
     hparams = f"{TINY_HPARAMS},sampling_schedule=sometimes"
     with pytest.raises(UsageError, match="sometimes"):
@@ -168,17 +153,22 @@ def test_invalid_hparams_are_a_usage_error(records: Path, tmp_path: Path) -> Non
     assert not (tmp_path / "train").exists()
 
 
-def test_note_and_hop_flags_reach_the_windows(groovae: Groovae, tmp_path: Path) -> None:
-    """The windows of all files that match a pattern, without a cache."""
+def test_flags_reach_hparams_and_windows(groovae: Groovae, trained: Path, tmp_path: Path) -> None:
+    """The windows of all files that match a pattern, without a cache.
+
+    Hparams are merged, and replace a config.json without a checkpoint.
+    """
     grooves = [a_groove(8), a_groove(8, pitch=39), a_groove(8, is_drum=False)]
     write_records(tmp_path / "some.tfrecord", *grooves)
-    flags = ["--examples_path=some.tfrecord", f"--hparams={TINY_HPARAMS}", "--num_steps=1"]
-    flags.append("--nofit_prior")
+    (tmp_path / "a.flags").write_text(f"--hparams={TINY_HPARAMS}\n--num_steps=1\n--nofit_prior\n")
+    flags = ["--flagfile=a.flags", "--examples_path=some.tfrecord", "--hparams=z_size=7"]
     assert_one_line(groovae("train", *flags), 1, "some.tfrecord: 2 windows", "batch of 8")
     assert_one_line(
         groovae("train", *flags, "--unmapped_pitches=error"), 1, "groove.mid", "39 (hand clap)"
     )
     shutil.copy(tmp_path / "some.tfrecord", tmp_path / "same.tfrecord")
+    (tmp_path / ".train").mkdir()
+    shutil.copy(trained / "config.json", tmp_path / ".train")
     caches = set(tmp_path.rglob("*.npy"))
     flags += ["--examples_path=s?me.tfrecord", "--nocache_dataset"]
     result = groovae("train", *flags, "--unmapped_pitches=nearest", "--all_notes", "--hop_bars=1")
@@ -188,6 +178,8 @@ def test_note_and_hop_flags_reach_the_windows(groovae: Groovae, tmp_path: Path) 
     saved = read_config(tmp_path / ".train")
     found = tuple(saved[name] for name in ("hop_bars", "unmapped_pitches", "all_notes"))
     assert found == (1, "nearest", True)
+    hparams = saved["hparams"]
+    assert (hparams["z_size"], hparams["enc_rnn_size"], hparams["batch_size"]) == (7, [8], 8)
 
 
 def test_too_few_windows_for_a_batch(records: Path, tmp_path: Path) -> None:
@@ -283,9 +275,9 @@ def mean_errors(truth: np.ndarray, decoded: np.ndarray) -> list[float]:
 
 @pytest.mark.slow
 def test_full_model_trains_and_samples(few_records: Path, groovae: Groovae, tmp_path: Path) -> None:
-    """Few records, since the prior is fitted to the encodings of all of them."""
+    """Without a prior, which test_priors.py fits to a small model."""
     flags = ["--config=groovae_4bar", f"--examples_path={few_records}", "--num_steps=1"]
-    result = groovae("train", *flags, "--hparams=batch_size=4")
+    result = groovae("train", *flags, "--hparams=batch_size=4", "--nofit_prior")
     assert result.returncode == 0, result.stderr
     first = re.search(r"step 1/1  loss ([\d.]+)", result.stderr)
     assert first
