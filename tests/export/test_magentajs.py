@@ -226,9 +226,10 @@ def test_notes_become_the_same_inputs(config_name: str, tmp_path: Path) -> None:
 def test_unsupported_or_different_model_is_rejected(
     hparams: str, reason: str, tmp_path: Path
 ) -> None:
-    prefix = random_checkpoint(tmp_path, "groovae_4bar", TINY_HPARAMS)
+    layered = TINY_HPARAMS.replace("dec_rnn_size=[8]", "dec_rnn_size=[8,8]")
+    prefix = random_checkpoint(tmp_path, "groovae_4bar", layered)
     with pytest.raises(GroovaeError, match=reason):
-        magentajs.export(prefix, tmp_path / "web", None, [TINY_HPARAMS, hparams])
+        magentajs.export(prefix, tmp_path / "web", None, [layered, hparams])
     assert not (tmp_path / "web").exists()
 
 
