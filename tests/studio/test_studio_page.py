@@ -366,6 +366,7 @@ def test_drums_are_synthesized_without_a_soundfont(browser: Any, server: StudioS
 def test_map_draws_grooves_as_it_is_dragged_over(studio: StudioPage) -> None:
     studio.press("9")
     studio.wait("studio.map.data !== null")
+    assert studio.page.locator("#panel-map .legend span").last.inner_text() == "other styles"
     box = studio.page.locator("#map").bounding_box()
     middle = (box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
     studio.after(lambda: studio.drag(middle, (40, 30)))

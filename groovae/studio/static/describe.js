@@ -13,7 +13,7 @@ export function styleName(style) {
 
 // "64 hits in 4 bars: kick 12, snare 8"
 export function textOfGroove(groove) {
-  const counts = countsOf(groove).map(([drum, count]) => `${drumName(drum)} ${count}`);
+  const counts = countsOf(groove).map(([drum, count]) => `${t(`short-${drum}`)} ${count}`);
   const about = { hits: groove.hits.length, bars: groove.bars };
   return counts.length ? t("summary", { ...about, counts: counts.join(", ") }) : t("summary-empty", about);
 }

@@ -5,6 +5,8 @@ import { element } from "./fields.js";
 import { t } from "./strings.js";
 import { drawThumbnail } from "./thumbnail.js";
 
+const REVEAL_MARGIN = 8;
+
 export class History {
   constructor(list, store) {
     Object.assign(this, { list, store });
@@ -51,8 +53,8 @@ export class History {
 // Scrolls a list, and nothing around it, so that a row is in view.
 function reveal(list, row) {
   if (!row.isConnected) return;
-  const top = row.offsetTop - list.offsetTop;
-  const bottom = top + row.offsetHeight;
+  const top = row.offsetTop - list.offsetTop - REVEAL_MARGIN;
+  const bottom = row.offsetTop - list.offsetTop + row.offsetHeight + REVEAL_MARGIN;
   if (top < list.scrollTop) list.scrollTop = top;
   else if (bottom > list.scrollTop + list.clientHeight) list.scrollTop = bottom - list.clientHeight;
 }

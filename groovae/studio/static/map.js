@@ -140,16 +140,21 @@ export class LatentMap extends EventTarget {
     }
   }
 
+  #legendItem(text, colour) {
+    const item = element("span", {}, text);
+    item.prepend(element("i", { class: `dot style-${colour}` }));
+    return item;
+  }
+
   // The most frequent styles have a colour of their own.
   #showLegend() {
     if (!this.data || !this.legend) return;
     const { styles, colourOf } = this.data;
     const named = styles.map((name, i) => [name, colourOf(i)]).filter(([, colour]) => colour < NUM_COLOURS - 1);
-    const items = named.sort((a, b) => a[1] - b[1]).map(([name, colour]) => {
-      const item = element("span", {}, styleName(name));
-      item.prepend(element("i", { class: `dot style-${colour}` }));
-      return item;
-    });
+    const items = named.sort((a, b) => a[1] - b[1])
+      .map(([name, colour]) => this.#legendItem(styleName(name), colour));
+    const isOther = styles.some((_, i) => colourOf(i) === NUM_COLOURS - 1);
+    if (isOther) items.push(this.#legendItem(t("other-styles"), NUM_COLOURS - 1));
     this.legend.replaceChildren(...items);
   }
 }

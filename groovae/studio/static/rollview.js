@@ -7,6 +7,7 @@ import { colourOf, colours, fitted } from "./theme.js";
 export const RULER = 24; // the height of the bar numbers
 const BARS_IN_VIEW = 4;
 const MIN_BEAT_WIDTH = 48;
+const MIN_BEAT_NUMBER_WIDTH = 40;
 const MIN_BEAT_WIDTH_TOUCH = 80; // so that a 16th can be hit with a finger
 const [MIN_STEM, MAX_STEM] = [0.18, 0.86]; // in lanes, for velocities 0 and 127
 const STRUCK_MS = 160; // how long a hit glows after it sounded
@@ -21,7 +22,7 @@ export class RollView {
     this.boxes = []; // of the hits drawn: { hit, x, y, width, height }
     this.options = { muted: [], cursor: null, bars: null, drums: null, playBeat: null, held: null };
     scroller.addEventListener("scroll", () => this.request());
-    this.font = `12px ${getComputedStyle(canvas).fontFamily}`;
+    this.family = getComputedStyle(canvas).fontFamily;
     this.#measure();
     new ResizeObserver(() => this.#measure()).observe(canvas);
   }
@@ -162,12 +163,14 @@ export class RollView {
       for (let step = 0; step < length; step += STEP) {
         const isPulse = Math.abs(step % pulse) < 1e-6;
         if (!isPulse && !showSteps) continue;
-        const [colour, top] = step === 0 ? ["muted", 4] : [isPulse ? "line" : "faint", RULER];
+        const [colour, top] = step === 0 ? ["bar", 4] : [isPulse ? "line" : "faint", RULER];
         this.#drawLine(context, beat + step, colours[colour], top, height);
+        if (!step || !isPulse) continue;
+        this.#drawBeatNumber(context, `${i + 1}.${Math.round(step / pulse) + 1}`, beat + step);
       }
       this.#drawBarNumber(context, i, beat);
     }
-    this.#drawLine(context, lengthOf(this.groove), colours.muted, 4, height);
+    this.#drawLine(context, lengthOf(this.groove), colours.bar, 4, height);
   }
 
   #drawLine(context, beat, colour, top, height) {
@@ -178,9 +181,16 @@ export class RollView {
   #drawBarNumber(context, index, beat) {
     const barWidth = this.beatWidth * barsOf(this.groove)[index].length;
     if (index % Math.ceil(36 / barWidth)) return;
-    context.font = this.font;
-    context.fillStyle = colours.muted;
+    context.font = `600 12px ${this.family}`;
+    context.fillStyle = colours.ink;
     context.fillText(String(index + 1), this.xOf(beat) + 6, 16);
+  }
+
+  #drawBeatNumber(context, text, beat) {
+    if (this.beatWidth < MIN_BEAT_NUMBER_WIDTH) return;
+    context.font = `10px ${this.family}`;
+    context.fillStyle = colours.muted;
+    context.fillText(text, this.xOf(beat) + 4, 16);
   }
 
   #drawHits(context, first, last) {

@@ -146,7 +146,7 @@ export class Studio {
 
   #showSummary() {
     const text = textOfGroove(this.store.groove);
-    $("summary").textContent = text;
+    $("summary").textContent = $("summary").title = text;
     $("roll").setAttribute("aria-label", `${t("roll")}: ${text}`);
   }
 

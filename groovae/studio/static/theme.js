@@ -1,7 +1,7 @@
 // The colours of the style sheet, for canvases, and the size of canvases in device pixels.
 
 const NAMES = [
-  ...["paper", "raised", "ink", "muted", "line", "faint", "accent"],
+  ...["paper", "raised", "ink", "muted", "bar", "line", "faint", "accent"],
   ...["early", "a-bit-early", "on-grid", "a-bit-late", "late"],
   ...Array.from({ length: 8 }, (_, i) => `style-${i}`),
 ];
