@@ -1,11 +1,12 @@
 """The GrooVAE configurations: model, hparams and data converter by name.
 
 `CONFIG_MAP["groovae_4bar"]` is written out below and equals Magenta's. The other configs come from
-Magenta 2.1.4, but for four: `groovae_2bar_humanize_hits` and `groovae_2bar_transfer_hits` give the
-decoder the hits to play as controls, `groovae_2bar_tap_context` and
-`groovae_2bar_add_closed_hh_context` the encoder's inputs, each with those of half a bar before and
-after, so that z need not carry them. The first one gives the tempo as well. `get_config` returns a
-fresh copy of an entry, because a model that has been built can be neither built again nor copied.
+Magenta 2.1.4, but for five: `groovae_2bar` is `groovae_4bar` with windows of 2 bars, of which z
+keeps more. `groovae_2bar_humanize_hits` and `groovae_2bar_transfer_hits` give the decoder the hits
+to play as controls, `groovae_2bar_tap_context` and `groovae_2bar_add_closed_hh_context` the
+encoder's inputs, each with those of half a bar before and after, so that z need not carry them. The
+first of them gives the tempo as well. `get_config` returns a fresh copy of an entry, because a
+model that has been built can be neither built again nor copied.
 
 A training folder keeps its configuration in `config.json`, which sampling and resuming read.
 """
@@ -167,7 +168,17 @@ def _with_context(config_name: str, kind: str, tempo_as_control: bool = False) -
     return update_config(config, {"data_converter": converter})
 
 
+def _with_bars(config_name: str, split_bars: int) -> Any:
+    """Return a config with windows of another length."""
+    config = copy.deepcopy(CONFIG_MAP[config_name])
+    arguments = converter_arguments(config.data_converter) | {"split_bars": split_bars}
+    converter = magenta_data.GrooveConverter(**arguments)
+    config.hparams.set_hparam("max_seq_len", _layout_of(converter).window_steps)
+    return update_config(config, {"data_converter": converter})
+
+
 CONFIG_MAP |= {
+    "groovae_2bar": _with_bars("groovae_4bar", 2),
     "groovae_2bar_humanize_hits": _with_context(
         "groovae_2bar_humanize", "hits_as_controls", tempo_as_control=True
     ),

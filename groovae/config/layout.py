@@ -167,6 +167,7 @@ class Layout:
 # The layouts of the configs, as plain values that need no TensorFlow.
 LAYOUTS = {
     "groovae_4bar": Layout(4, 64),
+    "groovae_2bar": Layout(2, 32),
     "groovae_2bar_humanize": Layout(2, 32, humanize=True),
     "groovae_2bar_humanize_hits": Layout(
         2,

@@ -18,6 +18,7 @@ from groovae.errors import UsageError
 WHOLE_GROOVE_TASKS = {"reconstruct", "interpolate", "vary"}
 TASKS_OF = {
     "groovae_4bar": WHOLE_GROOVE_TASKS | {"sample"},
+    "groovae_2bar": WHOLE_GROOVE_TASKS | {"sample"},
     "groovae_2bar_humanize": {"humanize", "sample"},
     "groovae_2bar_humanize_hits": {"humanize"},
     "groovae_2bar_tap_fixed_velocity": {"tap2drum", "sample"},
