@@ -31,7 +31,7 @@ ROOT_PAGES = {
     "CONTRIBUTING.md": "contributing.md",
     "CHANGELOG.md": "changelog.md",
     "groovae/bundled/groovae_4bar/README.md": "model-card.md",
-    "groovae/bundled/groovae_4bar_detailed/README.md": "model-card-detailed.md",
+    "groovae/bundled/groovae_2bar/README.md": "model-card-2bar.md",
     "groovae/bundled/groovae_2bar_humanize_hits/README.md": "model-card-humanize.md",
 }
 MARKER = re.compile(r"<!-- generated: (\w+) -->")

@@ -5,8 +5,8 @@
 
 `groovae export` wrote their folders; the README.md in each is the model card, with data, licence,
 training and scores. Two are models of whole grooves, for all tasks that need no model of their own:
-one keeps more of a groove, and plays those that begin and end with the groove of a user. Each of
-the others is for one task.
+one has windows of two bars, keeps more of a groove, and plays those that begin and end with the
+groove of a user. Each of the others is for one task.
 """
 
 import os
@@ -28,7 +28,7 @@ TASK_FOLDERS = {
     "add_hihat": _ALL / "groovae_2bar_add_closed_hh_context",
     "transfer": _ALL / "groovae_2bar_transfer_hits",
 }
-DETAILED_FOLDER = _ALL / "groovae_4bar_detailed"
+DETAILED_FOLDER = _ALL / "groovae_2bar"
 DETAILED_TASKS = ("reconstruct", "interpolate")
 TRAIN_DIR = ".train"
 _MODEL_FILE = re.compile(
