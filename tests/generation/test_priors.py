@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conftest import TINY_HPARAMS, Groovae, assert_one_line
+from conftest import Groovae, assert_one_line
 
 from groovae.errors import GroovaeError, UsageError
 from groovae.generation.bundled import FOLDER
@@ -248,16 +248,15 @@ def test_info_lists_the_styles(in_process: Groovae, copy: Path) -> None:
 
 
 def test_training_fits_a_prior_that_export_copies(
-    in_process: Groovae, records: Path, tmp_path: Path, few_windows: None
+    in_process: Groovae, trained: Path, records: Path, tmp_path: Path, few_windows: None
 ) -> None:
-    train_dir, out = tmp_path / "train", tmp_path / "out"
-    arguments = [f"--train_dir={train_dir}", f"--examples_path={records}", "--seed=1"]
-    arguments += [f"--hparams={TINY_HPARAMS}", "--num_steps=2"]
-    trained = in_process("train", *arguments, "--nofit_prior")
-    assert trained.returncode == 0, trained.stderr
-    assert not (train_dir / PRIOR_FILE).exists()
-    trained = in_process("train", *arguments)  # is finished, and lacks a prior
-    assert trained.returncode == 0, trained.stderr
+    """The training is finished already, and lacks a prior."""
+    train_dir, out = Path(shutil.copytree(trained, tmp_path / "train")), tmp_path / "out"
+    arguments = [f"--train_dir={train_dir}", f"--examples_path={records}", "--num_steps=3"]
+    for flag, is_fitted in (("--nofit_prior", False), ("--fit_prior", True)):
+        result = in_process("train", *arguments, flag)
+        assert result.returncode == 0, result.stderr
+        assert (train_dir / PRIOR_FILE).exists() == is_fitted
     prior = load_model(train_dir, seed=1).fitted_prior
     assert prior is not None
     assert prior.z_size == 4

@@ -26,12 +26,13 @@ from conftest import (
 from groovae.errors import GroovaeError
 from groovae.model.checkpoints import find_checkpoint, need_checkpoint, newest_readable
 from groovae.model.formats import step_of
+from groovae.training import hooks
 from groovae.training.hooks import Progress
 from groovae.training.metrics_csv import MetricsLog
-from groovae.training.train import TrainOptions, train
+from groovae.training.train import TrainOptions, TrainResult, train
 from groovae.upstream import DurableSaver, tf
 
-KILLS = 3
+KILLS = 2
 
 
 def options(train_dir: Path, records: Path, **more: Any) -> TrainOptions:
@@ -155,36 +156,49 @@ def test_signal_saves_a_checkpoint_and_the_folder_is_locked_until_then(
     last = need_checkpoint(tmp_path / ".train")
     assert last in rest.replace(".train/", f"{tmp_path}/.train/")
     assert "SIGINT" in rest
-    step = step_of(last)
-    assert train(options(tmp_path / ".train", records, num_steps=step + 1)).step == step + 1
+    assert newest_readable(tmp_path / ".train", lambda line: None) == last
 
 
-def test_sigterm_stops_after_the_current_step(trained: Path, records: Path, tmp_path: Path) -> None:
-    losses: list[float] = []
+@pytest.fixture(scope="module")
+def terminated(
+    records: Path, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Path, TrainResult, list[float]]:
+    """A training that gets SIGTERM in step 3, and its losses; files of its folder were links."""
+    outside = tmp_path_factory.mktemp("terminated")
+    train_dir, losses = outside / "train", []
+    train_dir.mkdir()
+    (outside / "metrics.csv").write_text("step,loss\n")
+    for name in ("config.json", "metrics.csv", "checkpoint", "graph.pbtxt", "model.ckpt-3.index"):
+        (train_dir / name).symlink_to(outside / name)
 
     def terminate(progress: Progress) -> None:
         losses.append(progress.loss)
         if progress.step == 3:
             signal.raise_signal(signal.SIGTERM)
 
-    result = train(options(tmp_path, records, seed=2), on_step=terminate)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(hooks, "LOG_EVERY_STEPS", 3)  # to write metrics.csv
+        result = train(options(train_dir, records, seed=2), on_step=terminate)
+    return train_dir, result, losses
+
+
+def test_sigterm_stops_after_the_current_step(
+    terminated: tuple[Path, TrainResult, list[float]], trained: Path
+) -> None:
+    train_dir, result, losses = terminated
     assert (result.step, result.stopped_by) == (3, signal.SIGTERM)
-    assert find_checkpoint(tmp_path) == result.checkpoint == str(tmp_path / "model.ckpt-3")
+    assert find_checkpoint(train_dir) == result.checkpoint == str(train_dir / "model.ckpt-3")
     # With another seed than `trained`.
     assert losses[-1] != pytest.approx(MetricsLog(trained / "metrics.csv").rows[-1]["loss"])
 
 
-def test_links_in_a_training_folder_are_replaced(records: Path, tmp_path: Path) -> None:
-    train_dir = tmp_path / "train"
-    train_dir.mkdir()
-    names = ("config.json", "metrics.csv", "checkpoint", "graph.pbtxt", "model.ckpt-1.index")
-    (tmp_path / "metrics.csv").write_text("step,loss\n")
-    for name in names:
-        (train_dir / name).symlink_to(tmp_path / name)
-    train(options(train_dir, records, num_steps=1))
+def test_links_in_a_training_folder_are_replaced(
+    terminated: tuple[Path, TrainResult, list[float]],
+) -> None:
+    train_dir = terminated[0]
     assert [path for path in train_dir.iterdir() if path.is_symlink()] == []
-    assert {path.name for path in tmp_path.iterdir()} == {"train", "metrics.csv"}
-    assert (tmp_path / "metrics.csv").read_text() == "step,loss\n"
+    assert {path.name for path in train_dir.parent.iterdir()} == {"train", "metrics.csv"}
+    assert (train_dir.parent / "metrics.csv").read_text() == "step,loss\n"
 
 
 def test_unwritable_lock_is_an_error(records: Path, tmp_path: Path) -> None:

@@ -23,6 +23,7 @@ from groovae.errors import GroovaeError
 from groovae.generation.loading import load_model
 from groovae.model.checkpoints import find_checkpoint, need_checkpoint
 from groovae.training import validation
+from groovae.training.hooks import Progress
 from groovae.training.losses import Evaluation, Evaluator
 from groovae.training.metrics_csv import MetricsLog
 from groovae.training.train import TrainOptions, TrainResult, train
@@ -72,8 +73,9 @@ def train_dir(validated: tuple[Path, TrainResult], tmp_path: Path) -> Path:
 
 
 def write_metrics(train_dir: Path, *curve: float) -> None:
-    (train_dir / "eval").mkdir(parents=True)
+    (train_dir / "eval").mkdir(parents=True, exist_ok=True)
     metrics = MetricsLog(train_dir / "eval" / "metrics.csv")
+    metrics.truncate(-1)
     for step, loss in enumerate(curve):
         metrics.append({"step": step, "loss": loss})
 
@@ -86,11 +88,21 @@ def evaluated_steps(train_dir: Path) -> list[float]:
     return [row["step"] for row in read_metrics(train_dir)]
 
 
-def evaluator(records: Path, train_dir: Path) -> Evaluator:
-    name, config = config_map.resolve_config(train_dir, None, "")
-    layout = config_map.layout(config)
-    windows = DataSource(str(records)).load(layout, train_dir, lambda line: None)
-    return Evaluator(name, config, windows)
+class OpenEvaluator(Evaluator):
+    """An evaluator whose graphs, which are slow to build, several tests use."""
+
+    def close(self) -> None:
+        pass
+
+
+@pytest.fixture(scope="module")
+def evaluator(validated: tuple[Path, TrainResult], records: Path) -> Evaluator:
+    """Evaluates the checkpoints of `validated` and its copies."""
+    name, config = config_map.resolve_config(validated[0], None, "")
+    windows = DataSource(str(records)).load(
+        config_map.layout(config), validated[0], lambda line: None
+    )
+    return OpenEvaluator(name, config, windows)
 
 
 def remove_evaluations(train_dir: Path) -> None:
@@ -102,7 +114,7 @@ def remove_evaluations(train_dir: Path) -> None:
 
 
 def test_checkpoints_are_evaluated_and_the_best_is_kept(
-    validated: tuple[Path, TrainResult], records: Path, train_dir: Path
+    validated: tuple[Path, TrainResult], evaluator: Evaluator, train_dir: Path
 ) -> None:
     rows = read_metrics(train_dir)
     assert [row["step"] for row in rows] == [2, 4, 6]
@@ -114,7 +126,7 @@ def test_checkpoints_are_evaluated_and_the_best_is_kept(
     assert len(list((train_dir / "best").glob("*.index"))) == 1
     kept = json.loads((train_dir / "best" / "evaluation.json").read_text())
     assert (kept["step"], kept["windows"], kept["z"]) == (best["step"], 200, "mu")
-    again = evaluator(records, train_dir / "best").evaluate(need_checkpoint(train_dir / "best"))
+    again = evaluator.evaluate(need_checkpoint(train_dir / "best"))
     assert again.losses == kept["losses"]
 
 
@@ -172,12 +184,12 @@ def test_evaluations_since_best(curve: list[float], expected: int, tmp_path: Pat
     assert not is_out_of_patience(tmp_path, 0)
 
 
-def test_best_without_an_index_is_replaced(records: Path, train_dir: Path) -> None:
+def test_best_without_an_index_is_replaced(evaluator: Evaluator, train_dir: Path) -> None:
     """A kill may leave a part of the checkpoint in best/."""
     for file in (train_dir / "best").glob("*.index"):
         file.unlink()
     (train_dir / "eval" / "metrics.csv").unlink()
-    new = Validation(train_dir, evaluator(records, train_dir))
+    new = Validation(train_dir, evaluator)
     assert read_best(train_dir) is None
     new.evaluate(str(train_dir / "model.ckpt-2"))
     assert find_checkpoint(train_dir / "best") == str(train_dir / "best" / "model.ckpt-2")
@@ -242,48 +254,50 @@ def test_deleted_checkpoint_does_not_replace_the_best(train_dir: Path) -> None:
 # In a second process
 
 
-def test_watch_evaluates_a_finished_training(
-    in_process: Groovae, records: Path, train_dir: Path
+def test_watch_evaluates_new_checkpoints_until_the_last_step(
+    in_process: Groovae,
+    records: Path,
+    train_dir: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     remove_evaluations(train_dir)
+    last = tmp_path / "last"
+    last.mkdir()
+    for file in train_dir.glob("model.ckpt-6.*"):
+        file.rename(last / file.name)
+    started = train_dir.rename(tmp_path / "started")
+
+    def save_last() -> None:
+        for file in last.iterdir():
+            file.rename(train_dir / file.name)
+
+    # The training goes on while the watch sleeps.
+    events = iter([lambda: started.rename(train_dir), save_last])
+    monkeypatch.setattr(validation.time, "sleep", lambda seconds: next(events)())
     flags = [f"--checkpoint={train_dir}", f"--examples_path={records}"]
     result = in_process("evaluate", "--watch", *flags)
     assert result.returncode == 0, result.stderr
-    assert "step 6" in result.stderr
-    assert str(train_dir / "best") in result.stderr
-    assert evaluated_steps(train_dir) == [6]
+    for words in ("waiting for the first checkpoint", "step 6", str(train_dir / "best")):
+        assert words in result.stderr
+    assert evaluated_steps(train_dir) == [4, 6]
     assert load_model(train_dir / "best", seed=1)
 
 
-def test_training_stops_early_by_the_evaluations_of_a_watch(
-    records: Path, few: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_training_stops_early_by_the_evaluations_of_another_process(
+    records: Path, tmp_path: Path
 ) -> None:
-    """The training evaluates nothing itself."""
-    monkeypatch.setattr(validation, "POLL_SECONDS", 0.1)
-    lines: list[str] = []
-    watching = threading.Thread(
-        target=watch, args=(tmp_path, lambda: evaluator(few, tmp_path), 1, lines.append)
+    def evaluate(progress: Progress) -> None:
+        write_metrics(tmp_path, *range(progress.step))
+
+    alone = options(
+        tmp_path, records, eval_examples_path=None, num_steps=10**6, early_stop_patience=1
     )
-    watching.start()
-    result = train(
-        options(
-            tmp_path,
-            records,
-            eval_examples_path=None,
-            hparams=f"{TINY_HPARAMS},learning_rate=0.9",
-            num_steps=10**6,
-            save_checkpoint_steps=20,
-            early_stop_patience=1,
-        )
-    )
-    assert result.stopped_early
-    watching.join(60)
-    assert not watching.is_alive()
-    assert "waiting for the first checkpoint" in lines[0]
-    assert result.best == read_best(tmp_path)
+    result = train(alone, on_step=evaluate)
+    assert (result.step, result.stopped_early, result.best) == (2, True, None)
 
 
-def test_second_watch_is_refused(records: Path, train_dir: Path) -> None:
+def test_second_watch_is_refused(evaluator: Evaluator, train_dir: Path) -> None:
     saved = json.loads((train_dir / "config.json").read_text())
     (train_dir / "config.json").write_text(json.dumps({**saved, "num_steps": 100}))
     has_evaluated = threading.Event()
@@ -297,13 +311,13 @@ def test_second_watch_is_refused(records: Path, train_dir: Path) -> None:
     shutil.rmtree(train_dir / "eval")
     first = threading.Thread(
         target=watch,
-        args=(train_dir, lambda: evaluator(records, train_dir)),
+        args=(train_dir, lambda: evaluator),
         kwargs={"on_evaluation": on_evaluation},
     )
     first.start()
     assert has_evaluated.wait(60)
     with pytest.raises(GroovaeError, match="another process evaluates this training"):
-        watch(train_dir, lambda: evaluator(records, train_dir))
+        watch(train_dir, lambda: evaluator)
     stop.set()
     first.join(60)
     assert not first.is_alive()
