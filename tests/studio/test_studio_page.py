@@ -341,6 +341,18 @@ def test_playback_loops_and_sends_midi_with_a_clock(studio: StudioPage) -> None:
     assert clocks[0] == pytest.approx(notes[0][0], abs=1)
 
 
+def test_missing_audio_device_is_reported(studio: StudioPage) -> None:
+    studio.page.evaluate(
+        "() => { globalThis.resume = AudioContext.prototype.resume;"
+        "AudioContext.prototype.resume = () => new Promise(() => {}); }"
+    )
+    studio.press("Space")
+    studio.page.wait_for_selector("#message:not(:empty)")
+    assert "audio device" in studio.page.locator("#message").inner_text()
+    assert studio.run("studio.player.isPlaying") is False
+    studio.page.evaluate("() => { AudioContext.prototype.resume = globalThis.resume; }")
+
+
 def test_drums_are_synthesized_without_a_soundfont(browser: Any, server: StudioServer) -> None:
     studio = StudioPage(browser, server.url)
     studio.page.route(
@@ -489,11 +501,31 @@ def test_state_is_restored_and_links_repeat_a_groove(browser: Any, server: Studi
     assert studio.run("studio.store.state.a") == groove
     studio.press("Control+z")
     assert studio.groove == groove
+    check_second_tab(studio)
     other.open(link)
     assert other.groove == groove
     assert other.page.get_by_label("funk").is_checked()
     studio.close()
     other.close()
+
+
+def check_second_tab(studio: StudioPage) -> None:
+    """Check that a new tab starts with the state of this one, and that both keep their own."""
+    studio.run("studio.save()")
+    first, labels = studio.page, studio.labels
+    studio.page = studio.context.new_page()
+    studio.open()
+    assert studio.labels == labels
+    studio.after(lambda: studio.press("g"))
+    studio.run("studio.save()")
+    studio.page, second = first, studio.page
+    studio.wait("studio.store.isOverwriting")
+    studio.run("studio.save()")
+    assert "another tab" in studio.page.locator("#message").inner_text()
+    second.reload()
+    second.wait_for_selector("#history li:nth-child(4):has-text('New')")
+    second.close()
+    assert studio.labels == labels
 
 
 def test_damaged_and_forbidden_storage_is_no_obstacle(browser: Any, server: StudioServer) -> None:

@@ -155,6 +155,8 @@ export default {
   "empty-groove": "Empty groove",
   "working": "Working …",
   "offline": "The studio's server does not answer. Is `groovae studio` still running?",
+  "other-tab": "The studio was changed in another tab, too. Each open tab keeps its own state; a new one starts with that of this tab.",
+  "no-audio": "The browser does not start its audio output. Is an audio device connected?",
   "no-sounds": "Simple sounds instead of a drum kit: {error}",
   "midi-unsupported": "This browser has no Web MIDI; Chrome, Edge and Firefox have it.",
   "midi-denied": "The browser denied access to MIDI.",

@@ -155,6 +155,8 @@ export default {
   "empty-groove": "빈 그루브",
   "working": "작업 중 …",
   "offline": "스튜디오 서버가 응답하지 않습니다. `groovae studio`가 실행 중인가요?",
+  "other-tab": "다른 탭에서도 스튜디오를 바꿨습니다. 열린 탭은 저마다 상태를 지키고, 새 탭은 이 탭의 상태로 시작합니다.",
+  "no-audio": "브라우저가 소리 출력을 시작하지 못합니다. 오디오 장치가 연결되어 있나요?",
   "no-sounds": "드럼 키트 대신 간단한 소리를 씁니다: {error}",
   "midi-unsupported": "이 브라우저에는 Web MIDI가 없습니다. Chrome, Edge, Firefox에는 있습니다.",
   "midi-denied": "브라우저가 MIDI 사용을 허락하지 않았습니다.",

@@ -7,6 +7,7 @@ const TICK_MS = 25;
 const AHEAD_SECONDS = 0.12;
 const AHEAD_SECONDS_HIDDEN = 1.5; // browsers run the timers of hidden pages once per second
 const CLOCKS_PER_BEAT = 24;
+const SILENT_MS = 2000; // without an audio device, some browsers never start their output
 const START_SECONDS = 0.06; // from play to the first sound
 
 export class Player extends EventTarget {
@@ -43,7 +44,7 @@ export class Player extends EventTarget {
   }
 
   async play({ countIn = this.hasCountIn } = {}) {
-    await this.audio.open();
+    await this.#openAudio();
     if (this.isPlaying) return;
     this.#prepare();
     const [first] = barsOf(this.groove);
@@ -56,6 +57,12 @@ export class Player extends EventTarget {
     this.#restart(now);
     this.timer = setInterval(() => this.#schedule(), TICK_MS);
     this.dispatchEvent(new Event("play"));
+  }
+
+  async #openAudio() {
+    const timer = setTimeout(() => this.dispatchEvent(new Event("silent")), SILENT_MS);
+    await this.audio.open();
+    clearTimeout(timer);
   }
 
   stop() {

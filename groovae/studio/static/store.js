@@ -19,6 +19,10 @@ export class Store extends EventTarget {
     this.entries = [{ label, state, recipe: null, isMade: false }];
     this.index = 0;
     this.previewed = null;
+    // The event comes from other tabs only. A new one stores what it has restored.
+    addEventListener("storage", ({ key, newValue }) => {
+      if (key === KEY && newValue) this.isOverwriting = newValue !== this.saved;
+    });
   }
 
   get entry() {
@@ -82,14 +86,19 @@ export class Store extends EventTarget {
     this.dispatchEvent(new Event("change"));
   }
 
-  // Local storage
+  // Storage
 
+  // Keeps the state for this tab, should it be loaded again, and as the one that new tabs start with.
   save(extra) {
     const first = Math.max(0, this.index - MAX_SAVED);
     const whole = { entries: this.entries.slice(first), index: this.index - first, ...extra };
     const text = JSON.stringify(whole);
     const current = { entries: [{ ...this.entry, recipe: null }], index: 0, ...extra };
-    remember(KEY, text.length < MAX_SAVED_CHARACTERS ? text : JSON.stringify(current));
+    this.saved = text.length < MAX_SAVED_CHARACTERS ? text : JSON.stringify(current);
+    remember(KEY, this.saved, "sessionStorage");
+    remember(KEY, this.saved);
+    if (this.isOverwriting) this.dispatchEvent(new Event("overwrite"));
+    this.isOverwriting = false;
   }
 
   restore({ entries, index }) {
@@ -98,11 +107,11 @@ export class Store extends EventTarget {
   }
 }
 
-// Stores a text in local storage. The studio works without it, too: it may be full or forbidden.
-export function remember(key, text) {
+// Stores a text in the browser. The studio works without it, too: it may be full or forbidden.
+export function remember(key, text, storage = "localStorage") {
   try {
-    localStorage.removeItem(key); // an old state would be wrong if the new one does not fit
-    localStorage.setItem(key, text);
+    globalThis[storage].removeItem(key); // an old state would be wrong if the new one does not fit
+    globalThis[storage].setItem(key, text);
   } catch {
     // see above
   }
@@ -111,7 +120,7 @@ export function remember(key, text) {
 // Returns what `save` stored, or null if that is missing or of another version.
 export function savedState() {
   try {
-    const saved = JSON.parse(localStorage.getItem(KEY));
+    const saved = JSON.parse(sessionStorage.getItem(KEY) ?? localStorage.getItem(KEY));
     return saved?.entries?.[saved.index] && saved.entries.every(isEntry) ? saved : null;
   } catch {
     return null;

@@ -86,7 +86,9 @@ export class Studio {
     this.store.addEventListener("groove", () => this.#showGroove());
     this.store.addEventListener("change", () => this.#afterChange());
     this.store.addEventListener("travel", () => this.#afterTravel());
+    this.store.addEventListener("overwrite", () => this.say(t("other-tab")));
     this.player.addEventListener("play", () => this.#animate());
+    this.player.addEventListener("silent", () => this.say(t("no-audio")));
     this.view.onDraw = () => this.#showOverview();
     for (const part of [this.actions, this.files, this.midiDialog]) {
       part.addEventListener("message", ({ detail }) => this.say(detail));
@@ -170,7 +172,7 @@ export class Studio {
     if (recipe.task === "map") this.map.show(recipe.settings.x, recipe.settings.y);
   }
 
-  // Keeps the state in local storage, and the link to it in the URL.
+  // Keeps the state in the browser, and the link to it in the URL.
   save() {
     history.replaceState(null, "", writeLink(this.store.entry.recipe) || location.pathname);
     const settings = TOOLS.map(({ task }) => [task, this.tools.settings(task)]);
