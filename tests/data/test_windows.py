@@ -73,13 +73,13 @@ def test_windows_of_gmd_equal_magentas(gmd_records: Path, native: Path) -> None:
 
 
 def test_windows_of_gmd_equal_magentas_for_every_config(gmd_records: Path) -> None:
-    """Each second file is compared for one of the configs."""
+    """Each fourth file is compared for one of the configs."""
     configs = [config_map.get_config(name) for name in sorted(CONFIG_MAP)]
     layouts, windows = [config_map.layout(config) for config in configs], [0] * len(configs)
-    for seed, sequence in enumerate(itertools.islice(records.find(gmd_records), None, None, 2)):
+    for seed, sequence in enumerate(itertools.islice(records.find(gmd_records), None, None, 4)):
         i = seed % len(configs)
         windows[i] += assert_magentas(sequence, configs[i].data_converter, layouts[i], seed)
-    assert min(windows) > 200
+    assert min(windows) > 100
 
 
 @pytest.mark.slow

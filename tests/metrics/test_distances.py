@@ -43,7 +43,7 @@ def pairs(a: np.ndarray, b: np.ndarray | None = None) -> np.ndarray:
         rows = [(x, y) for i, x in enumerate(a) for j, y in enumerate(a) if i != j]
     else:
         rows = [(x, y) for x in a for y in b]
-    return np.array([np.sqrt(np.sum((x - y) ** 2)) for x, y in rows])
+    return np.array([math.dist(x, y) for x, y in rows])
 
 
 def test_distances_by_hand() -> None:

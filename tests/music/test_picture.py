@@ -1,5 +1,6 @@
 """Pictures and previews show every hit in its place."""
 
+import functools
 import math
 import os
 import re
@@ -195,11 +196,15 @@ def test_preview_counts_the_bars_of_a_huge_length() -> None:
 # Pictures
 
 
-def pixels(groove: Groove, **options: Any) -> np.ndarray:
+def pixels(page: Any) -> np.ndarray:
     """Return the picture as float [height, width, 3], 0 to 255."""
-    page = figure(groove, **options)
     page.canvas.draw()
     return np.asarray(page.canvas.buffer_rgba())[..., :3].astype(float)
+
+
+@functools.cache
+def empty_pixels(count: float) -> np.ndarray:
+    return pixels(figure(bars(count)))
 
 
 def stem(groove: Groove) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -208,9 +213,10 @@ def stem(groove: Groove) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     Returns:
       The rows and the columns it takes, and its mean colour.
     """
-    drawn, empty = pixels(groove), pixels(bars(groove.total_time / 2))
+    page = figure(groove)
+    drawn, empty = pixels(page), empty_pixels(groove.total_time / 2)
     changed = np.abs(drawn - empty).sum(-1) > 60
-    changed[:, : round(figure(groove).axes[0].get_window_extent().x0)] = False
+    changed[:, : round(page.axes[0].get_window_extent().x0)] = False
     rows, columns = np.nonzero(changed)
     return rows, columns, drawn[changed].mean(0)
 
@@ -284,7 +290,7 @@ def test_pitch_without_a_class_adds_a_lane() -> None:
 def test_lines_have_four_bars() -> None:
     assert [len(figure(bars(count)).axes) - 1 for count in (1, 4, 5, 8, 9)] == [1, 1, 2, 2, 3]
     early_for_bar_5 = bars(8, hit(16 * 4 - 0.2))
-    assert stem(early_for_bar_5)[0].min() > len(pixels(early_for_bar_5)) / 2
+    assert stem(early_for_bar_5)[0].min() > len(empty_pixels(8)) / 2
 
 
 def test_long_groove_is_cut_with_a_note() -> None:
