@@ -23,8 +23,8 @@ from hypothesis import settings
 # Some tests send Ctrl-C, which processes started in the background of a shell ignore.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
-# No deadline: the first example may import TensorFlow.
-settings.register_profile("groovae", deadline=None)
+# No deadline: the first example may import TensorFlow. 50 examples, as each run draws others.
+settings.register_profile("groovae", deadline=None, max_examples=50)
 settings.load_profile("groovae")
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -191,16 +191,26 @@ def small_dataset(tmp_path: Path) -> Path:
 
 
 @pytest.fixture(scope="session")
-def records(shared_folder: Path) -> Path:
-    """A TFRecord of the embedded drum patterns: 100 sequences, 200 windows."""
+def patterns(shared_folder: Path) -> Path:
+    """The embedded drum patterns as 100 MIDI files and an info.csv; do not change them."""
     from groovae.data.patterns import write_dataset
+
+    folder = shared_folder / "patterns"
+    with only_once(folder):
+        if not (folder / "info.csv").exists():
+            write_dataset(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def records(patterns: Path, shared_folder: Path) -> Path:
+    """A TFRecord of the embedded drum patterns: 100 sequences, 200 windows."""
     from groovae.data.preprocess import convert_directory
 
     path = shared_folder / "records" / "music.tfrecord"
     with only_once(shared_folder / "records"):
         if not path.exists():
-            write_dataset(shared_folder / "records" / "groove")
-            convert_directory(shared_folder / "records" / "groove", path)
+            convert_directory(patterns, path)
     return path
 
 

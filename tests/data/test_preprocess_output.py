@@ -3,6 +3,7 @@
 import multiprocessing
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -17,7 +18,6 @@ from conftest import ROOT, assert_one_line, file_size_limit, small_disk
 from make_music import write_info, write_track
 
 from groovae.cli.main import main
-from groovae.data.patterns import write_dataset
 from groovae.data.preprocess import SPLITS, PreprocessOptions, convert_directory, convert_splits
 from groovae.music.midi_writer import Note, write_midi
 from groovae.system.atomic_files import atomic_write
@@ -172,11 +172,10 @@ def run(root: Path, output: Path, kind: str, alive: Connection | None = None) ->
 
 
 @pytest.mark.parametrize("kind", ["one file", "shards", "splits"])
-def test_kill_9_leaves_old_or_new_output(tmp_path: Path, kind: str) -> None:
+def test_kill_9_leaves_old_or_new_output(patterns: Path, tmp_path: Path, kind: str) -> None:
     """Fork each run from a process with the imports, and kill it after a random time."""
     root, output = tmp_path / "in", tmp_path / "out" / "music.tfrecord"
-    for seed in range(2):
-        write_dataset(root / str(seed), seed=seed)
+    shutil.copytree(patterns, root)
     write_splits(root)
     run(root, output, kind)
     started = time.monotonic()
@@ -209,14 +208,13 @@ def test_kill_9_leaves_old_or_new_output(tmp_path: Path, kind: str) -> None:
     assert contents(output.parent) == new, "nothing is left of the killed runs"
 
 
-def test_linked_report_is_replaced_and_named_link_is_followed(tmp_path: Path) -> None:
-    write_dataset(tmp_path / "in")
+def test_linked_report_is_replaced_and_named_link_is_followed(tree: Path, tmp_path: Path) -> None:
     (tmp_path / "there").mkdir()
     (tmp_path / "mine").write_text("mine")
     (tmp_path / "music.tfrecord").symlink_to("there/music.tfrecord")
     report = tmp_path / "music.tfrecord.report.json"
     report.symlink_to("mine")
-    run(tmp_path / "in", tmp_path / "music.tfrecord", "one")
+    run(tree, tmp_path / "music.tfrecord", "one")
     assert (tmp_path / "there" / "music.tfrecord").stat().st_size > 0
     assert (tmp_path / "music.tfrecord").is_symlink()
     assert not report.is_symlink()

@@ -214,15 +214,13 @@ def test_full_disk_raises_and_leaves_nothing(mixed_records: Path) -> None:
     assert [path.name for path in mixed_records.parent.iterdir()] == ["some.tfrecord"]
 
 
-def slow_records(folder: Path) -> tuple[Path, Path]:
-    """Return records whose windows take a while to make, and the expected file."""
-    grooves = [a_groove(50, name=f"{i}.mid") for i in range(200)]
-    whole = folder / "whole"
-    whole.mkdir()
-    path = write_records(folder / "many.tfrecord", *grooves)
+@pytest.fixture(scope="module")
+def slow_records(tmp_path_factory: pytest.TempPathFactory) -> tuple[bytes, bytes]:
+    """Records whose windows take a while to make, and the expected file."""
+    groove = a_groove(50)
+    path = write_records(tmp_path_factory.mktemp("slow") / "many.tfrecord", *[groove] * 150)
     load(path)
-    caches(folder)[0].rename(whole / "right")
-    return path, whole / "right"
+    return path.read_bytes(), caches(path.parent)[0].read_bytes()
 
 
 def start(path: Path) -> Any:
@@ -231,23 +229,26 @@ def start(path: Path) -> Any:
     return process
 
 
-def test_kill_9_leaves_no_file_or_a_complete_one(tmp_path: Path) -> None:
-    path, right = slow_records(tmp_path)
+def test_kill_9_leaves_no_file_or_a_complete_one(
+    slow_records: tuple[bytes, bytes], tmp_path: Path
+) -> None:
+    path, right = tmp_path / "many.tfrecord", slow_records[1]
+    path.write_bytes(slow_records[0])
     began = time.monotonic()
     start(path).join()
     seconds = time.monotonic() - began
     file, before = caches(tmp_path)[0], set(os.listdir(tmp_path))
     chance, outcomes = random.Random(1), []
-    for _ in range(8):
+    for _ in range(6):
         file.unlink(missing_ok=True)
         process = start(path)
         time.sleep(chance.uniform(0, 1.3 * seconds))
         process.kill()
         process.join()
         outcomes.append(file.exists())
-        assert not file.exists() or file.read_bytes() == right.read_bytes()
+        assert not file.exists() or file.read_bytes() == right
         load(path)
-        assert file.read_bytes() == right.read_bytes()
+        assert file.read_bytes() == right
     assert True in outcomes
     assert False in outcomes
     deadline = time.monotonic() + 60
@@ -257,10 +258,10 @@ def test_kill_9_leaves_no_file_or_a_complete_one(tmp_path: Path) -> None:
         load(path)
 
 
-def test_kill_9_leaves_old_or_new_file(tmp_path: Path) -> None:
-    path, right = slow_records(tmp_path)
+def test_kill_9_leaves_old_or_new_file(slow_records: tuple[bytes, bytes], tmp_path: Path) -> None:
+    path, (new_records, right) = tmp_path / "many.tfrecord", slow_records
     old_records = write_records(tmp_path / "old.tfrecord", a_groove(8)).read_bytes()
-    new_records, chance = path.read_bytes(), random.Random(2)
+    chance = random.Random(2)
     for _ in range(6):
         path.write_bytes(old_records)
         load(path)
@@ -271,16 +272,17 @@ def test_kill_9_leaves_old_or_new_file(tmp_path: Path) -> None:
         time.sleep(chance.uniform(0, 0.6))
         process.kill()
         process.join()
-        assert file.read_bytes() in (old, right.read_bytes())
+        assert file.read_bytes() in (old, right)
 
 
-def test_concurrent_processes(tmp_path: Path) -> None:
-    path, right = slow_records(tmp_path)
-    processes = [start(path) for _ in range(6)]
+def test_concurrent_processes(slow_records: tuple[bytes, bytes], tmp_path: Path) -> None:
+    path, right = tmp_path / "many.tfrecord", slow_records[1]
+    path.write_bytes(slow_records[0])
+    processes = [start(path) for _ in range(4)]
     for process in processes:
         process.join()
-    assert [process.exitcode for process in processes] == [0] * 6
-    assert caches(tmp_path)[0].read_bytes() == right.read_bytes()
+    assert [process.exitcode for process in processes] == [0] * 4
+    assert caches(tmp_path)[0].read_bytes() == right
     assert not list(tmp_path.glob(".*.tmp"))
 
 
