@@ -3,6 +3,17 @@
 import subprocess
 import sys
 
+# Assert, after imports of NoteSequence and note_seq, that both are one; makes a `sequence`.
+SAME_NOTE_SEQUENCE = """
+import pickle
+import note_seq.protobuf.music_pb2 as module
+assert NoteSequence is note_seq.NoteSequence is module.NoteSequence
+sequence = NoteSequence(total_time=2)
+sequence.notes.add(pitch=36, velocity=90, end_time=1)
+assert pickle.loads(pickle.dumps(sequence)) == sequence
+assert note_seq.quantize_note_sequence(sequence, 4).notes[0].quantized_end_step == 8
+"""
+
 HEAVY = ("tensorflow", "tf_keras", "tf_slim", "magenta", "note_seq")
 
 

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from conftest import QUICK_HPARAMS, Export, a_groove, assert_one_line
-from without_tensorflow import run_blocked
+from without_tensorflow import SAME_NOTE_SEQUENCE, run_blocked
 
 from groovae import load_model
 from groovae.cli.main import main
@@ -202,25 +202,14 @@ def test_without_note_seq_the_install_command_is_shown(exported: Export) -> None
     [
         "from groovae.music.note_sequence import NoteSequence\nimport note_seq",
         "import note_seq\nfrom groovae.music.note_sequence import NoteSequence",
-        "from groovae.music.note_sequence import NoteSequence\n"
-        "from groovae.upstream import note_seq",
     ],
 )
 def test_note_sequence_is_note_seqs_in_any_import_order(imports: str) -> None:
-    """In the last of the four orders in the process of the tests."""
+    """And after groovae.upstream in this process, before it in test_upstream.py."""
     from groovae.upstream import note_seq
 
     assert note_seq.NoteSequence is NoteSequence
-    code = (
-        f"{imports}\n"
-        "import pickle\n"
-        "import note_seq.protobuf.music_pb2 as module\n"
-        "assert NoteSequence is note_seq.NoteSequence is module.NoteSequence\n"
-        "sequence = NoteSequence(total_time=2)\n"
-        "sequence.notes.add(pitch=36, velocity=90, end_time=1)\n"
-        "assert pickle.loads(pickle.dumps(sequence)) == sequence\n"
-        "assert note_seq.quantize_note_sequence(sequence, 4).notes[0].quantized_end_step == 8"
-    )
+    code = f"{imports}\n{SAME_NOTE_SEQUENCE}"
     subprocess.run([sys.executable, "-W", "ignore", "-c", code], check=True, timeout=300)
 
 

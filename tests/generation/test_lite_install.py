@@ -45,26 +45,44 @@ def from_env_script(function: str, variable: str) -> str:
     return found.stdout
 
 
+def run_uv(*arguments: object) -> None:
+    """Run uv in the repository; skip the test if it needs a network that is not there."""
+    command = [from_env_script("find_uv", "uv_path"), *map(str, arguments)]
+    result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    if any(words in result.stderr for words in UNREACHABLE):
+        pytest.skip("there is no network to install from")
+    assert result.returncode == 0, result.stderr
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A wheel of groovae."""
+    folder = tmp_path_factory.mktemp("wheel")
+    run_uv("build", "--quiet", "--wheel", f"--out-dir={folder}")
+    return next(folder.glob("*.whl"))
+
+
 @pytest.fixture(scope="module", params=["3.10", "3.13"])
-def python(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def python(
+    request: pytest.FixtureRequest, wheel: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Path:
     """The Python of an environment with the inference-only install."""
     base = from_env_script(f"find_python {request.param}", "python")
-    uv = from_env_script("find_uv", "uv_path")
     folder = tmp_path_factory.mktemp("lite")
-    subprocess.run([uv, "venv", "--quiet", f"--python={base}", folder], check=True)
-    # Without the refresh uv would reuse an earlier build of groovae.
-    what = ["--refresh-package=groovae", ".", "-r", "requirements-lite.txt"]
-    installed = subprocess.run(
-        [uv, "pip", "install", "--quiet", f"--python={folder}", "--no-deps", *what],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    if any(words in installed.stderr for words in UNREACHABLE):
-        pytest.skip("there is no network to install from")
-    assert installed.returncode == 0, installed.stderr
+    run_uv("venv", "--quiet", f"--python={base}", folder)
+    what = [wheel, "-r", "requirements-lite.txt"]
+    run_uv("pip", "install", "--quiet", f"--python={folder}", "--no-deps", *what)
     return folder / "bin" / "python"
+
+
+@pytest.fixture(scope="module")
+def export(native: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The ONNX export of the native checkpoint."""
+    from groovae.export.onnx import export
+
+    folder = tmp_path_factory.mktemp("export") / "onnx"
+    export(native / "checkpoint", folder, hparams=SMALL_HPARAMS)
+    return folder
 
 
 def run(python: Path, cwd: Path, code: str, *arguments: object) -> str:
@@ -80,12 +98,11 @@ def run(python: Path, cwd: Path, code: str, *arguments: object) -> str:
     return result.stdout
 
 
-def test_output_equals_native_magenta(python: Path, native: Path, tmp_path: Path) -> None:
-    from groovae.export.onnx import export
-
-    export(native / "checkpoint", tmp_path / "onnx", hparams=SMALL_HPARAMS)
+def test_output_equals_native_magenta(
+    python: Path, native: Path, export: Path, tmp_path: Path
+) -> None:
     wanted = np.load(native / "native_outputs.npz")
-    run(python, tmp_path, PLAY, "onnx", native / "native_outputs.npz", "found.npz")
+    run(python, tmp_path, PLAY, export, native / "native_outputs.npz", "found.npz")
     found = np.load(tmp_path / "found.npz")
     np.testing.assert_array_equal(found["decoded"][..., :9], wanted["decoded"][..., :9])
     for name in ("mu", "sigma", "decoded"):
