@@ -6,6 +6,7 @@ it is missing.
 """
 
 import contextlib
+import functools
 import os
 import shutil
 import signal
@@ -13,12 +14,15 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from browser import chromium
 from filelock import FileLock
 from hypothesis import settings
+
+if TYPE_CHECKING:
+    import web_export
 
 # Some tests send Ctrl-C, which processes started in the background of a shell ignore.
 signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -295,6 +299,20 @@ def exported(trained_for: Callable[[str], Path], shared_folder: Path) -> Export:
         return out
 
     return folder_of
+
+
+@pytest.fixture(scope="session")
+def exports(tmp_path_factory: pytest.TempPathFactory) -> "web_export.Exports":
+    """Return a function from the name of a config to the ONNX export of a random model for it."""
+    import web_export
+
+    @functools.cache
+    def export_config(name: str = "groovae_4bar") -> "web_export.OnnxExport":
+        return web_export.export_random_onnx(
+            tmp_path_factory.mktemp(name), name, web_export.LAYERED
+        )
+
+    return export_config
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

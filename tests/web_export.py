@@ -11,7 +11,7 @@ import os
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from threading import Thread
@@ -146,6 +146,10 @@ def random_train_dir(folder: Path, config_name: str, hparams: str) -> str:
     return random_checkpoint(folder, config_name, hparams)
 
 
+# Two layers each, all of different sizes.
+LAYERED = "batch_size=8,enc_rnn_size=[12,10],dec_rnn_size=[14,9],z_size=6"
+
+
 class OnnxExport(NamedTuple):
     """A checkpoint, its network in TensorFlow, its ONNX export, and inputs to compare both on."""
 
@@ -153,6 +157,9 @@ class OnnxExport(NamedTuple):
     network: TensorFlowNetwork
     folder: Path
     inputs: onnx_check.ComparisonInputs
+
+
+Exports = Callable[..., OnnxExport]
 
 
 def export_random_onnx(folder: Path, config_name: str, hparams: str) -> OnnxExport:

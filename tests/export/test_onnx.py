@@ -3,7 +3,6 @@
 The models have large random weights, as those of a fresh model are close to 0 and hide errors.
 """
 
-import functools
 import hashlib
 import json
 import os
@@ -17,7 +16,7 @@ from typing import Any
 import numpy as np
 import pytest
 from conftest import SMALL_HPARAMS, TINY_HPARAMS, Groovae
-from web_export import OnnxExport, change_bias, change_config, export_random_onnx
+from web_export import LAYERED, Exports, change_bias, change_config
 
 from groovae import __version__, load_model
 from groovae.cli.main import main
@@ -37,22 +36,7 @@ from groovae.upstream import tf
 onnx: Any = need_package("onnx")
 onnxruntime: Any = need_package("onnxruntime")
 
-# Two layers each, all of different sizes.
-LAYERED = "batch_size=8,enc_rnn_size=[12,10],dec_rnn_size=[14,9],z_size=6"
 CONTROLLED = "groovae_2bar_hits_control_tfds"
-
-Exports = Callable[..., OnnxExport]
-
-
-@pytest.fixture(scope="module")
-def exports(tmp_path_factory: pytest.TempPathFactory) -> Exports:
-    """Return a function from the name of a config to an exported model, made once."""
-
-    @functools.cache
-    def export_config(name: str = "groovae_4bar") -> OnnxExport:
-        return export_random_onnx(tmp_path_factory.mktemp(name), name, LAYERED)
-
-    return export_config
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from web_export import OnnxExport, change_bias, export_random_onnx
+from web_export import LAYERED, Exports, OnnxExport, change_bias
 
 from groovae.config import config_map
 from groovae.data.source import DataSource
@@ -21,12 +21,10 @@ from groovae.model.checkpoints import model_tensors
 from groovae.model.onnx_network import OnnxNetwork, read_export
 from groovae.model.tensorflow_network import TensorFlowNetwork
 
-LAYERED = "batch_size=8,enc_rnn_size=[12,10],dec_rnn_size=[14,9],z_size=6"
 
-
-@pytest.fixture(scope="module")
-def exported(tmp_path_factory: pytest.TempPathFactory) -> OnnxExport:
-    return export_random_onnx(tmp_path_factory.mktemp("model"), "groovae_4bar", LAYERED)
+@pytest.fixture
+def exported(exports: Exports) -> OnnxExport:
+    return exports("groovae_4bar")
 
 
 @pytest.mark.parametrize(

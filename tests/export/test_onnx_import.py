@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 from conftest import Export, Groovae, assert_one_line
-from web_export import random_train_dir, read_weights
+from web_export import LAYERED, random_train_dir, read_weights
 
 from groovae.config import config_map
 from groovae.config.config_map import CONFIG_MAP
@@ -27,7 +27,6 @@ from groovae.system.packages import need_package
 
 onnx: Any = need_package("onnx")
 
-LAYERED = "batch_size=8,enc_rnn_size=[12,10],dec_rnn_size=[14,9],z_size=6"
 FILES = ("encoder.onnx", "decoder.onnx")
 BUNDLED = "groovae_2bar_humanize_hits"
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from conftest import SMALL_HPARAMS
-from web_export import export_random_onnx, npm_package, run_onnxruntime_node
+from web_export import Exports, npm_package, run_onnxruntime_node
 
 from groovae.config import config_map
 from groovae.export import onnx, onnx_check
@@ -13,9 +13,6 @@ from groovae.model import latent
 from groovae.model.checkpoints import model_tensors, need_checkpoint
 from groovae.model.onnx_network import OnnxNetwork
 from groovae.model.tensorflow_network import TensorFlowNetwork
-
-# Two layers each, all of different sizes.
-LAYERED = "batch_size=8,enc_rnn_size=[24,20],dec_rnn_size=[28,18],z_size=12"
 
 Outputs = dict[str, np.ndarray]
 
@@ -83,7 +80,7 @@ def test_reference_checkpoint_in_every_dtype(native: Path, tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize("config_name", ["groovae_4bar", "groovae_2bar_hits_control_tfds"])
-def test_large_weights_with_and_without_controls(config_name: str, tmp_path: Path) -> None:
-    _, network, folder, (_, inputs, controls) = export_random_onnx(tmp_path, config_name, LAYERED)
+def test_large_weights_with_and_without_controls(config_name: str, exports: Exports) -> None:
+    _, network, folder, (_, inputs, controls) = exports(config_name)
     mu, _ = network.encode(inputs, controls)
     assert_same_in_node(folder, network, inputs, controls, mu)
