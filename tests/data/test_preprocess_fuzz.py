@@ -10,7 +10,7 @@ import pytest
 from damaged_midi import a_band, a_groove, damaged
 from make_music import filenames
 
-MUTANTS, GOOD = 300, 20
+MUTANTS, GOOD = 150, 15
 MAX_MEMORY_KB = 3 << 20
 
 

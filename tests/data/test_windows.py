@@ -122,7 +122,7 @@ TIMES = st.one_of(st.floats(0, 20), st.integers(0, 64).map(lambda i: i / 16))
 VELOCITIES = st.one_of(st.integers(1, 127), st.sampled_from([0, 64, 65]))
 
 
-@settings(max_examples=300)
+@settings(max_examples=150)
 @given(
     converter=CONVERTERS,
     meters=st.one_of(

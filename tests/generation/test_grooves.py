@@ -86,7 +86,7 @@ def test_offset_shifts_a_hit_by_up_to_half_a_step(tempo_qpm: float) -> None:
     assert all(note.is_drum for note in groove.notes)
 
 
-@settings(max_examples=50)
+@settings(max_examples=25)
 @given(
     tensor=arrays(
         np.float32,

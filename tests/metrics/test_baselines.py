@@ -161,7 +161,7 @@ def test_nearest_is_found_by_the_inputs() -> None:
 
 
 @given(st.integers(0, 2**31), st.integers(1, 8))
-@settings(max_examples=25)
+@settings(max_examples=10)
 def test_order_of_training_windows_is_irrelevant(seed: int, n: int) -> None:
     train, reference = random_windows(n, seed, 0.05), random_windows(3, seed + 1, 0.05)
     order = np.random.RandomState(seed).permutation(n)

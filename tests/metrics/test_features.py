@@ -76,7 +76,7 @@ def test_syncopation_by_hand(windows: np.ndarray, per_bar: float) -> None:
 
 
 @given(SEEDS)
-@settings(max_examples=30)
+@settings(max_examples=15)
 def test_syncopation_matches_plain_loop(seed: int) -> None:
     (groove,) = random_windows(1, seed)
     weights = 2 * [0, -4, -3, -4, -2, -4, -3, -4, -1, -4, -3, -4, -2, -4, -3, -4]
@@ -155,7 +155,7 @@ def test_non_finite_values_are_left_out() -> None:
 
 
 @given(SEEDS)
-@settings(max_examples=20)
+@settings(max_examples=10)
 def test_features_are_computed_per_window(seed: int) -> None:
     windows = random_windows(6, seed)
     order = np.random.RandomState(seed).permutation(6)
@@ -237,7 +237,7 @@ def test_only_the_changed_feature_differs() -> None:
 
 
 @given(SEEDS, st.integers(2, 8), st.integers(2, 8))
-@settings(max_examples=25)
+@settings(max_examples=10)
 def test_order_of_windows_is_irrelevant(seed: int, n: int, m: int) -> None:
     rng, samples, data = (
         np.random.RandomState(seed),
@@ -299,7 +299,7 @@ def test_sets_of_different_drums_raise() -> None:
 
 
 @given(SEEDS)
-@settings(max_examples=20)
+@settings(max_examples=10)
 def test_nearest_matches_plain_loops(seed: int) -> None:
     windows, others = random_windows(5, seed, 0.1), random_windows(7, seed + 1, 0.1)
     index, best = nearest(windows, others)
@@ -310,7 +310,7 @@ def test_nearest_matches_plain_loops(seed: int) -> None:
 
 
 @given(SEEDS)
-@settings(max_examples=20)
+@settings(max_examples=10)
 def test_nearest_is_the_window_itself_if_present(seed: int) -> None:
     others = np.concatenate([random_windows(600, seed), silence(1)])  # more than a chunk
     order = np.random.RandomState(seed).permutation(len(others))
