@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import Any
 
 import mido
 import pytest
-from conftest import Groovae, a_groove, assert_one_line, write_records
+from conftest import Groovae, a_groove, assert_one_line, only_once, write_records
 
 from groovae.config import config_map
 from groovae.config.layout import BUILT_IN, LAYOUTS
@@ -66,6 +67,28 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
+DATA = ("--examples_path=waltz.tfrecord", "--nofit_prior", "--train_dir=runs")
+
+
+@pytest.fixture
+def runs(in_process: Groovae, folder: Path, shared_folder: Path) -> Path:
+    """The training folder of `waltz` after one step, in the current folder without its file.
+
+    It is trained once, and the tests copy it.
+    """
+    trained = shared_folder / "own"
+    with only_once(trained):
+        if not trained.exists():
+            result = ok(in_process("train", "--config=mine.py:waltz", *DATA, "--num_steps=1"))
+            assert "groovae sample --checkpoint=runs" in result.stderr
+            (folder / "runs").rename(trained)
+    (folder / "mine.py").unlink()
+    (folder / "was_run").unlink(missing_ok=True)
+    for known in (LAYOUTS, config_map.CONFIG_MAP):
+        known.pop("waltz", None)
+    return Path(shutil.copytree(trained, folder / "runs"))
+
+
 def a_waltz() -> Any:
     """12 bars in 3/4 with a hit of each class in each bar."""
     groove = a_groove(0, meters=[(0, 3, 4)], name="waltz.mid")
@@ -88,26 +111,22 @@ def pitches_of(path: Path) -> set[int]:
     return {message.note for message in mido.MidiFile(path) if message.type == "note_on"}
 
 
-def test_own_config_is_trained_resumed_played_and_exported(
-    in_process: Groovae, folder: Path
-) -> None:
-    data = ["--examples_path=waltz.tfrecord", "--nofit_prior", "--train_dir=runs"]
-    own = "--config=mine.py:waltz"
-    info = ok(in_process("info", "waltz.tfrecord", own, "--json"))
+def test_own_config_is_counted(in_process: Groovae, folder: Path) -> None:
+    info = ok(in_process("info", "waltz.tfrecord", "--config=mine.py:waltz", "--json"))
     assert json.loads(info.stdout)["windows"]["windows"] == 6
-    trained = ok(in_process("train", own, *data, "--num_steps=1", "--seed=1"))
-    assert "groovae sample --checkpoint=runs" in trained.stderr
-    saved = json.loads(Path("runs/config.json").read_text())
+
+
+def test_own_config_is_trained_resumed_played_and_exported(in_process: Groovae, runs: Path) -> None:
+    saved = json.loads((runs / "config.json").read_text())
     assert (saved["config"], saved["meter"]) == ("waltz", "3/4")
     assert saved["data_converter"]["pitch_classes"] == [list(drum) for drum in PITCHES]
-    Path("mine.py").unlink()
-    Path("was_run").unlink()
-    LAYOUTS.pop("waltz")
-    config_map.CONFIG_MAP.pop("waltz")
 
     # Everything that follows works from the folder alone.
-    ok(in_process("train", *data, "--num_steps=2", "--seed=1"))
+    ok(in_process("train", *DATA, "--num_steps=2"))
     assert Path("runs/model.ckpt-2.index").is_file()
+    resumed = json.loads((runs / "config.json").read_text())
+    for name in ("config", "meter", "drum_map", "data_converter"):
+        assert resumed[name] == saved[name]
     play = ["--checkpoint=runs", "--seed=3", "--bars=3", "--temperature=2", "--png"]
     ok(in_process("sample", *play, "--out=a.mid"))
     assert pitches_of(Path("a.mid")) <= {36, 38, 42, 47, 49}
@@ -143,14 +162,8 @@ def test_invalid_own_configs(
     assert_one_line(in_process("info", "waltz.tfrecord", f"--config={config}"), code, words)
 
 
-def test_config_json_never_runs_a_file(in_process: Groovae, folder: Path) -> None:
-    ok(
-        in_process(
-            *("train", "--config=mine.py:waltz", "--examples_path=waltz.tfrecord"),
-            *("--num_steps=1", "--nofit_prior", "--train_dir=runs"),
-        )
-    )
-    Path("was_run").unlink()
+def test_config_json_never_runs_a_file(in_process: Groovae, runs: Path) -> None:
+    Path("mine.py").write_text(SOURCE)
     saved = json.loads(Path("runs/config.json").read_text())
     for change, words in (
         ({"config": "mine.py:waltz"}, "name of a config"),
