@@ -1,10 +1,10 @@
 """Evaluation of trained models, and `groovae evaluate --metrics` as a gate for pipelines."""
 
+import functools
 import itertools
 import json
 import math
 import shutil
-import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,6 +13,7 @@ import pytest
 from conftest import TINY_HPARAMS, Export, Groovae, a_groove, assert_one_line, write_records
 from web_export import export_random_onnx
 
+from groovae.cli.commands import evaluate as command
 from groovae.config import config_map
 from groovae.config.config_map import CONFIG_MAP
 from groovae.config.tasks import CONFIGS, config_for
@@ -30,7 +31,6 @@ from groovae.metrics.structure import LABELS, structure
 from groovae.metrics.style_classifier import STYLES
 from groovae.model.prior import Prior, write_prior
 from groovae.report.summary import originality
-from groovae.training.losses import evaluate
 
 pytestmark = pytest.mark.usefixtures("small_batches")
 
@@ -63,6 +63,20 @@ def eight_records(few_records: Path, tmp_path_factory: pytest.TempPathFactory) -
     """Eight of the performances that the models are trained on."""
     path = tmp_path_factory.mktemp("eight") / "eight.tfrecord"
     return write_records(path, *itertools.islice(find(few_records), 8))
+
+
+@pytest.fixture(scope="module")
+def study_of(
+    small_batches: None, trained_for: Callable[[str], Path], eight_records: Path
+) -> Callable[[str], Study]:
+    """Returns the study of a task's model on `eight_records`, which is made once."""
+    data = DataSource(str(eight_records))
+
+    @functools.cache
+    def study(task: str) -> Study:
+        return evaluate_model(str(trained_for(task)), data, data, num_samples=4)
+
+    return study
 
 
 def test_study_holds_windows_predictions_and_samples(study: Study) -> None:
@@ -110,10 +124,10 @@ def test_baseline_timing_on_all_and_on_matching_hits(study: Study) -> None:
         assert found == pytest.approx(late_ms[where].mean(), rel=1e-6)
 
 
-def test_seed_determines_the_samples(study: Study, trained_for: Callable[[str], Path]) -> None:
-    model = load_model(trained_for("reconstruct"), seed=0, batch_size=4)
+def test_seed_determines_the_samples(study: Study, exported: Export) -> None:
+    model = load_model(exported("reconstruct"), seed=0, batch_size=4)
     np.testing.assert_allclose(model.sample_tensors(20, 4, 0.5), study.samples, atol=1e-5)
-    other = load_model(trained_for("reconstruct"), seed=1).sample_tensors(2, 4, 0.5)
+    other = load_model(exported("reconstruct"), seed=1).sample_tensors(2, 4, 0.5)
     assert not np.array_equal(other, study.samples[:2])
 
 
@@ -157,8 +171,8 @@ def test_samples_are_drawn_from_the_fitted_prior_of_the_model(
     assert not np.array_equal(standard, found.samples)
 
 
-def test_predictions_match_reconstruct(study: Study, trained_for: Callable[[str], Path]) -> None:
-    model = load_model(trained_for("reconstruct"), seed=0)
+def test_predictions_match_reconstruct(study: Study, exported: Export) -> None:
+    model = load_model(exported("reconstruct"), seed=0)
     groove = model._groove(study.reference[5], model.layout.split_bars, float(study.tempo_qpm[5]))
     again = model.split(model.reconstruct(groove)).outputs[0]
     expected = study.predictions[5]
@@ -168,14 +182,15 @@ def test_predictions_match_reconstruct(study: Study, trained_for: Callable[[str]
     np.testing.assert_allclose(again[:, 18:][hit], expected[:, 18:][hit], atol=0.01)
 
 
-def test_as_hits_raises_velocities(study: Study, exported: Export, eight_records: Path) -> None:
-    data = DataSource(str(eight_records))
-    loud = evaluate_model(str(exported("reconstruct")), data, data, num_samples=0, as_hits=True)
-    expected = study.predictions[: len(loud.predictions)]
-    np.testing.assert_array_equal(loud.predictions[..., :9], expected[..., :9])
-    hits = expected[..., :9] > 0.5
-    assert (loud.predictions[..., 9:18] >= expected[..., 9:18] - 1e-6)[hits].all()
-    assert loud.results["as_hits"]
+def test_as_hits_raises_velocities(study: Study, exported: Export) -> None:
+    assert study.results["as_hits"]
+    model = load_model(exported("reconstruct"), seed=0, batch_size=8, as_hits=False)
+    averaged, as_hits = model.predict_windows(study.reference[:8])[0], study.predictions[:8]
+    np.testing.assert_array_equal(averaged[..., :9], as_hits[..., :9])
+    hits = as_hits[..., :9] > 0.5
+    raised = (as_hits - averaged)[..., 9:18][hits]
+    assert (raised >= -1e-6).all()
+    assert raised.max() > 0.01
 
 
 def test_every_config_is_trained_and_evaluated() -> None:
@@ -187,10 +202,9 @@ def test_every_config_is_trained_and_evaluated() -> None:
 
 @pytest.mark.parametrize("task", TASKS)
 def test_task_models_are_scored_on_their_predictions(
-    task: str, trained_for: Callable[[str], Path], eight_records: Path
+    task: str, study_of: Callable[[str], Study]
 ) -> None:
-    data = DataSource(str(eight_records))
-    found = evaluate_model(str(trained_for(task)), data, data, num_samples=4)
+    found = study_of(task)
     assert found.config_name == config_for(task)
     assert np.isfinite(list(found.results["losses"].values())).all()
     predicted = predicted_drums(config_map.layout(found.config_name))
@@ -206,12 +220,10 @@ def test_task_models_are_scored_on_their_predictions(
 
 @pytest.mark.parametrize("task", ["reconstruct", "humanize"])
 def test_exports_have_the_scores_of_their_checkpoint(
-    task: str, trained_for: Callable[[str], Path], exported: Export, eight_records: Path
+    task: str, study_of: Callable[[str], Study], exported: Export, eight_records: Path
 ) -> None:
     data = DataSource(str(eight_records))
-    theirs, ours = (
-        evaluate_model(str(one(task)), data, data, num_samples=4) for one in (trained_for, exported)
-    )
+    theirs, ours = study_of(task), evaluate_model(str(exported(task)), data, data, num_samples=4)
     assert ours.results["losses"] == {}
     assert (ours.step, ours.config_name) == (theirs.step, theirs.config_name)
     assert ours.training_config["hparams"] == theirs.training_config["hparams"]
@@ -265,28 +277,15 @@ def test_copies_are_searched_in_the_windows_of_the_training(study: Study) -> Non
 # The command
 
 
-@pytest.fixture
-def evaluate_metrics(
-    in_process: Groovae, trained_for: Callable[[str], Path], eight_records: Path
-) -> Callable[..., subprocess.CompletedProcess[str]]:
-    """Runs `groovae evaluate --metrics` on a trained model."""
-
-    def run(*flags: str) -> subprocess.CompletedProcess[str]:
-        return in_process(
-            *("evaluate", "--metrics", "--num_samples=5"),
-            *("--checkpoint", trained_for("reconstruct")),
-            *("--examples_path", eight_records, "--baseline_examples_path", eight_records),
-            *flags,
-        )
-
-    return run
-
-
 def test_unmet_condition_gives_exit_code_3_after_the_tables(
-    evaluate_metrics: Callable[..., subprocess.CompletedProcess[str]],
+    in_process: Groovae, study: Study, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """The study is made already."""
+    monkeypatch.setattr(command, "evaluate_from_flags", lambda *arguments: study)
     required = ["hit_f1>0.3", "loss<1000", "timing_mae_ms<0.001"]
-    result = evaluate_metrics(*(f"--require={condition}" for condition in required))
+    result = in_process(
+        "evaluate", "--metrics", *(f"--require={condition}" for condition in required)
+    )
     assert_one_line(result, 3, "timing_mae_ms<0.001")
     assert not any(condition in result.stderr for condition in required[:2])
     for word in ("hit F1", "the model", "nearest training window", "overlapped area", "recordings"):
@@ -294,15 +293,20 @@ def test_unmet_condition_gives_exit_code_3_after_the_tables(
 
 
 def test_json_output(
-    evaluate_metrics: Callable[..., subprocess.CompletedProcess[str]],
+    in_process: Groovae,
     trained_for: Callable[[str], Path],
     eight_records: Path,
+    study_of: Callable[[str], Study],
 ) -> None:
-    result = evaluate_metrics("--json", "--require=samples.copees<0.5")
+    result = in_process(
+        *("evaluate", "--metrics", "--num_samples=5", "--json", "--require=samples.copees<0.5"),
+        *("--checkpoint", trained_for("reconstruct")),
+        *("--examples_path", eight_records, "--baseline_examples_path", eight_records),
+    )
     assert_one_line(result, 2, "samples.copies")
     found = json.loads(result.stdout)
-    losses = evaluate(str(trained_for("reconstruct")), DataSource(str(eight_records))).losses
-    assert found["losses"] == pytest.approx(losses, rel=1e-5)
+    expected = study_of("reconstruct").results
+    assert found["losses"] == pytest.approx(expected["losses"], rel=1e-5)
     assert found["scores"]["hit_f1"]["value"] > 0.4
     assert found["baselines"]["mean"]["all_hits"]["velocity_correlation"]["value"] is None
 
