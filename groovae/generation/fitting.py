@@ -28,7 +28,7 @@ from groovae.system.log import Log, no_log
 
 MAX_WINDOWS = 4096
 HIT_THRESHOLDS = (0.0, -0.2, -0.4, -0.6, -0.8, -1.0)
-SPARSEST = 0.05
+SPARSEST = 0.1
 QUANTILES = np.linspace(0, 1, 41)
 MIN_FILL_HITS = 6  # a bar with fewer ends a fill of two bars or begins it late
 
