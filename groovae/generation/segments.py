@@ -154,11 +154,12 @@ def tap_layout(layout: Layout, taps: Any) -> Layout:
 
 
 def _empty_segments(segments: Segments, layout: Layout) -> list[str]:
-    """Return a line that lists the segments without a hit, if there are any."""
+    """Return a line that lists the bars of segments without a hit, if there are any."""
     empty = np.setdiff1d(np.arange(len(segments.outputs)), nonempty(segments))
     if not len(empty):
         return []
-    starts = [layout.split_bars * i + 1 for i in empty.tolist()]
-    bars = [f"{i} to {min(i + layout.split_bars - 1, segments.bars)}" for i in starts]
+    parts = np.split(empty, np.flatnonzero(np.diff(empty) > 1) + 1)  # without a gap in each
+    size, last = layout.split_bars, segments.bars
+    bars = [f"{size * part[0] + 1} to {min(size * (part[-1] + 1), last)}" for part in parts]
     more = f" and {len(bars) - 5} more places" if len(bars) > 5 else ""
     return [f"no drum hits in bars {', '.join(bars[:5])}{more}; they stay empty"]

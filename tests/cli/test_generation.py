@@ -123,7 +123,7 @@ def test_the_same_seed_gives_the_same_bytes(run: Groovae, task: str) -> None:
     write_beat("b.mid", bars=5, tempo_qpm=97.3)
     for name, seed in (("x", 3), ("y", 3), ("z", 4)):
         result = run(
-            task, *inputs_of(task), "--temperature=1", f"--out={name}.mid", f"--seed={seed}"
+            task, *inputs_of(task), "--temperature=2", f"--out={name}.mid", f"--seed={seed}"
         )
         assert files_of(result) == [f"{name}.mid"]
         assert f"seed {seed}" in result.stderr
@@ -199,7 +199,7 @@ def test_empty_segments_stay_empty_and_are_reported(run: Groovae) -> None:
     result = run("reconstruct", "rests.mid", "--out=again.mid", "--temperature=1", "--json")
     (line,) = json_of(result)["lost"]
     assert line.startswith("rests.mid: ")
-    assert "bars 5 to 8, 9 to 12" in line
+    assert "bars 3 to 12" in line
     assert line in result.stderr
     steps = [step for step, _ in hits("again.mid")]
     assert not [step for step in steps if 65 < step < 190]

@@ -268,7 +268,7 @@ def test_empty_segments_stay_empty_and_are_logged(whole: GrooveModel):
     again = whole.reconstruct(groove, temperature=1.0)
     assert len(lines) == 1
     assert "late.mid: " in lines[0]
-    assert "bars 5 to 8, 9 to 12;" in lines[0]
+    assert "bars 5 to 12;" in lines[0]
     assert again.total_time == 13 * 2
     segments = whole.split(again).outputs
     assert [bool(segment.any()) for segment in segments] == [True, False, False, True]
