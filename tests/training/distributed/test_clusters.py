@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from cluster_processes import ALL, ClusterProcesses, free_ports
-from conftest import SMALL_HPARAMS, TINY_HPARAMS, write_records
+from conftest import TINY_HPARAMS, write_records
 
 from groovae.data.records import find
 from groovae.training.metrics_csv import MetricsLog
@@ -18,7 +18,10 @@ from groovae.training.train import TrainOptions, train
 from groovae.upstream import tf
 
 # Small enough for four processes, large enough to learn within a few steps.
-HPARAMS = SMALL_HPARAMS.replace("batch_size=64", "batch_size=12") + ",learning_rate=0.003"
+HPARAMS = (
+    "batch_size=12,enc_rnn_size=[64],dec_rnn_size=[48],z_size=32,free_bits=6,"
+    "dropout_keep_prob=1.0,learning_rate=0.003"
+)
 SUCCESS = dict.fromkeys(ALL, 0)
 
 
