@@ -194,7 +194,7 @@ def test_as_hits_raises_velocities(study: Study, exported: Export) -> None:
 
 
 def test_every_config_is_trained_and_evaluated() -> None:
-    """By the next tests, by `study`, or in test_train_faults.py."""
+    """By the next tests, by `study`, or in test_train_faults.py, test_hooks.py, test_bundled.py."""
     others = {"groovae_4bar", "groovae_2bar", "groovae_2bar_tap_fixed_velocity_note_dropout"}
     others |= {"groovae_2bar_humanize_hits", *GIVEN_CONTEXT}
     assert {config_for(task) for task in TASKS} | others == set(CONFIG_MAP)

@@ -38,7 +38,8 @@ def assert_finite(checkpoint: str) -> None:
 def test_diverged_training_stops_with_a_finite_checkpoint(records: Path, tmp_path: Path) -> None:
     """With clip_mode=value: see below."""
     hparams = "grad_clip=1e30,learning_rate=1e30,grad_norm_clip_to_zero=1000000000"
-    diverging = options(tmp_path, records, hparams, num_steps=500, save_checkpoint_steps=1)
+    more = {"config": "groovae_2bar", "num_steps": 500, "save_checkpoint_steps": 1}
+    diverging = options(tmp_path, records, hparams, **more)
     with pytest.raises(GroovaeError, match=r"became (nan|inf).*learning_rate.*model\.ckpt-"):
         train(diverging)
     assert_finite(need_checkpoint(tmp_path))
