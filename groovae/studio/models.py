@@ -24,7 +24,7 @@ from groovae.system.log import Log, no_log
 WHOLE_GROOVE_TASKS = ("sample", "vary", "interpolate", *OF_WHOLE_GROOVES)
 MAX_WAITING = 16  # requests for a model, of which one runs at a time
 BATCH_SIZE = 16  # of segments
-_BUNDLED = (bundled.FOLDER, *bundled.TASK_FOLDERS.values())
+_BUNDLED = (bundled.FOLDER, bundled.DETAILED_FOLDER, *bundled.TASK_FOLDERS.values())
 
 
 class Busy(GroovaeError):
@@ -55,9 +55,7 @@ class Models:
         self._one, self._places = threading.Lock(), threading.BoundedSemaphore(MAX_WAITING)
         for folder in [*map(str, _BUNDLED), *checkpoints]:
             model = load_model(folder, seed=0, batch_size=BATCH_SIZE, log=log)
-            own_task = task_of(model.layout)
-            tasks = (own_task,) if own_task else WHOLE_GROOVE_TASKS
-            self._models.update(dict.fromkeys(tasks, model))
+            self._models.update(dict.fromkeys(_tasks_of(folder, model), model))
         prior = self._models["sample"].choose_prior()  # which is kept in the model
         self.styles = list(prior.shares()) if prior else []
         path = Path(self._models["sample"].checkpoint) / MAP_FILE
@@ -96,11 +94,11 @@ class Models:
         """
         hits = [{"beat": beat, "pitch": 36, "velocity": 90} for beat in range(8)]
         groove = from_json({"bars": 2, "hits": hits})
-        for task in ("vary", "infill", "humanize", "tap2drum", "add_hihat"):
+        more: dict[str, Any] = {"infill": {"bars": (2, 2)}, "interpolate": {"end": groove}}
+        for task in ("vary", "infill", "interpolate", "humanize", "tap2drum", "add_hihat"):
             time.sleep(pause_seconds)
             with contextlib.suppress(GroovaeError), self.use(task, 0, no_log) as model:
-                arguments = {"bars": (2, 2)} if task == "infill" else {}
-                getattr(model, task)(groove, **arguments)
+                getattr(model, task)(groove, **more.get(task, {}))
 
     def wait(self, seconds: float) -> bool:
         """Return whether no request uses a model, after at most so many seconds."""
@@ -112,6 +110,14 @@ class Models:
     def describe(self) -> dict[str, dict[str, Any]]:
         """Return name, config and licence of the model of each task."""
         return {task: _describe(model) for task, model in self._models.items()}
+
+
+def _tasks_of(folder: str, model: GrooveModel) -> Sequence[str]:
+    """Return the tasks that a model is used for, in place of those before it."""
+    if own_task := task_of(model.layout):
+        return (own_task,)
+    is_detailed = folder == str(bundled.DETAILED_FOLDER)
+    return ("interpolate",) if is_detailed else WHOLE_GROOVE_TASKS
 
 
 def _describe(model: GrooveModel) -> dict[str, Any]:
