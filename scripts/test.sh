@@ -27,6 +27,29 @@ check() { # NAME COMMAND...
   "$@" || failed=$failed${failed:+, }$name
 }
 
+# Run a check on another core; `finish_checks` shows what it wrote.
+started=()
+start() { # NAME COMMAND...
+  local name=$1
+  shift
+  "$@" >"$logs/$name" 2>&1 &
+  started+=("$! $name")
+}
+
+finish_checks() {
+  local each
+  for each in "${started[@]}"; do
+    check "${each#* }" finished "${each%% *}" "${each#* }"
+  done
+}
+
+finished() { # PROCESS NAME
+  local status=0
+  wait "$1" || status=$?
+  cat "$logs/$2"
+  return "$status"
+}
+
 # Without comments: the header is ours.
 requirements_match_lock() {
   diff <(grep -v '^#' requirements.txt) \
@@ -70,9 +93,14 @@ else
   check "requirements.txt" requirements_match_lock
   check "ruff check" ruff check groovae scripts tests # named, since .venvs may not be ignored
   check "ruff format" ruff format --check groovae scripts tests
-  check "mypy" mypy
   check "lint-imports" lint-imports
-  check "mkdocs build --strict" documentation_builds
+  logs=$(mktemp -d)
+  trap 'kill $(jobs -p) 2>/dev/null || true; rm -rf "$logs"' EXIT
+  start "mypy" mypy
+  start "mkdocs build --strict" documentation_builds
+  # Compiles TensorFlow once, not at the same time in each process of pytest.
+  start "import groovae.upstream" python -c "import groovae.upstream"
+  finish_checks
   untracked=$(untracked_files)
   check "pytest" pytest --numprocesses=auto --dist=worksteal --durations=20 "$@"
   check "no file left behind" diff <(printf '%s\n' "$untracked") <(printf '%s\n' "$(untracked_files)")
