@@ -150,6 +150,13 @@ def random_train_dir(folder: Path, config_name: str, hparams: str) -> str:
 LAYERED = "batch_size=8,enc_rnn_size=[12,10],dec_rnn_size=[14,9],z_size=6"
 
 
+def one_config_per_graph() -> list[str]:
+    """Return the name of one config for each graph; the others differ in their data only."""
+    layouts = {name: config_map.layout(name) for name in config_map.CONFIG_MAP}
+    of_graph = {(each.window_steps, each.control_depth): name for name, each in layouts.items()}
+    return sorted(of_graph.values())
+
+
 class OnnxExport(NamedTuple):
     """A checkpoint, its network in TensorFlow, its ONNX export, and inputs to compare both on."""
 

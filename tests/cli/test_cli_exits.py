@@ -33,21 +33,31 @@ def run_into(stdout: int, folder: Path, *call: str, **env: str) -> subprocess.Co
     )
 
 
+@pytest.fixture
+def groove(tmp_path: Path) -> Path:
+    """The folder of groove.mid."""
+    write_midi(tmp_path / "groove.mid", [Note(0, 0.1, 36, 100)], length_seconds=8)
+    return tmp_path
+
+
+INFO = "info groove.mid"
+
+
 @pytest.mark.parametrize("unbuffered", ["", "1"])
-@pytest.mark.parametrize("call", ["info .", "info . --json", "train --help", "--help"])
-def test_a_closed_pipe_is_exit_code_141(small_dataset: Path, call: str, unbuffered: str) -> None:
+@pytest.mark.parametrize("call", [INFO, f"{INFO} --json", "train --help", "--help"])
+def test_a_closed_pipe_is_exit_code_141(groove: Path, call: str, unbuffered: str) -> None:
     reader, writer = os.pipe()
     os.close(reader)
-    result = run_into(writer, small_dataset, *call.split(), PYTHONUNBUFFERED=unbuffered)
+    result = run_into(writer, groove, *call.split(), PYTHONUNBUFFERED=unbuffered)
     os.close(writer)
     assert (result.returncode, result.stderr) == (141, "")
 
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="there is no /dev/full")
-@pytest.mark.parametrize("call", ["info .", "--help"])
-def test_stdout_on_a_full_disk_is_one_line(small_dataset: Path, call: str) -> None:
+@pytest.mark.parametrize("call", [INFO, "--help"])
+def test_stdout_on_a_full_disk_is_one_line(groove: Path, call: str) -> None:
     with open("/dev/full", "w") as full:
-        result = run_into(full.fileno(), small_dataset, *call.split())
+        result = run_into(full.fileno(), groove, *call.split())
     assert_one_line(result, 1, "No space left on device")
     assert len(result.stderr.splitlines()) == 1
 
