@@ -26,6 +26,7 @@ from groovae.data.grid import count_windows
 from groovae.data.source import DataSource
 from groovae.errors import GroovaeError, UsageError
 from groovae.evaluation.study import evaluate_model
+from groovae.generation.groove_model import GrooveModel
 from groovae.generation.loading import load_model
 from groovae.music.drums import read_drum_map
 from groovae.music.midi_writer import write_sequence
@@ -97,6 +98,12 @@ def exported_waltz(waltz: Path, tmp_path_factory: pytest.TempPathFactory) -> Pat
     out = tmp_path_factory.mktemp("waltz") / "onnx"
     export(waltz, out)
     return out
+
+
+@pytest.fixture(scope="module")
+def model(trained: Path) -> GrooveModel:
+    """A model in 4/4."""
+    return load_model(trained)
 
 
 def options(train_dir: Path, records: Path, **more: Any) -> TrainOptions:
@@ -315,8 +322,8 @@ def test_own_pitches_are_humanized(groovae: Groovae, kit: Path, tmp_path: Path) 
     assert time_signatures(tmp_path / "out.mid") == [(6, 8)]
 
 
-def test_model_without_a_drum_map_plays_general_midi(trained: Path) -> None:
-    assert load_model(trained).layout.pitch_classes == read_drum_map("gm")
+def test_model_without_a_drum_map_plays_general_midi(model: GrooveModel, trained: Path) -> None:
+    assert model.layout.pitch_classes == read_drum_map("gm")
     assert load_model(trained, drum_map="roland").layout.pitch_classes == read_drum_map("roland")
 
 
@@ -333,11 +340,10 @@ def test_magentajs_export_keeps_the_drum_map(tmp_path: Path) -> None:
     assert tuple(map(tuple, arguments["pitchClasses"])) == roland
 
 
-def test_default_drums_of_general_midi_have_a_class(trained: Path) -> None:
+def test_default_drums_of_general_midi_have_a_class(model: GrooveModel) -> None:
     """The acoustic bass drum and the low floor tom, which Magenta raises a KeyError for."""
-    layout = load_model(trained).layout
     for pitch in (35, 41):
-        report = count_windows(a_groove(16, pitch=pitch), layout)
+        report = count_windows(a_groove(16, pitch=pitch), model.layout)
         assert (report.windows, report.unmapped_pitches) == (4, {})
 
 
@@ -373,9 +379,9 @@ def test_tempo_changes_are_skipped_or_followed(groovae: Groovae, tmp_path: Path)
     assert found["samples"]["windows_trained_on"] == trained_on > 8
 
 
-def test_comparison_uses_the_tempo_at_each_bar(trained: Path) -> None:
+def test_comparison_uses_the_tempo_at_each_bar(model: GrooveModel) -> None:
     """A hit a tenth of a 16th late: 12.5 ms at 120 qpm, 25 ms at 60 qpm."""
-    model, grooves = load_model(trained), []
+    grooves = []
     for late_steps in (0.0, 0.1):
         groove = a_groove(0, tempos=[(0, 120), (2, 60)])
         for start, step_seconds in ((0, 0.125), (2, 0.25)):
@@ -388,13 +394,13 @@ def test_comparison_uses_the_tempo_at_each_bar(trained: Path) -> None:
     assert found["density_mae"] == 0
 
 
-def test_comparison_of_grooves_without_notes(trained: Path) -> None:
-    found = load_model(trained).compare(a_groove(0), a_groove(0))
+def test_comparison_of_grooves_without_notes(model: GrooveModel) -> None:
+    found = model.compare(a_groove(0), a_groove(0))
     assert found["hit_f1"] == 1
     assert np.isnan(found["timing_mae_ms"])
 
 
-def test_density_error_is_that_of_the_whole_groove(trained: Path) -> None:
+def test_density_error_is_that_of_the_whole_groove(model: GrooveModel) -> None:
     one, two = a_groove(2), a_groove(2)
     del one.notes[:4], two.notes[-4:]
-    assert load_model(trained).compare(one, two)["density_mae"] == 0
+    assert model.compare(one, two)["density_mae"] == 0
