@@ -222,7 +222,7 @@ def variable_shapes(checkpoint: str) -> dict[str, list[int]]:
     Raises:
       GroovaeError: the index is damaged.
     """
-    _check_files(checkpoint)
+    check_safe(checkpoint)
     try:
         return dict(tf.train.list_variables(checkpoint))
     except (tf.errors.OpError, IndexError, RuntimeError, ValueError) as error:
@@ -285,7 +285,7 @@ def damaged(checkpoint: str, error: Exception) -> GroovaeError:
 
 def _read_variables(checkpoint: str, pattern: str = "") -> Iterator[tuple[str, np.ndarray]]:
     """Yield the variables whose names begin with `pattern`, sorted; raise if one is damaged."""
-    _check_files(checkpoint)
+    check_safe(checkpoint)
     try:
         reader = tf.train.load_checkpoint(checkpoint)
         for name in sorted(reader.get_variable_to_shape_map()):
@@ -298,8 +298,12 @@ def _read_variables(checkpoint: str, pattern: str = "") -> Iterator[tuple[str, n
         raise damaged(checkpoint, error) from error
 
 
-def _check_files(checkpoint: str) -> None:
-    """Raise a GroovaeError for files that TensorFlow would wait for, or be aborted by."""
+def check_safe(checkpoint: str) -> None:
+    """Check that TensorFlow may open the files of a checkpoint.
+
+    Raises:
+      GroovaeError: it would wait for one that is not a regular file, or be aborted by the index.
+    """
     for path in checkpoint_files.irregular_files(checkpoint):
         raise damaged(checkpoint, ValueError(f"{path.name} is not a regular file"))
     try:

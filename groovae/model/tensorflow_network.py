@@ -17,6 +17,7 @@ from groovae.config import config_map
 from groovae.config.tasks import CONFIGS, check_task, config_for, how_to_get
 from groovae.model.checkpoints import (
     check_fits,
+    check_safe,
     damaged,
     model_fingerprint,
     need_checkpoint,
@@ -122,6 +123,7 @@ def load_checkpoint(
 
 def _load_trained_model(checkpoint: str, config_name: str, config: Any, batch_size: int) -> Any:
     """Load Magenta's `TrainedModel`, with an error message of one line instead of a screen."""
+    check_safe(checkpoint)
     try:
         model = TrainedModel(config, batch_size, checkpoint)
     except tf.errors.OpError as error:
