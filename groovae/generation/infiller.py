@@ -12,7 +12,7 @@ from groovae.generation.sampling import Sampler
 from groovae.model import latent
 from groovae.model.network import Network
 
-FILL_STRENGTH = 1.5  # at which toms and hi-hats are about as frequent as in the fills of GMD
+FILL_STRENGTH = 1.6  # at which toms and hi-hats are about as frequent as in the fills of GMD
 
 
 class Infiller:
