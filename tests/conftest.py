@@ -268,7 +268,7 @@ def trained_for(few_records: Path, shared_folder: Path) -> Callable[[str], Path]
 
     def folder_of(task: str) -> Path:
         config = config_for(task)
-        num_steps = 130 if config == "groovae_4bar" else 60
+        num_steps = 200 if config == "groovae_4bar" else 60
         options = TrainOptions(
             str(shared_folder / config),
             str(few_records),
