@@ -94,15 +94,15 @@ else
   check "ruff check" ruff check groovae scripts tests # named, since .venvs may not be ignored
   check "ruff format" ruff format --check groovae scripts tests
   check "lint-imports" lint-imports
+  # Compiles TensorFlow once, not at the same time in each process of pytest.
+  check "import groovae.upstream" python -c "import groovae.upstream"
   logs=$(mktemp -d)
   trap 'kill $(jobs -p) 2>/dev/null || true; rm -rf "$logs"' EXIT
-  start "mypy" mypy
-  start "mkdocs build --strict" documentation_builds
-  # Compiles TensorFlow once, not at the same time in each process of pytest.
-  start "import groovae.upstream" python -c "import groovae.upstream"
-  finish_checks
   untracked=$(untracked_files)
+  start "mypy" nice mypy # beside pytest, which often waits
+  start "mkdocs build --strict" documentation_builds
   check "pytest" pytest --numprocesses=auto --dist=worksteal --durations=20 "$@"
+  finish_checks
   check "no file left behind" diff <(printf '%s\n' "$untracked") <(printf '%s\n' "$(untracked_files)")
 fi
 
