@@ -9,7 +9,7 @@ from typing import Any
 from groovae.studio.models import Models
 from groovae.studio.server import StudioServer
 
-SECONDS = 10
+SECONDS = 30
 
 # A Web MIDI device: `pad.play(pitch, velocity)` plays it, `sent` has what the page sent.
 MIDI_DEVICE = """

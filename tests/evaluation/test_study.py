@@ -87,7 +87,7 @@ def test_study_holds_windows_predictions_and_samples(study: Study) -> None:
     assert len(study.sources) == len(study.tempo_qpm) == n
     assert len(study.samples) == 20
     assert len(study.interpolation) == 7
-    assert study.training[-1]["step"] == 130
+    assert study.training[-1]["step"] == study.step == 200
     assert study.training_config["config"] == study.config_name == "groovae_4bar"
 
 
