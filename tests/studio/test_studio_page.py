@@ -282,6 +282,8 @@ def test_dropped_file_keeps_all_its_notes(studio: StudioPage) -> None:
 
 
 def test_files_to_slots_wrong_files_and_wav(studio: StudioPage, tmp_path: Path) -> None:
+    # Playwright needs a moment until it receives file choosers, and the key "o" does not wait.
+    studio.page.on("filechooser", lambda chooser: None)
     before = studio.groove
     path = tmp_path / "take.mid"
     path.write_bytes(make_midi.midi(make_midi.notes(make_midi.beat()) + make_midi.END))
