@@ -159,37 +159,36 @@ def _meter_of(converter: Any) -> tuple[int, int]:
     return getattr(converter, "meter", (quarters, 4))
 
 
-def _with_context(config_name: str, kind: str, tempo_as_control: bool = False) -> Any:
-    """Return a config whose decoder is given the inputs or the hits of half a bar around a step."""
-    config = CONFIG_MAP[config_name]
-    arguments = converter_arguments(config.data_converter) | {kind: True}
-    arguments |= {"control_context_steps": 8, "tempo_as_control": tempo_as_control}
-    converter = ContextConverter(**arguments)
-    return update_config(config, {"data_converter": converter})
+def _make_converter(arguments: Mapping[str, Any]) -> Any:
+    """Return Magenta's converter, or one of ours if the arguments are not all Magenta's."""
+    has_context = not arguments.keys().isdisjoint(OF_CONTEXT)
+    return (ContextConverter if has_context else magenta_data.GrooveConverter)(**arguments)
 
 
-def _with_bars(config_name: str, split_bars: int) -> Any:
-    """Return a config with windows of another length."""
+def _with_arguments(config_name: str, **changes: Any) -> Any:
+    """Return a config with other arguments of its converter, and windows of its length."""
     config = copy.deepcopy(CONFIG_MAP[config_name])
-    arguments = converter_arguments(config.data_converter) | {"split_bars": split_bars}
-    converter = magenta_data.GrooveConverter(**arguments)
+    converter = _make_converter(converter_arguments(config.data_converter) | changes)
     config.hparams.set_hparam("max_seq_len", _layout_of(converter).window_steps)
     return update_config(config, {"data_converter": converter})
 
 
+HALF_BAR_OF_HITS = {"hits_as_controls": True, "control_context_steps": 8}
+HALF_BAR_OF_INPUTS = {"inputs_as_controls": True, "control_context_steps": 8}
+
 CONFIG_MAP |= {
-    "groovae_2bar": _with_bars("groovae_4bar", 2),
-    "groovae_2bar_humanize_hits": _with_context(
-        "groovae_2bar_humanize", "hits_as_controls", tempo_as_control=True
+    "groovae_2bar": _with_arguments("groovae_4bar", split_bars=2),
+    "groovae_2bar_humanize_hits": _with_arguments(
+        "groovae_2bar_humanize", **HALF_BAR_OF_HITS, tempo_as_control=True
     ),
-    "groovae_2bar_transfer_hits": _with_context(
-        "groovae_2bar_hits_control_tfds", "hits_as_controls"
+    "groovae_2bar_transfer_hits": _with_arguments(
+        "groovae_2bar_hits_control_tfds", **HALF_BAR_OF_HITS
     ),
-    "groovae_2bar_tap_context": _with_context(
-        "groovae_2bar_tap_fixed_velocity", "inputs_as_controls"
+    "groovae_2bar_tap_context": _with_arguments(
+        "groovae_2bar_tap_fixed_velocity", **HALF_BAR_OF_INPUTS
     ),
-    "groovae_2bar_add_closed_hh_context": _with_context(
-        "groovae_2bar_add_closed_hh", "inputs_as_controls"
+    "groovae_2bar_add_closed_hh_context": _with_arguments(
+        "groovae_2bar_add_closed_hh", **HALF_BAR_OF_INPUTS
     ),
 }
 
@@ -253,8 +252,7 @@ def config_from_json(description: Mapping[str, Any]) -> Any:
     """
     arguments, meter = dict(description["data_converter"]), description.get("meter") or "4/4"
     steps = check_converter(arguments, meter).window_steps
-    of_context = arguments.keys() & set(OF_CONTEXT)
-    converter = (ContextConverter if of_context else magenta_data.GrooveConverter)(**arguments)
+    converter = _make_converter(arguments)
     converter.meter, converter.drum_map = parse_meter(meter), None
     if description.get("drum_map"):
         converter.drum_map = check_drum_map(description["drum_map"])
