@@ -36,6 +36,13 @@ _MODEL_FILE = re.compile(
 )
 
 
+def folder_of(task: str | None) -> Path:
+    """Return the folder of the bundled model for a task, or by default that of whole grooves."""
+    if task in DETAILED_TASKS:
+        return DETAILED_FOLDER
+    return TASK_FOLDERS.get(task or "", FOLDER)
+
+
 def default_checkpoint(task: str | None, log: Log) -> str:
     """Return the checkpoint to load when none is given.
 
@@ -50,11 +57,11 @@ def default_checkpoint(task: str | None, log: Log) -> str:
         if _has_model_files(TRAIN_DIR):
             return TRAIN_DIR
         log(f"no model in {TRAIN_DIR}: playing the bundled one")
-        return str(DETAILED_FOLDER if task in DETAILED_TASKS else FOLDER)
+        return str(folder_of(task))
     if _has_model_files(TRAIN_DIR) and _may_be_for(task):
         return TRAIN_DIR
     log(f"no model for {task} in {TRAIN_DIR}: playing the bundled one")
-    return str(TASK_FOLDERS[task])
+    return str(folder_of(task))
 
 
 def find_bundled(name: str | os.PathLike[str]) -> str | None:

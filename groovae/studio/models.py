@@ -6,13 +6,14 @@ has no model is an error that says how to get one.
 """
 
 import contextlib
+import functools
 import threading
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from groovae.config.tasks import OF_WHOLE_GROOVES, how_to_get, task_of
+from groovae.config.tasks import CONFIGS, OF_WHOLE_GROOVES, how_to_get, task_of
 from groovae.errors import GroovaeError, UsageError
 from groovae.generation import bundled
 from groovae.generation.groove_model import GrooveModel
@@ -24,7 +25,7 @@ from groovae.system.log import Log, no_log
 WHOLE_GROOVE_TASKS = ("sample", "vary", "interpolate", *OF_WHOLE_GROOVES)
 MAX_WAITING = 16  # requests for a model, of which one runs at a time
 BATCH_SIZE = 16  # of segments
-_BUNDLED = (bundled.FOLDER, bundled.DETAILED_FOLDER, *bundled.TASK_FOLDERS.values())
+_BUNDLED = {task: bundled.folder_of(task) for task in (*WHOLE_GROOVE_TASKS, *CONFIGS)}
 
 
 class Busy(GroovaeError):
@@ -51,11 +52,15 @@ class Models:
           GroovaeError: a checkpoint cannot be loaded.
         """
         self.names = tuple(checkpoints)
-        self._models: dict[str, GrooveModel] = {}
         self._one, self._places = threading.Lock(), threading.BoundedSemaphore(MAX_WAITING)
-        for folder in [*map(str, _BUNDLED), *checkpoints]:
-            model = load_model(folder, seed=0, batch_size=BATCH_SIZE, log=log)
-            self._models.update(dict.fromkeys(_tasks_of(folder, model), model))
+        load = functools.partial(load_model, seed=0, batch_size=BATCH_SIZE, log=log)
+        ours = {folder: load(str(folder)) for folder in dict.fromkeys(_BUNDLED.values())}
+        self._models = {task: ours[folder] for task, folder in _BUNDLED.items()}
+        for checkpoint in checkpoints:
+            model = load(checkpoint)
+            own_task = task_of(model.layout)
+            tasks = (own_task,) if own_task else WHOLE_GROOVE_TASKS
+            self._models.update(dict.fromkeys(tasks, model))
         prior = self._models["sample"].choose_prior()  # which is kept in the model
         self.styles = list(prior.shares()) if prior else []
         path = Path(self._models["sample"].checkpoint) / MAP_FILE
@@ -112,17 +117,9 @@ class Models:
         return {task: _describe(model) for task, model in self._models.items()}
 
 
-def _tasks_of(folder: str, model: GrooveModel) -> Sequence[str]:
-    """Return the tasks that a model is used for, in place of those before it."""
-    if own_task := task_of(model.layout):
-        return (own_task,)
-    is_detailed = folder == str(bundled.DETAILED_FOLDER)
-    return ("interpolate",) if is_detailed else WHOLE_GROOVE_TASKS
-
-
 def _describe(model: GrooveModel) -> dict[str, Any]:
     folder = Path(model.checkpoint)
-    is_bundled = folder in _BUNDLED
+    is_bundled = folder in _BUNDLED.values()
     return {
         "model": folder.name if is_bundled else model.checkpoint,
         "config": model.config_name,
