@@ -7,6 +7,7 @@ requests of each action, on a groove of four bars, and their mean processor time
 which other programs have little influence (Linux only). It takes a minute.
 """
 
+import contextlib
 import http.client
 import json
 import os
@@ -14,6 +15,7 @@ import statistics
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -43,15 +45,21 @@ class Client:
 
 
 def main() -> None:
-    command = [sys.executable, "-m", "groovae", "studio", "--nobrowser", "--port=0"]
     started = time.perf_counter()
+    with running_studio() as (url, pid):
+        print(f"start to URL: {time.perf_counter() - started:.1f} s\n")
+        time.sleep(SETTLE_SECONDS)
+        _print_table(Client(url), pid)
+
+
+@contextlib.contextmanager
+def running_studio() -> Iterator[tuple[str, int]]:
+    """Start the studio; yield its URL and the number of its process, which ends afterwards."""
+    command = [sys.executable, "-m", "groovae", "studio", "--nobrowser", "--port=0"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as studio:
         try:
             assert studio.stdout
-            client = Client(studio.stdout.readline().strip())
-            print(f"start to URL: {time.perf_counter() - started:.1f} s\n")
-            time.sleep(SETTLE_SECONDS)
-            _print_table(client, studio.pid)
+            yield studio.stdout.readline().strip(), studio.pid
         finally:
             studio.terminate()
 

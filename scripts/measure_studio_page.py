@@ -14,15 +14,13 @@ It needs playwright and Chromium, and takes a minute.
 
 import shutil
 import statistics
-import subprocess
-import sys
 import time
 from typing import Any
 
+from measure_studio import SETTLE_SECONDS, running_studio
 from playwright.sync_api import sync_playwright
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
-SETTLE_SECONDS = 15.0  # in which the sounds are rendered and the models warm up
 LOADS, KEYS = 5, 20
 
 # Moves the pointer over the map in each frame, and counts the grooves shown.
@@ -66,16 +64,9 @@ TAPS = """async () => {
 
 
 def main() -> None:
-    command = [sys.executable, "-m", "groovae", "studio", "--nobrowser", "--port=0"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as studio:
-        try:
-            assert studio.stdout
-            url = studio.stdout.readline().strip()
-            time.sleep(SETTLE_SECONDS)
-            with sync_playwright() as driver:
-                _measure(driver, url)
-        finally:
-            studio.terminate()
+    with running_studio() as (url, _), sync_playwright() as driver:
+        time.sleep(SETTLE_SECONDS)
+        _measure(driver, url)
 
 
 def _measure(driver: Any, url: str) -> None:
