@@ -125,27 +125,27 @@ def native() -> Path:
 @pytest.fixture(scope="session")
 def gmd_records(gmd: Path, shared_folder: Path) -> Path:
     """A TFRecord of the Groove MIDI Dataset: 1,150 sequences, 5,108 windows."""
-    from groovae.data.preprocess import convert_directory
-
-    path = shared_folder / "gmd" / "music.tfrecord"
-    with only_once(shared_folder / "gmd"):
-        if not path.exists():
-            convert_directory(gmd, path)
-    return path
+    return _converted(gmd, shared_folder / "gmd" / "music.tfrecord")
 
 
 @pytest.fixture(scope="session")
 def gmd_test_records(gmd: Path, shared_folder: Path) -> Path:
     """A TFRecord of the test split of the Groove MIDI Dataset, and its report beside it."""
     from groovae.config import config_map
-    from groovae.data.preprocess import PreprocessOptions, convert_directory
+    from groovae.data.preprocess import PreprocessOptions
 
-    path = shared_folder / "gmd-test" / "test.tfrecord"
     layout = config_map.layout("groovae_4bar")
     options = PreprocessOptions(split="test", layout=layout, config="groovae_4bar")
-    with only_once(shared_folder / "gmd-test"):
+    return _converted(gmd, shared_folder / "gmd-test" / "test.tfrecord", options=options)
+
+
+def _converted(folder: Path, path: Path, **options: Any) -> Path:
+    """Return a TFRecord of the MIDI files of a folder, which one worker converts for all."""
+    from groovae.data.preprocess import convert_directory
+
+    with only_once(path.parent):
         if not path.exists():
-            convert_directory(gmd, path, options=options)
+            convert_directory(folder, path, **options)
     return path
 
 
@@ -212,13 +212,7 @@ def patterns(shared_folder: Path) -> Path:
 @pytest.fixture(scope="session")
 def records(patterns: Path, shared_folder: Path) -> Path:
     """A TFRecord of the embedded drum patterns: 100 sequences, 200 windows."""
-    from groovae.data.preprocess import convert_directory
-
-    path = shared_folder / "records" / "music.tfrecord"
-    with only_once(shared_folder / "records"):
-        if not path.exists():
-            convert_directory(patterns, path)
-    return path
+    return _converted(patterns, shared_folder / "records" / "music.tfrecord")
 
 
 @pytest.fixture(scope="session")

@@ -161,7 +161,7 @@ def test_model_card_has_its_scores(folder: Path, gmd_test_records: Path, tmp_pat
     windows = data.load(config_map.layout(folder.name), tmp_path, lambda line: None)
     reference = windows.outputs(np.arange(len(windows)))
     assert len(reference) == {"groovae_4bar": 526, "groovae_2bar": 1074}[folder.name]
-    tempo_qpm = np.array([windows.source(i).tempo_qpm for i in range(len(windows))])
+    tempo_qpm = windows.tempos_qpm(np.arange(len(windows)))
     card = re.findall(
         r"^\| (hit F1|timing error, ms|velocity error, of 127) \| ([\d.]+) .*?\| ([\d.]+) ",
         (folder / "README.md").read_text("utf-8"),
