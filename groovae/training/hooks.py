@@ -6,6 +6,7 @@ checkpoint is then saved after a step that diverged.
 
 import collections
 import contextlib
+import functools
 import math
 import signal
 import threading
@@ -182,6 +183,12 @@ class CheckpointHook(tf.train.CheckpointSaverHook):
     TensorFlow counts from the start of a save, evaluation included: if that takes as long as the
     interval, it would save at each step.
     """
+
+    def after_create_session(self, session: Any, coord: Any) -> None:
+        """Describe the graph once, since it is final; TensorFlow does so for each checkpoint."""
+        graph = tf.get_default_graph()
+        graph.as_graph_def = functools.cache(graph.as_graph_def)
+        super().after_create_session(session, coord)
 
     def _save(self, session: Any, step: int) -> bool:
         should_stop = super()._save(session, step)
