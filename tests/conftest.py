@@ -27,8 +27,9 @@ if TYPE_CHECKING:
 # Some tests send Ctrl-C, which processes started in the background of a shell ignore.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
-# Each core has a worker of pytest-xdist: further threads of NumPy only wait, at full load.
-os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+# Each core has a worker of pytest-xdist: further threads only wait, at full load.
+for threads in ("OPENBLAS_NUM_THREADS", "TF_NUM_INTEROP_THREADS", "TF_NUM_INTRAOP_THREADS"):
+    os.environ.setdefault(threads, "1")
 
 # No deadline: the first example may import TensorFlow. 50 examples, as each run draws others.
 settings.register_profile("groovae", deadline=None, max_examples=50)

@@ -9,6 +9,7 @@ import pytest
 from groovae.config import config_map
 from groovae.config.config_map import CONFIG_MAP
 from groovae.model.lstm import LayerwiseDecoder, LayerwiseEncoder, layerwise
+from groovae.training.distributed.replica import Replica
 from groovae.training.graph import MusicVAEAtMu, build
 from groovae.upstream import MusicVAE, lstm_models, tf
 
@@ -25,7 +26,7 @@ def loss_and_gradients(
 
     Fill `weights` with random ones if it is empty.
     """
-    with tf.Graph().as_default(), tf.Session() as session:
+    with tf.Graph().as_default(), tf.Session(config=Replica().session_config()) as session:
         model = MusicVAEAtMu(*copy.deepcopy((config.model.encoder, config.model.decoder)))
         inputs = build(model, config, is_training=True)
         model.train(**inputs)
