@@ -87,7 +87,7 @@ def test_study_holds_windows_predictions_and_samples(study: Study) -> None:
     assert len(study.sources) == len(study.tempo_qpm) == n
     assert len(study.samples) == 20
     assert len(study.interpolation) == 7
-    assert study.training[-1]["step"] == study.step == 200
+    assert study.training[-1]["step"] == study.step == 120
     assert study.training_config["config"] == study.config_name == "groovae_4bar"
 
 
@@ -218,7 +218,7 @@ def test_task_models_are_scored_on_their_predictions(
     assert (found.results["samples"] is None) == (task != "tap2drum")
 
 
-@pytest.mark.parametrize("task", ["reconstruct", "humanize"])
+@pytest.mark.parametrize("task", ["tap2drum", "humanize"])
 def test_exports_have_the_scores_of_their_checkpoint(
     task: str, study_of: Callable[[str], Study], exported: Export, eight_records: Path
 ) -> None:
@@ -300,14 +300,14 @@ def test_json_output(
 ) -> None:
     result = in_process(
         *("evaluate", "--metrics", "--num_samples=5", "--json", "--require=samples.copees<0.5"),
-        *("--checkpoint", trained_for("reconstruct")),
+        *("--checkpoint", trained_for("tap2drum")),
         *("--examples_path", eight_records, "--baseline_examples_path", eight_records),
     )
     assert_one_line(result, 2, "samples.copies")
     found = json.loads(result.stdout)
-    expected = study_of("reconstruct").results
+    expected = study_of("tap2drum").results
     assert found["losses"] == pytest.approx(expected["losses"], rel=1e-5)
-    assert found["scores"]["hit_f1"]["value"] > 0.4
+    assert found["scores"]["hit_f1"]["value"] == expected["scores"]["hit_f1"]["value"] > 0.2
     assert found["baselines"]["mean"]["all_hits"]["velocity_correlation"]["value"] is None
 
 

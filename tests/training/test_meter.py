@@ -126,28 +126,6 @@ def time_signatures(path: Path) -> list[tuple[int, int]]:
 # Meter
 
 
-def test_trained_meter_is_sampled(groovae: Groovae, tmp_path: Path) -> None:
-    """Models of 3/4 and 6/8 are tested with their drum map below."""
-    write_records(tmp_path / "some.tfrecord", a_groove(40, meters=[(0, 5, 4)]))  # 32 bars
-    result = groovae(
-        "train",
-        "--examples_path=some.tfrecord",
-        "--meter=5/4",
-        f"--hparams={TINY_HPARAMS}",
-        "--num_steps=1",
-        "--nofit_prior",
-    )
-    assert result.returncode == 0, result.stderr
-    assert "8 windows from 1 of 1 sequences" in result.stderr
-    saved = config_of(tmp_path / ".train")
-    assert (saved["meter"], saved["data_converter"]["quarters_per_bar"]) == ("5/4", 5)
-    assert saved["hparams"]["max_seq_len"] == 80
-    sampled = groovae("sample", "--bars=6", "--seed=1", "--temperature=1", "--out=new.mid")
-    assert sampled.returncode == 0, sampled.stderr
-    assert time_signatures(tmp_path / "new.mid") == [(5, 4)]
-    assert mido.MidiFile(tmp_path / "new.mid").length == pytest.approx(6 * 5 * 0.5, abs=0.13)
-
-
 @pytest.mark.parametrize("meter", ["7/8", "3", "3/5", "0/4", "three"])
 def test_meters_that_do_not_fit_are_one_line(groovae: Groovae, meter: str) -> None:
     assert_one_line(groovae("train", f"--meter={meter}"), 2, "meter", meter)
@@ -226,12 +204,12 @@ def test_evaluation_knows_meter_and_drum_map(
 
 
 def test_metrics_and_report_have_bars_of_three_quarters(
-    waltz: Path, waltzes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    exported_waltz: Path, waltzes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The sound of a report, which is slow to render, is in tests/report."""
     monkeypatch.setattr(encoding, "check_ready", no_sound)
     data = DataSource(str(waltzes))
-    study = evaluate_model(str(waltz), data, data, num_samples=4)
+    study = evaluate_model(str(exported_waltz), data, data, num_samples=4)
     found = study.results
     assert (found["meter"], found["windows"], found["hits"]) == ("3/4", 8, 8 * 4 * 6)
     assert len(found["by_position"]) == 12
@@ -351,12 +329,13 @@ def test_default_drums_of_general_midi_have_a_class(model: GrooveModel) -> None:
 
 
 def test_tempo_changes_are_skipped_or_followed(groovae: Groovae, tmp_path: Path) -> None:
-    """In the training, its validation, and the evaluation of its model."""
-    steady, changing = a_groove(16), a_groove(16, tempos=[(0, 120), (4, 90), (8, 150)])
+    """In the training, its validation, and the evaluation of its model; all in 5/4."""
+    tempos, meter = [(0, 120), (5, 90), (10, 150)], {"meters": [(0, 5, 4)]}
+    steady, changing = a_groove(20, **meter), a_groove(20, tempos=tempos, **meter)
     write_records(tmp_path / "changing.tfrecord", changing)
     write_records(tmp_path / "both.tfrecord", *[steady, changing] * 2)
     changing_only, both = "--examples_path=changing.tfrecord", "--examples_path=both.tfrecord"
-    flags = [f"--hparams={TINY_HPARAMS}", "--num_steps=1", "--nofit_prior"]
+    flags = [f"--hparams={TINY_HPARAMS}", "--num_steps=1", "--nofit_prior", "--meter=5/4"]
     skipped = groovae("train", changing_only, *flags)
     assert_one_line(skipped, 1, "0 windows", "with tempo changes", "--tempo_changes=follow")
     flags += ["--eval_examples_path=changing.tfrecord", "--tempo_changes=follow"]
@@ -364,7 +343,9 @@ def test_tempo_changes_are_skipped_or_followed(groovae: Groovae, tmp_path: Path)
     assert followed.returncode == 0, followed.stderr
     assert (tmp_path / ".train" / "best" / "model.ckpt-1.index").exists()
     assert "windows from 4 of 4 sequences" in followed.stderr
-    assert config_of(tmp_path / ".train")["tempo_changes"] == "follow"
+    saved = config_of(tmp_path / ".train")
+    assert (saved["meter"], saved["data_converter"]["quarters_per_bar"]) == ("5/4", 5)
+    assert (saved["hparams"]["max_seq_len"], saved["tempo_changes"]) == (80, "follow")
     assert_one_line(groovae("evaluate", changing_only), 1, "with tempo changes")
     evaluated = groovae("evaluate", changing_only, "--tempo_changes=follow", "--json")
     assert evaluated.returncode == 0, evaluated.stderr
@@ -374,9 +355,13 @@ def test_tempo_changes_are_skipped_or_followed(groovae: Groovae, tmp_path: Path)
     measured = groovae("evaluate", "--metrics", "--json", both, baselines, "--num_samples=2")
     assert measured.returncode == 0, measured.stderr
     found = json.loads(measured.stdout)
-    trained_on = config_of(tmp_path / ".train")["windows"]["windows"]
+    trained_on = saved["windows"]["windows"]
     assert found["windows"] == 8
     assert found["samples"]["windows_trained_on"] == trained_on > 8
+    sampled = groovae("sample", "--bars=6", "--seed=1", "--temperature=1", "--out=new.mid")
+    assert sampled.returncode == 0, sampled.stderr
+    assert time_signatures(tmp_path / "new.mid") == [(5, 4)]
+    assert mido.MidiFile(tmp_path / "new.mid").length == pytest.approx(6 * 5 * 0.5, abs=0.13)
 
 
 def test_comparison_uses_the_tempo_at_each_bar(model: GrooveModel) -> None:

@@ -83,7 +83,7 @@ def test_graph_does_not_contain_the_data(trained: Path) -> None:
 def test_resumed_training_gets_the_batches_of_an_uninterrupted_one(
     trained: Path, records: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Even in a copied folder, whose `checkpoint` file names a path in the original folder."""
+    """Also with Magenta's graph, and in a copied folder that names a path in the original one."""
     fed: list[np.ndarray] = []
 
     def spy(inputs: Any, batch: Batch) -> Any:
@@ -95,10 +95,12 @@ def test_resumed_training_gets_the_batches_of_an_uninterrupted_one(
     (copied / "checkpoint").write_text(f'model_checkpoint_path: "{trained / "model.ckpt-0"}"\n')
     steps: list[int] = []
     result = train(
-        options(copied, records, num_steps=5), on_step=lambda progress: steps.append(progress.step)
+        options(copied, records, rnn="magenta", num_steps=5),
+        on_step=lambda progress: steps.append(progress.step),
     )
     assert (steps, result.step, result.stopped_by) == ([4, 5], 5, None)
-    assert read_config(copied)["seed"] == 1
+    saved = read_config(copied)
+    assert (saved["seed"], saved["rnn"], saved["matmul_precision"]) == (1, "magenta", "float32")
     assert find_checkpoint(copied) == str(copied / "model.ckpt-5")
     assert find_checkpoint(trained) == str(trained / "model.ckpt-3")
     windows = window_cache.load(find(records), config_map.layout("groovae_4bar"), tmp_path)

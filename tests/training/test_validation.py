@@ -39,29 +39,29 @@ from groovae.training.validation import (
 pytestmark = pytest.mark.usefixtures("small_batches")
 
 
-def options(train_dir: Path, records: Path, **more: Any) -> TrainOptions:
+def options(train_dir: Path, few: Path, **more: Any) -> TrainOptions:
     every = {
-        "eval_examples_path": str(records),
+        "eval_examples_path": str(few),
         "save_checkpoint_steps": 2,
         "seed": 1,
         "num_steps": 6,
         "hparams": TINY_HPARAMS,
     }
-    return TrainOptions(str(train_dir), str(records), **{**every, **more})
+    return TrainOptions(str(train_dir), str(few), **{**every, **more})
 
 
 @pytest.fixture(scope="module")
 def validated(
-    small_batches: None, records: Path, tmp_path_factory: pytest.TempPathFactory
+    small_batches: None, few: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> tuple[Path, TrainResult]:
     """A training of six steps with an evaluation each two steps; tests copy the folder."""
     train_dir = tmp_path_factory.mktemp("validated") / "train"
-    return train_dir, train(options(train_dir, records))
+    return train_dir, train(options(train_dir, few))
 
 
 @pytest.fixture(scope="module")
 def few(records: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Ten of the windows in `records`, which are evaluated sooner."""
+    """Ten of the windows in `records`, which are evaluated in one batch."""
     path = tmp_path_factory.mktemp("few") / "few.tfrecord"
     return write_records(path, *itertools.islice(find(records), 5))
 
@@ -96,12 +96,10 @@ class OpenEvaluator(Evaluator):
 
 
 @pytest.fixture(scope="module")
-def evaluator(validated: tuple[Path, TrainResult], records: Path) -> Evaluator:
+def evaluator(validated: tuple[Path, TrainResult], few: Path) -> Evaluator:
     """Evaluates the checkpoints of `validated` and its copies."""
     name, config = config_map.resolve_config(validated[0], None, "")
-    windows = DataSource(str(records)).load(
-        config_map.layout(config), validated[0], lambda line: None
-    )
+    windows = DataSource(str(few)).load(config_map.layout(config), validated[0], lambda line: None)
     return OpenEvaluator(name, config, windows)
 
 
@@ -125,7 +123,7 @@ def test_checkpoints_are_evaluated_and_the_best_is_kept(
     )
     assert len(list((train_dir / "best").glob("*.index"))) == 1
     kept = json.loads((train_dir / "best" / "evaluation.json").read_text())
-    assert (kept["step"], kept["windows"], kept["z"]) == (best["step"], 200, "mu")
+    assert (kept["step"], kept["windows"], kept["z"]) == (best["step"], 10, "mu")
     again = evaluator.evaluate(need_checkpoint(train_dir / "best"))
     assert again.losses == kept["losses"]
 
@@ -136,28 +134,27 @@ def test_best_folder_is_a_model_by_itself(train_dir: Path, tmp_path: Path) -> No
 
 
 def test_resumed_training_continues_its_metrics_and_eval_every_counts_checkpoints(
-    records: Path, train_dir: Path
+    few: Path, train_dir: Path
 ) -> None:
     for file in train_dir.glob("model.ckpt-6.*"):
         file.unlink()
     seen: list[int] = []
     train(
-        options(train_dir, records, eval_every=2, num_steps=9),
+        options(train_dir, few, eval_every=2, num_steps=9),
         on_evaluation=lambda evaluation: seen.append(evaluation.step),
     )
     assert seen == [8, 9]  # checkpoints 6 and 8, and the last one in any case
     assert evaluated_steps(train_dir) == [2, 4, 8, 9]
 
 
-def test_early_stopping(records: Path, few: Path, tmp_path: Path) -> None:
+def test_early_stopping(few: Path, tmp_path: Path) -> None:
     write_metrics(tmp_path, 1, 2, 3, 4)  # of an earlier training, which must not stop this one
     patient = options(
         tmp_path,
-        records,
+        few,
         # So large that the loss falls in the first steps only.
         hparams=f"{TINY_HPARAMS},learning_rate=0.5",
         num_steps=200,
-        eval_examples_path=str(few),
         early_stop_patience=2,
         seed=2,
     )
@@ -210,39 +207,37 @@ def test_own_files_beside_checkpoints_are_neither_copied_nor_removed(train_dir: 
 
 
 @pytest.mark.parametrize("name", ["best", "eval"])
-def test_linked_folder_is_refused(
-    records: Path, train_dir: Path, tmp_path: Path, name: str
-) -> None:
+def test_linked_folder_is_refused(few: Path, train_dir: Path, tmp_path: Path, name: str) -> None:
     (train_dir / name).rename(tmp_path / "elsewhere")
     (train_dir / name).symlink_to(tmp_path / "elsewhere")
     with pytest.raises(GroovaeError, match=f"{name}: this is a link"):
-        train(options(train_dir, records, num_steps=8))
+        train(options(train_dir, few, num_steps=8))
 
 
 def test_new_training_does_not_overwrite_the_best_of_another(
-    records: Path, train_dir: Path, tmp_path: Path
+    few: Path, train_dir: Path, tmp_path: Path
 ) -> None:
     shutil.move(train_dir / "best", tmp_path / "new" / "best")
     with pytest.raises(GroovaeError, match="best checkpoint of an earlier training"):
-        train(options(tmp_path / "new", records))
+        train(options(tmp_path / "new", few))
 
 
-def test_another_validation_set_is_refused(records: Path, train_dir: Path, tmp_path: Path) -> None:
+def test_another_validation_set_is_refused(few: Path, train_dir: Path, tmp_path: Path) -> None:
     other = write_records(tmp_path / "other.tfrecord", a_groove(8))
     with pytest.raises(GroovaeError, match=r"best: .* different validation set"):
-        train(options(train_dir, records, num_steps=8, eval_examples_path=str(other)))
+        train(options(train_dir, few, num_steps=8, eval_examples_path=str(other)))
 
 
-def test_last_checkpoint_is_evaluated_at_the_next_start(records: Path, train_dir: Path) -> None:
+def test_last_checkpoint_is_evaluated_at_the_next_start(few: Path, train_dir: Path) -> None:
     remove_evaluations(train_dir)
-    result = train(options(train_dir, records))  # which is at its last step already
+    result = train(options(train_dir, few))  # which is at its last step already
     assert result.best
     assert result.best[0] == 6
     assert evaluated_steps(train_dir) == [6]
 
 
 def test_deleted_checkpoint_does_not_replace_the_best(train_dir: Path) -> None:
-    evaluation = Evaluation(str(train_dir / "model.ckpt-2"), 2, "groovae_4bar", 200, {"loss": 0.0})
+    evaluation = Evaluation(str(train_dir / "model.ckpt-2"), 2, "groovae_4bar", 10, {"loss": 0.0})
     (train_dir / "model.ckpt-2.index").unlink()
     before = read_best(train_dir)
     with pytest.raises(GroovaeError, match=r"model\.ckpt-2"):
@@ -256,7 +251,7 @@ def test_deleted_checkpoint_does_not_replace_the_best(train_dir: Path) -> None:
 
 def test_watch_evaluates_new_checkpoints_until_the_last_step(
     in_process: Groovae,
-    records: Path,
+    few: Path,
     train_dir: Path,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -275,7 +270,7 @@ def test_watch_evaluates_new_checkpoints_until_the_last_step(
     # The training goes on while the watch sleeps.
     events = iter([lambda: started.rename(train_dir), save_last])
     monkeypatch.setattr(validation.time, "sleep", lambda seconds: next(events)())
-    flags = [f"--checkpoint={train_dir}", f"--examples_path={records}"]
+    flags = [f"--checkpoint={train_dir}", f"--examples_path={few}"]
     result = in_process("evaluate", "--watch", *flags)
     assert result.returncode == 0, result.stderr
     for words in ("waiting for the first checkpoint", "step 6", str(train_dir / "best")):
@@ -285,14 +280,12 @@ def test_watch_evaluates_new_checkpoints_until_the_last_step(
 
 
 def test_training_stops_early_by_the_evaluations_of_another_process(
-    records: Path, tmp_path: Path
+    few: Path, tmp_path: Path
 ) -> None:
     def evaluate(progress: Progress) -> None:
         write_metrics(tmp_path, *range(progress.step))
 
-    alone = options(
-        tmp_path, records, eval_examples_path=None, num_steps=10**6, early_stop_patience=1
-    )
+    alone = options(tmp_path, few, eval_examples_path=None, num_steps=10**6, early_stop_patience=1)
     result = train(alone, on_step=evaluate)
     assert (result.step, result.stopped_early, result.best) == (2, True, None)
 
