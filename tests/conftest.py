@@ -7,6 +7,7 @@ it is missing.
 
 import contextlib
 import functools
+import gc
 import os
 import shutil
 import signal
@@ -311,6 +312,12 @@ def exports(tmp_path_factory: pytest.TempPathFactory) -> "web_export.Exports":
         )
 
     return export_config
+
+
+def pytest_collection_finish() -> None:
+    """Spare the garbage collector the half a million objects that live until the end."""
+    gc.freeze()
+    gc.set_threshold(5_000)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

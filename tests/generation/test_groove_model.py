@@ -9,7 +9,7 @@ from typing import Any
 import note_seq
 import numpy as np
 import pytest
-from conftest import SMALL_HPARAMS, TINY_HPARAMS, a_groove
+from conftest import SMALL_HPARAMS, TINY_HPARAMS, Export, a_groove
 from web_export import random_checkpoint
 
 from groovae.errors import GroovaeError, UsageError
@@ -217,8 +217,9 @@ def test_samples_do_not_depend_on_batch_size(native: Path, native_model: GrooveM
         assert_same_notes(ours, theirs, velocity=1)
 
 
-def test_same_seed_samples_same_grooves(trained: Path):
-    first, second, other = (load_model(trained, seed=seed) for seed in (5, 5, 6))
+def test_same_seed_samples_same_grooves(exported: Export):
+    folder = exported("sample")
+    first, second, other = (load_model(folder, seed=seed) for seed in (5, 5, 6))
     grooves = [model.sample(2, temperature=1.0) for model in (first, second, other)]
     assert grooves[0] == grooves[1]
     assert grooves[0] != grooves[2]

@@ -330,8 +330,8 @@ def test_default_drums_of_general_midi_have_a_class(model: GrooveModel) -> None:
 
 def test_tempo_changes_are_skipped_or_followed(groovae: Groovae, tmp_path: Path) -> None:
     """In the training, its validation, and the evaluation of its model; all in 5/4."""
-    tempos, meter = [(0, 120), (5, 90), (10, 150)], {"meters": [(0, 5, 4)]}
-    steady, changing = a_groove(20, **meter), a_groove(20, tempos=tempos, **meter)
+    tempos, meters = [(0, 120), (5, 90), (10, 150)], [(0, 5, 4)]
+    steady, changing = a_groove(20, meters=meters), a_groove(20, tempos=tempos, meters=meters)
     write_records(tmp_path / "changing.tfrecord", changing)
     write_records(tmp_path / "both.tfrecord", *[steady, changing] * 2)
     changing_only, both = "--examples_path=changing.tfrecord", "--examples_path=both.tfrecord"
