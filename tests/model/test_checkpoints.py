@@ -90,7 +90,7 @@ def test_incomplete_checkpoint_is_skipped(
 def test_training_resumes_before_an_incomplete_checkpoint(
     trained: Path, records: Path, tmp_path: Path
 ) -> None:
-    """With other hparams of the training, and ignoring --init_checkpoint."""
+    """With other hparams and precision of the training, and ignoring --init_checkpoint."""
     train_dir = shutil.copytree(trained, tmp_path / "train")
     truncate(data_file(train_dir, 3), 0.3)
     lines: list[str] = []
@@ -101,9 +101,11 @@ def test_training_resumes_before_an_incomplete_checkpoint(
         hparams=[TINY_HPARAMS, "learning_rate=0.0005,free_bits=3,batch_size=4"],
         num_steps=4,
         init_checkpoint=str(trained),
+        matmul_precision="bfloat16",
     )
     train(options, lines.append, lambda progress: steps.append(progress.step))
     assert steps == [3, 4]
+    assert json.loads((train_dir / "config.json").read_text())["matmul_precision"] == "bfloat16"
     skipped = [line for line in lines if "skipped" in line]
     assert len(skipped) == 1
     assert "model.ckpt-3: this checkpoint is damaged" in skipped[0]

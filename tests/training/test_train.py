@@ -77,6 +77,15 @@ def test_graph_does_not_contain_the_data(trained: Path) -> None:
     assert (trained / "model.ckpt-3.meta").stat().st_size < 2_000_000
 
 
+def test_each_checkpoint_has_the_graph(trained: Path) -> None:
+    first, last = (
+        tf.MetaGraphDef.FromString((trained / f"model.ckpt-{step}.meta").read_bytes())
+        for step in (0, 3)
+    )
+    assert first == last
+    assert any(node.name == "encoder/mu/kernel" for node in last.graph_def.node)
+
+
 # Resuming
 
 
