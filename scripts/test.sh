@@ -88,6 +88,11 @@ if [ "${1:-}" = --all-pythons ]; then
 else
   make_environment --group dev --group docs
   PATH=$root/.venv/bin:$PATH
+  logs=$(mktemp -d)
+  trap 'kill $(jobs -p) 2>/dev/null || true; rm -rf "$logs"' EXIT
+  untracked=$(untracked_files)
+  start "mypy" nice mypy # beside the quick checks and pytest, which often waits
+  start "mkdocs build --strict" documentation_builds
   # Needs no network as long as the lock matches.
   check "uv lock --check" uv lock --check
   check "requirements.txt" requirements_match_lock
@@ -96,11 +101,6 @@ else
   check "lint-imports" lint-imports
   # Compiles TensorFlow once, not at the same time in each process of pytest.
   check "import groovae.upstream" python -c "import groovae.upstream"
-  logs=$(mktemp -d)
-  trap 'kill $(jobs -p) 2>/dev/null || true; rm -rf "$logs"' EXIT
-  untracked=$(untracked_files)
-  start "mypy" nice mypy # beside pytest, which often waits
-  start "mkdocs build --strict" documentation_builds
   check "pytest" pytest --numprocesses=auto --dist=worksteal --durations=20 "$@"
   finish_checks
   check "no file left behind" diff <(printf '%s\n' "$untracked") <(printf '%s\n' "$(untracked_files)")
