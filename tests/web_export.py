@@ -6,6 +6,7 @@ at the top of the repository, which `.ci/run` fills with one call of npm, as npm
 that are not named.
 """
 
+import functools
 import json
 import os
 import shutil
@@ -35,15 +36,15 @@ from groovae.upstream import tf
 
 NODE_MODULES = Path(os.environ.get("GROOVAE_NODE_MODULES", ROOT / "node_modules"))
 
-# Runs the `main` of the script before it with JSON arguments, and prints its result as JSON.
-_RUN_MAIN = """
+# Answers each line of JSON, the arguments of the script's `main`, with its result or its error.
+_ANSWER_CALLS = """
 console.log = () => {};
-(async () => {
-  const args = JSON.parse(require("fs").readFileSync(0, "utf8"));
-  process.stdout.write(JSON.stringify(await main(...args)));
-})().catch((error) => {
-  process.stderr.write(String(error));
-  process.exit(1);
+const answer = (fields) => process.stdout.write(JSON.stringify(fields) + "\\n");
+require("readline").createInterface({ input: process.stdin }).on("line", (line) => {
+  main(...JSON.parse(line)).then(
+    (result) => answer({ result }),
+    (error) => answer({ error: String(error) }),
+  );
 });
 """
 
@@ -225,7 +226,7 @@ def run_magenta_js(folder: Path, *calls: list[Any]) -> list[np.ndarray]:
     """
     npm_package("@magenta/music")
     with served(folder) as url:
-        return [np.array(each, np.float32) for each in _run_node(_MAGENTA_JS, url, calls)]
+        return [np.array(each, np.float32) for each in _call(_running(_MAGENTA_JS), url, calls)]
 
 
 def read_weights(folder: Path) -> dict[str, np.ndarray]:
@@ -259,7 +260,7 @@ def run_onnxruntime_node(
       RuntimeError: With the message of onnxruntime.
     """
     npm_package("onnxruntime-node")
-    return [_to_arrays(outputs) for outputs in _run_node(_ONNXRUNTIME, str(folder), calls)]
+    return [_to_arrays(outputs) for outputs in _call(_running(_ONNXRUNTIME), str(folder), calls)]
 
 
 def _to_arrays(outputs: Any) -> dict[str, np.ndarray]:
@@ -273,23 +274,34 @@ def _to_arrays(outputs: Any) -> dict[str, np.ndarray]:
     }
 
 
-def _run_node(script: str, *arguments: Any) -> Any:
-    """Return the result of a script's `main` in Node; arrays are passed as lists."""
+def _start_node(script: str) -> subprocess.Popen[str]:
+    """Start Node with a script that has a function `main`; it ends when its input is closed."""
     node = shutil.which("node")
     if node is None:
         pytest.skip("node is not installed")
-    result = subprocess.run(
-        [node, "-e", script + _RUN_MAIN],
-        input=json.dumps(arguments, default=np.ndarray.tolist, allow_nan=False),
+    return subprocess.Popen(
+        [node, "-e", script + _ANSWER_CALLS],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
         env={**os.environ, "NODE_PATH": str(NODE_MODULES)},
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
+        encoding="utf-8",
     )
-    if result.returncode:
-        raise RuntimeError(result.stderr)
-    return json.loads(result.stdout)
+
+
+# Loading a package in Node takes longer than most calls, so its process serves all tests.
+_running = functools.cache(_start_node)
+
+
+def _call(node: subprocess.Popen[str], *arguments: Any) -> Any:
+    """Return the result of a script's `main`; arrays are passed as lists."""
+    assert node.stdin is not None
+    assert node.stdout is not None
+    line = json.dumps(arguments, default=np.ndarray.tolist, allow_nan=False)
+    print(line, file=node.stdin, flush=True)
+    answer = json.loads(node.stdout.readline())
+    if "error" in answer:
+        raise RuntimeError(answer["error"])
+    return answer["result"]
 
 
 _PAGE_MODULES = """
@@ -321,4 +333,5 @@ def run_page_modules(run: str, *arguments: Any) -> Any:
         (folder / "package.json").write_text('{"type": "module"}')
         for module in ("groove.js", "midi.js", "model.js"):
             shutil.copy(web / module, folder)
-        return _run_node(f"const run = {run};{_PAGE_MODULES}", folder.as_uri(), *arguments)
+        with _start_node(f"const run = {run};{_PAGE_MODULES}") as node:
+            return _call(node, folder.as_uri(), *arguments)
