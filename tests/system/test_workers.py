@@ -337,7 +337,7 @@ def test_ctrl_c_ends_the_workers_silently() -> None:
 
 
 def test_workers_end_when_the_parent_is_killed() -> None:
-    with forever(3) as process:
+    with forever(1) as process:
         process.kill()
         assert process.communicate(timeout=60) == ("", ""), "stdout is closed by the last worker"
 
