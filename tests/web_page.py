@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+from browser import listening_tab
 
 from groovae.music.midi_writer import write_sequence
 from groovae.report.rolls import LANE_OF, LOUDEST, SOFTEST
@@ -46,6 +47,8 @@ AudioNode.prototype.connect = function (target, ...rest) {
 };
 """
 
+SCRIPT = SEEDED_RANDOM + LOUDNESS_METER
+
 
 class Hit(NamedTuple):
     """A hit as drawn in a roll: its drum, its time in 16ths, its velocity."""
@@ -58,14 +61,9 @@ class Hit(NamedTuple):
 @contextlib.contextmanager
 def checked_pages(browser: Any) -> Iterator[OpenPage]:
     """Yield a function that opens pages; fail on any error or request to another server."""
-    pages: list[Any] = []
     problems: list[str] = []
 
     def open_page(url: str, ready: str = "#about-b:not(:empty)", **options: Any) -> Any:
-        page = browser.new_page(**options)
-        pages.append(page)
-        page.add_init_script(SEEDED_RANDOM + LOUDNESS_METER)
-
         def check_console(message: Any) -> None:
             if message.type == "error":
                 problems.append(message.text)
@@ -78,17 +76,19 @@ def checked_pages(browser: Any) -> Iterator[OpenPage]:
             problems.append(dialog.message)
             dialog.dismiss()
 
-        page.on("console", check_console)
-        page.on("pageerror", lambda error: problems.append(str(error)))
-        page.on("dialog", check_dialog)
-        page.on("request", check_request)
+        listeners = {
+            "console": check_console,
+            "pageerror": lambda error: problems.append(str(error)),
+            "dialog": check_dialog,
+            "request": check_request,
+        }
+        page = tabs.enter_context(listening_tab(browser, SCRIPT, listeners, **options))
         page.goto(f"{url}/")
         page.wait_for_selector(ready)
         return page
 
-    yield open_page
-    for page in pages:
-        page.close()
+    with contextlib.ExitStack() as tabs:
+        yield open_page
     assert problems == []
 
 

@@ -13,10 +13,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-from browser import CONTRASTS, MIN_CONTRAST, PHONE
+from browser import CONTRASTS, MIN_CONTRAST, PHONE, shared_tab
 from conftest import SMALL_HPARAMS, a_groove
 from web_export import magenta_js_file, served
 from web_page import (
+    SCRIPT,
     OpenPage,
     cells_of,
     checked_pages,
@@ -274,12 +275,18 @@ def fulfill(answer: dict[str, Any], route: Any) -> None:
     route.fulfill(**answer)
 
 
-def open_with(browser: Any, site: str, file_url: str, **answer: Any) -> Any:
+@pytest.fixture
+def tab(browser: Any) -> Iterator[Any]:
+    tab = shared_tab(browser, SCRIPT)
+    yield tab
+    tab.unroute_all()
+
+
+def open_with(tab: Any, site: str, file_url: str, **answer: Any) -> None:
     """Open the page with another answer to the request for a file."""
-    page = browser.new_page()
-    page.route(file_url, functools.partial(fulfill, answer))
-    page.goto(f"{site}/")
-    return page
+    tab.unroute_all()
+    tab.route(file_url, functools.partial(fulfill, answer))
+    tab.goto(f"{site}/")
 
 
 @pytest.fixture
@@ -289,7 +296,7 @@ def config(site: str) -> Any:
 
 
 def test_magenta_js_from_the_network_must_match_its_hash(
-    native: Path, browser: Any, tmp_path: Path
+    native: Path, tab: Any, tmp_path: Path
 ) -> None:
     magentajs.export(native / "checkpoint", tmp_path / "web", hparams=SMALL_HPARAMS)
     script = magenta_js_file().read_bytes()
@@ -298,43 +305,39 @@ def test_magenta_js_from_the_network_must_match_its_hash(
             (script, "#app:not([hidden])"),
             (script + b" ", "#status:has-text('did not load')"),
         ):
-            page = open_with(
-                *(browser, url, magentajs.MAGENTA_JS_URL),
+            open_with(
+                *(tab, url, magentajs.MAGENTA_JS_URL),
                 body=content,
                 content_type="text/javascript",
                 headers={"Access-Control-Allow-Origin": "*"},
             )
-            page.wait_for_selector(ready)
-            page.close()
+            tab.wait_for_selector(ready)
 
 
-def test_missing_file_or_wrong_weights_are_an_error(site: str, browser: Any, config: Any) -> None:
+def test_missing_file_or_wrong_weights_are_an_error(site: str, tab: Any, config: Any) -> None:
     other_model = config | {"extraControls": [{"name": "hits", "depth": 9}]}
     for name, answer, words in (
         ("config.json", {"status": 404}, "config.json: .* 404; export it again"),
         ("config.json", {"json": other_model}, "; export it again"),
         ("magentamusic.js", {"status": 404}, "/magentamusic.js; .*--magenta_js=PATH"),
     ):
-        page = open_with(browser, site, f"{site}/{name}", **answer)
-        page.wait_for_selector("#status:has-text('could not be loaded')")
-        status = page.locator("#status").inner_text()
+        open_with(tab, site, f"{site}/{name}", **answer)
+        tab.wait_for_selector("#status:has-text('could not be loaded')")
+        status = tab.locator("#status").inner_text()
         assert re.search(words, status)
         assert "\n" not in status
-        assert page.locator("#app").is_hidden()
-        page.close()
+        assert tab.locator("#app").is_hidden()
 
 
-def test_unknown_task_is_treated_as_none(site: str, browser: Any, config: Any) -> None:
+def test_unknown_task_is_treated_as_none(site: str, tab: Any, config: Any) -> None:
     config["groovae"]["task"] = "dance"
-    page = open_with(browser, site, f"{site}/config.json", json=config)
-    page.wait_for_selector("#about-b:not(:empty)")
-    assert page.locator("#midi-note").inner_text().startswith("The model describes")
-    page.close()
+    open_with(tab, site, f"{site}/config.json", json=config)
+    tab.wait_for_selector("#about-b:not(:empty)")
+    assert tab.locator("#midi-note").inner_text().startswith("The model describes")
 
 
-def test_invalid_file_of_the_model_is_named(site: str, browser: Any, config: Any) -> None:
-    page = browser.new_page()
-    page.goto(f"{site}/")
+def test_invalid_file_of_the_model_is_named(site: str, tab: Any, config: Any) -> None:
+    tab.goto(f"{site}/")
     with urllib.request.urlopen(f"{site}/{SHARD}") as response:
         size = len(response.read())
     config["dataConverter"]["args"]["numSteps"] = 40
@@ -346,7 +349,6 @@ def test_invalid_file_of_the_model_is_named(site: str, browser: Any, config: Any
         (magentajs.MANIFEST, {"body": "<html>"}, "weights_manifest.json: Unexpected token"),
         ("config.json", {"json": config}, "config.json: numSteps is 40"),
     ):
-        page.route(f"{site}/{name}", functools.partial(fulfill, answer))
-        assert re.match(words, page.evaluate(LOAD, site))
-        page.unroute(f"{site}/{name}")
-    page.close()
+        tab.route(f"{site}/{name}", functools.partial(fulfill, answer))
+        assert re.match(words, tab.evaluate(LOAD, site))
+        tab.unroute(f"{site}/{name}")

@@ -1,11 +1,12 @@
 """The report page in headless Chromium."""
 
+import contextlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from browser import CONTRASTS, MIN_CONTRAST, PHONE
+from browser import CONTRASTS, MIN_CONTRAST, PHONE, listening_tab
 from make_study import HOSTILE, hostile_page, large_page, shared_study, small_page
 
 from groovae.evaluation.study import Study
@@ -41,29 +42,25 @@ def large(study: Study, shared_folder: Path) -> Path:
 @pytest.fixture
 def open_page(browser: Any) -> Iterator[Callable[..., Any]]:
     """Opens a page; checks at the end that it logged nothing and made no other request."""
-    pages, unexpected = [], []
+    unexpected: list[str] = []
 
     def open_it(path: Path, **options: Any) -> Any:
-        page = browser.new_page(**options)
-        pages.append(page)
-        page.add_init_script(SPY)
-        page.on("console", lambda message: unexpected.append(message.text))
-        page.on("pageerror", lambda error: unexpected.append(str(error)))
-        page.on("dialog", lambda dialog: unexpected.append(dialog.message))
-        page.on(
-            "request",
-            lambda request: (
-                None
-                if request.url == path.as_uri() or request.url.startswith("data:")
-                else unexpected.append(request.url)
-            ),
-        )
+        def check_request(request: Any) -> None:
+            if request.url != path.as_uri() and not request.url.startswith("data:"):
+                unexpected.append(request.url)
+
+        listeners = {
+            "console": lambda message: unexpected.append(message.text),
+            "pageerror": lambda error: unexpected.append(str(error)),
+            "dialog": lambda dialog: unexpected.append(dialog.message),
+            "request": check_request,
+        }
+        page = tabs.enter_context(listening_tab(browser, SPY, listeners, **options))
         page.goto(path.as_uri())
         return page
 
-    yield open_it
-    for page in pages:
-        page.close()
+    with contextlib.ExitStack() as tabs:
+        yield open_it
     assert unexpected == []
 
 
