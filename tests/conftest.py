@@ -81,21 +81,17 @@ def browser() -> Iterator[Any]:
 
 
 @pytest.fixture(scope="module")
-def small_batches() -> Iterator[None]:
-    """Evaluate at most 10 windows at once: Magenta's graph has operations for each of a batch.
-
-    All batches have one size, since each size needs a graph of its own, which is slow to build.
-    """
+def equal_batches() -> Iterator[None]:
+    """Evaluate in batches of one size, since each size needs a graph, which is slow to build."""
     from groovae.training import losses
 
-    def equal_batches(windows: Any, batch_size: int) -> Any:
+    def batches(windows: Any, batch_size: int) -> Any:
         divisors = (size for size in range(1, batch_size + 1) if len(windows) % size == 0)
         return evaluation_batches(windows, max(divisors))
 
     evaluation_batches = losses.evaluation_batches
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(losses, "BATCH_SIZE", 10)
-        patch.setattr(losses, "evaluation_batches", equal_batches)
+        patch.setattr(losses, "evaluation_batches", batches)
         yield
 
 

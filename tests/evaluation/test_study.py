@@ -32,7 +32,7 @@ from groovae.metrics.style_classifier import STYLES
 from groovae.model.prior import Prior, write_prior
 from groovae.report.summary import originality
 
-pytestmark = pytest.mark.usefixtures("small_batches")
+pytestmark = pytest.mark.usefixtures("equal_batches")
 
 TASKS = sorted(CONFIGS)
 GIVEN_CONTEXT = (
@@ -49,7 +49,7 @@ def lines() -> list[str]:
 
 @pytest.fixture(scope="module")
 def study(
-    small_batches: None, trained_for: Callable[[str], Path], few_records: Path, lines: list[str]
+    equal_batches: None, trained_for: Callable[[str], Path], few_records: Path, lines: list[str]
 ) -> Study:
     """A small model, evaluated on the windows that it was trained on."""
     data = DataSource(str(few_records))
@@ -59,18 +59,18 @@ def study(
 
 
 @pytest.fixture(scope="module")
-def eight_records(few_records: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Eight of the performances that the models are trained on."""
-    path = tmp_path_factory.mktemp("eight") / "eight.tfrecord"
-    return write_records(path, *itertools.islice(find(few_records), 8))
+def six_records(few_records: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Six of the performances that the models are trained on: 125 windows, or 252 of two bars."""
+    path = tmp_path_factory.mktemp("six") / "six.tfrecord"
+    return write_records(path, *itertools.islice(find(few_records), 6))
 
 
 @pytest.fixture(scope="module")
 def study_of(
-    small_batches: None, trained_for: Callable[[str], Path], eight_records: Path
+    equal_batches: None, trained_for: Callable[[str], Path], six_records: Path
 ) -> Callable[[str], Study]:
-    """Returns the study of a task's model on `eight_records`, which is made once."""
-    data = DataSource(str(eight_records))
+    """Returns the study of a task's model on `six_records`, which is made once."""
+    data = DataSource(str(six_records))
 
     @functools.cache
     def study(task: str) -> Study:
@@ -146,16 +146,16 @@ def test_samples_are_compared_in_structure(study: Study) -> None:
 
 
 def test_samples_are_drawn_from_the_fitted_prior_of_the_model(
-    exported: Export, eight_records: Path, tmp_path: Path
+    exported: Export, six_records: Path, tmp_path: Path
 ) -> None:
     folder = Path(shutil.copytree(exported("reconstruct"), tmp_path / "copy"))
     network = load_network(folder, None, "", None, 4)
     ones = np.ones((1, network.z_size), np.float32)
-    names = styles_of([sequence.filename for sequence in find(eight_records)])
+    names = styles_of([sequence.filename for sequence in find(six_records)])
     first, second, *_ = sorted({*names} & {*STYLES})
     prior = Prior(np.ones(1, np.float32), ones, 0.5 * ones, (first,), network.fingerprint(), 100)
     write_prior(prior_path(network), prior)
-    data = DataSource(str(eight_records))
+    data = DataSource(str(six_records))
     found = evaluate_model(str(folder), data, data, num_samples=4)
     assert found.results["samples"]["prior"] == "fitted"
     styles = found.results["samples"]["styles"]
@@ -220,9 +220,9 @@ def test_task_models_are_scored_on_their_predictions(
 
 @pytest.mark.parametrize("task", ["tap2drum", "humanize"])
 def test_exports_have_the_scores_of_their_checkpoint(
-    task: str, study_of: Callable[[str], Study], exported: Export, eight_records: Path
+    task: str, study_of: Callable[[str], Study], exported: Export, six_records: Path
 ) -> None:
-    data = DataSource(str(eight_records))
+    data = DataSource(str(six_records))
     theirs, ours = study_of(task), evaluate_model(str(exported(task)), data, data, num_samples=4)
     assert ours.results["losses"] == {}
     assert (ours.step, ours.config_name) == (theirs.step, theirs.config_name)
@@ -239,24 +239,24 @@ def test_exports_have_the_scores_of_their_checkpoint(
 
 @pytest.mark.parametrize("config", GIVEN_CONTEXT)
 def test_models_that_are_given_their_input_are_not_sampled(
-    config: str, eight_records: Path, tmp_path: Path
+    config: str, six_records: Path, tmp_path: Path
 ) -> None:
     layered = TINY_HPARAMS.replace("dec_rnn_size=[8]", "dec_rnn_size=[8,8]")  # predicts some hits
     export = export_random_onnx(tmp_path, config, layered).folder
-    data = DataSource(str(eight_records))
+    data = DataSource(str(six_records))
     found = evaluate_model(str(export), data, data, num_samples=4).results
     assert (found["config"], found["samples"]) == (config, None)
     assert np.isfinite(found["scores"]["timing_mae_ms"]["value"])
 
 
 def test_single_recording_has_no_intervals(
-    exported: Export, eight_records: Path, tmp_path: Path
+    exported: Export, six_records: Path, tmp_path: Path
 ) -> None:
-    one = write_records(tmp_path / "one.tfrecord", next(iter(find(eight_records))))
+    one = write_records(tmp_path / "one.tfrecord", next(iter(find(six_records))))
     found = evaluate_model(
         str(exported("reconstruct")),
         DataSource(str(one)),
-        DataSource(str(eight_records)),
+        DataSource(str(six_records)),
         num_samples=0,
     ).results
     assert found["recordings"] == 1
@@ -295,13 +295,13 @@ def test_unmet_condition_gives_exit_code_3_after_the_tables(
 def test_json_output(
     in_process: Groovae,
     trained_for: Callable[[str], Path],
-    eight_records: Path,
+    six_records: Path,
     study_of: Callable[[str], Study],
 ) -> None:
     result = in_process(
         *("evaluate", "--metrics", "--num_samples=5", "--json", "--require=samples.copees<0.5"),
         *("--checkpoint", trained_for("tap2drum")),
-        *("--examples_path", eight_records, "--baseline_examples_path", eight_records),
+        *("--examples_path", six_records, "--baseline_examples_path", six_records),
     )
     assert_one_line(result, 2, "samples.copies")
     found = json.loads(result.stdout)

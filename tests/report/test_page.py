@@ -34,14 +34,14 @@ from groovae.report import charts, check, encoding, figures, rolls, summary, wri
 from groovae.report.latent_map import latent_map, principal_plane
 from groovae.report.pairs import CAPTIONS, choose_windows, format_scores
 
-pytestmark = pytest.mark.usefixtures("small_batches")
+pytestmark = pytest.mark.usefixtures("equal_batches")
 
 soundfile: Any = pytest.importorskip("soundfile")
 VOID = {"meta", "link", "input", "br", "img"}
 
 
 @pytest.fixture(scope="module")
-def study(small_batches: None, request: pytest.FixtureRequest) -> Study:
+def study(equal_batches: None, request: pytest.FixtureRequest) -> Study:
     return shared_study(request)
 
 

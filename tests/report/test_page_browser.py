@@ -13,7 +13,7 @@ from groovae.evaluation.study import Study
 from groovae.music.sound import RING_SECONDS
 from groovae.report import rolls
 
-pytestmark = pytest.mark.usefixtures("small_batches")
+pytestmark = pytest.mark.usefixtures("equal_batches")
 
 # Lets tests find the page's AudioContexts.
 SPY = """
@@ -25,7 +25,7 @@ window.AudioContext = class extends AudioContext {
 
 
 @pytest.fixture(scope="module")
-def study(small_batches: None, request: pytest.FixtureRequest) -> Study:
+def study(equal_batches: None, request: pytest.FixtureRequest) -> Study:
     return shared_study(request)
 
 

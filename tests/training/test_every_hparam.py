@@ -43,7 +43,7 @@ def few(records: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.parametrize("config", CASES)
 def test_training_validation_sampling_and_export(
-    config: str, few: Path, small_batches: None, tmp_path: Path
+    config: str, few: Path, equal_batches: None, tmp_path: Path
 ) -> None:
     options = TrainOptions(
         str(tmp_path / "train"),

@@ -19,7 +19,7 @@ from groovae.training import losses
 from groovae.training.losses import LOSSES, Evaluation, Evaluator
 from groovae.upstream import tf
 
-pytestmark = pytest.mark.usefixtures("small_batches")
+pytestmark = pytest.mark.usefixtures("equal_batches")
 
 
 @pytest.fixture(name="groovae")
@@ -33,7 +33,7 @@ def evaluated(checkpoint: Path, records: Path, **data: bool | int) -> Evaluation
 
 
 @pytest.fixture(scope="module")
-def evaluation(small_batches: None, trained: Path, records: Path) -> Evaluation:
+def evaluation(equal_batches: None, trained: Path, records: Path) -> Evaluation:
     return evaluated(trained, records)
 
 
@@ -79,7 +79,7 @@ def test_losses_of_the_test_split_equal_native_magenta(
     gmd_test_records: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(losses, "evaluation_batches", evaluation_batches)  # of 10, and one of 6
+    monkeypatch.setattr(losses, "evaluation_batches", evaluation_batches)  # of 128, and one of 14
     data = DataSource(str(gmd_test_records))
     found = losses.evaluate(str(native / "checkpoint"), data, hparams=SMALL_HPARAMS)
     expected = golden["test_split"]

@@ -38,7 +38,7 @@ KIT = {"kick": [101, 100], "snare": 102, "closed hi-hat": 103}
 OWN_PITCHES = (101, 102, 103)
 BEAT_STEPS = ((0, 101), (4, 102), (8, 102), (2, 103), (6, 103), (10, 103))
 
-pytestmark = pytest.mark.usefixtures("small_batches")
+pytestmark = pytest.mark.usefixtures("equal_batches")
 
 
 @pytest.fixture(name="groovae")

@@ -46,7 +46,7 @@ CONFIG_MAP["unused"] = waltz
 open("was_run", "w").close()
 """
 
-pytestmark = pytest.mark.usefixtures("small_batches")
+pytestmark = pytest.mark.usefixtures("equal_batches")
 
 
 @pytest.fixture(autouse=True)

@@ -241,7 +241,7 @@ def test_training_resumes_after_a_full_disk(
 # Seeds
 
 
-@pytest.mark.usefixtures("small_batches")
+@pytest.mark.usefixtures("equal_batches")
 def test_seed_reproduces_a_checkpoint_exactly(records: Path, tmp_path: Path) -> None:
     """In another process, where str hashes differ, and whether or not it validates.
 

@@ -36,7 +36,7 @@ from groovae.training.validation import (
     watch,
 )
 
-pytestmark = pytest.mark.usefixtures("small_batches")
+pytestmark = pytest.mark.usefixtures("equal_batches")
 
 
 def options(train_dir: Path, few: Path, **more: Any) -> TrainOptions:
@@ -52,7 +52,7 @@ def options(train_dir: Path, few: Path, **more: Any) -> TrainOptions:
 
 @pytest.fixture(scope="module")
 def validated(
-    small_batches: None, few: Path, tmp_path_factory: pytest.TempPathFactory
+    equal_batches: None, few: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> tuple[Path, TrainResult]:
     """A training of six steps with an evaluation each two steps; tests copy the folder."""
     train_dir = tmp_path_factory.mktemp("validated") / "train"
