@@ -23,7 +23,7 @@ TRAINING_HPARAMS = {
     *("batch_size", "learning_rate", "decay_rate", "min_learning_rate"),
     *("grad_clip", "clip_mode", "grad_norm_clip_to_zero"),
     *("dropout_keep_prob", "free_bits", "max_beta", "beta_rate"),
-    *("sampling_schedule", "sampling_rate"),
+    *("sampling_schedule", "sampling_rate", "feel_loss"),
 }
 
 

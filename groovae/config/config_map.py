@@ -29,7 +29,7 @@ from groovae.config.config_file import (
     read_config,
 )
 from groovae.config.controls import make_controls
-from groovae.config.description import OF_CONTEXT, check_converter, check_hparams
+from groovae.config.description import OF_CONTEXT, OWN_HPARAMS, check_converter, check_hparams
 from groovae.config.layout import (
     BUILT_IN,
     LAYOUTS,
@@ -257,6 +257,7 @@ def config_from_json(description: Mapping[str, Any]) -> Any:
     if description.get("drum_map"):
         converter.drum_map = check_drum_map(description["drum_map"])
     hparams = lstm_models.get_default_hparams()
+    _add_own_hparams(hparams)
     if unknown := description["hparams"].keys() - hparams.values().keys():
         raise UsageError(f"no hparam is called {min(unknown)!r}")
     check_hparams(hparams.values() | description["hparams"])
@@ -368,7 +369,19 @@ def _with_converter(config: Any, meter: str | None, drum_map: DrumMap | None) ->
 
 def _merge_hparams(config: Any, hparams: str | Sequence[str]) -> Any:
     """Parse `name=value,...`, or several of these in turn, into the config's hparams, in place."""
+    _add_own_hparams(config.hparams)
     for name, value in override_hparams(config.hparams.values(), hparams).items():
         config.hparams.set_hparam(name, value)
     check_hparams(config.hparams.values())
+    if config.hparams.feel_loss == "absolute" and not layout(config).hits_as_controls:
+        raise UsageError(
+            "hparam feel_loss=absolute needs a config whose decoder is given the hits, such as "
+            "groovae_2bar_humanize_hits"
+        )
     return config
+
+
+def _add_own_hparams(hparams: Any) -> None:
+    for name, value in OWN_HPARAMS.items():
+        if name not in hparams:
+            hparams.add_hparam(name, value)

@@ -122,7 +122,9 @@ HPARAMS = {
     "use_cudnn": FLAG,
     "residual_encoder": FLAG,
     "residual_decoder": FLAG,
+    "feel_loss": one_of("squared", "absolute"),
 }
+OWN_HPARAMS = {"feel_loss": "squared"}  # not Magenta's, with the values that train as Magenta does
 
 DESCRIPTION = {
     "config": NAME,
@@ -218,12 +220,12 @@ def check_values(values: Mapping[str, Any], rules: Mapping[str, Rule], kind: str
 
 
 def check_hparams(hparams: Mapping[str, Any]) -> None:
-    """Check the hparams of a model, all of which must be there.
+    """Check the hparams of a model, of which all of Magenta's must be there.
 
     Raises:
       UsageError: one is missing, of another type, out of range, or contradicts another.
     """
-    if missing := HPARAMS.keys() - hparams.keys():
+    if missing := HPARAMS.keys() - OWN_HPARAMS.keys() - hparams.keys():
         raise UsageError(f"hparam {min(missing)} is missing")
     check_values(hparams, HPARAMS, "hparam ")
     ranges = {

@@ -18,6 +18,7 @@ import itertools
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
+from groovae.errors import UsageError
 from groovae.upstream import MusicVAE, lstm_models, magenta_configs, tf
 
 lstm_utils = lstm_models.lstm_utils
@@ -54,15 +55,21 @@ def layerwise(config: Any, precision: str = "float32") -> Any:
       config: A Config. Its encoder or decoder is kept unless it is Magenta's GrooVAE encoder or
         decoder; and so is a residual decoder with scheduled sampling.
       precision: `float32` or `bfloat16`, of the matrix products.
+
+    Raises:
+      UsageError: the loss is not Magenta's, and such a decoder is kept.
     """
     encoder, decoder, hparams = config.model.encoder, config.model.decoder, config.hparams
     if type(encoder) is lstm_models.BidirectionalLstmEncoder:
         encoder = LayerwiseEncoder(precision)
     is_sampled = hparams.sampling_schedule != "constant" or hparams.sampling_rate > 0
-    if type(decoder) is lstm_models.GrooveLstmDecoder and not (
-        is_sampled and hparams.residual_decoder
-    ):
-        decoder = LayerwiseDecoder(precision)
+    if type(decoder) is lstm_models.GrooveLstmDecoder:
+        if not (is_sampled and hparams.residual_decoder):
+            decoder = LayerwiseDecoder(precision)
+        elif hparams.get("feel_loss", "squared") != "squared":
+            raise UsageError(
+                "hparam feel_loss=absolute needs residual_decoder=false or sampling_rate=0"
+            )
     return magenta_configs.update_config(config, {"model": MusicVAE(encoder, decoder)})
 
 
@@ -107,6 +114,7 @@ class LayerwiseDecoder(lstm_models.GrooveLstmDecoder):
         super().build(hparams, output_depth, is_training)
         self._keep_prob = hparams.dropout_keep_prob if is_training else 1.0
         self._sizes, self._residual = hparams.dec_rnn_size, hparams.residual_decoder
+        self._feel_loss = hparams.get("feel_loss", "squared")
 
     def reconstruction_loss(
         self, x_input: Any, x_target: Any, x_length: Any, z: Any = None, c_input: Any = None
@@ -128,6 +136,25 @@ class LayerwiseDecoder(lstm_models.GrooveLstmDecoder):
         losses, metrics = self._flat_reconstruction_loss(flatten(x_target), flatten(_swap(outputs)))
         owners = tf.where(tf.sequence_mask(x_length, steps))[:, 0]
         return tf.math.unsorted_segment_sum(losses, owners, batch_size), metrics, None
+
+    def _flat_reconstruction_loss(self, flat_x_target: Any, flat_rnn_output: Any) -> Any:
+        """Return the loss of each step, [steps], and the metrics; see Magenta's method.
+
+        With `feel_loss=absolute` the errors of velocities and offsets are absolute ones at hits,
+        instead of squared ones, so that the decoder says the median of what drummers play.
+        """
+        if self._feel_loss == "squared":
+            return super()._flat_reconstruction_loss(flat_x_target, flat_rnn_output)
+        hits, *targets = tf.split(flat_x_target, 3, axis=1)
+        found_hits, *found = self._activate_outputs(flat_rnn_output)
+        losses = [tf.losses.log_loss(hits, found_hits, reduction=tf.losses.Reduction.NONE)]
+        for target, output in zip(targets, found, strict=True):
+            error = output - target
+            losses.append(tf.where(hits > 0, tf.abs(error), tf.square(error)))
+        sums = [tf.reduce_sum(loss, axis=1) for loss in losses]
+        names = ("hits_loss", "velocities_loss", "offsets_loss")
+        metrics = {f"metrics/{n}": tf.metrics.mean(x) for n, x in zip(names, sums, strict=True)}
+        return tf.add_n(sums), metrics
 
     def _initial_states(self, z: Any) -> list[_State]:
         states = lstm_utils.initial_cell_state_from_embedding(

@@ -23,7 +23,13 @@ from typing import Any
 import numpy as np
 
 from groovae.config.config_file import CONFIG_FILE, check_same_model, override_hparams
-from groovae.config.description import HPARAMS, check_description, check_hparams, check_layout
+from groovae.config.description import (
+    HPARAMS,
+    OWN_HPARAMS,
+    check_description,
+    check_hparams,
+    check_layout,
+)
 from groovae.config.layout import Layout
 from groovae.config.tasks import check_task
 from groovae.errors import GroovaeError, UsageError, first_line
@@ -294,7 +300,7 @@ def load_export(
     """
     network = OnnxNetwork(folder, batch_size)
     saved = network.metadata
-    known = {name: saved["hparams"][name] for name in HPARAMS}
+    known = {name: saved["hparams"].get(name, OWN_HPARAMS.get(name)) for name in HPARAMS}
     asked_hparams = saved["hparams"] | override_hparams(known, hparams)
     asked = {**saved, "config": config or saved["config"], "hparams": asked_hparams}
     check_same_model(saved, asked, str(folder))

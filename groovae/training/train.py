@@ -175,6 +175,8 @@ def _config(
     if saved:  # before the windows, of which another meter or drum map may leave none
         asked = config_map.config_json(name, config)
         config_map.check_same_model(saved, asked, options.train_dir)
+    if options.rnn == "magenta" and config.hparams.feel_loss != "squared":
+        raise UsageError("hparam feel_loss=absolute needs --rnn=layerwise")
     config.hparams.batch_size = replica.share(config.hparams.batch_size)
     path = None if options.tfds_name else os.path.expanduser(options.examples_path)
     source = {"tfds_name": options.tfds_name or None, "train_examples_path": path}

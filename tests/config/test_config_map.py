@@ -62,6 +62,8 @@ def test_get_config_does_not_change_config_map():
         ("learning_rate=nan", ["learning_rate", "nan"]),
         ("max_beta=inf", ["max_beta", "inf"]),
         ("clip_mode=none", ["clip_mode", "global_norm", "value", "'none'"]),
+        ("feel_loss=cubic", ["feel_loss", "squared", "absolute", "'cubic'"]),
+        ("feel_loss=absolute", ["feel_loss", "groovae_2bar_humanize_hits"]),
     ],
 )
 def test_invalid_hparams_raise(hparams: str, words: list[str]):

@@ -8,6 +8,7 @@ import pytest
 
 from groovae.config import config_map
 from groovae.config.config_map import CONFIG_MAP
+from groovae.errors import UsageError
 from groovae.model.lstm import LayerwiseDecoder, LayerwiseEncoder, layerwise
 from groovae.training.distributed.replica import Replica
 from groovae.training.graph import MusicVAEAtMu, build
@@ -16,6 +17,7 @@ from groovae.upstream import MusicVAE, lstm_models, tf
 PLAIN = (
     "batch_size=4,enc_rnn_size=[12],dec_rnn_size=[10,8],z_size=6,free_bits=0,dropout_keep_prob=1"
 )
+GIVEN_HITS = "groovae_2bar_hits_control_tfds"
 SCHEDULED = "sampling_schedule=constant,sampling_rate=1.0"
 
 
@@ -108,6 +110,34 @@ def test_bfloat16_loss_and_gradients_are_near_those_of_float32() -> None:
     for variable, gradient in gradients.items():
         error = np.linalg.norm(rounded[variable] - gradient)
         assert error < 0.1 * np.linalg.norm(gradient), variable
+
+
+def test_absolute_feel_loss_is_of_absolute_errors_at_hits() -> None:
+    rng = np.random.default_rng(0)
+    targets, outputs = rng.random((2, 5, 27)).astype(np.float32)
+    targets[:, :9] = targets[:, :9] > 0.5
+    with tf.Graph().as_default(), tf.Session() as session:
+        config = config_map.get_config(GIVEN_HITS, f"{PLAIN},feel_loss=absolute")
+        decoder = layerwise(config).model.decoder
+        decoder.build(config.hparams, output_depth=27)
+        loss, metrics = decoder._flat_reconstruction_loss(targets, tf.constant(outputs))
+        session.run(tf.local_variables_initializer())
+        found, _ = session.run((loss, metrics))
+    played, found_hits = targets[:, :9] > 0, 1 / (1 + np.exp(-outputs[:, :9]))
+    log_loss = -np.log(np.where(played, found_hits, 1 - found_hits))
+    velocity_errors = targets[:, 9:18] - 1 / (1 + np.exp(-outputs[:, 9:18]))
+    offset_errors = targets[:, 18:] - np.tanh(outputs[:, 18:])
+    expected = log_loss.sum(axis=1)
+    for errors in (velocity_errors, offset_errors):
+        expected += np.where(played, np.abs(errors), errors**2).sum(axis=1)
+    np.testing.assert_allclose(found, expected, rtol=1e-4)
+    assert len(metrics) == 3
+
+
+def test_absolute_feel_loss_needs_the_layerwise_decoder() -> None:
+    asked = f"{PLAIN},{SCHEDULED},residual_decoder=true,feel_loss=absolute"
+    with pytest.raises(UsageError, match="residual_decoder"):
+        layerwise(config_map.get_config(GIVEN_HITS, asked))
 
 
 def test_own_encoders_and_decoders_are_kept() -> None:

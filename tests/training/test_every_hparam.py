@@ -1,4 +1,4 @@
-"""Each of Magenta's hparams is tried: training, validation, sampling and export of a tiny model."""
+"""Each hparam is tried: training, validation, sampling and export of a tiny model."""
 
 import itertools
 import re
@@ -29,7 +29,7 @@ CASES = {
     "residual_encoder=true,residual_decoder=true,learning_rate=0.01,decay_rate=0.9,"
     "min_learning_rate=0.001,enc_rnn_size=[6],dec_rnn_size=[6,6]",
     "groovae_2bar_hits_control_tfds": "sampling_schedule=inverse_sigmoid,sampling_rate=2,"
-    "control_preprocessing_rnn_size=[5],grad_norm_clip_to_zero=5,dropout_keep_prob=0.5,"
+    "control_preprocessing_rnn_size=[5],grad_norm_clip_to_zero=5,dropout_keep_prob=0.5,feel_loss=absolute,"
     "enc_rnn_size=[6],dec_rnn_size=[6]",
 }
 

@@ -157,10 +157,19 @@ def test_resuming_another_model_without_config_json_changes_nothing(
 # Hparams and data
 
 
-def test_invalid_hparams_are_a_usage_error(records: Path, tmp_path: Path) -> None:
-    hparams = f"{TINY_HPARAMS},sampling_schedule=sometimes"
-    with pytest.raises(UsageError, match="sometimes"):
-        train(options(tmp_path / "train", records, hparams=hparams, num_steps=1))
+@pytest.mark.parametrize(
+    ("hparams", "rnn", "words"),
+    [
+        ("sampling_schedule=sometimes", None, "sometimes"),
+        ("feel_loss=absolute", "magenta", "--rnn=layerwise"),
+    ],
+)
+def test_invalid_hparams_are_a_usage_error(
+    records: Path, tmp_path: Path, hparams: str, rnn: str | None, words: str
+) -> None:
+    more = {"config": "groovae_2bar_humanize_hits", "rnn": rnn, "num_steps": 1}
+    with pytest.raises(UsageError, match=words):
+        train(options(tmp_path / "train", records, hparams=[TINY_HPARAMS, hparams], **more))
     assert not (tmp_path / "train").exists()
 
 
