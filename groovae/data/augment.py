@@ -1,12 +1,13 @@
 """Augmentation: random changes to training windows, after which a drummer could still play them.
 
-    groovae train --augment=velocity,timing,drums
+    groovae train --augment=velocity,timing,drums,tempo
 
 It is off by default, as in Magenta's GrooVAE configs. Each window of a batch is changed anew.
 
     velocity    all hits softer or louder, in the same order of velocities
     timing      all offsets wider or narrower, and all hits ahead or behind
     drums       closed hi-hat and ride exchanged, if only one of them is played; toms exchanged
+    tempo       the tempo that a model is given, a little faster or slower than the music
 """
 
 from collections.abc import Callable, Sequence
@@ -23,6 +24,7 @@ TIMING_SCALE = 1.25
 TIMING_SHIFT = 0.06  # half steps: 4 ms at 120 qpm
 TOMS = np.array([LOW_TOM, MID_TOM, HIGH_TOM])
 EXCHANGE_SHARE = 0.5
+TEMPO_SCALE = 1.02
 
 
 def augment(outputs: np.ndarray, kinds: Sequence[str], rng: np.random.RandomState) -> np.ndarray:
@@ -33,7 +35,7 @@ def augment(outputs: np.ndarray, kinds: Sequence[str], rng: np.random.RandomStat
       kinds: Of KINDS; none returns `outputs` itself.
       rng: Each kind draws from it, in the order of KINDS.
     """
-    for name, change in KINDS.items():
+    for name, change in _CHANGES.items():
         if name in kinds:
             hits, velocities, offsets = np.split(outputs, 3, axis=-1)
             parts = change(hits, velocities, offsets, rng)
@@ -41,11 +43,24 @@ def augment(outputs: np.ndarray, kinds: Sequence[str], rng: np.random.RandomStat
     return outputs
 
 
+def augment_tempo(
+    tempo_qpm: np.ndarray, kinds: Sequence[str], rng: np.random.RandomState
+) -> np.ndarray:
+    """Return tempos of windows, [n]: with the kind `tempo` up to TEMPO_SCALE times as fast or slow.
+
+    A dataset has each song at one tempo, by which a model could tell the song.
+    """
+    if "tempo" not in kinds:
+        return tempo_qpm
+    return tempo_qpm * TEMPO_SCALE ** rng.uniform(-1, 1, len(tempo_qpm))
+
+
 def parse_kinds(text: str, layout: Layout) -> list[str]:
     """Return the kinds of `--augment`, such as `velocity,timing`; none for an empty text.
 
     Raises:
-      UsageError: there is no such kind, or `drums` is asked for other than nine drum classes.
+      UsageError: there is no such kind, `drums` is asked for other than nine drum classes, or
+        `tempo` for a model that is not given the tempo.
     """
     kinds = [name.strip() for name in text.split(",") if name.strip()]
     for name in kinds:
@@ -55,6 +70,11 @@ def parse_kinds(text: str, layout: Layout) -> list[str]:
         raise UsageError(
             f"augment drums knows the {len(CLASS_NAMES)} drum classes of Magenta, and the config "
             f"has {layout.num_drums}; leave it out"
+        )
+    if "tempo" in kinds and not layout.tempo_as_control:
+        raise UsageError(
+            "augment tempo needs a config that is given the tempo, such as "
+            "groovae_2bar_humanize_hits; leave it out"
         )
     return kinds
 
@@ -89,8 +109,9 @@ def _drums(hits: np.ndarray, velocities: np.ndarray, offsets: np.ndarray, rng: A
     return first, second, third
 
 
-KINDS: dict[str, Callable[..., Parts]] = {
+_CHANGES: dict[str, Callable[..., Parts]] = {
     "velocity": _velocity,
     "timing": _timing,
     "drums": _drums,
 }
+KINDS = (*_CHANGES, "tempo")

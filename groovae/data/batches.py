@@ -16,7 +16,7 @@ from typing import NamedTuple
 import numpy as np
 
 from groovae.config.controls import make_controls
-from groovae.data.augment import augment
+from groovae.data.augment import augment, augment_tempo
 from groovae.data.window_cache import CachedWindows
 from groovae.data.windows import to_inputs
 from groovae.music.tempo import DEFAULT_QPM
@@ -101,6 +101,8 @@ def _batch(
     layout, outputs = windows.layout, augment(windows.outputs(indices), kinds, rng)
     lengths = np.full(len(indices), layout.window_steps, np.int32)
     inputs = to_inputs(outputs, layout, rng)
-    tempo_qpm = windows.tempos_qpm(indices) if layout.tempo_as_control else DEFAULT_QPM
+    tempo_qpm: np.ndarray | float = DEFAULT_QPM
+    if layout.tempo_as_control:
+        tempo_qpm = augment_tempo(windows.tempos_qpm(indices), kinds, rng)
     controls = make_controls(inputs, outputs, layout, tempo_qpm)
     return Batch(inputs, outputs, controls, lengths)

@@ -39,8 +39,8 @@ class TrainOptions:
         tempo map.
       meter: Meter of the sequences to train on, such as `3/4`; by default that of the training to
         resume, or else 4/4. Likewise `drum_map`.
-      augment: Random changes to the windows, of `velocity`, `timing` and `drums`, with commas
-        between; see data/augment.py.
+      augment: Random changes to the windows, of `velocity`, `timing`, `drums` and `tempo`, with
+        commas between; see data/augment.py.
       drum_map: The pitches of each drum class: `gm`, `roland` or a JSON file; by default those of
         the config.
       init_checkpoint: A checkpoint whose weights a new training starts from.

@@ -12,13 +12,14 @@ from make_windows import random_windows, window
 
 from groovae.config.layout import layout_of
 from groovae.data import window_cache
-from groovae.data.augment import KINDS, augment, parse_kinds
+from groovae.data.augment import KINDS, TEMPO_SCALE, augment, augment_tempo, parse_kinds
 from groovae.data.batches import training_batches
 from groovae.data.records import find
 from groovae.errors import UsageError
 from groovae.music.drums import CLASS_NAMES, CLOSED_HIHAT, RIDE
 
 LAYOUT = layout_of("groovae_4bar")
+GIVEN_TEMPO = layout_of("groovae_2bar_humanize_hits")
 OTHERS = [drum for drum, name in enumerate(CLASS_NAMES) if name not in ("closed hi-hat", "ride")]
 OTHERS = [drum for drum in OTHERS if "tom" not in CLASS_NAMES[drum]]
 
@@ -77,21 +78,30 @@ def test_hihat_and_ride_are_exchanged_unless_both_are_played() -> None:
     np.testing.assert_array_equal(np.concatenate(changed(both, "drums"), axis=-1), both)
 
 
-def test_without_kinds_windows_are_the_same() -> None:
-    windows = random_windows(2, 0)
+def test_tempos_are_a_little_faster_or_slower() -> None:
+    windows, tempos = random_windows(2, 0), np.linspace(60, 180, 1000)
+    factors = augment_tempo(tempos, ["tempo"], np.random.RandomState(0)) / tempos
+    assert 1 / TEMPO_SCALE <= factors.min() < 1 / 1.019
+    assert 1.019 < factors.max() <= TEMPO_SCALE
+    assert augment(windows, ["tempo"], np.random.RandomState(0)) is windows
+
+
+def test_without_kinds_all_is_the_same() -> None:
+    windows, tempos = random_windows(2, 0), np.array([120.0])
     assert augment(windows, (), np.random.RandomState(0)) is windows
+    assert augment_tempo(tempos, ["velocity"], np.random.RandomState(0)) is tempos
 
 
 def test_batches_are_changed_anew_and_resume(records: Path) -> None:
-    windows = window_cache.load(find(records), LAYOUT, records.parent)
-    whole = [
-        batch.outputs
-        for batch in itertools.islice(training_batches(windows, 50, 3, kinds=list(KINDS)), 8)
-    ]
-    resumed = next(training_batches(windows, 50, 3, first=5, kinds=list(KINDS)))
-    np.testing.assert_array_equal(resumed.outputs, whole[5])
+    windows = window_cache.load(find(records), GIVEN_TEMPO, records.parent)
+    kinds = list(KINDS)
+    whole = list(itertools.islice(training_batches(windows, 50, 3, kinds=kinds), 8))
+    resumed = next(training_batches(windows, 50, 3, first=5, kinds=kinds))
+    for part, expected in zip(resumed, whole[5], strict=True):
+        np.testing.assert_array_equal(part, expected)
     epochs = [
-        {each.tobytes() for batch in part for each in batch} for part in (whole[:4], whole[4:])
+        {each.tobytes() for batch in part for each in batch.outputs}
+        for part in (whole[:4], whole[4:])
     ]
     assert not epochs[0] & epochs[1]
 
@@ -99,7 +109,10 @@ def test_batches_are_changed_anew_and_resume(records: Path) -> None:
 def test_kinds_are_checked() -> None:
     assert parse_kinds("velocity, drums", LAYOUT) == ["velocity", "drums"]
     assert parse_kinds("", LAYOUT) == []
+    assert parse_kinds("tempo", GIVEN_TEMPO) == ["tempo"]
     with pytest.raises(UsageError, match="'swing'"):
         parse_kinds("velocity,swing", LAYOUT)
+    with pytest.raises(UsageError, match="groovae_2bar_humanize_hits"):
+        parse_kinds("tempo", LAYOUT)
     with pytest.raises(UsageError, match="2"):
         parse_kinds("drums", dataclasses.replace(LAYOUT, pitch_classes=((36,), (38,))))

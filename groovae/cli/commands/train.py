@@ -86,8 +86,8 @@ def define_flags(values: flags.FlagValues) -> None:
     flags.DEFINE_string(
         "augment",
         "",
-        "Change the windows at random in each epoch: velocity, timing, drums, or several with "
-        "commas between.",
+        "Change the windows at random in each epoch: velocity, timing, drums, tempo, or several "
+        "with commas between.",
         values,
     )
     flags.DEFINE_string(
