@@ -49,7 +49,7 @@ TINY_HPARAMS = "batch_size=8,enc_rnn_size=[8],dec_rnn_size=[8],z_size=4"
 # A model that learns a few performances within seconds.
 QUICK_HPARAMS = (
     "batch_size=32,enc_rnn_size=[64],dec_rnn_size=[64],z_size=8,free_bits=0,max_beta=0.05,"
-    "dropout_keep_prob=1.0,learning_rate=0.03,decay_rate=0.98"
+    "dropout_keep_prob=1.0,learning_rate=0.02,decay_rate=0.985"
 )
 
 INFO_CSV = """\
@@ -260,7 +260,7 @@ def trained_for(few_records: Path, shared_folder: Path) -> Callable[[str], Path]
 
     def folder_of(task: str) -> Path:
         config = config_for(task)
-        num_steps = 120 if config == "groovae_4bar" else 60
+        num_steps = 200 if config == "groovae_4bar" else 60
         options = TrainOptions(
             str(shared_folder / config),
             str(few_records),
