@@ -3,8 +3,7 @@
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
-from groovae.config.layout import Layout
-from groovae.music.tempo import DEFAULT_QPM
+from groovae.config.layout import TEMPO_BANDS_QPM, Layout
 
 
 def make_controls(
@@ -42,7 +41,10 @@ def add_context(values: np.ndarray, num_steps: int) -> np.ndarray:
 
 
 def _add_tempo(controls: np.ndarray, tempo_qpm: np.ndarray | float) -> np.ndarray:
-    """Add a column: the octaves by which the tempo is over DEFAULT_QPM."""
-    octaves = np.log2(np.asarray(tempo_qpm, np.float32) / np.float32(DEFAULT_QPM))
-    column = np.broadcast_to(octaves[..., np.newaxis, np.newaxis], (*controls.shape[:-1], 1))
-    return np.concatenate([controls, column], axis=-1)
+    """Add a column for each of TEMPO_BANDS_QPM: how near the tempo is, from 1 to 0 at the next."""
+    bands = np.log2(TEMPO_BANDS_QPM)
+    octaves = np.clip(np.log2(np.asarray(tempo_qpm, np.float64)), bands[0], bands[-1])
+    distances = np.abs(octaves[..., np.newaxis] - bands) / (bands[1] - bands[0])
+    near = np.maximum(0, 1 - distances).astype(np.float32)[..., np.newaxis, :]
+    columns = np.broadcast_to(near, (*controls.shape[:-1], len(bands)))
+    return np.concatenate([controls, columns], axis=-1)

@@ -24,6 +24,8 @@ GM_KIT = {35: KICK, 41: LOW_TOM}
 UNMAPPED_PITCHES = ("drop", "nearest", "error")
 TEMPO_CHANGES = ("skip", "follow")
 MAX_STEPS = 1 << 16  # in a window
+# The tempos that are controls, 36 an octave, from 42 to 339 qpm.
+TEMPO_BANDS_QPM = tuple(120 * 2 ** (number / 36) for number in range(-54, 55))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -43,7 +45,8 @@ class Layout:
       hits_as_controls: Give the hits to the decoder as controls.
       inputs_as_controls: Give the encoder's inputs to the decoder as controls.
       control_context_steps: With each step's controls, give those of N steps before and N after.
-      tempo_as_control: Give the tempo to encoder and decoder as a control.
+      tempo_as_control: Give the tempo to encoder and decoder, as a control for each of
+        TEMPO_BANDS_QPM.
       max_note_dropout_probability: Upper bound of the probability with which notes are removed
         from the inputs at random, soft notes more often; None removes none and draws no random
         number.
@@ -94,7 +97,7 @@ class Layout:
     @property
     def control_depth(self) -> int:
         of_steps = len(self.control_columns) * (1 + 2 * self.control_context_steps)
-        return of_steps + self.tempo_as_control
+        return of_steps + self.tempo_as_control * len(TEMPO_BANDS_QPM)
 
     @property
     def control_columns(self) -> list[int]:

@@ -21,7 +21,7 @@ from groovae.upstream import magenta_configs
 NOTE_DROPOUT = "groovae_2bar_tap_fixed_velocity_note_dropout"
 CONTROL_DEPTHS = {
     "groovae_2bar_hits_control_tfds": 9,
-    "groovae_2bar_humanize_hits": 9 * 17 + 1,  # and the tempo
+    "groovae_2bar_humanize_hits": 9 * 17 + 109,  # and the tempo
     "groovae_2bar_transfer_hits": 9 * 17,
     "groovae_2bar_tap_context": 2 * 17,  # hit and offset of the taps
     "groovae_2bar_add_closed_hh_context": 3 * 8 * 17,

@@ -19,7 +19,7 @@ from hypothesis.extra.numpy import arrays
 from groovae.config import config_map
 from groovae.config.config_map import CONFIG_MAP
 from groovae.config.controls import add_context
-from groovae.config.layout import GM_KIT, Layout, layout_of
+from groovae.config.layout import GM_KIT, TEMPO_BANDS_QPM, Layout, layout_of
 from groovae.data import records
 from groovae.data.grid import count_windows
 from groovae.data.window_report import WindowReport
@@ -410,11 +410,24 @@ def test_context_has_the_hits_of_the_steps_around(hits: np.ndarray, num_steps: i
         np.testing.assert_array_equal(context[:, step, distance], np.broadcast_to(expected, (2, 3)))
 
 
-@pytest.mark.parametrize(("tempo_qpm", "octaves"), [(120, 0), (240, 1), (30, -2), (96, -0.3219)])
-def test_tempo_is_the_last_control(tempo_qpm: float, octaves: float) -> None:
+@pytest.mark.parametrize(
+    ("tempo_qpm", "bands"),
+    [
+        (120, {54: 1}),
+        (240, {90: 1}),
+        (30, {0: 1}),  # as the slowest
+        (500, {108: 1}),
+        (130, {58: 0.8428, 59: 0.1572}),  # 4.1572 bands over 120
+    ],
+)
+def test_tempo_is_in_the_last_controls(tempo_qpm: float, bands: dict[int, float]) -> None:
     groove = a_groove(bars=12, tempos=[(0, tempo_qpm)])
     layout = layout_of("groovae_2bar_humanize_hits")
     controls = to_windows(groove, layout).controls
-    np.testing.assert_allclose(controls[..., -1], octaves, atol=1e-4)
+    expected = np.zeros(len(TEMPO_BANDS_QPM))
+    expected[[*bands]] = [*bands.values()]
+    tempos = controls[..., -len(expected) :]
+    np.testing.assert_allclose(tempos, np.broadcast_to(expected, tempos.shape), atol=1e-4)
     without = dataclasses.replace(layout, tempo_as_control=False)
-    np.testing.assert_array_equal(controls[..., :-1], to_windows(groove, without).controls)
+    played = to_windows(groove, without).controls
+    np.testing.assert_array_equal(controls[..., : -len(expected)], played)
