@@ -8,6 +8,7 @@ it is missing.
 import contextlib
 import functools
 import gc
+import itertools
 import os
 import shutil
 import signal
@@ -211,6 +212,15 @@ def patterns(shared_folder: Path) -> Path:
 def records(patterns: Path, shared_folder: Path) -> Path:
     """A TFRecord of the embedded drum patterns: 100 sequences, 200 windows."""
     return _converted(patterns, shared_folder / "records" / "music.tfrecord")
+
+
+@pytest.fixture(scope="session")
+def few_patterns(records: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Five of the patterns in `records`: ten windows, which are evaluated in one batch."""
+    from groovae.data.records import find
+
+    path = tmp_path_factory.mktemp("few") / "few.tfrecord"
+    return write_records(path, *itertools.islice(find(records), 5))
 
 
 @pytest.fixture(scope="session")

@@ -1,18 +1,15 @@
 """Each hparam is tried: training, validation, sampling and export of a tiny model."""
 
-import itertools
 import re
 from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import write_records
 from make_windows import random_windows
 
 from groovae import load_model
 from groovae.config.description import HPARAMS
 from groovae.config.tasks import can_sample
-from groovae.data.records import find
 from groovae.data.source import DataSource
 from groovae.errors import GroovaeError
 from groovae.export.onnx import export
@@ -29,27 +26,20 @@ CASES = {
     "residual_encoder=true,residual_decoder=true,learning_rate=0.01,decay_rate=0.9,"
     "min_learning_rate=0.001,enc_rnn_size=[6],dec_rnn_size=[6,6]",
     "groovae_2bar_hits_control_tfds": "sampling_schedule=inverse_sigmoid,sampling_rate=2,"
-    "control_preprocessing_rnn_size=[5],grad_norm_clip_to_zero=5,dropout_keep_prob=0.5,feel_loss=absolute,"
-    "enc_rnn_size=[6],dec_rnn_size=[6]",
+    "control_preprocessing_rnn_size=[5],grad_norm_clip_to_zero=5,dropout_keep_prob=0.5,"
+    "feel_loss=absolute,enc_rnn_size=[6],dec_rnn_size=[6]",
 }
-
-
-@pytest.fixture(scope="module")
-def few(records: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Five of the patterns in `records`."""
-    path = tmp_path_factory.mktemp("few") / "few.tfrecord"
-    return write_records(path, *itertools.islice(find(records), 5))
 
 
 @pytest.mark.parametrize("config", CASES)
 def test_training_validation_sampling_and_export(
-    config: str, few: Path, equal_batches: None, tmp_path: Path
+    config: str, few_patterns: Path, equal_batches: None, tmp_path: Path
 ) -> None:
     options = TrainOptions(
         str(tmp_path / "train"),
-        str(few),
+        str(few_patterns),
         config=config,
-        eval_examples_path=str(few),
+        eval_examples_path=str(few_patterns),
         hparams=[TINY, CASES[config]],
         num_steps=2,
         seed=1,
@@ -59,7 +49,7 @@ def test_training_validation_sampling_and_export(
     assert result.best is not None
     assert np.isfinite(result.best[1])
     if config == "groovae_2bar_hits_control_tfds":  # whose evaluation draws random numbers
-        again = evaluate(str(tmp_path / "train" / "best"), DataSource(str(few)))
+        again = evaluate(str(tmp_path / "train" / "best"), DataSource(str(few_patterns)))
         assert again.losses["loss"] == pytest.approx(result.best[1])
     model = load_model(tmp_path / "train", seed=1, batch_size=4)
     windows = random_windows(2, 1, 0.1).astype(np.float32)

@@ -1,6 +1,5 @@
 """Validation: evaluated checkpoints, the best one, early stopping, and `evaluate --watch`."""
 
-import itertools
 import json
 import shutil
 import threading
@@ -17,7 +16,6 @@ from conftest import (
 )
 
 from groovae.config import config_map
-from groovae.data.records import find
 from groovae.data.source import DataSource
 from groovae.errors import GroovaeError
 from groovae.generation.loading import load_model
@@ -39,31 +37,24 @@ from groovae.training.validation import (
 pytestmark = pytest.mark.usefixtures("equal_batches")
 
 
-def options(train_dir: Path, few: Path, **more: Any) -> TrainOptions:
+def options(train_dir: Path, few_patterns: Path, **more: Any) -> TrainOptions:
     every = {
-        "eval_examples_path": str(few),
+        "eval_examples_path": str(few_patterns),
         "save_checkpoint_steps": 2,
         "seed": 1,
         "num_steps": 6,
         "hparams": TINY_HPARAMS,
     }
-    return TrainOptions(str(train_dir), str(few), **{**every, **more})
+    return TrainOptions(str(train_dir), str(few_patterns), **{**every, **more})
 
 
 @pytest.fixture(scope="module")
 def validated(
-    equal_batches: None, few: Path, tmp_path_factory: pytest.TempPathFactory
+    equal_batches: None, few_patterns: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> tuple[Path, TrainResult]:
     """A training of six steps with an evaluation each two steps; tests copy the folder."""
     train_dir = tmp_path_factory.mktemp("validated") / "train"
-    return train_dir, train(options(train_dir, few))
-
-
-@pytest.fixture(scope="module")
-def few(records: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Ten of the windows in `records`, which are evaluated in one batch."""
-    path = tmp_path_factory.mktemp("few") / "few.tfrecord"
-    return write_records(path, *itertools.islice(find(records), 5))
+    return train_dir, train(options(train_dir, few_patterns))
 
 
 @pytest.fixture
@@ -96,10 +87,12 @@ class OpenEvaluator(Evaluator):
 
 
 @pytest.fixture(scope="module")
-def evaluator(validated: tuple[Path, TrainResult], few: Path) -> Evaluator:
+def evaluator(validated: tuple[Path, TrainResult], few_patterns: Path) -> Evaluator:
     """Evaluates the checkpoints of `validated` and its copies."""
     name, config = config_map.resolve_config(validated[0], None, "")
-    windows = DataSource(str(few)).load(config_map.layout(config), validated[0], lambda line: None)
+    windows = DataSource(str(few_patterns)).load(
+        config_map.layout(config), validated[0], lambda line: None
+    )
     return OpenEvaluator(name, config, windows)
 
 
@@ -134,24 +127,24 @@ def test_best_folder_is_a_model_by_itself(train_dir: Path, tmp_path: Path) -> No
 
 
 def test_resumed_training_continues_its_metrics_and_eval_every_counts_checkpoints(
-    few: Path, train_dir: Path
+    few_patterns: Path, train_dir: Path
 ) -> None:
     for file in train_dir.glob("model.ckpt-6.*"):
         file.unlink()
     seen: list[int] = []
     train(
-        options(train_dir, few, eval_every=2, num_steps=9),
+        options(train_dir, few_patterns, eval_every=2, num_steps=9),
         on_evaluation=lambda evaluation: seen.append(evaluation.step),
     )
     assert seen == [8, 9]  # checkpoints 6 and 8, and the last one in any case
     assert evaluated_steps(train_dir) == [2, 4, 8, 9]
 
 
-def test_early_stopping(few: Path, tmp_path: Path) -> None:
+def test_early_stopping(few_patterns: Path, tmp_path: Path) -> None:
     write_metrics(tmp_path, 1, 2, 3, 4)  # of an earlier training, which must not stop this one
     patient = options(
         tmp_path,
-        few,
+        few_patterns,
         # So large that the loss falls in the first steps only.
         hparams=f"{TINY_HPARAMS},learning_rate=0.5",
         num_steps=200,
@@ -207,30 +200,36 @@ def test_own_files_beside_checkpoints_are_neither_copied_nor_removed(train_dir: 
 
 
 @pytest.mark.parametrize("name", ["best", "eval"])
-def test_linked_folder_is_refused(few: Path, train_dir: Path, tmp_path: Path, name: str) -> None:
+def test_linked_folder_is_refused(
+    few_patterns: Path, train_dir: Path, tmp_path: Path, name: str
+) -> None:
     (train_dir / name).rename(tmp_path / "elsewhere")
     (train_dir / name).symlink_to(tmp_path / "elsewhere")
     with pytest.raises(GroovaeError, match=f"{name}: this is a link"):
-        train(options(train_dir, few, num_steps=8))
+        train(options(train_dir, few_patterns, num_steps=8))
 
 
 def test_new_training_does_not_overwrite_the_best_of_another(
-    few: Path, train_dir: Path, tmp_path: Path
+    few_patterns: Path, train_dir: Path, tmp_path: Path
 ) -> None:
     shutil.move(train_dir / "best", tmp_path / "new" / "best")
     with pytest.raises(GroovaeError, match="best checkpoint of an earlier training"):
-        train(options(tmp_path / "new", few))
+        train(options(tmp_path / "new", few_patterns))
 
 
-def test_another_validation_set_is_refused(few: Path, train_dir: Path, tmp_path: Path) -> None:
+def test_another_validation_set_is_refused(
+    few_patterns: Path, train_dir: Path, tmp_path: Path
+) -> None:
     other = write_records(tmp_path / "other.tfrecord", a_groove(8))
     with pytest.raises(GroovaeError, match=r"best: .* different validation set"):
-        train(options(train_dir, few, num_steps=8, eval_examples_path=str(other)))
+        train(options(train_dir, few_patterns, num_steps=8, eval_examples_path=str(other)))
 
 
-def test_last_checkpoint_is_evaluated_at_the_next_start(few: Path, train_dir: Path) -> None:
+def test_last_checkpoint_is_evaluated_at_the_next_start(
+    few_patterns: Path, train_dir: Path
+) -> None:
     remove_evaluations(train_dir)
-    result = train(options(train_dir, few))  # which is at its last step already
+    result = train(options(train_dir, few_patterns))  # which is at its last step already
     assert result.best
     assert result.best[0] == 6
     assert evaluated_steps(train_dir) == [6]
@@ -251,7 +250,7 @@ def test_deleted_checkpoint_does_not_replace_the_best(train_dir: Path) -> None:
 
 def test_watch_evaluates_new_checkpoints_until_the_last_step(
     in_process: Groovae,
-    few: Path,
+    few_patterns: Path,
     train_dir: Path,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -270,7 +269,7 @@ def test_watch_evaluates_new_checkpoints_until_the_last_step(
     # The training goes on while the watch sleeps.
     events = iter([lambda: started.rename(train_dir), save_last])
     monkeypatch.setattr(validation.time, "sleep", lambda seconds: next(events)())
-    flags = [f"--checkpoint={train_dir}", f"--examples_path={few}"]
+    flags = [f"--checkpoint={train_dir}", f"--examples_path={few_patterns}"]
     result = in_process("evaluate", "--watch", *flags)
     assert result.returncode == 0, result.stderr
     for words in ("waiting for the first checkpoint", "step 6", str(train_dir / "best")):
@@ -280,12 +279,14 @@ def test_watch_evaluates_new_checkpoints_until_the_last_step(
 
 
 def test_training_stops_early_by_the_evaluations_of_another_process(
-    few: Path, tmp_path: Path
+    few_patterns: Path, tmp_path: Path
 ) -> None:
     def evaluate(progress: Progress) -> None:
         write_metrics(tmp_path, *range(progress.step))
 
-    alone = options(tmp_path, few, eval_examples_path=None, num_steps=10**6, early_stop_patience=1)
+    alone = options(
+        tmp_path, few_patterns, eval_examples_path=None, num_steps=10**6, early_stop_patience=1
+    )
     result = train(alone, on_step=evaluate)
     assert (result.step, result.stopped_early, result.best) == (2, True, None)
 
