@@ -81,10 +81,12 @@ def listening_tab(
     page = _new_tab(browser, script, **options) if options else shared_tab(browser, script)
     for event, listener in listeners.items():
         page.on(event, listener)
-    yield page
-    for event, listener in listeners.items():
-        page.remove_listener(event, listener)
-    if options:
-        page.close()
-    else:
-        page.emulate_media(color_scheme="light")  # the default, which a test may have changed
+    try:
+        yield page
+    finally:
+        for event, listener in listeners.items():
+            page.remove_listener(event, listener)
+        if options:
+            page.close()
+        else:
+            page.emulate_media(color_scheme="light")  # the default, which a test may have changed
