@@ -15,7 +15,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from threading import Thread
+from threading import Thread, Timer
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -297,8 +297,13 @@ def _call(node: subprocess.Popen[str], *arguments: Any) -> Any:
     assert node.stdin is not None
     assert node.stdout is not None
     line = json.dumps(arguments, default=np.ndarray.tolist, allow_nan=False)
-    print(line, file=node.stdin, flush=True)
-    answer = json.loads(node.stdout.readline())
+    timer = Timer(300, node.kill)  # after which the answer is empty
+    timer.start()
+    try:
+        print(line, file=node.stdin, flush=True)
+        answer = json.loads(node.stdout.readline())
+    finally:
+        timer.cancel()
     if "error" in answer:
         raise RuntimeError(answer["error"])
     return answer["result"]
