@@ -40,7 +40,7 @@ CHUNK_BYTES = 1 << 16
 
 
 # What zipfile raises for broken or encrypted archives.
-BROKEN_ZIP = (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, NotImplementedError)
+BROKEN_ZIP = (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError)
 
 
 @dataclasses.dataclass(frozen=True)
