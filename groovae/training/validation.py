@@ -102,8 +102,8 @@ def open_validation(
 class ValidationListener(tf.train.CheckpointSaverListener):
     """Evaluates checkpoints that are saved after `start_step`, and stops a training early.
 
-    `validation` is None if another process evaluates, or none. After a stop request there is no
-    time left to evaluate.
+    `validation` is None if nothing is evaluated, or another process does so. After a stop request
+    there is no time left to evaluate.
     """
 
     def __init__(
